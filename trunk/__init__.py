@@ -1,0 +1,1 @@
+"""Images to features: the frozen trunk that every branch shares."""

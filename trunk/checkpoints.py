@@ -1,0 +1,93 @@
+"""Checkpoints that a kill cannot tear: tensors and their JSON record in one safetensors file, replaced atomically."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from trunk.errors import TrunkError
+
+
+def replace_atomically(path: Path, write: Any) -> None:
+    """Call ``write(temporary_path)``, flush that file to disk and rename it to ``path``; clean up when it fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON; readers see the old file or the new one, never half of it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write ``tensors`` and the JSON-able ``record`` to one safetensors file, atomically."""
+    # safetensors refuses tensors that share memory; a checkpoint stores each by itself.
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    metadata = {"record": json.dumps(record, allow_nan=False)}
+    replace_atomically(path, lambda temporary: save_file(plain, temporary, metadata=metadata))
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`save_checkpoint` wrote.
+
+    Raises:
+        TrunkError: the file is not a checkpoint of this kind.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            record = json.loads((file.metadata() or {}).get("record", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise TrunkError(f"{path} is not a readable checkpoint ({error}); delete it to start anew.") from error
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer.") -> dict[str, Tensor]:
+    """Flatten an optimizer's per-parameter state to ``{prefix}{parameter index}.{state name}`` tensors.
+
+    Learning rates are not stored: every loop here recomputes them from the step.
+    """
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{prefix}{index}.{name}": torch.as_tensor(value)
+        for index, values in state.items()
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimizer."
+) -> None:
+    """Put back the state that :func:`optimizer_tensors` took, into an optimizer over the same parameters.
+
+    Each tensor gets the memory layout of its parameter: fused optimisers run over raw memory and would otherwise pair
+    the wrong elements, silently.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith(prefix):
+            index, name = key.removeprefix(prefix).split(".", 1)
+            weight = weights[int(index)]
+            if tensor.shape == weight.shape:
+                tensor = torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)
+            state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,5 @@
+"""The one exception that a user's mistake raises in this room."""
+
+
+class TrunkError(ValueError):
+    """A trunk, its weights or its feature cache cannot be used as asked; the message says what, where, what to do."""

@@ -1,0 +1,197 @@
+"""The frozen trunk: numbered blocks that turn images into features, known by a fingerprint.
+
+GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), section 3.2-3.4.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from trunk.backbones import BlockChain, block_shapes, find_backbone
+from trunk.checkpoints import replace_atomically, write_json
+from trunk.errors import TrunkError
+from trunk.preprocessing import Preprocessing
+
+
+class Trunk(nn.Module):
+    """A backbone whose first blocks every branch shares; it never trains and never changes.
+
+    ``depth`` always means a number of blocks: depth 8 of InceptionV3 runs blocks 0-7.
+
+    Shapes: images (N, 3, S, S), normalised by :attr:`preprocessing` -> features (N, C_d, H_d, W_d).
+    """
+
+    def __init__(self, backbone: str, chain: BlockChain, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.preprocessing = preprocessing
+        self.shapes = block_shapes(backbone, preprocessing.size)
+        self.chain = chain.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+        self.fingerprint = fingerprint(backbone, chain, preprocessing)
+
+    def train(self, mode: bool = True) -> Self:
+        """A trunk stays in evaluation mode, whatever module holds it."""
+        return super().train(False)
+
+    @property
+    def depths(self) -> range:
+        """The depths at which it may be cut: 1 .. number of blocks."""
+        return range(1, len(self.chain) + 1)
+
+    def check_depth(self, depth: int) -> int:
+        """Return ``depth`` when the backbone can be cut there.
+
+        Raises:
+            TrunkError: it cannot.
+        """
+        if depth not in self.depths:
+            raise TrunkError(f"freeze_depth of {self.backbone} must lie between 1 and {len(self.chain)}, is {depth}.")
+        return depth
+
+    def feature_shape(self, depth: int) -> tuple[int, int, int]:
+        """(C, H, W) of the features after ``depth`` blocks."""
+        return self.shapes[self.check_depth(depth) - 1]
+
+    def capture(self, images: Tensor, depths: Iterable[int]) -> dict[int, Tensor]:
+        """One pass through the blocks; the features after each of ``depths``."""
+        wanted = {self.check_depth(depth) for depth in depths}
+        captured = {}
+        features = images.contiguous(memory_format=torch.channels_last)
+        for number in range(max(wanted, default=0)):
+            features = self.chain.run_block(number, features)
+            if number + 1 in wanted:
+                # A later block may work in place (relu): what is handed out must not change any more.
+                captured[number + 1] = features if number + 1 == max(wanted) else features.clone()
+        return captured
+
+    def forward(self, images: Tensor, depth: int) -> Tensor:
+        return self.capture(images, [depth])[depth]
+
+    def tail(self, depth: int, values: int, *, generator: torch.Generator | None = None) -> "Tail":
+        """The backbone's own blocks from ``depth`` on, with the trunk's weights, and a new linear layer."""
+        if depth >= len(self.chain):
+            raise TrunkError(f"A trunk of all {depth} blocks leaves no tail; choose a freeze_depth below {depth}.")
+        blocks = [self.chain.block_modules[number] for number in range(depth, len(self.chain))]
+        modules = [(name, copy.deepcopy(self.chain.get_submodule(name))) for names in blocks for name in names]
+        return Tail(modules, self.shapes[-1][0], values, generator=generator)
+
+    def save(self, folder: Path, record: dict[str, Any]) -> None:
+        """Write ``weights.safetensors`` (convolution and batch-norm weights only) and ``trunk.json``."""
+        state = {name: value.contiguous() for name, value in trunk_state(self.chain).items()}
+        replace_atomically(folder / "weights.safetensors", lambda path: save_file(state, path))
+        identity = {"backbone": self.backbone, "preprocessing": self.preprocessing.to_json()}
+        write_json(folder / "trunk.json", {**record, **identity, "fingerprint": self.fingerprint})
+
+    @classmethod
+    def load(cls, folder: Path) -> "Trunk":
+        """Read what :meth:`save` wrote and check it against its fingerprint."""
+        try:
+            record = json.loads((folder / "trunk.json").read_text(encoding="utf-8"))
+            preprocessing = Preprocessing.from_json(record["preprocessing"])
+            loaded = load_trunk(folder / "weights.safetensors", record["backbone"], preprocessing)
+        except (FileNotFoundError, json.JSONDecodeError, KeyError) as error:
+            raise TrunkError(
+                f"{folder} holds no whole trunk ({error}); train one with 'graftnet trunk train' or choose one with "
+                f"'graftnet trunk use'."
+            ) from error
+        if loaded.fingerprint != record["fingerprint"]:
+            raise TrunkError(
+                f"{folder / 'weights.safetensors'} has fingerprint {loaded.fingerprint[:12]}, but its trunk.json says "
+                f"{record['fingerprint'][:12]}: the weights were changed; restore them or train the trunk anew."
+            )
+        return loaded
+
+
+class Tail(nn.Module):
+    """The backbone's last blocks, global average pooling and a linear layer.
+
+    Shapes: features (N, C, H, W) -> logits (N, values).
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[tuple[str, nn.Module]],
+        channels: int,
+        values: int,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential()
+        for name, module in modules:
+            self.blocks.add_module(name, module.requires_grad_(True))
+        self.dropout = nn.Dropout(0.0)
+        self.linear = skip_init(nn.Linear, channels, values)  # type: ignore[no-untyped-call]
+        nn.init.normal_(self.linear.weight, std=channels**-0.5, generator=generator)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = self.blocks(features.contiguous(memory_format=torch.channels_last))
+        logits: Tensor = self.linear(self.dropout(features.mean(dim=(2, 3))))
+        return logits
+
+
+def trunk_state(chain: BlockChain) -> dict[str, Tensor]:
+    """The weights that make a trunk: those of convolutions and batch normalisation, without step counters."""
+    return {name: value for name, value in chain.state_dict().items() if not name.endswith("num_batches_tracked")}
+
+
+def fingerprint(backbone: str, chain: BlockChain, preprocessing: Preprocessing) -> str:
+    """SHA-256 (64 hex digits) over backbone name, block names, preprocessing and every weight."""
+    digest = hashlib.sha256()
+    identity = [backbone, chain.block_modules, preprocessing.to_json()]
+    digest.update(json.dumps(identity, sort_keys=True).encode())
+    for name, value in sorted(trunk_state(chain).items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load_trunk(source: Path, backbone: str, preprocessing: Preprocessing) -> Trunk:
+    """A trunk from a file of weights in the source library's names (``.safetensors``, or ``.pth`` read weights-only).
+
+    A classifier or auxiliary head in the file is left out; weights that the backbone needs and the file lacks are an
+    error, as are wrong shapes.
+    """
+    if not source.is_file():
+        raise TrunkError(f"There is no weights file {source}; give a .safetensors or .pth file of {backbone}.")
+    try:
+        if source.suffix == ".safetensors":
+            weights = load_file(source)
+        else:
+            weights = torch.load(source, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
+        raise TrunkError(f"{source} cannot be read as weights ({error}); give a .safetensors or .pth file.") from error
+    except Exception as error:  # torch names its refusal of pickled objects only by pickle.UnpicklingError
+        raise TrunkError(f"{source} holds more than tensors and is not loaded; save its state_dict instead.") from error
+    return trunk_from_weights(weights, backbone, preprocessing, source=str(source))
+
+
+def trunk_from_weights(weights: Any, backbone: str, preprocessing: Preprocessing, *, source: str) -> Trunk:
+    """A trunk from a state dict; ``source`` names it in errors."""
+    if isinstance(weights, dict):
+        weights = weights.get("state_dict", weights.get("model", weights))
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise TrunkError(f"{source} is not a dictionary of named tensors; save the model's state_dict().")
+    weights = {name.removeprefix("module."): value for name, value in weights.items()}
+    chain = find_backbone(backbone).build()
+    needed = trunk_state(chain)
+    missing = [name for name in needed if name not in weights]
+    wrong = [name for name in needed if name in weights and weights[name].shape != needed[name].shape]
+    if missing or wrong:
+        first = (missing or wrong)[0]
+        raise TrunkError(
+            f"{source} does not fit {backbone}: {len(missing)} weights are missing and {len(wrong)} have another shape "
+            f"(first: {first}); give weights of this backbone or set trunk.backbone."
+        )
+    chain.load_state_dict({name: weights[name].float() for name in needed}, strict=False)
+    return Trunk(backbone, chain, preprocessing)
