@@ -1,0 +1,189 @@
+"""Train, val and test: stratified by value, groups kept together, repeatable by seed.
+
+On the Stratification of Multi-Label Data (Sechidis, Tsoumakas, Vlahavas, 2011) gives the idea: hand out the rarest
+label first, each time to the split that still needs it most. Here whole groups are handed out, and before the rest
+every label gets one group in each split.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from subdatasets.errors import DataError
+
+SPLITS = ("train", "val", "test")
+FRACTIONS = (0.7, 0.15, 0.15)
+_ATTEMPTS = 20
+
+
+def stratified_splits(
+    values: Sequence[int],
+    groups: Sequence[str | None] | None = None,
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
+) -> list[str]:
+    """A split's name for each of N examples.
+
+    Examples of one group share a split (`None`: the example is a group of its own). Every value that occurs in three
+    groups or more occurs in every split with a fraction above zero. Two values always get this; with more values whose
+    groups overlap it may be impossible, and then as many as can be found do.
+
+    Args:
+        values: N value indices.
+        groups: N group names, or None for no groups at all.
+        fractions: the shares of train, val and test, adding up to 1.
+        seed: the same seed and input give the same splits.
+
+    Raises:
+        DataError: unusable fractions, or a different number of groups than values.
+    """
+    return multilabel_splits(np.asarray(values, dtype=np.int64).reshape(-1, 1), groups, fractions=fractions, seed=seed)
+
+
+def multilabel_splits(
+    values: NDArray[np.int64],
+    groups: Sequence[str | None] | None = None,
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
+) -> list[str]:
+    """`stratified_splits` for several attributes at once: `values` is (N, attributes), -1 where unknown.
+
+    One split per image for all attributes keeps an image that tests one attribute out of the training of another.
+    """
+    shares = _checked_fractions(fractions)
+    if groups is not None and len(groups) != len(values):
+        raise DataError(f"there are {len(groups)} groups for {len(values)} examples: give one group (or None) for each")
+    if not len(values):
+        return []
+    group_of = _group_numbers(groups, len(values))
+    counts = _counts_per_group(values, group_of)
+    random = np.random.default_rng(seed)
+    assigned = _seeded(counts, shares, random)
+    _fill(assigned, counts, shares, random)
+    return [SPLITS[split] for split in assigned[group_of]]
+
+
+def val_from_train(
+    splits: Sequence[str],
+    values: NDArray[np.int64],
+    groups: Sequence[str | None] | None = None,
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
+) -> list[str]:
+    """The splits with a val split taken out of train, at the ratio the fractions have to each other."""
+    train, val, _ = _checked_fractions(fractions)
+    chosen = [row for row, split in enumerate(splits) if split == "train"]
+    parts = multilabel_splits(
+        values[chosen],
+        None if groups is None else [groups[row] for row in chosen],
+        fractions=(train / (train + val), val / (train + val), 0.0),
+        seed=seed,
+    )
+    completed = list(splits)
+    for row, part in zip(chosen, parts, strict=True):
+        completed[row] = part
+    return completed
+
+
+def _checked_fractions(fractions: Sequence[float]) -> tuple[float, float, float]:
+    if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1, abs_tol=1e-6):
+        raise DataError(f"split fractions {tuple(fractions)} must be three shares of train, val, test that add up to 1")
+    if fractions[0] == 0:
+        raise DataError(f"split fractions {tuple(fractions)} leave nothing for train: give the first a share")
+    return (fractions[0], fractions[1], fractions[2])
+
+
+def _group_numbers(groups: Sequence[str | None] | None, size: int) -> NDArray[np.int64]:
+    if groups is None:
+        return np.arange(size)
+    numbers: dict[str | int, int] = {}
+    keys = (row if group is None else group for row, group in enumerate(groups))
+    return np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.int64, size)
+
+
+def _counts_per_group(values: NDArray[np.int64], group_of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(groups, labels): how many examples of each group carry each (attribute, value)."""
+    columns = []
+    size = int(group_of.max()) + 1
+    for attribute in values.T:
+        for value in np.unique(attribute[attribute >= 0]):
+            columns.append(np.bincount(group_of[attribute == value], minlength=size))
+    return np.stack(columns, axis=1) if columns else np.zeros((size, 1), np.int64)
+
+
+def _seeded(counts: NDArray[np.int64], shares: Sequence[float], random: np.random.Generator) -> NDArray[np.int64]:
+    """(groups,): one group of each label in each split, -1 elsewhere; the best of several attempts."""
+    best, fewest = np.full(len(counts), -1), math.inf
+    for _ in range(_ATTEMPTS):
+        assigned, missing = _seed_once(counts, shares, random.permutation(len(counts)))
+        if missing < fewest:
+            best, fewest = assigned, missing
+        if missing == 0:
+            break
+    return best
+
+
+def _seed_once(
+    counts: NDArray[np.int64], shares: Sequence[float], order: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], int]:
+    active = [split for split, share in enumerate(shares) if share > 0]
+    assigned = np.full(len(counts), -1)
+    sizes = counts.sum(axis=1)[order]
+    order = order[np.argsort(sizes, kind="stable")]
+    missing = 0
+    for label in np.argsort((counts > 0).sum(axis=0), kind="stable"):
+        members = order[counts[order, label] > 0]
+        present = set(assigned[members].tolist())
+        free = members[assigned[members] < 0].tolist()
+        for split in active:
+            if split in present:
+                continue
+            if free:  # the largest group would swamp a small split: it goes to train
+                assigned[free.pop(-1 if split == 0 else 0)] = split
+            elif len(members) >= len(active):
+                missing += 1
+    return assigned, missing
+
+
+def _fill(
+    assigned: NDArray[np.int64], counts: NDArray[np.int64], shares: Sequence[float], random: np.random.Generator
+) -> None:
+    """Hand out the remaining groups, those with the rarest label first, then the largest.
+
+    A group goes where its labels are furthest from their share, counted in parts of that share, so that all splits
+    fill up evenly; the group counts by half, which rounds the last ones as Webster's (Sainte-Lague's) method rounds
+    seats. Plain floats, added in a fixed order: every machine decides alike.
+    """
+    total = counts.sum(axis=0)
+    active = [split for split, share in enumerate(shares) if share > 0]
+    full = [[max(shares[split] * int(size), 1e-9) for size in total] for split in active]
+    have = [counts[assigned == split].sum(axis=0) for split in active]
+    need = [[1 - float(got) / size for got, size in zip(*pair, strict=True)] for pair in zip(have, full, strict=True)]
+    rarest = np.full(len(counts), total.max(initial=0))
+    for label in np.argsort(-total, kind="stable"):
+        rarest[counts[:, label] > 0] = total[label]
+    order = random.permutation(len(counts))
+    order = order[assigned[order] < 0]
+    order = order[np.lexsort((-counts[order].sum(axis=1), rarest[order]))]
+    rows, columns = np.nonzero(counts[order])
+    labels, amounts = columns.tolist(), counts[order[rows], columns].tolist()
+    ends = np.searchsorted(rows, np.arange(len(order)), side="right").tolist()
+    chosen = []
+    begin = 0
+    for end in ends:
+        carried = list(zip(labels[begin:end], amounts[begin:end], strict=True))
+        wanted = [
+            sum([amount * (row[label] - amount / 2 / size[label]) for label, amount in carried])
+            for row, size in zip(need, full, strict=True)
+        ]
+        best = wanted.index(max(wanted))
+        for label, amount in carried:
+            need[best][label] -= amount / full[best][label]
+        chosen.append(active[best])
+        begin = end
+    assigned[order] = chosen

@@ -1,0 +1,111 @@
+"""A delimited text file as header and rows, each row with the line it begins on.
+
+pandas is not used here: it knows no line numbers, and a quoted cell may span several lines.
+"""
+
+import codecs
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from subdatasets.errors import DataError
+
+DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One record: the line it begins on (the header's is usually 1) and its cells, without surrounding spaces."""
+
+    line: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A header, the line it stands on, and the rows that hold anything at all."""
+
+    path: Path
+    header: tuple[str, ...]
+    header_line: int
+    rows: tuple[TableRow, ...]
+
+    def column(self, *names: str) -> int | None:
+        """The position of the first of `names` that the header holds, without regard to case; None if none is there."""
+        folded = [title.casefold() for title in self.header]
+        return next((folded.index(name.casefold()) for name in names if name.casefold() in folded), None)
+
+
+def read_table(path: Path, *, encoding: str | None = None) -> Table:
+    """Read a table separated by comma, semicolon, tab or bar (whichever divides the header into most columns).
+
+    UTF-8 with or without byte-order mark, UTF-16 with one, or the `encoding` named; any line ending. Blank lines are
+    passed over. Rows may be shorter or longer than the header: what that means is the caller's to say.
+
+    Raises:
+        DataError: no such file, not text, an empty file, an open quote, or two columns of one name.
+    """
+    text = _decode(path, encoding)
+    lines = io.StringIO(text, newline="")
+    first = next((line for line in lines if line.strip()), None)
+    if first is None:
+        raise DataError(f"{path} is empty: begin it with a line that names its columns")
+    lines.seek(0)
+    reader = csv.reader(lines, delimiter=_delimiter(first), skipinitialspace=True, strict=True)
+    records: list[TableRow] = []
+    begin = 1
+    try:
+        for cells in reader:
+            stripped = tuple(cell.strip() for cell in cells)
+            if any(stripped):
+                records.append(TableRow(begin, stripped))
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {begin}: the row that begins here cannot be read ({error}): correct its quotes"
+        ) from error
+    if not records:
+        raise DataError(f"{path}, line 1: the header names no column: begin with a line that names the columns")
+    header = records[0].cells
+    named = [title.casefold() for title in header if title]
+    twice = next((title for title in header if title and named.count(title.casefold()) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}, line {records[0].line}: the column '{twice}' occurs twice: rename one of the two")
+    return Table(path, header, records[0].line, tuple(records[1:]))
+
+
+def _decode(path: Path, encoding: str | None) -> str:
+    try:
+        data = path.read_bytes()
+    except IsADirectoryError as error:
+        raise DataError(f"{path} is a folder: name a CSV file") from error
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}: check the path") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
+    if encoding is None:
+        utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding = "utf-16" if utf16 else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except LookupError as error:
+        raise DataError(f"there is no encoding '{encoding}': use for example 'cp1252' or 'gb18030'") from error
+    except UnicodeError as error:
+        start = error.start if isinstance(error, UnicodeDecodeError) else 0
+        line = data.count(b"\n", 0, start) + 1
+        raise DataError(
+            f"{path}, line {line}: the text is not {encoding.removesuffix('-sig').upper()}: save the table as "
+            "'CSV UTF-8', or name its encoding where you import it"
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{path}, line {line}: the file is not a text table: save it as CSV")
+    return text.removeprefix("\ufeff")
+
+
+def _delimiter(header: str) -> str:
+    def columns(delimiter: str) -> int:
+        return len(next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), []))
+
+    return max(DELIMITERS, key=columns)
