@@ -1,0 +1,85 @@
+"""Records -> the section that shows the architecture: the winner drawn, and node by node in a table."""
+
+import networkx as nx
+
+from reports.architecture_graph import Surroundings, architecture_of, branch_graph, describe, surroundings
+from reports.drawing import architecture_figure
+from reports.formats import count
+from reports.layout import Section, Table, picture
+from reports.records import Records
+from reports.values import number, table
+from search_spaces import Architecture, SpaceError
+
+
+def architecture_section(records: Records) -> Section:
+    """The winner drawn, and node by node in a table; the best candidate so far while there is no winner."""
+    title, anchor = "Architecture", "architecture"
+    record, lead, around = records.architecture, "", surroundings(records)
+    if not record:
+        best = max(
+            (
+                one
+                for one in records.of("candidate")
+                if number(one.get("score")) is not None and table(one.get("architecture"))
+            ),
+            key=lambda one: number(one.get("score")) or 0.0,
+            default=None,
+        )
+        if best is None:
+            return Section(anchor, title, missing=("no architecture has been chosen, and none proposed, yet",))
+        record, lead = table(best.get("architecture")), "Not the winner: the best candidate so far, by shared weights."
+        around = around._replace(
+            parameters=number(best.get("parameters")), macs=number(best.get("macs")), threshold=None
+        )
+    try:
+        architecture = architecture_of(record)
+    except SpaceError as error:
+        return Section(anchor, title, lead, missing=(f"the architecture in the records cannot be read: {error}",))
+    try:
+        graph = branch_graph(architecture, around)
+    except SpaceError:
+        note = f"there is no drawing for the {architecture.space!r} space; its choices are in the table"
+        return Section(anchor, title, lead, tables=(_choices_table(architecture),), missing=(note,))
+    caption = _legend(graph)
+    drawn = picture(
+        "architecture", "From the trunk to the values", architecture_figure(graph, around), caption, describe(graph)
+    )
+    return Section(anchor, title, lead, (drawn,), (_nodes_table(graph, architecture, around),))
+
+
+def _legend(graph: nx.DiGraph) -> str:
+    """What the lines and colours of this drawing mean, and of those only what is in it."""
+    kinds = {kind for _, _, kind in graph.edges(data="kind")}
+    sentences = (
+        ("skip", "Orange lines: skips past other nodes; a plus sums what meets."),
+        ("loose", "Blue lines: loose ends, averaged for the head."),
+        ("chain", "Boxes: blue convolution, green separable convolution, orange pooling; every node has batch norm"),
+        ("chain", "before its activation."),
+        ("tail", "The bar at the right shows the branch's parameters as part of the tail's, to scale."),
+    )
+    return " ".join(words for kind, words in sentences if kind in kinds)
+
+
+def _nodes_table(graph: nx.DiGraph, architecture: Architecture, around: Surroundings) -> Table:
+    rows = []
+    for name, vertex in graph.nodes(data=True):
+        if vertex["kind"] in ("trunk", "values", "tail"):
+            continue
+        reads = ", ".join(_called(source) for source in graph.predecessors(name))
+        computes = ", ".join(part for part in (vertex["title"].removeprefix("stem: "), vertex["detail"]) if part)
+        rows.append((_called(name), computes, reads))
+    caption = f"Architecture {architecture.identity} of the {architecture.space} space."
+    if around.parameters is not None:
+        caption += f" {count(around.parameters)} parameters, {count(around.macs)} MACs per image."
+    return Table(caption, ("part", "what it computes", "reads"), tuple(rows))
+
+
+def _called(vertex: str) -> str:
+    return {"pool": "pooling"}.get(vertex, vertex.replace("node", "node\N{NO-BREAK SPACE}"))
+
+
+def _choices_table(architecture: Architecture) -> Table:
+    rows = tuple((name, str(choice)) for name, choice in architecture.choices)
+    return Table(
+        f"Architecture {architecture.identity} of the {architecture.space} space.", ("decision", "choice"), rows
+    )

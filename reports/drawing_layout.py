@@ -1,0 +1,91 @@
+"""Where the parts of a drawn branch stand: boxes in a column, lines along its sides in lanes. Geometry only."""
+
+from typing import NamedTuple
+
+import networkx as nx
+
+BOX = 148.0  # points, as everything below
+LANE = 13.0
+TAIL = 124.0
+GAP = 15.0
+SUM = 15.0  # extra room above a vertex where lines meet
+MARGIN = 3.0
+HEIGHTS = {"mean": 19.0}
+HEIGHT = 33.0
+RADIUS = 6.0
+
+
+class Place(NamedTuple):
+    """A box of the column: its middle and height; `meeting`: where lines from the sides come in, None without any."""
+
+    y: float
+    height: float
+    meeting: float | None
+
+    @property
+    def top(self) -> float:
+        return self.y + self.height / 2
+
+    @property
+    def bottom(self) -> float:
+        return self.y - self.height / 2
+
+
+class Lane(NamedTuple):
+    """One source's line along a side of the column: `step` 0 is next to the boxes."""
+
+    source: str
+    targets: tuple[str, ...]
+    kind: str
+    step: int
+
+
+def lanes(graph: nx.DiGraph, kinds: tuple[str, ...]) -> tuple[Lane, ...]:
+    """A lane per source of such edges: short ones inside, no two that run past the same place on one step."""
+    row = {name: position for position, name in enumerate(column(graph))}
+    reach: dict[tuple[str, str], list[str]] = {}
+    for source, target, kind in graph.edges(data="kind"):
+        if kind in kinds:
+            reach.setdefault((source, kind), []).append(target)
+    spans = sorted(
+        ((max(row[target] for target in targets) - row[source], row[source], source, kind, targets))
+        for (source, kind), targets in reach.items()
+    )
+    taken: list[list[tuple[int, int]]] = []
+    found = []
+    for length, start, source, kind, targets in spans:
+        end = start + length
+        step = 0
+        while step < len(taken) and any(start < other_end and other < end for other, other_end in taken[step]):
+            step += 1
+        if step == len(taken):
+            taken.append([])
+        taken[step].append((start, end))
+        found.append(Lane(source, tuple(sorted(targets, key=row.__getitem__)), kind, step))
+    return tuple(found)
+
+
+def column(graph: nx.DiGraph) -> tuple[str, ...]:
+    """The vertices of the branch from top to bottom, in the order they compute."""
+    order = {name: position for position, name in enumerate(graph)}
+    return tuple(name for name in nx.lexicographical_topological_sort(graph, key=order.__getitem__) if name != "tail")
+
+
+def steps(found: tuple[Lane, ...]) -> int:
+    """How many lanes lie side by side."""
+    return 1 + max(lane.step for lane in found)
+
+
+def places_of(graph: nx.DiGraph) -> dict[str, Place]:
+    """The place of every box, from the last, which stands on the margin, up."""
+    places: dict[str, Place] = {}
+    bottom = MARGIN
+    for name in reversed(column(graph)):
+        kind = graph.nodes[name]["kind"]
+        height = HEIGHTS.get(kind, HEIGHT)
+        from_side = any(graph.edges[edge]["kind"] not in ("chain", "tail") for edge in graph.in_edges(name))
+        above = kind == "node" and from_side
+        meeting = bottom + height + 13 if above else bottom + height / 2 if from_side else None
+        places[name] = Place(bottom + height / 2, height, meeting)
+        bottom += height + GAP + (SUM if above else 0.0)
+    return places

@@ -1,0 +1,76 @@
+"""Numbers as people read them: thousands separated, units after a space that does not break, signs that matter."""
+
+NOTHING = "–"
+SPACE = "\N{NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+
+
+def count(value: float | None) -> str:
+    """61442 -> "61,442"."""
+    return NOTHING if value is None else f"{value:,.0f}".replace("-", MINUS)
+
+
+def short_count(value: float | None) -> str:
+    """61442 -> "61.4 k": three significant digits and k, M, G or T."""
+    if value is None:
+        return NOTHING
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size * 0.9995:
+            scaled = value / size
+            digits = 2 if abs(scaled) < 9.995 else 1 if abs(scaled) < 99.95 else 0
+            return f"{scaled:.{digits}f}{SPACE}{unit}".replace("-", MINUS)
+    return f"{value:.0f}".replace("-", MINUS)
+
+
+def score(value: float | None, digits: int = 4) -> str:
+    """0.97123 -> "0.9712"."""
+    return NOTHING if value is None else f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: float | None, digits: int = 4) -> str:
+    """0.0123 -> "+0.0123"; what rounds to nothing has no sign."""
+    if value is None:
+        return NOTHING
+    written = f"{value:+.{digits}f}"
+    return written[1:] if float(written) == 0 else written.replace("-", MINUS)
+
+
+def interval(low: float | None, high: float | None, digits: int = 4) -> str:
+    """ "-0.001 to +0.004": both ends signed; empty without both."""
+    return "" if low is None or high is None else f"{signed(low, digits)} to {signed(high, digits)}"
+
+
+def change(reduction: float | None) -> str:
+    """A reduction of 0.885 -> "−88.5 %", as in Table 2 of the paper; growth has a plus."""
+    if reduction is None:
+        return NOTHING
+    percent = -100 * reduction
+    digits = 2 if 99 <= -percent < 100 else 1
+    return f"{signed(percent, digits)}{SPACE}%"
+
+
+def share(value: float | None) -> str:
+    """0.0048 -> "0.48 %": two significant digits below ten percent."""
+    if value is None:
+        return NOTHING
+    percent = 100 * value
+    digits = 0 if percent >= 99.5 else 1 if percent >= 10 or percent == 0 else 2
+    return f"{percent:.{digits}f}{SPACE}%"
+
+
+def duration(seconds: float | None) -> str:
+    """3725.0 -> "1 h 02 min"; 192.4 -> "3 min 12 s"; 4.23 -> "4.2 s"."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 59.95:
+        return f"{seconds:.1f}{SPACE}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}{SPACE}min{SPACE}{whole % 60:02d}{SPACE}s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:,}{SPACE}h{SPACE}{minutes % 60:02d}{SPACE}min"
+
+
+def shortened(words: str, length: int) -> str:
+    """At most `length` characters, the last an ellipsis when some were left out."""
+    return words if len(words) <= length else words[: max(length - 1, 1)].rstrip() + "…"

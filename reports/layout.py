@@ -1,0 +1,54 @@
+"""The pieces a page is made of; the templates know these and nothing else."""
+
+from typing import NamedTuple
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from reports.svg import inline_svg
+
+
+class Picture(NamedTuple):
+    """A drawing with its title and what to see in it."""
+
+    name: str
+    title: str
+    svg: Markup
+    caption: str
+
+
+class Table(NamedTuple):
+    """Rows of written cells. The first cell of a row is its heading; what follows a line break in a cell is a remark.
+
+    `marked`: the row to point out, if any.
+    """
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marked: int | None = None
+
+
+class Listing(NamedTuple):
+    """Text to be shown as it is: a command, settings. `folded`: closed until asked for."""
+
+    title: str
+    text: str
+    folded: bool = False
+
+
+class Section(NamedTuple):
+    """A part of the page. `missing` says what is not there, and why, when something is not."""
+
+    anchor: str
+    title: str
+    lead: str = ""
+    pictures: tuple[Picture, ...] = ()
+    tables: tuple[Table, ...] = ()
+    listings: tuple[Listing, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def picture(name: str, title: str, figure: Figure, caption: str, description: str = "") -> Picture:
+    """A figure set as a picture; `description`, or else title and caption, is read to those who cannot see it."""
+    return Picture(name, title, Markup(inline_svg(figure, name, description or f"{title}. {caption}")), caption)

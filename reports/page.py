@@ -1,0 +1,93 @@
+"""A search folder -> one HTML file that needs nothing else: inline SVG and CSS, no script, no network."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from reports.architecture_section import architecture_section
+from reports.errors import ReportError
+from reports.palette import css_variables
+from reports.records import Records, read_records
+from reports.search_sections import candidates_section, data_section, repeat_section, search_section
+from reports.sections import comparison_section, operation_section
+from reports.values import number, text, whole
+from reports.verdict import attribute_of, values_of, verdict
+
+SECTIONS = (
+    comparison_section,
+    architecture_section,
+    operation_section,
+    search_section,
+    candidates_section,
+    data_section,
+    repeat_section,
+)
+
+
+def write_report(search_folder: Path, destination: Path | None = None) -> Path:
+    """Writes the report of one search and returns its path, `<search_folder>/report.html` unless another is given.
+
+    Whatever of the search is there is shown, whatever is missing is named. The file appears whole or not at all.
+    Raises ReportError when there is no such folder or the report cannot be written.
+    """
+    page = render(read_records(search_folder))
+    target = destination if destination is not None else search_folder / "report.html"
+    if target.is_dir():
+        target = target / "report.html"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=target.parent, prefix=".report-", suffix=".html")
+    except OSError as error:
+        raise ReportError(
+            f"The report cannot be written to {target} ({error.strerror}): name another place."
+        ) from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(page)
+        os.chmod(draft, 0o644)
+        os.replace(draft, target)
+    except OSError as error:
+        raise ReportError(
+            f"The report cannot be written to {target} ({error.strerror}): name another place."
+        ) from error
+    finally:
+        Path(draft).unlink(missing_ok=True)
+    return target
+
+
+def render(records: Records) -> str:
+    """The page as text; the same records give the same page."""
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja").render(
+        attribute=attribute_of(records),
+        values=values_of(records),
+        about=_about(records),
+        verdict=verdict(records),
+        problems=records.problems,
+        sections=[build(records) for build in SECTIONS],
+        light=css_variables("light"),
+        dark=css_variables("dark"),
+    )
+
+
+def _about(records: Records) -> str:
+    """One line below the title: backbone, space, seed, date."""
+    result = records.result
+    depth, seed = whole(result.get("freeze_depth")), number(result.get("seed"))
+    trunk = result.get("trunk")
+    backbone = text(trunk.get("backbone")) if isinstance(trunk, dict) else None
+    parts = [
+        f"on {backbone}{f' to block {depth - 1}' if depth else ''}" if backbone else None,
+        f"{text(result.get('space'))} space" if text(result.get("space")) else None,
+        f"seed {seed:.0f}" if seed is not None else None,
+        text(result.get("created")),
+    ]
+    return " · ".join(part for part in parts if part)

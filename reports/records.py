@@ -1,0 +1,92 @@
+"""Reads the files of one search folder, however much of them is there, and says what is not."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from nas.history import read_history
+from reports.errors import ReportError
+from reports.values import table
+
+
+class Records(NamedTuple):
+    """What a search has written so far. `problems`: one sentence per file that is missing or cannot be read."""
+
+    folder: Path
+    config: dict[str, object]
+    result: dict[str, object]
+    architecture: dict[str, object]
+    history: tuple[dict[str, object], ...]
+    problems: tuple[str, ...]
+
+    def of(self, kind: str) -> tuple[dict[str, object], ...]:
+        """The records of one kind, in the order they were written."""
+        return tuple(record for record in self.history if record.get("kind") == kind)
+
+
+def read_records(folder: Path) -> Records:
+    """`config.json`, `result.json`, `architecture.json` and `history.jsonl` of a search folder.
+
+    Raises ReportError when there is no such folder; a missing or broken file becomes a problem instead.
+    """
+    if not folder.is_dir():
+        raise ReportError(f"There is no search folder at {folder}: run the search first, or name the folder it wrote.")
+    problems: list[str] = []
+    config = _read_object(folder / "config.json", "the settings of the search are not known", problems)
+    result = _read_object(folder / "result.json", "the search has not finished, or was interrupted", problems)
+    history = _read_history(folder / "history.jsonl", problems)
+    architecture = table(result.get("architecture"))
+    if not architecture and (folder / "architecture.json").exists():
+        architecture = _read_object(folder / "architecture.json", "", problems)
+    return Records(folder, config, result, architecture, tuple(history), tuple(problems))
+
+
+def _read_object(path: Path, consequence: str, problems: list[str]) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problems.append(f"{path.name} is missing: {consequence}.")
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        problems.append(f"{path.name} cannot be read ({_first_line(error)}).")
+        return {}
+    if not isinstance(content, dict):
+        problems.append(f"{path.name} does not hold a JSON object.")
+    return table(content)
+
+
+def _read_history(path: Path, problems: list[str]) -> list[dict[str, object]]:
+    try:
+        records: Sequence[object] = read_history(path)
+    except FileNotFoundError:
+        problems.append(f"{path.name} is missing: there are no curves and no candidates.")
+        return []
+    except (OSError, ValueError, RecursionError):
+        records = _readable_lines(path, problems)
+    if not records:
+        problems.append(f"{path.name} holds no records yet.")
+    return [record for record in map(table, records) if record]
+
+
+def _readable_lines(path: Path, problems: list[str]) -> list[object]:
+    """Line by line, for a history that has a damaged line in the middle."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        problems.append(f"{path.name} cannot be read ({_first_line(error)}).")
+        return []
+    records: list[object] = []
+    damaged = 0
+    for line in filter(None, map(bytes.strip, lines)):
+        try:
+            records.append(json.loads(line))
+        except (ValueError, RecursionError):
+            damaged += 1
+    if damaged:
+        problems.append(f"{path.name} has {damaged} damaged line{'s' if damaged > 1 else ''}, left out here.")
+    return records
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,188 @@
+"""Records -> the sections of a report about the search itself: curves, candidates, data and time, how to repeat it."""
+
+import json
+from collections.abc import Mapping
+
+from reports.candidates import candidates, rank_agreement, retrainings
+from reports.figures import (
+    agreement_figure,
+    candidates_figure,
+    entropy_figure,
+    loss_figure,
+    retraining_figure,
+    reward_figure,
+)
+from reports.formats import NOTHING, count, duration, score, share
+from reports.layout import Listing, Picture, Section, Table, picture
+from reports.records import Records
+from reports.summaries import METRIC_NAMES, child_loss, entropy, reward_metric, rewards
+from reports.values import number, numbers_of, table, text, whole
+
+STAGES = {"features": "features", "search": "search", "retrain": "retraining", "controls": "controls", "total": "total"}
+
+
+def search_section(records: Records) -> Section:
+    """Reward, loss and entropy over the child epochs."""
+    pictures, missing = [], []
+    if rewarded := rewards(records):
+        first, last = score(rewarded.mean[0], 3), score(rewarded.mean[-1], 3)
+        caption = f"{count(rewarded.updates)} controller updates; mean reward from {first} to {last}."
+        pictures.append(picture("reward", "Reward", reward_figure(rewarded), caption))
+    else:
+        missing.append("no controller update has been recorded")
+    if loss := child_loss(records):
+        caption = f"From {score(loss.values[0], 3)} to {score(loss.values[-1], 3)} in {len(loss.values)} epochs."
+        pictures.append(picture("loss", "Loss of the shared weights", loss_figure(loss), caption))
+    else:
+        missing.append("no child epoch has been recorded")
+    if policy := entropy(records):
+        first, last = score(policy.line.values[0], 2), score(policy.line.values[-1], 2)
+        caption = f"From {first} to {last} nats: the lower, the surer the controller is."
+        pictures.append(picture("entropy", "Entropy of the controller", entropy_figure(policy), caption))
+    return Section("search", "The search", "", tuple(pictures), missing=tuple(missing))
+
+
+def candidates_section(records: Records) -> Section:
+    """What the search proposed, how the proposals fared when retrained, and whether the ranking held."""
+    proposed, trained, metric = candidates(records), retrainings(records), reward_metric(records)
+    pictures: list[Picture] = []
+    missing = []
+    if any(one.parameters and one.score is not None for one in proposed):
+        caption = (
+            f"{count(len(proposed))} architectures, scored on val with the shared weights; the star is the winner."
+        )
+        pictures.append(picture("candidates", "Candidates", candidates_figure(proposed, metric), caption))
+    else:
+        missing.append("no candidate has been scored yet")
+    pairs = [(one.score, one.retrained) for one in proposed if one.score is not None and one.retrained is not None]
+    if pairs:
+        agreement = rank_agreement(pairs)
+        caption = f"{len(pairs)} retrained architectures."
+        if agreement is not None:
+            caption += (
+                f" Kendall's rank agreement {score(agreement, 2)}: 1 is the same order, 0 unrelated, −1 reversed."
+            )
+        pictures.append(picture("agreement", "Does the ranking hold?", agreement_figure(proposed, metric), caption))
+    if trained:
+        caption = "Each line is one architecture trained from scratch on the cached features."
+        pictures.append(picture("retraining", "Retraining", retraining_figure(trained, metric), caption))
+    else:
+        missing.append("no architecture has been retrained yet")
+    tables = (table_,) if (table_ := _retrained_table(records, metric)) else ()
+    return Section("candidates", "Candidates", "", tuple(pictures), tables, missing=tuple(missing))
+
+
+def _retrained_table(records: Records, metric: str, rows: int = 10) -> Table | None:
+    done = [(numbers_of(one.get("val")).get(metric), one) for one in records.of("retraining")]
+    ranked = sorted(((value, one) for value, one in done if value is not None), key=lambda pair: -pair[0])
+    if not ranked:
+        return None
+    chosen = text(records.result.get("identity"))
+    cells = tuple(
+        (
+            text(one.get("identity")) or NOTHING,
+            "random" if text(one.get("role")) == "random" else "controller",
+            count(number(one.get("parameters"))),
+            score(number(one.get("shared_score"))),
+            score(value),
+        )
+        for value, one in ranked[:rows]
+    )
+    name = METRIC_NAMES[metric]
+    head = ("architecture", "proposed by", "parameters", "with shared weights", f"retrained, val {name}")
+    marked = next((row for row, cell in enumerate(cells) if cell[0] == chosen and cell[1] == "controller"), None)
+    which = f"The best {rows} of {len(ranked)}" if len(ranked) > rows else f"All {len(ranked)}"
+    return Table(f"{which} retrained architectures by val {name}.", head, cells, marked)
+
+
+def data_section(records: Records) -> Section:
+    """How many images of each value there were in each split, and where the time went."""
+    counts = {
+        split: {value: number_ for value, entry in table(entries).items() if (number_ := whole(entry)) is not None}
+        for split, entries in table(table(records.result.get("data")).get("counts")).items()
+    }
+    tables, missing = [], []
+    values = list(dict.fromkeys(value for entries in counts.values() for value in entries))
+    if values:
+        totals = {split: sum(entries.values()) for split, entries in counts.items()}
+        rows = [
+            (value, *(_count_of(counts[split].get(value, 0), totals[split]) for split in counts)) for value in values
+        ]
+        rows.append(("all", *(count(total) for total in totals.values())))
+        tables.append(Table("Images of each value, and their share of the split.", ("value", *counts), tuple(rows)))
+    else:
+        missing.append("the number of images is not recorded")
+    seconds = numbers_of(records.result.get("seconds"))
+    if seconds:
+        total_seconds = seconds.get("total")
+        keys = [*(key for key in STAGES if key in seconds), *(key for key in seconds if key not in STAGES)]
+        stages = (
+            (
+                STAGES.get(key, key),
+                duration(seconds[key]),
+                share(seconds[key] / total_seconds) if total_seconds else NOTHING,
+            )
+            for key in keys
+        )
+        tables.append(Table("Time by stage.", ("stage", "time", "share"), tuple(stages)))
+    else:
+        missing.append("the time each stage took is not recorded")
+    return Section("data", "Data and time", "", (), tuple(tables), missing=tuple(missing))
+
+
+def _count_of(images: int, total: int) -> str:
+    return f"{count(images)}\n{share(images / total)}" if total else count(images)
+
+
+def repeat_section(records: Records) -> Section:
+    """The command, versions, fingerprints and settings; and every plain field of result.json."""
+    result, config = records.result, records.config
+    command = text(result.get("command")) or text(config.get("command"))
+    versions = table(result.get("versions")) or table(config.get("versions"))
+    missing = [] if command else ["the command is not recorded"]
+    listings = [Listing("Command", command)] if command else []
+    if config:
+        listings.append(Listing("Settings (config.json)", _pretty(config), folded=True))
+    tables = []
+    data = table(result.get("data"))
+    facts = (
+        ("created", text(result.get("created"))),
+        ("machine", result.get("machine")),
+        ("seed", whole(result.get("seed", config.get("seed")))),
+        ("trunk fingerprint", text(result.get("fingerprint")) or text(config.get("fingerprint"))),
+        ("data digest", text(data.get("digest"))),
+        ("folder", str(records.folder)),
+    )
+    rows = tuple((name, _written(value)) for name, value in facts if value not in (None, {}, []))
+    tables.append(Table("Where it comes from.", ("", "value"), rows))
+    if versions:
+        tables.append(
+            Table("Versions.", ("package", "version"), tuple((name, _written(one)) for name, one in versions.items()))
+        )
+    else:
+        missing.append("the versions are not recorded")
+    if result:
+        fields = "\n".join(f"{name} = {value}" for name, value in _flat(result))
+        listings.append(Listing("All fields of result.json", fields, folded=True))
+    return Section("repeat", "To repeat it", "", (), tuple(tables), tuple(listings), tuple(missing))
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_written(entry)}" for name, entry in value.items())
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _flat(value: object, prefix: str = "") -> list[tuple[str, str]]:
+    """Dotted names and values; long lists (curves) only by their length."""
+    if isinstance(value, Mapping) and value:
+        return [
+            pair for name, entry in value.items() for pair in _flat(entry, f"{prefix}.{name}" if prefix else str(name))
+        ]
+    if isinstance(value, list) and len(value) > 12:
+        return [(prefix, f"({len(value)} entries)")]
+    return [(prefix, json.dumps(value, ensure_ascii=False, default=str))]

@@ -1,0 +1,130 @@
+"""Records -> the sections of a report about the winner's scores: comparison with controls, operating point."""
+
+from reports.comparison import Gain, Method, gains, methods, roc_curves
+from reports.comparison_figures import gains_figure, roc_figure, scores_figure, size_figure
+from reports.formats import change, count, interval, score, short_count, signed
+from reports.layout import Picture, Section, Table, picture
+from reports.records import Records
+from reports.summaries import METRIC_NAMES, reward_metric
+from reports.values import numbers_of, text
+from reports.verdict import values_of
+
+
+def comparison_section(records: Records) -> Section:
+    """The winner beside random search, linear probe and tail: sizes and scores."""
+    compared, gained, metric = methods(records), gains(records), reward_metric(records)
+    name = METRIC_NAMES[metric]
+    split = "test" if any(method.test_score is not None for method in compared) else "val"
+    missing = []
+    if not compared:
+        missing.append("no architecture has been retrained and no control has been run yet")
+    elif absent := [control for key, control in _CONTROLS.items() if key not in {method.key for method in compared}]:
+        missing.append(f"not measured: {', '.join(absent)}")
+    pictures: list[Picture] = []
+    if any(method.score(split) is not None for method in compared):
+        spoken = ", ".join(f"{method.name} {score(method.score(split))}" for method in compared)
+        caption = "Large mark: the mean of all trainings. Small dots and bar: each training, where there are several."
+        drawn = scores_figure(compared, split, metric)
+        pictures.append(picture("scores", f"Score on {split}", drawn, caption, f"{name} on {split}: {spoken}."))
+    if gained:
+        spoken = ", ".join(
+            f"over {one.name} {signed(one.difference)} ({interval(one.low, one.high)})" for one in gained
+        )
+        caption = f"With 95 % intervals{_over(gained)}. One that holds zero does not tell the two apart."
+        drawn = gains_figure(gained, metric)
+        pictures.append(
+            picture(
+                "gains", "Gain of the searched branch", drawn, caption, f"Gain in test {name}, with interval: {spoken}."
+            )
+        )
+    if len([method for method in compared if method.parameters and method.score(split) is not None]) > 1:
+        caption = "Higher is better, further left is smaller; the axis of parameters is logarithmic."
+        pictures.append(picture("size", "Score for size", size_figure(compared, split, metric), caption))
+    tables = (_comparison_table(compared, records),) if compared else ()
+    return Section(
+        "comparison", "Compared with controls", _selection(records), tuple(pictures), tables, missing=tuple(missing)
+    )
+
+
+_CONTROLS = {"random": "random search", "linear_probe": "linear probe", "tail": "fine-tuned tail"}
+
+
+def _over(gained: tuple[Gain, ...]) -> str:
+    over = {gain.over for gain in gained if gain.low is not None}
+    if over == {"seeds"}:
+        return " over training seeds"
+    return " over test images" if over == {"images"} else ""
+
+
+def _selection(records: Records) -> str:
+    rule = text(records.result.get("selection"))
+    return "" if rule is None else f"How the winner was picked. {rule[0].upper()}{rule[1:].rstrip('.')}."
+
+
+def _comparison_table(compared: tuple[Method, ...], records: Records) -> Table:
+    gained = {one.key: one for one in gains(records)}
+    metric = reward_metric(records)
+    name = METRIC_NAMES[metric]
+    head: tuple[str, ...] = ("", "parameters", "against tail", "MACs", f"val {name}", f"test {name}")
+    head += ("test accuracy",) if metric != "accuracy" else ()
+    head += ("gain of the search",) if gained else ()
+    rows = []
+    for method in compared:
+        own_tail = method.key == "tail" and method.reduction is not None and abs(method.reduction) < 0.0005
+        row = [
+            method.name,
+            count(method.parameters),
+            "the tail" if own_tail else change(method.reduction),
+            short_count(method.macs),
+            score(method.val_score) + _spread(method.val_seeds),
+            score(method.test_score) + _spread(method.test_seeds),
+        ]
+        if metric != "accuracy":
+            row.append(score(method.test.get("accuracy")))
+        if gained:
+            gain = gained.get(method.key)
+            row.append("" if gain is None else f"{signed(gain.difference)}\n{interval(gain.low, gain.high)}")
+        rows.append(tuple(row))
+    caption = "MACs: multiply-adds per image, without the trunk."
+    if any(len(method.val_seeds) > 1 or len(method.test_seeds) > 1 for method in compared):
+        caption += f" {name[0].upper()}{name[1:]}: the mean of several trainings; below it their lowest and highest."
+    if gained:
+        caption += f" Gain: searched branch minus control in test {name}, 95 % interval{_over(tuple(gained.values()))}."
+    marked = next((row for row, method in enumerate(compared) if method.key == "winner"), None)
+    return Table(caption, head, tuple(rows), marked)
+
+
+def _spread(seeds: tuple[float, ...]) -> str:
+    return f"\n{score(min(seeds), 3)} to {score(max(seeds), 3)}, {len(seeds)} seeds" if len(seeds) > 1 else ""
+
+
+def operation_section(records: Records) -> Section:
+    """ROC curves with the threshold marked, and every metric of the winner on val and test."""
+    pictures, missing = [], []
+    for split in ("test", "val"):
+        if curves := roc_curves(records, split):
+            winner = curves[0]
+            caption = "The ring marks the threshold, which was chosen on val." if winner.mark else ""
+            if split == "val":
+                caption += " Val was used to choose: expect it to look better than test."
+            pictures.append(picture(f"roc-{split}", f"ROC on {split}", roc_figure(curves, split), caption.strip()))
+    if not pictures:
+        missing.append("no ROC curve has been recorded")
+    val, test = numbers_of(records.result.get("val")), numbers_of(records.result.get("test"))
+    tables: tuple[Table, ...] = ()
+    if val or test:
+        names = [key for key in METRIC_NAMES if key in val or key in test]
+        rows = tuple((METRIC_NAMES[key], score(val.get(key)), score(test.get(key))) for key in names)
+        kind = "one value against the rest, averaged over values" if len(values_of(records)) > 2 else _positive(records)
+        caption = f"The searched branch. Reward of the search: val {METRIC_NAMES[reward_metric(records)]}.{kind}"
+        tables = (Table(caption, ("metric", "val", "test"), rows),)
+        if not test:
+            missing.append("the test split has not been measured")
+    else:
+        missing.append("no metrics of a winner yet")
+    return Section("operation", "Metrics and threshold", "", tuple(pictures), tables, missing=tuple(missing))
+
+
+def _positive(records: Records) -> str:
+    values = values_of(records)
+    return f" “{values[1]}” counts as positive." if len(values) == 2 else ""
