@@ -1,0 +1,1 @@
+"""Bundles at work: write them, check them, predict with them."""
