@@ -1,0 +1,124 @@
+"""A branch for deployment: a folder that works without this toolkit, checked before it is put in place.
+
+The folder holds `branch.py` (plain torch, searched branches only), `weights.safetensors`, `branch.onnx`, `branch.json`
+(the contract) and `golden.npz` (inputs with the outputs they must give).
+"""
+
+import copy
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from branches.branch import Branch
+from branches.costs import macs, parameters
+from branches.errors import BranchError
+from branches.folders import file_hashes, replaced_folder
+from branches.onnx_file import run_onnx, write_onnx
+from branches.records import RECORD, WEIGHTS, BranchRecord, load_branch, plain_state
+from branches.source import branch_source
+from trunk.checkpoints import write_json
+
+FORMAT = 1
+GOLDEN_ROWS = 8
+TOLERANCE = 1e-4
+
+
+class Scores(nn.Module):
+    """A module that gives logits, followed by softmax: what `branch.onnx` computes."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.module(features).softmax(1)
+        return scores
+
+
+def export_branch(
+    saved: Path | tuple[nn.Module, BranchRecord], destination: Path, *, golden: Tensor | None = None
+) -> Path:
+    """Write the deployable folder of one branch and return it.
+
+    `saved` is a folder of `save_branch`, or a module with its record. `golden` (8, C, H, W) are features to check with,
+    real ones where there are any; None draws some, seeded. Scores of the ONNX file and of `branch.py` must equal the
+    module's to 1e-4 relative; otherwise nothing is written and RuntimeError says by how much they differ. Raises:
+    BranchError for a folder that is no branch, or a destination that is somebody's own folder.
+    """
+    module, record = load_branch(saved) if isinstance(saved, Path) else saved
+    # A copy on the CPU: the caller's module keeps its device and its mode.
+    module = copy.deepcopy(module).cpu().eval()
+    features = _golden(record) if golden is None else golden.detach().cpu().float().contiguous()
+    if tuple(features.shape[1:]) != tuple(record.feature_shape) or len(features) < 2:
+        raise BranchError(
+            f"golden features must be (2 or more, {record.feature_shape}), got {tuple(features.shape)}: give features "
+            f"of this branch's trunk and depth"
+        )
+    scores = Scores(module)
+    with torch.no_grad():
+        expected = scores(features)
+    with replaced_folder(destination, RECORD) as folder:
+        source = isinstance(module, Branch)
+        if isinstance(module, Branch):
+            text, weights = branch_source(module, record)
+            (folder / "branch.py").write_text(text, encoding="utf-8")
+        else:
+            weights = plain_state(module)
+        save_file(weights, folder / WEIGHTS)
+        write_onnx(scores, features, folder / "branch.onnx", input_name="features", output_names=["scores"])
+        np.savez(folder / "golden.npz", features=features.numpy(), scores=expected.numpy())
+        _require_equal("branch.onnx", run_onnx(folder / "branch.onnx", features)[0], expected)
+        _require_equal("branch.onnx", run_onnx(folder / "branch.onnx", features[:1])[0], expected[:1])
+        if source:
+            _require_equal("branch.py", _run_source(folder, features), expected)
+        contract = {
+            "format": FORMAT,
+            **record.to_json(),
+            "input": {"name": "features", "shape": ["batch", *record.feature_shape], "dtype": "float32"},
+            "output": {"name": "scores", "shape": ["batch", len(record.values)], "dtype": "float32"},
+            "source": "branch.py" if source else None,
+            "parameters": parameters(module),
+            "macs": macs(module, record.feature_shape),
+            "tolerance": TOLERANCE,
+            "files": file_hashes(folder),
+        }
+        write_json(folder / RECORD, contract)
+    return destination
+
+
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    """The largest |found - expected| / |expected| over all scores; tiny scores are compared absolutely, at 1e-3."""
+    return float(((found - expected).abs() / expected.abs().clamp(min=1e-3)).max())
+
+
+def _golden(record: BranchRecord) -> Tensor:
+    """Features as a trunk could give them (after a relu): half of them zero."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(GOLDEN_ROWS, *record.feature_shape, generator=generator).relu()
+
+
+def _require_equal(name: str, found: Tensor, expected: Tensor) -> None:
+    error = relative_error(found, expected)
+    if not error <= TOLERANCE:
+        raise RuntimeError(f"{name} differs from the branch it was written from by {error:.2e}, more than {TOLERANCE}")
+
+
+def _run_source(folder: Path, features: Tensor) -> Tensor:
+    """Scores by the written branch.py, loaded under a name of its own; no bytecode is left in the folder."""
+    spec = importlib.util.spec_from_file_location("exported_branch", folder / "branch.py")
+    assert spec is not None
+    assert spec.loader is not None
+    exported = importlib.util.module_from_spec(spec)
+    leave, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        spec.loader.exec_module(exported)
+    finally:
+        sys.dont_write_bytecode = leave
+    with torch.no_grad():
+        scores: Tensor = exported.load(folder)(features)
+    return scores

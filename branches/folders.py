@@ -1,0 +1,53 @@
+"""Write a folder as a whole: readers see the old one or the new one, never half of it."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from branches.errors import BranchError
+
+
+@contextmanager
+def replaced_folder(destination: Path, marker: str) -> Iterator[Path]:
+    """An empty folder to write into, which takes the place of `destination` when the block ends without an error.
+
+    An existing `destination` is replaced when it is empty or holds the file `marker`, the sign that it was written this
+    way; anything else is somebody's own folder, and BranchError is raised.
+    """
+    ours = (destination / marker).is_file() or (destination.is_dir() and not any(destination.iterdir()))
+    if destination.exists() and not ours:
+        raise BranchError(f"{destination} exists and holds no {marker}: choose another folder, or remove it")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    holder = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}.", suffix=".part"))
+    try:
+        written = holder / "new"
+        written.mkdir()
+        yield written
+        for path in (*written.rglob("*"), written):
+            # Some writers make files for their owner alone; a deployed folder is read by other users.
+            path.chmod(0o755 if path.is_dir() else 0o644)
+            _flush(path)
+        if destination.exists():
+            destination.rename(holder / "old")
+        written.rename(destination)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 (64 hex digits) of every file directly in the folder, by name."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir()) if path.is_file()
+    }
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,159 @@
+"""A branch on disk as this toolkit keeps it: `weights.safetensors` and `branch.json`, from which it is built again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from branches.branch import Branch
+from branches.errors import BranchError
+from branches.folders import replaced_folder
+from branches.probe import LinearProbe
+from search_spaces import Architecture, SpaceError
+from trunk.backbones import find_backbone
+from trunk.checkpoints import write_json
+from trunk.errors import TrunkError
+from trunk.trunk import Tail
+
+RECORD = "branch.json"
+WEIGHTS = "weights.safetensors"
+KINDS = ("branch", "tail", "linear_probe")
+
+
+@dataclass(frozen=True)
+class BranchRecord:
+    """What a branch is: the question it answers, the trunk it was trained on, how it is built and how good it is.
+
+    `kind` is "branch" (built from `architecture`), "tail" (the last blocks of `backbone`) or "linear_probe";
+    `feature_shape` (C, H, W) after `freeze_depth` blocks of the trunk with this `fingerprint`; `threshold` on the score
+    of `values[1]`, None for more than two values; `metrics` {"val": {...}, "test": {...}}.
+    """
+
+    attribute: str
+    values: tuple[str, ...]
+    feature_shape: tuple[int, int, int]
+    freeze_depth: int
+    fingerprint: str
+    threshold: float | None = None
+    kind: str = "branch"
+    architecture: Architecture | None = None
+    backbone: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise BranchError(f"the kind of branch {self.attribute!r} must be one of {', '.join(KINDS)}: {self.kind!r}")
+        if len(self.values) < 2 or len(set(self.values)) < len(self.values):
+            raise BranchError(f"branch {self.attribute!r} needs two or more different values, got {self.values}")
+        if self.kind == "branch" and self.architecture is None:
+            raise BranchError(f"branch {self.attribute!r} needs its architecture: without it, it cannot be built again")
+        if self.kind == "tail" and self.backbone is None:
+            raise BranchError(f"tail {self.attribute!r} needs its backbone: without it, it cannot be built again")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `architecture` is {"tail": true} or {"linear_probe": true} where there is none."""
+        return {
+            "attribute": self.attribute,
+            "values": list(self.values),
+            "threshold": self.threshold,
+            "feature_shape": list(self.feature_shape),
+            "freeze_depth": self.freeze_depth,
+            "fingerprint": self.fingerprint,
+            "backbone": self.backbone,
+            "architecture": self.architecture.to_json() if self.architecture else {self.kind: True},
+            "metrics": dict(self.metrics),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "BranchRecord":
+        """Read what `to_json` gave. Raises: KeyError or TypeError for a record that lacks parts."""
+        architecture = value["architecture"]
+        kind = next((kind for kind in KINDS if architecture.get(kind) is True), "branch")
+        channels, height, width = value["feature_shape"]
+        return cls(
+            attribute=value["attribute"],
+            values=tuple(value["values"]),
+            feature_shape=(channels, height, width),
+            freeze_depth=value["freeze_depth"],
+            fingerprint=value["fingerprint"],
+            threshold=value["threshold"],
+            kind=kind,
+            architecture=Architecture.from_json(architecture) if kind == "branch" else None,
+            backbone=value["backbone"],
+            metrics=value["metrics"],
+        )
+
+
+def save_branch(folder: Path, module: nn.Module, record: BranchRecord) -> None:
+    """Write the folder as a whole. Raises: BranchError when it holds something else than a branch."""
+    with replaced_folder(folder, RECORD) as written:
+        save_file(plain_state(module), written / WEIGHTS)
+        write_json(written / RECORD, record.to_json())
+
+
+def load_branch(folder: Path) -> tuple[nn.Module, BranchRecord]:
+    """The module in evaluation mode, and its record. Raises: BranchError naming the file and what is wrong with it."""
+    try:
+        record = BranchRecord.from_json(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+        weights = load_file(folder / WEIGHTS)
+    except FileNotFoundError as error:
+        raise BranchError(f"{folder} holds no saved branch ({error.filename} is missing): name another") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BranchError(f"{folder / RECORD} cannot be read ({error}): save or search the branch again") from error
+    except SafetensorError as error:
+        raise BranchError(f"{folder / WEIGHTS} cannot be read ({error}): save or search the branch again") from error
+    module = _build(record, folder)
+    expected = {name: (value.shape, value.dtype) for name, value in module.state_dict().items()}
+    found = {name: (value.shape, value.dtype) for name, value in weights.items()}
+    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if wrong:
+        raise BranchError(
+            f"{folder / WEIGHTS} does not fit its {RECORD}: {wrong[0]} is {_described(found.get(wrong[0]))}, must be "
+            f"{_described(expected.get(wrong[0]))} ({len(wrong)} such weights): save or search the branch again"
+        )
+    module.load_state_dict(weights, assign=True)
+    if record.kind == "tail":
+        # The layout in which the trunk, and so the tail in training, computes: results are the same to the bit.
+        module.to(memory_format=torch.channels_last)
+    return module.eval(), record
+
+
+def plain_state(module: nn.Module) -> dict[str, Tensor]:
+    """The module's state as tensors of their own, in plain memory order, on the CPU: what safetensors can write."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
+
+
+def _build(record: BranchRecord, folder: Path) -> nn.Module:
+    """The module without its weights, on the meta device."""
+    try:
+        with torch.device("meta"):
+            if record.kind == "linear_probe":
+                return LinearProbe(record.feature_shape[0], len(record.values))
+            if record.kind == "tail":
+                return _build_tail(str(record.backbone), record)
+            assert record.architecture is not None
+            # The generator belongs to the CPU; on the meta device nothing is drawn.
+            return Branch(record.architecture, record.feature_shape, len(record.values))
+    except (SpaceError, TrunkError) as error:
+        raise BranchError(f"{folder / RECORD} describes no branch that can be built: {error}") from error
+
+
+def _build_tail(backbone: str, record: BranchRecord) -> Tail:
+    chain = find_backbone(backbone).build()
+    if not 1 <= record.freeze_depth < len(chain):
+        raise TrunkError(f"{backbone} has no tail after {record.freeze_depth} of {len(chain)} blocks")
+    names = [name for blocks in chain.block_modules[record.freeze_depth :] for name in blocks]
+    features = torch.empty(1, *record.feature_shape)
+    for number in range(record.freeze_depth, len(chain)):
+        features = chain.eval().run_block(number, features)
+    return Tail([(name, chain.get_submodule(name)) for name in names], features.shape[1], len(record.values))
+
+
+def _described(part: tuple[torch.Size, torch.dtype] | None) -> str:
+    return "absent" if part is None else f"{part[1]} {tuple(part[0])}"
