@@ -1,0 +1,1 @@
+"""The search: supernet, controller, REINFORCE, and the loop that interleaves them."""

@@ -1,0 +1,102 @@
+"""From a trained controller to a few architectures worth training: propose, rank with the shared weights.
+
+The controller's last sample is not its best: candidates are many distinct samples of the trained policy, its mode, and
+the architectures that were rewarded best during the search, all ranked on the whole val split.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from nas.enas import Progress, Search
+from nas.errors import SearchError
+from nas.history import read_history
+from search_spaces import Architecture
+from trunk.checkpoints import write_json
+
+ROUNDS = 50
+
+
+class Candidate(NamedTuple):
+    """An architecture with its score under the shared weights (the search's reward metric on all val images)."""
+
+    architecture: Architecture
+    score: float
+    source: str
+
+
+def rank_candidates(search: Search, count: int, *, progress: Progress | None = None) -> list[Candidate]:
+    """Up to ``count`` distinct candidates, best first; kept in ``candidates.json``, so that it is done once."""
+    if count < 1:
+        raise SearchError(f"search.candidates must be at least 1, is {count}.")
+    path = search.folder / "candidates.json"
+    if path.exists():
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return [
+            Candidate(Architecture.from_json(c["architecture"]), c["score"], c["source"]) for c in record["ranking"]
+        ]
+    search.history.truncate(search.history_at_end())
+    features = search.val.features.gather(torch.arange(len(search.val))).to(search.device)
+    candidates = []
+    proposed = propose(search, count)
+    for index, (architecture, source) in enumerate(proposed):
+        started = time.perf_counter()
+        score = search.reward(architecture, features, search.val.labels)
+        parameters, macs = search.costs(architecture)
+        candidates.append(Candidate(architecture, score, source))
+        search.history.append(
+            "candidate",
+            index=index,
+            architecture=architecture.to_json(),
+            identity=architecture.identity,
+            score=score,
+            parameters=parameters,
+            macs=macs,
+            source=source,
+            seconds=time.perf_counter() - started,
+        )
+        if progress:
+            progress("candidates", index + 1, len(proposed), {"best": max(c.score for c in candidates)})
+    candidates.sort(key=lambda candidate: -candidate.score)
+    ranking: list[dict[str, Any]] = [
+        {"architecture": c.architecture.to_json(), "score": c.score, "source": c.source} for c in candidates
+    ]
+    write_json(path, {"ranking": ranking, "history": search.history.size})
+    return candidates
+
+
+def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:
+    """Distinct architectures with where they come from: ``mode``, ``best`` (rewarded before) or ``controller``."""
+    found: dict[object, tuple[Architecture, str]] = {}
+
+    def add(architecture: Architecture, source: str) -> None:
+        found.setdefault(search.space.key(architecture), (architecture, source))
+
+    add(search.space.architecture(search.controller.mode().tolist()), "mode")
+    for architecture in best_rewarded(search, count // 4):
+        add(architecture, "best")
+    for _ in range(ROUNDS):
+        if len(found) >= min(count, search.space.size):
+            break
+        for architecture in search.sample_policy(count):
+            add(architecture, "controller")
+    return list(found.values())[:count]
+
+
+def best_rewarded(search: Search, count: int) -> list[Architecture]:
+    """The architectures with the highest mean reward during the search, best first."""
+    rewards: dict[tuple[int, ...], list[float]] = {}
+    for record in read_history(search.folder / "history.jsonl"):
+        if record["kind"] == "controller_update":
+            for indices, reward in zip(record["architectures"], record["rewards"], strict=True):
+                rewards.setdefault(tuple(indices), []).append(reward)
+    ranked = sorted(rewards, key=lambda indices: -sum(rewards[indices]) / len(rewards[indices]))
+    return [search.space.architecture(indices) for indices in ranked[:count]]
+
+
+def candidates_history(folder: Path) -> int:
+    """The size of the history when the candidates were ranked."""
+    return int(json.loads((folder / "candidates.json").read_text(encoding="utf-8"))["history"])

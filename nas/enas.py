@@ -1,0 +1,269 @@
+"""The search: child training and controller training in turn, read top to bottom.
+
+Efficient Neural Architecture Search via Parameter Sharing (Pham et al., 2018), arXiv:1802.03268, section 2.2, as used
+in GraftNet: An Efficient and Flexible Multi-label Image Classification (Jia et al.), section 3.3. Differences: rewards
+come from the val split of the attribute and may be an AUROC; the first epochs draw paths uniformly, so that every
+operation has learned something before the controller judges it; a search resumes exactly where it stopped.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from branches.branch import Branch
+from branches.costs import macs, parameters
+from branches.metrics import REWARDS
+from branches.sampling import batches
+from branches.settings import FitSettings
+from branches.training import adamw, check_splits, class_weights, schedule
+from nas.controller import Controller
+from nas.errors import SearchError
+from nas.history import History
+from nas.recipes import RECIPES
+from nas.reinforce import Reinforce
+from nas.seeds import seed_of
+from nas.supernet import Supernet
+from search_spaces import Architecture, Space
+from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from trunk.features import LabelledFeatures
+
+Progress = Callable[[str, int, int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How shared weights and controller are trained.
+
+    An epoch is one pass over the training split and then ``updates_per_epoch`` controller updates, each on
+    ``samples_per_update`` architectures whose reward is measured on ``reward_images`` val images (0: all of them).
+    ``parameter_penalty`` is subtracted from the reward per million parameters of the branch. ``recipe`` names the
+    controller's settings in :mod:`nas.recipes`.
+    """
+
+    epochs: int = 20
+    warmup_epochs: int = 4
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    balance: str = "sampling"
+    updates_per_epoch: int = 10
+    samples_per_update: int = 8
+    reward: str = "auroc"
+    reward_images: int = 1000
+    parameter_penalty: float = 0.0
+    recipe: str = "strong"
+    hidden: int = 64
+
+    def __post_init__(self) -> None:
+        if self.reward not in REWARDS:
+            raise SearchError(f"search.reward must be one of {', '.join(REWARDS)}, is {self.reward!r}.")
+        if self.recipe not in RECIPES:
+            raise SearchError(f"search.recipe must be one of {', '.join(RECIPES)}, is {self.recipe!r}.")
+        for name in ("epochs", "updates_per_epoch", "samples_per_update", "hidden"):
+            if getattr(self, name) < 1:
+                raise SearchError(f"search.{name} must be at least 1, is {getattr(self, name)}.")
+        for name in ("warmup_epochs", "reward_images", "parameter_penalty"):
+            if getattr(self, name) < 0:
+                raise SearchError(f"search.{name} must not be negative, is {getattr(self, name)}.")
+
+
+class Search:
+    """One search in a folder: ``search.safetensors`` (checkpoint) and ``history.jsonl`` (records).
+
+    Constructing it in a folder that holds a checkpoint continues from there.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        train: LabelledFeatures,
+        val: LabelledFeatures,
+        settings: SearchSettings,
+        *,
+        folder: Path,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        check_splits(train, val)
+        self.space, self.train, self.val, self.settings = space, train, val, settings
+        self.folder, self.seed, self.device = folder, seed, device
+        # The child's batches and optimiser are those of a branch's training; FitSettings checks the values.
+        self.child = FitSettings(
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            balance=settings.balance,
+        )
+        recipe = RECIPES[settings.recipe]
+        weights = torch.Generator().manual_seed(seed_of(seed, "supernet"))
+        self.supernet = Supernet(space, train.features.shape, train.values, generator=weights).to(device)
+        self.controller = Controller(
+            space.decisions,
+            hidden=settings.hidden,
+            temperature=recipe.temperature,
+            tanh_constant=recipe.tanh_constant,
+            skip_target=recipe.skip_target,
+            generator=torch.Generator().manual_seed(seed_of(seed, "controller")),
+        )
+        self.reinforce = Reinforce(self.controller, recipe, seed=seed_of(seed, "reinforce"))
+        self.optimizer = adamw(self.supernet, self.child)
+        self.history = History(folder / "history.jsonl")
+        self.epoch = 0
+        self._costs: dict[Architecture, tuple[int, int]] = {}
+        self.resume()
+
+    def run(self, *, progress: Progress | None = None) -> None:
+        """Train what is left of the epochs."""
+        steps = max(1, len(self.train) // min(self.settings.batch_size, len(self.train)))
+        while self.epoch < self.settings.epochs:
+            warming = self.epoch < self.settings.warmup_epochs
+            self.train_child(steps, uniform=warming)
+            if not warming:
+                self.train_controller()
+            self.epoch += 1
+            self.save()
+            if progress:
+                best = 0.0 if self.reinforce.baseline is None else self.reinforce.baseline
+                progress("search", self.epoch, self.settings.epochs, {"reward": best})
+
+    def train_child(self, steps: int, *, uniform: bool) -> None:
+        """One epoch of the shared weights: a sampled path per batch; only that path's weights move."""
+        started = time.perf_counter()
+        rng = np.random.default_rng(seed_of(self.seed, "child", self.epoch))
+        paths = self.sample_uniform(steps, rng) if uniform else self.sample_policy(steps)
+        weights = class_weights(self.train).to(self.device) if self.settings.balance == "weights" else None
+        self.supernet.train()
+        losses = []
+        for step, indices in enumerate(next(batches(self.train.labels.numpy(), self.train.values, self.child, rng))):
+            done = (self.epoch * steps + step) / (self.settings.epochs * steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.child.learning_rate * schedule(done, self.child.warmup_fraction)
+            index = torch.from_numpy(indices)
+            features, labels = self.train.features.gather(index).to(self.device), self.train.labels[index]
+            logits = self.supernet(features, paths[step])
+            loss = functional.cross_entropy(logits, labels.to(self.device), weights)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.child.gradient_clip)
+            self.optimizer.step()
+            losses.append(loss.detach())
+        loss_mean = float(torch.stack(losses).mean())
+        if not math.isfinite(loss_mean):
+            raise SearchError(
+                f"The shared weights diverged in epoch {self.epoch + 1} (loss {loss_mean}); lower search.learning_rate."
+            )
+        self.history.append(
+            "child_epoch",
+            epoch=self.epoch + 1,
+            steps=steps,
+            loss=loss_mean,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            seconds=time.perf_counter() - started,
+        )
+
+    def train_controller(self) -> None:
+        """The controller's share of an epoch: sample, measure on val, reinforce."""
+        rng = np.random.default_rng(seed_of(self.seed, "reward", self.epoch))
+        for update in range(self.settings.updates_per_epoch):
+            started = time.perf_counter()
+            features, labels = self.reward_batch(rng)
+            samples = self.reinforce.sample(self.settings.samples_per_update)
+            rewards = [self.reward(self.space.architecture(row), features, labels) for row in samples.choices.tolist()]
+            outcome = self.reinforce.update(samples.choices, rewards)
+            self.history.append(
+                "controller_update",
+                epoch=self.epoch + 1,
+                update=update + 1,
+                reward=outcome.reward_mean,
+                best_reward=outcome.reward_best,
+                baseline=outcome.baseline,
+                entropy=outcome.entropy,
+                log_prob=outcome.log_prob,
+                skip_penalty=outcome.skip_penalty,
+                loss=outcome.loss,
+                rewards=rewards,
+                architectures=samples.choices.tolist(),
+                seconds=time.perf_counter() - started,
+            )
+
+    def reward_batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Val images for one update's rewards: the values in their natural shares, at least one image of each."""
+        wanted = self.settings.reward_images or len(self.val)
+        order = torch.from_numpy(rng.permutation(len(self.val)))
+        labels = self.val.labels[order]
+        firsts = torch.stack(
+            [(labels == value).int().argmax() for value in range(self.val.values) if (labels == value).any()]
+        )
+        chosen = torch.cat([firsts, torch.arange(len(order))[~torch.isin(torch.arange(len(order)), firsts)]])[:wanted]
+        index = order[chosen]
+        return self.val.features.gather(index).to(self.device), self.val.labels[index]
+
+    @torch.inference_mode()
+    def reward(self, architecture: Architecture, features: Tensor, labels: Tensor) -> float:
+        """The chosen metric of one path on held-out features, less the penalty for its parameters."""
+        scores = self.supernet(features, architecture).double().softmax(dim=1).cpu().numpy()
+        score = REWARDS[self.settings.reward](scores, labels.numpy())
+        if self.settings.parameter_penalty:
+            score -= self.settings.parameter_penalty * self.costs(architecture)[0] / 1e6
+        return score
+
+    def costs(self, architecture: Architecture) -> tuple[int, int]:
+        """(parameters, MACs per image) of the branch this architecture builds."""
+        if architecture not in self._costs:
+            branch = Branch(architecture, self.train.features.shape, self.train.values)
+            self._costs[architecture] = parameters(branch), macs(branch, self.train.features.shape)
+        return self._costs[architecture]
+
+    def sample_uniform(self, count: int, rng: np.random.Generator) -> list[Architecture]:
+        return [self.space.random(rng) for _ in range(count)]
+
+    def sample_policy(self, count: int) -> list[Architecture]:
+        return [self.space.architecture(row) for row in self.reinforce.sample(count).choices.tolist()]
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "search.safetensors"
+
+    def save(self) -> None:
+        """Write the checkpoint of the finished epoch, atomically; the history is cut back to it on resuming."""
+        tensors, reinforce = self.reinforce.state()
+        save_checkpoint(
+            self.checkpoint,
+            {
+                **{f"supernet.{name}": value for name, value in self.supernet.state_dict().items()},
+                **optimizer_tensors(self.optimizer),
+                **{f"reinforce.{name}": value for name, value in tensors.items()},
+            },
+            {"epoch": self.epoch, "history": self.history.size, "reinforce": reinforce},
+        )
+
+    def history_at_end(self) -> int:
+        """The size of the history when the last epoch was saved."""
+        return int(load_checkpoint(self.checkpoint)[1]["history"])
+
+    def resume(self) -> None:
+        """Take up the folder's checkpoint, if any; records written after it are cut off and will come again."""
+        if not self.checkpoint.exists():
+            self.history.truncate(0)
+            return
+        tensors, record = load_checkpoint(self.checkpoint)
+        self.supernet.load_state_dict(part(tensors, "supernet."))
+        restore_optimizer(self.optimizer, tensors)
+        self.reinforce.load_state(part(tensors, "reinforce."), record["reinforce"])
+        self.epoch = record["epoch"]
+        if self.epoch < self.settings.epochs:
+            self.history.truncate(record["history"])
+
+
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
+    """The entries under ``prefix``, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,5 @@
+"""The one exception for a user's mistake in a search."""
+
+
+class SearchError(ValueError):
+    """A search was asked for something it cannot do; the message says what, where, and what to do."""

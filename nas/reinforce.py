@@ -1,0 +1,151 @@
+"""REINFORCE on a controller: it knows decisions and rewards, not what is built nor how it is rewarded.
+
+Simple statistical gradient-following algorithms for connectionist reinforcement learning (Williams, 1992), with the
+moving-average baseline of ENAS (Pham et al., 2018), arXiv:1802.03268. Differences from ENAS: the baseline starts at the
+first rewards' mean instead of 0, and judges a batch before the batch moves it; the entropy bonus is differentiated
+instead of added to the reward; several architectures per update.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nas.advantages import advantages
+from nas.controller import Controller, Samples
+from nas.errors import SearchError
+from nas.memory import Memory
+from nas.recipes import PAPER, Recipe
+
+
+class Update(NamedTuple):
+    """What one update saw and did: rewards in the caller's unit, entropy and log_prob in nats per architecture.
+
+    `baseline` is the moving average after the update; the figures of the policy are those of its last gradient step.
+    """
+
+    loss: float
+    reward_mean: float
+    reward_best: float
+    baseline: float
+    entropy: float
+    log_prob: float
+    skip_penalty: float
+
+
+class Reinforce:
+    """Trains `controller` by `recipe`; draws from its own CPU generator, seeded with `seed`.
+
+    Each gradient step minimises  -mean(advantage * log_prob) - entropy_weight * entropy + skip_weight * skip_penalty,
+    over the rewarded architectures and the remembered ones. Build the controller, and move it to its device, before.
+    """
+
+    def __init__(self, controller: Controller, recipe: Recipe = PAPER, *, seed: int) -> None:
+        self.controller = controller
+        self.recipe = recipe
+        self.updates = 0
+        self.baseline: float | None = None
+        self.memory = Memory(recipe.memory, len(controller.decisions))
+        self.generator = torch.Generator().manual_seed(seed)
+        self.optimizer = torch.optim.Adam(controller.parameters(), lr=recipe.learning_rate)
+
+    def sample(self, n: int) -> Samples:
+        """Draw `n` architectures to be rewarded, without gradients."""
+        with torch.no_grad():
+            return self.controller.sample(n, self.generator)
+
+    def update(self, choices: Tensor, rewards: Sequence[float] | Tensor) -> Update:
+        """Learn from `rewards` (n,) of `choices` (n, D). Raises SearchError when a reward is missing or not finite."""
+        choices = choices.detach().cpu()
+        found = torch.as_tensor(rewards, dtype=torch.float64).detach().cpu()
+        if found.shape != (len(choices),) or not len(choices):
+            raise SearchError(
+                f"An update takes one reward per architecture; got rewards of shape {tuple(found.shape)} for "
+                f"{len(choices)} architectures."
+            )
+        if not bool(torch.isfinite(found).all()):
+            raise SearchError(f"Rewards must be finite numbers, not {found.tolist()}; check the reward function.")
+        mean = float(found.mean())
+        baseline = mean if self.baseline is None else self.baseline
+        remembered = self.memory.without(choices)
+        advantage = advantages(torch.cat([found, remembered.rewards]), baseline, self.recipe.advantage)
+        loss, last = self._descend(torch.cat([choices, remembered.choices]), advantage)
+        self.memory.add(choices, found)
+        self.baseline = self.recipe.baseline_decay * baseline + (1.0 - self.recipe.baseline_decay) * mean
+        self.updates += 1
+        now = Samples(*(figure[: len(choices)] for figure in last))
+        return Update(
+            loss=loss,
+            reward_mean=mean,
+            reward_best=float(found.max()),
+            baseline=self.baseline,
+            entropy=float(now.entropy.mean()),
+            log_prob=float(now.log_prob.mean()),
+            skip_penalty=float(now.skip_penalty.mean()),
+        )
+
+    def _descend(self, choices: Tensor, advantage: Tensor) -> tuple[float, Samples]:
+        """`passes` gradient steps; the last loss and the figures it was made of, detached."""
+        recipe, parameters = self.recipe, list(self.controller.parameters())
+        advantage = advantage.to(parameters[0])
+        entropy_weight = recipe.entropy_at(self.updates)
+        before: Tensor | None = None
+        for _ in range(recipe.passes):
+            samples = self.controller.evaluate(choices)
+            gain = advantage * samples.log_prob
+            if recipe.ratio_clip is not None:
+                before = samples.log_prob.detach() if before is None else before
+                ratio = (samples.log_prob - before).exp()
+                clipped = ratio.clamp(1.0 - recipe.ratio_clip, 1.0 + recipe.ratio_clip)
+                gain = torch.minimum(ratio * advantage, clipped * advantage)  # PPO, eq. 7
+            loss = (
+                -gain.mean()
+                - entropy_weight * samples.entropy.mean()
+                + recipe.skip_weight * samples.skip_penalty.mean()
+            )
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            if recipe.gradient_clip is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip)
+            self.optimizer.step()
+        return float(loss.detach()), Samples(*(figure.detach() for figure in samples))
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything an exact continuation needs: named tensors (copies, on the CPU) and a JSON-able record."""
+        tensors = {f"controller.{name}": weight for name, weight in self.controller.state_dict().items()}
+        for name, weight in self.controller.named_parameters():
+            for key, value in self.optimizer.state.get(weight, {}).items():
+                tensors[f"adam.{name}.{key}"] = value
+        tensors["generator"] = self.generator.get_state()
+        tensors["memory.choices"], tensors["memory.rewards"] = self.memory.choices, self.memory.rewards
+        copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        return copies, {"updates": self.updates, "baseline": self.baseline}
+
+    def load_state(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+        """Continue where `state` was taken, bit for bit. Raises SearchError when it is of another controller."""
+        expected = {f"controller.{name}": weight for name, weight in self.controller.state_dict().items()}
+        expected["generator"] = self.generator.get_state()
+        moments = {}
+        for name, weight in self.controller.named_parameters():
+            if f"adam.{name}.step" in tensors:  # a weight that never had a gradient has no moments
+                moments[name] = weight
+                expected[f"adam.{name}.exp_avg"] = expected[f"adam.{name}.exp_avg_sq"] = weight
+        for name, tensor in expected.items():
+            if name not in tensors or tensors[name].shape != tensor.shape:
+                found = f"shape {tuple(tensors[name].shape)}" if name in tensors else "nothing"
+                raise SearchError(
+                    f"The saved controller has {found} for {name!r} where this search has shape {tuple(tensor.shape)}; "
+                    "use the space and settings it was saved with."
+                )
+        self.controller.load_state_dict({name: tensors[f"controller.{name}"] for name in self.controller.state_dict()})
+        self.optimizer = torch.optim.Adam(self.controller.parameters(), lr=self.recipe.learning_rate)
+        for name, weight in moments.items():
+            self.optimizer.state[weight] = {
+                "step": tensors[f"adam.{name}.step"].clone(),
+                "exp_avg": tensors[f"adam.{name}.exp_avg"].to(weight.device, copy=True),
+                "exp_avg_sq": tensors[f"adam.{name}.exp_avg_sq"].to(weight.device, copy=True),
+            }
+        self.generator.set_state(tensors["generator"].cpu())
+        self.memory.load(tensors["memory.choices"], tensors["memory.rewards"])
+        self.updates, self.baseline = record["updates"], record["baseline"]

@@ -1,0 +1,178 @@
+"""From finished trainings to the figures of ``result.json``: one look at the test split, gains, curves, collapse."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.stats import kendalltau
+
+from branches.costs import macs, parameters
+from branches.curves import roc_points
+from branches.metrics import measure, paired_bootstrap
+from branches.training import predict_scores
+from nas.candidates import Candidate
+from nas.seeds import seed_of
+from nas.settings import JobData, JobSettings
+from nas.trainings import Figures, Trained
+from nas.verdict import Gain, gain, sentence
+from search_spaces import Architecture
+
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One side of the comparison: its trainings (the first is the one shown) and what it costs."""
+
+    trainings: Sequence[Trained]
+    parameters: int
+    macs: int
+    architecture: Architecture | None = None
+
+
+def score_of(trained: Trained, metric: str) -> float:
+    """The val figure a training is chosen by."""
+    value = trained.val[metric]
+    assert value is not None
+    return value
+
+
+def measure_all(
+    data: JobData, settings: JobSettings, contestants: Mapping[str, Contestant], *, seed: int, device: torch.device
+) -> dict[str, Any]:
+    """The one look at the test split, and the figures of every contestant on val and test."""
+    metric = settings.search.reward
+    winner = contestants["winner"]
+    assert winner.architecture is not None
+    scores: dict[str, list[Scores]] = {}
+    figures: dict[str, list[Figures]] = {}
+    if data.test is not None:
+        labels = data.test.labels.numpy()
+        for name, contestant in contestants.items():
+            for trained in contestant.trainings:
+                precision = settings.tail.precision if name == "tail" and settings.tail else "float32"
+                found = predict_scores(trained.module, data.test.features, device=device, precision=precision)
+                scores.setdefault(name, []).append(found)
+                figures.setdefault(name, []).append(measure(found, labels, threshold=trained.val["threshold"]))
+    gains: dict[str, Gain] = {}
+    for name in ("random", "linear_probe", "tail"):
+        if name in contestants and data.test is not None:
+            ours, theirs = ([float(f[metric] or 0.0) for f in figures[side]] for side in ("winner", name))
+            images = paired_bootstrap(
+                scores["winner"][0], scores[name][0], labels, metric, seed_of(seed, "bootstrap") % 2**32, rounds=300
+            )
+            gains[f"over_{name}"] = gain(ours, theirs, images)
+    tail = contestants.get("tail")
+    tail_parameters, tail_macs = (tail.parameters, tail.macs) if tail else tail_costs(data)
+    reduction = None if tail_parameters is None else 1 - winner.parameters / tail_parameters
+    result: dict[str, Any] = {
+        "architecture": winner.architecture.to_json(),
+        "identity": winner.architecture.identity,
+        "parameters": winner.parameters,
+        "macs": winner.macs,
+        "tail_parameters": tail_parameters,
+        "tail_macs": tail_macs,
+        "parameter_reduction": reduction,
+        "val": winner.trainings[0].val,
+        "test": figures["winner"][0] if figures else None,
+        "controls": {
+            name: {
+                "parameters": contestant.parameters,
+                "macs": contestant.macs,
+                "val": contestant.trainings[0].val,
+                "test": figures[name][0] if figures else None,
+                "architecture": contestant.architecture.to_json() if contestant.architecture else None,
+            }
+            for name, contestant in contestants.items()
+            if name != "winner"
+        },
+        "repeats": {
+            name: {
+                "seeds": [trained.record["seed"] for trained in contestant.trainings],
+                f"val_{metric}": [trained.val[metric] for trained in contestant.trainings],
+                f"test_{metric}": [f[metric] for f in figures[name]] if figures else None,
+            }
+            for name, contestant in contestants.items()
+        },
+        "gain": {name: value._asdict() for name, value in gains.items()},
+        "selection": (
+            f"The {settings.retrain_top} candidates that the shared weights rank highest by val {metric} were trained "
+            f"from scratch; the one with the best val {metric} won, the smaller one of equals. The threshold maximises "
+            f"{settings.threshold_by} on val. Test was measured once, at the end."
+        ),
+        "roc": roc_curves(data, contestants, scores),
+    }
+    result["verdict"] = verdict(metric, figures, gains, reduction, settings)
+    return result
+
+
+def tail_costs(data: JobData) -> tuple[int | None, int | None]:
+    """What the tail costs when it was not trained as a control; None without a backbone."""
+    if data.tail is None:
+        return None, None
+    module = data.tail(torch.Generator().manual_seed(0))
+    return parameters(module), macs(module, data.train.features.shape)
+
+
+def roc_curves(
+    data: JobData, contestants: Mapping[str, Contestant], scores: Mapping[str, list[Scores]]
+) -> dict[str, Any]:
+    """ROC points per split and contestant, for attributes of two values."""
+    if len(data.values) != 2:
+        return {}
+    splits = {
+        "val": ({name: c.trainings[0].val_scores for name, c in contestants.items()}, data.val),
+        "test": ({name: found[0] for name, found in scores.items()}, data.test),
+    }
+    return {
+        split: {name: roc_points(found, part.labels.numpy()) for name, found in by_name.items()}
+        for split, (by_name, part) in splits.items()
+        if part is not None
+    }
+
+
+def verdict(
+    metric: str,
+    figures: Mapping[str, list[Figures]],
+    gains: dict[str, Gain],
+    reduction: float | None,
+    settings: JobSettings,
+) -> str:
+    """One sentence, or the reason why there is none."""
+    if not figures:
+        return "There is no test split, so nothing is said about the gain; val alone chose the winner."
+    mean = float(np.mean([f[metric] for f in figures["winner"]]))
+    return sentence(metric, mean, len(figures["winner"]), gains, reduction, settings.retrain_top)
+
+
+def collapse(history: Sequence[Mapping[str, Any]], candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """The cheap part of an audit: has the controller collapsed, and do shared weights rank as retraining does?"""
+    updates = [record for record in history if record["kind"] == "controller_update"]
+    retrained = [r for r in history if r["kind"] == "retraining" and r.get("shared_score") is not None]
+    last = [tuple(row) for record in updates[-5:] for row in record["architectures"]]
+    tau = None
+    if len(retrained) > 2:
+        found = kendalltau([r["shared_score"] for r in retrained], [r["val"]["auroc"] for r in retrained]).statistic
+        tau = None if np.isnan(found) else float(found)
+    return {
+        "entropy_first": updates[0]["entropy"] if updates else None,
+        "entropy_last": updates[-1]["entropy"] if updates else None,
+        "duplicates_last": 1 - len(set(last)) / len(last) if last else None,
+        "candidates_distinct": len(candidates),
+        "tau_of_retrained": tau,
+        "retrained": len(retrained),
+    }
+
+
+def stage_seconds(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Seconds of work per stage, over all the runs that a job took."""
+    stages = {"child_epoch": "search", "controller_update": "search", "candidate": "search", "control": "controls"}
+    totals = {"search": 0.0, "retrain": 0.0, "controls": 0.0}
+    for record in history:
+        of_control = record.get("role") == "random" or record.get("of") == "random"
+        stage = "controls" if of_control else stages.get(str(record["kind"]), "retrain")
+        totals[stage] += float(record.get("seconds", 0.0))
+    return totals

@@ -1,0 +1,70 @@
+"""What a search gained, in figures with intervals and in one sentence."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t as student
+
+
+class Gain(NamedTuple):
+    """A difference of mean test figures with its 95 % interval over training seeds, and one over test images.
+
+    low, high: Welch's t interval over the repeated trainings; equal to ``difference`` when neither side was repeated.
+    images_low, images_high: paired bootstrap over the test images, first training of each side.
+    """
+
+    difference: float
+    low: float
+    high: float
+    images_low: float
+    images_high: float
+
+
+def gain(ours: Sequence[float], theirs: Sequence[float], images: tuple[float, float, float]) -> Gain:
+    """``ours`` above ``theirs``: one test figure per training seed on each side; ``images`` from the bootstrap."""
+    difference = float(np.mean(ours) - np.mean(theirs))
+    half = welch_half_width(ours, theirs)
+    return Gain(difference, difference - half, difference + half, images[1], images[2])
+
+
+def welch_half_width(ours: Sequence[float], theirs: Sequence[float], confidence: float = 0.95) -> float:
+    """Half the width of Welch's t interval for a difference of means; a side with one value adds no variance."""
+    parts = [(float(np.var(side, ddof=1)) / len(side), len(side)) for side in (ours, theirs) if len(side) > 1]
+    variance = float(sum(part for part, _ in parts))
+    if variance == 0.0:
+        return 0.0
+    freedom = variance**2 / sum(part**2 / (count - 1) for part, count in parts)
+    half: float = student.ppf((1 + confidence) / 2, freedom) * variance**0.5
+    return float(half)
+
+
+def sentence(
+    metric: str, score: float, repeats: int, gains: dict[str, Gain], reduction: float | None, random: int
+) -> str:
+    """The verdict: what the search gained over random at equal budget, and whether the branch is worth having."""
+    name = metric.replace("_", " ")
+    parts = [f"Test {name} {score:.4f} (mean of {repeats} trainings)"]
+    if reduction is not None:
+        parts[0] += f" with {reduction:.1%} fewer parameters than the tail"
+    over = gains.get("over_random")
+    if over is not None:
+        parts.append(
+            f"the search gained {over.difference:+.4f} [{over.low:+.4f}, {over.high:+.4f}] over the best of {random} "
+            f"random architectures trained alike ({significance(over)})"
+        )
+    probe = gains.get("over_linear_probe")
+    if probe is not None:
+        text = f"{probe.difference:+.4f} [{probe.low:+.4f}, {probe.high:+.4f}] over a linear probe"
+        text += "" if probe.low > 0 else ", which is not more than the interval: use the probe"
+        parts.append(text)
+    tail = gains.get("over_tail")
+    if tail is not None:
+        parts.append(f"{tail.difference:+.4f} [{tail.low:+.4f}, {tail.high:+.4f}] over the fine-tuned tail")
+    return "; ".join(parts) + "."
+
+
+def significance(over: Gain) -> str:
+    if over.low > 0:
+        return "a gain beyond the interval"
+    return "a loss beyond the interval" if over.high < 0 else "within the interval: no better than random"
