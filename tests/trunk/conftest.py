@@ -41,10 +41,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, int, 
 def subdatasets(pictures: list[tuple[Path, int, int]]) -> list[SubDataset]:
     """Two attributes over the same pictures; the last 20 are their val split."""
     found = []
-    for name, column in (("right", 1), ("dark", 2)):
+    for name in ("right", "dark"):
         examples = tuple(
-            Example(picture[0], picture[column], "train" if number < 40 else "val")
-            for number, picture in enumerate(pictures)
+            Example(path, right if name == "right" else dark, "train" if number < 40 else "val")
+            for number, (path, right, dark) in enumerate(pictures)
         )
         found.append(SubDataset(Attribute(name, ("no", "yes")), examples, Path(f"{name}.csv")))
     return found

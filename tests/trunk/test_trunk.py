@@ -48,7 +48,7 @@ def test_fingerprint_depends_on_every_part(trunk: Trunk) -> None:
     ):
         assert fingerprint("small_cnn", trunk.chain, other) != trunk.fingerprint
     assert fingerprint("other", trunk.chain, trunk.preprocessing) != trunk.fingerprint
-    trunk.chain.get_submodule("block5.1").running_var.data[3] += 1e-6  # type: ignore[union-attr, operator]
+    trunk_state(trunk.chain)["block5.1.running_var"][3] += 1e-6
     assert fingerprint("small_cnn", trunk.chain, trunk.preprocessing) != trunk.fingerprint
 
 

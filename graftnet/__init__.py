@@ -1,0 +1,8 @@
+"""The front door of GraftNet: command line, configuration, project folders.
+
+The rooms (subdatasets, trunk, search_spaces, branches, nas, reports, deployment) are the library; import those.
+"""
+
+from graftnet.version import __version__
+
+__all__ = ["__version__"]

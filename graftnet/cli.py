@@ -1,0 +1,109 @@
+"""The command line: `graftnet COMMAND`. What commands do is in graftnet/commands, one file per group."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, cast
+
+import typer
+
+from graftnet.answer import answer
+from graftnet.commands import add, checkup, data, deploy, init, results, search, showcase, trunk
+from graftnet.failures import explain
+from graftnet.version import __version__
+
+INTERRUPTED = 130
+# Usage errors share this base class, wherever the installed typer keeps its own.
+UsageError = cast(type[Exception], typer.BadParameter.__mro__[2])
+
+app = typer.Typer(
+    name="graftnet",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        typer.echo(f"graftnet {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Exit codes: 0 done, 1 failed at run time, 2 the input or the call was wrong, 130 interrupted.")
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """One frozen trunk; for every attribute a small searched branch, grafted on and exported.
+
+    \b
+    A first look, in a minute:   graftnet demo --quick
+    A project of your own:       graftnet init people && cd people
+                                 graftnet data import labels.csv --images photos/
+                                 graftnet trunk train
+                                 graftnet search --all
+                                 graftnet report bald
+                                 graftnet graft bald && graftnet export bald
+    """
+
+
+START, SEARCH, USE, HELP = "Start a project", "Search", "Look and deploy", "Help"
+app.command("init", rich_help_panel=START)(init.init)
+app.add_typer(data.app, name="data", rich_help_panel=START)
+app.add_typer(trunk.app, name="trunk", rich_help_panel=START)
+app.command("cache", rich_help_panel=SEARCH)(search.cache)
+app.command("search", rich_help_panel=SEARCH)(search.search)
+app.command("add", rich_help_panel=SEARCH)(add.add)
+app.command("report", rich_help_panel=USE)(results.report)
+app.command("graft", rich_help_panel=USE)(results.graft)
+app.command("export", rich_help_panel=USE)(deploy.export)
+app.command("verify", rich_help_panel=USE)(deploy.verify)
+app.command("predict", rich_help_panel=USE)(deploy.predict)
+app.command("demo", rich_help_panel=HELP)(showcase.demo)
+app.command("doctor", rich_help_panel=HELP)(checkup.doctor)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; a user's mistake becomes one sentence on standard error."""
+    try:
+        code = typer.main.get_command(app).main(args=list(arguments), prog_name="graftnet", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python's own flush at exit must not complain either.
+        sys.stdout = None
+        return 0
+    except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message(), err=True)  # type: ignore[attr-defined]
+            return 2
+        return fail(usage_sentence(error), 2, arguments)
+    except Exception as error:
+        return fail(*explain(error), arguments)
+    if code == INTERRUPTED:
+        return fail("Stopped. What is done is kept; call the same command again to continue.", code, arguments)
+    return code if isinstance(code, int) else 0
+
+
+def usage_sentence(error: Exception) -> str:
+    """What is wrong with the call, on one line, and the help page of the command that was called."""
+    context = getattr(error, "ctx", None)
+    page = f"`{context.command_path if context else 'graftnet'} --help`"
+    message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    return f"{message} See {page}." if message.endswith("?") else f"{message.rstrip('.')}; see {page}."
+
+
+def fail(message: str, code: int, arguments: Sequence[str]) -> int:
+    """Say what went wrong on standard error, and with --json on standard output too."""
+    typer.echo(message, err=True)
+    if "--json" in arguments:
+        answer({"error": message}, "", as_json=True)
+    return code
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,34 @@
+"""graftnet demo: the whole way, on images that come with scikit-learn."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graftnet.answer import answer
+from graftnet.options import Device, Json
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Where the demo's project is made.")] = Path(
+        "graftnet-demo"
+    ),
+    quick: Annotated[bool, typer.Option("--quick", help="One attribute and short training: about a minute.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Makes the run repeatable.")] = 0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Go all the way on scikit-learn's digits.
+
+    Import, train a trunk, search, report, graft, export, verify, predict;
+    minutes on two cores, no download.
+
+    \b
+    Examples:
+      graftnet demo --quick
+      graftnet demo --folder /tmp/digits
+    """
+    from graftnet.demo import run_demo
+
+    record, text = run_demo(folder, quick=quick, seed=seed, device=device)
+    answer(record, text, as_json=as_json)

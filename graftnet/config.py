@@ -1,0 +1,174 @@
+"""graftnet.toml: what a project's settings are called, which values they take and what they are when left out.
+
+The models here are read once, at the front door; the rooms receive values (see ``graftnet.settings``).
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from graftnet.config_problems import list_problems
+from graftnet.errors import ConfigError
+
+CONFIG_NAME = "graftnet.toml"
+
+Count = Annotated[int, Field(ge=1)]
+Index = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+Widths = Annotated[tuple[Count, ...], Field(strict=False, min_length=1)]
+Operation = Literal["conv3x3", "conv5x5", "separable3x3", "separable5x5", "average_pool3x3", "max_pool3x3"]
+Operations = Annotated[tuple[Operation, ...], Field(strict=False, min_length=1)]
+Activation = Literal["relu", "silu", "hard_swish", "leaky_relu", "gelu", "tanh"]
+Activations = Annotated[tuple[Activation, ...], Field(strict=False, min_length=1)]
+Pooling = Literal["average", "bilinear"]
+Poolings = Annotated[tuple[Pooling, ...], Field(strict=False, min_length=1)]
+Balance = Literal["sampling", "weights", "none"]
+Reward = Literal["auroc", "average_precision", "balanced_accuracy", "accuracy"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class Table(BaseModel):
+    """What all tables of graftnet.toml share: no unknown keys, no silent conversion, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class ProjectTable(Table):
+    """[project]: the project's name, where its files are, and its seed."""
+
+    name: str = "graftnet"
+    data: str = "data"
+    runs: str = "runs"
+    seed: Index = 0
+
+
+class TrunkTable(Table):
+    """[trunk]: the shared blocks and their dynamic-graph pre-training (``trunk.training.PretrainSettings``)."""
+
+    backbone: str = "inception_v3"
+    image_size: Annotated[int, Field(ge=8)] = 96
+    freeze_depth: Count = 8
+    weights: str = ""
+    attributes: Names = ()
+    steps: Count = 6000
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    attributes_per_step: Count = 1
+    shared_labels: bool = False
+    balanced: bool = True
+    learning_rate: Positive = 1e-3
+    weight_decay: NonNegative = 0.02
+    warmup_steps: Index = 200
+    gradient_clip: NonNegative = 5.0
+    flip: bool = True
+    pad: Share = 0.125
+    precision: Precision = "auto"
+    feature_precision: Precision = "float32"
+    validate_every: Count = 500
+    checkpoint_every: Count = 200
+    val_images: Count = 500
+
+
+class SearchTable(Table):
+    """[search]: what a branch may be made of, and how it is searched (``nas.enas.SearchSettings``)."""
+
+    space: Literal["macro"] = "macro"
+    nodes: Count = 4
+    widths: Widths = (16, 32, 64)
+    operations: Operations = get_args(Operation)
+    activations: Activations = ("relu", "silu", "hard_swish")
+    poolings: Poolings = get_args(Pooling)
+    epochs: Count = 20
+    warmup_epochs: Index = 4
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    learning_rate: Positive = 2e-3
+    weight_decay: NonNegative = 0.02
+    balance: Balance = "sampling"
+    updates_per_epoch: Count = 10
+    samples_per_update: Count = 8
+    reward: Reward = "auroc"
+    reward_images: Index = 1000
+    parameter_penalty: NonNegative = 0.0
+    recipe: Literal["paper", "strong", "remembering"] = "strong"
+    hidden: Count = 64
+    candidates: Count = 100
+    retrain_top: Count = 4
+
+
+class RetrainTable(Table):
+    """[retrain]: how the best candidates are trained from scratch (``branches.settings.FitSettings``)."""
+
+    epochs: Count = 12
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    learning_rate: Positive = 2e-3
+    weight_decay: NonNegative = 0.02
+    warmup_fraction: Share = 0.1
+    balance: Balance = "none"
+    dropout: Share = 0.0
+    label_smoothing: Share = 0.0
+    gradient_clip: NonNegative = 5.0
+    average: Share = 0.99
+    mirror: bool = False
+    noise: NonNegative = 0.0
+    mixup: NonNegative = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    keep: Literal["best", "last"] = "best"
+    threshold_by: Literal["f1", "balanced_accuracy", "accuracy"] = "f1"
+    repeats: Count = 3
+
+
+class ControlsTable(Table):
+    """[controls]: the baselines that every search is compared with (``nas.settings.JobSettings``)."""
+
+    random: bool = True
+    linear_probe: bool = True
+    tail: bool = True
+    tail_epochs: Count = 5
+    tail_learning_rate: Positive = 3e-4
+    tail_weight_decay: NonNegative = 0.05
+
+
+class Config(Table):
+    """graftnet.toml as a whole; every table may be left out."""
+
+    project: ProjectTable = ProjectTable()
+    trunk: TrunkTable = TrunkTable()
+    search: SearchTable = SearchTable()
+    retrain: RetrainTable = RetrainTable()
+    controls: ControlsTable = ControlsTable()
+
+
+def parse_config(text: str, name: str = CONFIG_NAME) -> Config:
+    """Read a configuration from TOML.
+
+    Raises:
+        ConfigError: one sentence that lists every mistake with table, key, line and remedy.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: this is not TOML: {error}.") from error
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = list_problems(error, Config, text)
+        raise ConfigError(f"{name}: {'; '.join(problems)}.") from error
+
+
+def read_config(path: Path) -> Config:
+    """Read a graftnet.toml.
+
+    Raises:
+        ConfigError: the file cannot be read, or has mistakes (all of them in one sentence).
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: this is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    return parse_config(text, str(path))

@@ -1,0 +1,125 @@
+"""The demo: everything GraftNet does, once, on scikit-learn's digits.
+
+It calls what the commands call and says which command that would be.
+"""
+
+import time
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from deployment.runtime import Runtime
+from graftnet.config import CONFIG_NAME
+from graftnet.devices import choose_device
+from graftnet.digits import ATTRIBUTES, import_digits
+from graftnet.errors import ConfigError
+from graftnet.pipeline import export_attributes, graft_attribute
+from graftnet.predictions import prediction_lines
+from graftnet.progress import format_seconds, show_progress
+from graftnet.project import Project, open_project
+from graftnet.searching import Found, search_in
+from graftnet.summary import summary_lines
+from graftnet.trunks import train_trunk
+from subdatasets.subdataset import read_subdataset
+
+FULL = {
+    "STEPS": 600,
+    "SEARCH_EPOCHS": 12,
+    "CANDIDATES": 32,
+    "RETRAIN_TOP": 4,
+    "RETRAIN_EPOCHS": 12,
+    "REPEATS": 3,
+}
+QUICK = {"STEPS": 200, "SEARCH_EPOCHS": 5, "CANDIDATES": 16, "RETRAIN_TOP": 2, "RETRAIN_EPOCHS": 5, "REPEATS": 2}
+PICTURES = 3
+
+
+def run_demo(folder: Path, *, quick: bool, seed: int, device: str) -> tuple[dict[str, Any], str]:
+    """Make the project and go all the way; returns the record and the closing text.
+
+    Raises:
+        ConfigError: ``folder`` is something else than a demo's project.
+    """
+    started = time.monotonic()
+    project = make_project(folder, quick=quick)
+    names = list(ATTRIBUTES)[: 1 if quick else None]
+
+    say("graftnet data import", "1,797 pictures of digits as four attributes")
+    if not project.sources():
+        import_digits(project.data, seed=seed)
+    say("graftnet trunk train", "one small backbone, trained on all attributes by the dynamic graph")
+    with show_progress() as progress:
+        train_trunk(project, seed=seed, device=choose_device(device), progress=progress)
+    found = []
+    for name in names:
+        say(f"graftnet search {name}", "an ENAS controller designs its branch; the best are retrained and compared")
+        found.append(search_in(project, name, seed=seed, device=device))
+        graft_attribute(project, name)
+    say("graftnet export --all", "the trunk once, every branch, golden inputs")
+    bundle = export_attributes(project, names, project.exports / "bundle")
+    say(f"graftnet verify {bundle}", "with onnxruntime alone")
+    runtime = Runtime(bundle)
+    checks = runtime.verify()
+    if not all(check["ok"] for check in checks):
+        raise RuntimeError(f"the exported branches do not give their golden outputs: {checks}")
+    pictures = test_pictures(project, names[0])
+    say(f"graftnet predict {bundle} ...", f"{len(pictures)} pictures of the test split")
+    predictions = runtime.predict(pictures)
+    seconds = time.monotonic() - started
+    record = {
+        "project": str(project.folder),
+        "bundle": str(bundle),
+        "verified": True,
+        "searches": [one.record() for one in found],
+        "predictions": predictions,
+        "seconds": seconds,
+    }
+    shown = [{**row, "image": Path(row["image"]).stem[:12]} for row in predictions]
+    return record, closing_text(found, bundle, shown, seconds)
+
+
+def say(command: str, purpose: str) -> None:
+    """Announce a step on standard error, as the command a user would type."""
+    typer.echo(f"\n$ {command}    # {purpose}", err=True)
+
+
+def make_project(folder: Path, *, quick: bool) -> Project:
+    """Write the demo's graftnet.toml; a demo's folder from before is used again.
+
+    Raises:
+        ConfigError: ``folder`` holds something else.
+    """
+    text = (files("graftnet") / "demo.toml.template").read_text(encoding="utf-8")
+    mark = text.splitlines()[0]
+    for name, value in (QUICK if quick else FULL).items():
+        text = text.replace(f"@{name}@", str(value))
+    config = folder / CONFIG_NAME
+    ours = config.is_file() and config.read_text(encoding="utf-8").startswith(mark)
+    if not ours and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} holds something else than a demo; name an empty folder with --folder DIR.")
+    folder.mkdir(parents=True, exist_ok=True)
+    config.write_text(text, encoding="utf-8")
+    return open_project(folder)
+
+
+def test_pictures(project: Project, attribute: str) -> list[Path]:
+    """A few pictures of the attribute's test split, of every value in turn."""
+    examples = read_subdataset(project.source(attribute)).split("test")
+    by_value = [[one.path for one in examples if one.value == value] for value in sorted({e.value for e in examples})]
+    return [path for turn in zip(*by_value, strict=False) for path in turn][:PICTURES]
+
+
+def closing_text(found: Sequence[Found], bundle: Path, predictions: Sequence[dict[str, Any]], seconds: float) -> str:
+    """What came out, as a table, and where to look."""
+    shown = "\n".join(f"  {line}" for line in prediction_lines(predictions))
+    reports = "\n".join(f"  {one.report}" for one in found)
+    table = "\n".join(summary_lines([one.result() for one in found]))
+    return (
+        f"\nPredictions of the exported bundle (onnxruntime alone):\n{shown}\n\n{table}\n\n"
+        f"Reports, one page per attribute; open one in a browser:\n{reports}\n"
+        f"Exported and verified: {bundle}\n"
+        f"The demo took {format_seconds(seconds)}. A project of your own: graftnet init people"
+    )

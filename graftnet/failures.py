@@ -1,0 +1,80 @@
+"""What went wrong, as one sentence and an exit code: 1 failed at run time, 2 the input or the call was wrong."""
+
+import errno
+import sys
+import tempfile
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from graftnet.errors import ConfigError
+from graftnet.packages import find_extra
+
+# Looked up among the modules loaded so far, so that catching an exception never imports a room.
+USER_ERRORS = (
+    ("subdatasets.errors", "DataError"),
+    ("trunk.errors", "TrunkError"),
+    ("search_spaces.errors", "SpaceError"),
+    ("branches.errors", "BranchError"),
+    ("nas.errors", "SearchError"),
+    ("reports.errors", "ReportError"),
+    ("deployment.errors", "BundleError"),
+)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def is_user_error(error: BaseException) -> bool:
+    """Whether the message is a finished sentence about the user's input."""
+    if isinstance(error, ConfigError):
+        return True
+    kinds = [getattr(sys.modules[module], name) for module, name in USER_ERRORS if module in sys.modules]
+    return isinstance(error, tuple(kinds))
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """The sentence to show and the exit code; a bug's traceback is kept in a file that the sentence names."""
+    if is_user_error(error):
+        return " ".join(str(error).split()), 2
+    if is_disk_full(error):
+        place = getattr(error, "filename", None)
+        return f"The disk is full{f' (writing {place})' if place else ''}; free some space and call again.", 2
+    if isinstance(error, OSError) and error.errno in NOT_ALLOWED:
+        return f"{error.filename}: {error.strerror}; choose a place you may read and write.", 2
+    if isinstance(error, ModuleNotFoundError) and (extra := find_extra(error.name or "")):
+        return f"This needs the package {error.name}; install it with: pip install 'graftnet[{extra}]'.", 2
+    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        return "The memory is full; lower trunk.batch_size or retrain.batch_size in graftnet.toml and call again.", 1
+    written = write_traceback(error)
+    first = (str(error).splitlines() or [""])[0]
+    return (
+        f"A bug: {type(error).__name__}: {first}. The traceback is in {written}; please report it with the output of "
+        "`graftnet doctor`."
+    ), 1
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether the system had no room left, whichever library noticed it."""
+    while error is not None:
+        if (isinstance(error, OSError) and error.errno in DISK_FULL) or "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def write_traceback(error: BaseException) -> Path:
+    """Keep a bug's traceback under the project's runs/, or in the temporary folder outside of a project."""
+    from graftnet.project import open_project
+
+    text = "".join(traceback.format_exception(error))
+    name = f"graftnet-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.txt"
+    folders = [Path(tempfile.gettempdir())]
+    with suppress(ConfigError, OSError):
+        folders.insert(0, open_project().runs / "errors")
+    for folder in folders:
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+            return folder / name
+    return Path("nowhere (no folder is writable)")

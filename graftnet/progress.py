@@ -1,0 +1,102 @@
+"""Progress on standard error: bars with the time left on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+Progress = Callable[[str, int, int, Mapping[str, float]], None]
+LINE_EVERY = 10.0
+
+
+@contextmanager
+def show_progress(stream: TextIO | None = None) -> Iterator[Progress]:
+    """A callback (stage, done, total, figures) for the rooms' long functions, shown on ``stream`` (standard error)."""
+    stream = stream or sys.stderr
+    if stream.isatty():
+        with show_bars(stream) as progress:
+            yield progress
+    else:
+        yield PlainLines(stream)
+
+
+@contextmanager
+def show_bars(stream: TextIO) -> Iterator[Progress]:
+    """One bar per group of stages, the one that is running last."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", style="dim"),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Bars(*columns, console=Console(file=stream)) as bars:
+
+        def report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+            group = group_of(stage)
+            shown: dict[str, Any] = {"total": total, "completed": done, "figures": format_figures(figures)}
+            if group not in tasks:
+                tasks[group] = bars.add_task(stage, **shown)
+            elif stage != bars.tasks[tasks[group]].description or done < bars.tasks[tasks[group]].completed:
+                bars.reset(tasks[group], description=stage, **shown)
+            else:
+                bars.update(tasks[group], **shown)
+
+        yield report
+
+
+class PlainLines:
+    """A line when a group of stages begins and when a stage ends, and every ten seconds in between."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self.stream = stream
+        self.clock = clock
+        self.stage = ""
+        self.last_done = 0
+        self.first_done = 0
+        self.began = 0.0
+        self.written = 0.0
+
+    def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        now = self.clock()
+        silent = group_of(stage) == group_of(self.stage)
+        if stage != self.stage or done < self.last_done:
+            self.stage, self.first_done, self.began = stage, done, now
+        self.last_done = done
+        if silent and done < total and now - self.written < LINE_EVERY:
+            return
+        self.written = now
+        parts = [f"{stage} {done}/{total}", format_figures(figures)]
+        if self.first_done < done < total:
+            left = (now - self.began) * (total - done) / (done - self.first_done)
+            parts.append(f"{format_seconds(left)} left")
+        self.stream.write(", ".join(part for part in parts if part) + "\n")
+        self.stream.flush()
+
+
+def group_of(stage: str) -> str:
+    """The stages ``retrain candidate-0`` and ``retrain candidate-1`` are one group."""
+    return stage.partition(" ")[0]
+
+
+def format_figures(figures: Mapping[str, float]) -> str:
+    """``reward 0.912, loss 0.31``."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items())
+
+
+def format_seconds(seconds: float) -> str:
+    """``42 s``, ``3 min 5 s``, ``2 h 4 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

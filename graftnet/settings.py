@@ -1,0 +1,102 @@
+"""From the tables of graftnet.toml to the values that the rooms' functions take."""
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from graftnet.config import Config, Table
+from graftnet.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+    from branches.settings import FitSettings
+    from graftnet.project import Project
+    from nas.enas import SearchSettings
+    from nas.settings import JobSettings
+    from search_spaces import Space
+    from trunk.training import PretrainSettings
+
+
+def values_for(kind: Any, table: Table) -> dict[str, Any]:
+    """The entries of ``table`` that the dataclass ``kind`` has fields for."""
+    names = {field.name for field in fields(kind)}
+    return {key: value for key, value in table.model_dump().items() if key in names}
+
+
+def pretrain_settings(config: Config) -> "PretrainSettings":
+    """[trunk] as the trunk's pre-training takes it."""
+    from trunk.training import PretrainSettings
+
+    return PretrainSettings(**values_for(PretrainSettings, config.trunk))
+
+
+def macro_of(config: Config) -> "Space":
+    """The search space that [search] describes."""
+    from search_spaces import macro_space
+
+    table = config.search
+    return macro_space(
+        table.nodes,
+        widths=table.widths,
+        operations=table.operations,
+        activations=table.activations,
+        poolings=table.poolings,
+    )
+
+
+def search_settings(config: Config) -> "SearchSettings":
+    """[search] as the search takes it.
+
+    Raises:
+        ConfigError: there is no epoch left for the controller.
+    """
+    from nas.enas import SearchSettings
+
+    if config.search.warmup_epochs >= config.search.epochs:
+        raise ConfigError(
+            f"search.warmup_epochs must be less than search.epochs ({config.search.epochs}), so that the controller "
+            f"learns at all, is {config.search.warmup_epochs}."
+        )
+    return SearchSettings(**values_for(SearchSettings, config.search))
+
+
+def fit_settings(config: Config) -> "FitSettings":
+    """[retrain] as the training of one branch takes it; it keeps the epoch that is best by the search's reward."""
+    from branches.settings import FitSettings
+
+    return FitSettings(**values_for(FitSettings, config.retrain), metric=config.search.reward)
+
+
+def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> "JobSettings":
+    """[search], [retrain] and [controls] as one attribute's job takes them."""
+    from branches.settings import FitSettings
+    from nas.settings import JobSettings
+    from trunk.precision import resolve_precision
+
+    controls = config.controls
+    tail = FitSettings(
+        epochs=controls.tail_epochs,
+        batch_size=config.retrain.batch_size,
+        learning_rate=controls.tail_learning_rate,
+        weight_decay=controls.tail_weight_decay,
+        balance=config.retrain.balance,
+        precision=resolve_precision("auto", device),
+        metric=config.search.reward,
+    )
+    return JobSettings(
+        space=macro_of(config),
+        search=search_settings(config),
+        retrain=fit_settings(config),
+        candidates=config.search.candidates,
+        retrain_top=config.search.retrain_top,
+        repeats=config.retrain.repeats,
+        threshold_by=config.retrain.threshold_by,
+        random=controls.random,
+        probe=controls.linear_probe,
+        tail=tail if controls.tail and with_tail else None,
+    )
+
+
+def seed_or(seed: int | None, project: "Project") -> int:
+    """The seed of the call, or the project's."""
+    return project.config.project.seed if seed is None else seed

@@ -1,0 +1,148 @@
+"""The project's trunk: trained here or brought from elsewhere, kept as versions under runs/trunk."""
+
+import hashlib
+import json
+import shutil
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from graftnet.config import CONFIG_NAME
+from graftnet.errors import ConfigError
+from graftnet.project import Project, open_project
+from graftnet.settings import pretrain_settings
+from graftnet.version import __version__
+from subdatasets.contents import content_hashes
+from subdatasets.subdataset import SubDataset, read_subdataset
+from trunk.checkpoints import write_json
+from trunk.errors import TrunkError
+from trunk.precision import resolve_precision
+from trunk.preprocessing import Preprocessing
+from trunk.pretrained import imagenet_trunk, timm_trunk
+from trunk.training import Pretraining, Progress
+from trunk.trunk import Trunk, load_trunk
+
+
+def train_trunk(project: Project, *, seed: int, device: torch.device, progress: Progress | None = None) -> Path:
+    """Pre-train the trunk on the project's attributes, or continue a training that was stopped.
+
+    A version is named after what defines it (data, settings, seed): the same call finds its own half-done work, and a
+    finished version is not trained again.
+    """
+    table = project.config.trunk
+    names = list(table.attributes) or list(project.sources())
+    subdatasets = [read_subdataset(project.source(name), seed=project.config.project.seed) for name in names]
+    settings = pretrain_settings(project.config)
+    settings = replace(settings, precision=resolve_precision(settings.precision, device))
+    identity = {
+        "backbone": table.backbone,
+        "image_size": table.image_size,
+        "settings": asdict(settings),
+        "seed": seed,
+        "data": digests(subdatasets),
+    }
+    folder = project.trunks / identity_of(identity)
+    if not (folder / "trunk.json").exists():
+        training = Pretraining(
+            subdatasets,
+            table.backbone,
+            Preprocessing(table.image_size),
+            settings,
+            folder=folder / "training",
+            seed=seed,
+            device=device,
+        )
+        training.resume()
+        trunk = training.run(progress=progress)
+        record = {
+            **identity,
+            "source": "dynamic graph",
+            "attributes": names,
+            "val_auroc": training.auroc,
+            "seconds": round(training.seconds, 1),
+            "version": __version__,
+        }
+        keep(trunk, folder, record)
+        # The optimiser's state served the resuming alone; the history stays.
+        training.checkpoint.unlink(missing_ok=True)
+    return make_current(project, folder)
+
+
+def use_trunk(project: Project, source: str) -> Path:
+    """Take existing weights as the project's trunk.
+
+    ``source``: ``imagenet``; ``timm:NAME``; a weights file of the configured backbone in its library's names; a trunk
+    folder; or another project, whose trunk is taken.
+    """
+    table = project.config.trunk
+    path = Path(source).expanduser()
+    if source == "imagenet":
+        trunk = imagenet_trunk(table.image_size)
+    elif source.startswith("timm:"):
+        trunk = timm_trunk(source.removeprefix("timm:"), table.image_size)
+    elif (path / CONFIG_NAME).is_file():
+        trunk = Trunk.load(open_project(path).current_trunk)
+    elif (path / "trunk.json").is_file():
+        trunk = Trunk.load(path)
+    elif path.is_dir() or not path.exists():
+        raise ConfigError(
+            f"{source} is no trunk: give a weights file, a trunk folder, another project's folder, 'imagenet' or "
+            f"'timm:NAME'."
+        )
+    else:
+        trunk = load_trunk(path, table.backbone, Preprocessing(table.image_size))
+    folder = project.trunks / trunk.fingerprint[:12]
+    if not (folder / "trunk.json").exists():
+        keep(trunk, folder, {"source": source, "version": __version__})
+    return make_current(project, folder)
+
+
+def keep(trunk: Trunk, folder: Path, record: dict[str, Any]) -> None:
+    """Write a trunk's folder; ``trunk.json`` comes last and makes it whole."""
+    table = {"blocks": len(trunk.chain), "shapes": [list(shape) for shape in trunk.shapes]}
+    trunk.save(folder, {**record, **table, "created": time.strftime("%Y-%m-%dT%H:%M:%S")})
+
+
+def make_current(project: Project, folder: Path) -> Path:
+    """Point the project at this version."""
+    write_json(project.current_trunk_file, {"version": folder.name})
+    return folder
+
+
+def open_trunk(project: Project, device: torch.device) -> Trunk:
+    """The trunk in use, on ``device``.
+
+    ``trunk.weights`` in graftnet.toml names the source of a trunk that is taken on first use.
+    """
+    if project.config.trunk.weights and not project.current_trunk_file.exists():
+        source = project.config.trunk.weights
+        here = project.folder / source
+        use_trunk(project, str(here) if here.exists() else source)
+    trunk = Trunk.load(project.current_trunk)
+    if trunk.backbone != project.config.trunk.backbone:
+        raise TrunkError(
+            f"The trunk in use is a {trunk.backbone}, but trunk.backbone in {project.folder / CONFIG_NAME} is "
+            f"{project.config.trunk.backbone!r}; change the setting, or train or choose another trunk."
+        )
+    return trunk.to(device)
+
+
+def digests(subdatasets: list[SubDataset]) -> dict[str, str]:
+    """Attribute -> digest of what is learnt from."""
+    hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
+    return {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets}
+
+
+def identity_of(values: dict[str, Any]) -> str:
+    """12 hex digits that name what is defined by these values."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder of ours, if it is there."""
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,0 +1,205 @@
+"""graftnet.toml: every mistake at once, the template, and the seam to the rooms' settings."""
+
+import tomllib
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from branches.metrics import REWARDS
+from branches.settings import BALANCES, KEEPS, FitSettings
+from graftnet import config as names
+from graftnet.config import (
+    Config,
+    ControlsTable,
+    RetrainTable,
+    SearchTable,
+    Table,
+    TrunkTable,
+    parse_config,
+    read_config,
+)
+from graftnet.errors import ConfigError
+from graftnet.settings import fit_settings, job_settings, macro_of, pretrain_settings, search_settings
+from graftnet.template import template
+from nas.enas import SearchSettings
+from nas.recipes import RECIPES
+from nas.settings import JobSettings
+from search_spaces import macro_space
+from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
+from trunk.backbones import find_backbone
+from trunk.precision import PRECISIONS, resolve_precision
+from trunk.training import PretrainSettings
+
+CPU = torch.device("cpu")
+TABLES: dict[str, type[Table]] = {
+    "trunk": TrunkTable,
+    "search": SearchTable,
+    "retrain": RetrainTable,
+    "controls": ControlsTable,
+}
+
+
+def choices_of(table: type[Table], key: str) -> tuple[str, ...]:
+    return get_args(table.model_fields[key].annotation)
+
+
+def test_template_holds_every_setting_at_its_default() -> None:
+    text = template("graftnet")
+    assert parse_config(text) == Config()
+    written = tomllib.loads(text)
+    for table, field in Config.model_fields.items():
+        assert isinstance(field.annotation, type)
+        assert issubclass(field.annotation, Table)
+        assert set(written[table]) == set(field.annotation.model_fields), table
+
+
+def test_template_quotes_the_name() -> None:
+    name = 'a "b" \\ c'
+    assert parse_config(template(name)).project.name == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "elsewhere"),
+    [
+        (PretrainSettings, "trunk", set()),
+        (SearchSettings, "search", set()),
+        (FitSettings, "retrain", {"metric", "beta2"}),
+    ],
+)
+def test_tables_offer_the_rooms_settings_with_the_rooms_defaults(kind: Any, table: str, elsewhere: set[str]) -> None:
+    defaults = {field.name: field.default for field in fields(kind) if field.name not in elsewhere}
+    offered = {name: field.default for name, field in TABLES[table].model_fields.items()}
+    assert {name: offered.get(name, "missing") for name in defaults} == defaults
+
+
+def test_settings_carry_what_the_user_wrote() -> None:
+    config = parse_config(
+        "[trunk]\nsteps = 7\n[search]\nepochs = 9\nreward = 'accuracy'\nnodes = 2\nwidths = [8]\n"
+        "[retrain]\ndropout = 0.5"
+    )
+    assert pretrain_settings(config) == PretrainSettings(steps=7)
+    assert search_settings(config) == SearchSettings(epochs=9, reward="accuracy")
+    assert fit_settings(config) == FitSettings(dropout=0.5, metric="accuracy")
+    assert macro_of(config) == macro_space(2, widths=(8,))
+
+
+def test_a_job_by_default_is_the_rooms_default() -> None:
+    job = job_settings(Config(), with_tail=True, device=CPU)
+    assert job.tail is not None
+    assert job.tail.precision == resolve_precision("auto", CPU)
+    assert replace(job, tail=None) == JobSettings(macro_space(), tail=None)
+
+
+def test_a_job_follows_every_table() -> None:
+    text = """[search]
+candidates = 7
+retrain_top = 2
+balance = "weights"
+[retrain]
+repeats = 1
+threshold_by = "accuracy"
+balance = "sampling"
+batch_size = 32
+[controls]
+random = false
+linear_probe = false
+tail_epochs = 1
+"""
+    job = job_settings(parse_config(text), with_tail=True, device=CPU)
+    assert (job.candidates, job.retrain_top, job.repeats, job.threshold_by) == (7, 2, 1, "accuracy")
+    assert (job.search.balance, job.retrain.balance) == ("weights", "sampling")
+    assert (job.random, job.probe) == (False, False)
+    assert job.tail is not None
+    assert (job.tail.epochs, job.tail.batch_size, job.tail.balance) == (1, 32, "sampling")
+
+
+def test_no_tail_where_there_is_none_or_none_is_wanted() -> None:
+    assert job_settings(Config(), with_tail=False, device=CPU).tail is None
+    assert job_settings(parse_config("[controls]\ntail = false"), with_tail=True, device=CPU).tail is None
+
+
+def test_choices_are_the_rooms_choices() -> None:
+    assert get_args(names.Operation) == OPERATIONS
+    assert get_args(names.Activation) == ACTIVATIONS
+    assert get_args(names.Pooling) == POOLINGS
+    assert set(get_args(names.Reward)) == set(REWARDS)
+    assert set(get_args(names.Balance)) == set(BALANCES)
+    assert set(choices_of(RetrainTable, "keep")) == set(KEEPS)
+    assert set(choices_of(SearchTable, "recipe")) == set(RECIPES)
+    assert set(get_args(names.Precision)) == set(PRECISIONS)
+    assert find_backbone(Config().trunk.backbone).freeze_depth == Config().trunk.freeze_depth
+
+
+def test_all_mistakes_are_listed_at_once_with_lines_and_remedies() -> None:
+    text = """serch = 1
+[trunk]
+epochs = 3
+freeze_dept = 4
+attributes = "bald"
+flip = 1
+[search]
+epochs = 'ten'
+widths = [16, "a", true, 0]
+reward = "aurok"
+[retrain]
+dropout = 1.5
+weight_decay = nan
+[tail]
+"""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text)
+    assert str(caught.value).removeprefix("graftnet.toml: ").removesuffix(".").split("; ") == [
+        "serch (line 1) is not a setting (did you mean search?)",
+        "trunk.epochs (line 3) is not a setting (did you mean epochs in [search]?)",
+        "trunk.freeze_dept (line 4) is not a setting (did you mean freeze_depth?)",
+        "trunk.attributes (line 5) must be a list, is 'bald'",
+        "trunk.flip (line 6) must be true or false, is 1",
+        "search.epochs (line 8) must be an integer, is 'ten'",
+        "search.widths[1] (line 9) must be an integer, is 'a'",
+        "search.widths[2] (line 9) must be an integer, is true",
+        "search.widths[3] (line 9) must be at least 1, is 0",
+        "search.reward (line 10) must be one of 'auroc', 'average_precision', 'balanced_accuracy' or 'accuracy', "
+        "is 'aurok'",
+        "retrain.dropout (line 12) must be less than 1, is 1.5",
+        "retrain.weight_decay (line 13) must be a finite number, is nan",
+        "tail (line 14) is not a table (did you mean tail in [controls]?)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("trunk = 3", "trunk (line 1) must be a table, is 3"),
+        ("[trunk]\nsteps = 1.5", "trunk.steps (line 2) must be an integer, is 1.5"),
+        ("[trunk]\nsteps = true", "trunk.steps (line 2) must be an integer, is true"),
+        ("[trunk]\nlearning_rate = '1e-3'", "trunk.learning_rate (line 2) must be a number, is '1e-3'"),
+        ("[trunk]\nlearning_rate = 0", "trunk.learning_rate (line 2) must be greater than 0, is 0"),
+        ("[search]\nwidths = []", "search.widths (line 2) must have at least 1 entries, is []"),
+        ("trunk.steps = 'x'", "trunk.steps (line 1) must be an integer, is 'x'"),
+        ("[trunk\nsteps = 1", "this is not TOML: Expected ']' at the end of a table declaration (at line 1, column 7)"),
+    ],
+)
+def test_one_mistake(text: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text)
+    assert str(caught.value) == f"graftnet.toml: {expected}."
+
+
+def test_integers_are_numbers() -> None:
+    assert parse_config("[trunk]\nlearning_rate = 1").trunk.learning_rate == 1.0
+
+
+def test_warmup_that_leaves_no_epoch_to_the_controller_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"search\.warmup_epochs must be less than search\.epochs \(4\)"):
+        search_settings(parse_config("[search]\nepochs = 4"))
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_config(tmp_path / "none.toml")
+    (tmp_path / "latin.toml").write_bytes("name = 'é'".encode("latin-1"))
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        read_config(tmp_path / "latin.toml")

@@ -1,0 +1,259 @@
+"""The main road, on a handful of pictures: data, trunk, search, graft, export, verify, predict."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from branches.errors import BranchError
+from branches.grafting import GraftedNet
+from deployment.runtime import Runtime
+from graftnet.featuring import cache_of
+from graftnet.pipeline import cache_features, export_attributes, graft_attribute, search_attribute
+from graftnet.project import Project, open_project
+from graftnet.trunks import open_trunk, train_trunk, use_trunk
+from subdatasets.contents import read_image
+from subdatasets.importers import import_labels
+from subdatasets.subdataset import read_subdataset
+from trunk.errors import TrunkError
+from trunk.trunk import Trunk
+
+CONFIG = """
+[trunk]
+backbone = "small_cnn"
+image_size = 8
+freeze_depth = 4
+steps = 6
+batch_size = 8
+warmup_steps = 2
+precision = "float32"
+
+[search]
+nodes = 2
+widths = [4]
+epochs = 2
+warmup_epochs = 1
+batch_size = 32
+updates_per_epoch = 1
+samples_per_update = 2
+candidates = 4
+retrain_top = 2
+hidden = 8
+
+[retrain]
+epochs = 2
+repeats = 2
+
+[controls]
+tail_epochs = 1
+"""
+CPU = torch.device("cpu")
+
+
+def make_pictures(count: int, seed: int) -> tuple[list[np.ndarray], dict[str, list[str]]]:
+    """Pictures that are bright or dark, with a red or a blue corner."""
+    rng = np.random.default_rng(seed)
+    images: list[np.ndarray] = []
+    labels: dict[str, list[str]] = {"bright": [], "corner": []}
+    for number in range(count):
+        bright, blue = number % 2, number // 2 % 2
+        pixels = rng.integers(0, 60, (8, 8, 3)) + 120 * bright
+        pixels[:3, :3] = (0, 0, 255) if blue else (255, 0, 0)
+        images.append(pixels.astype(np.uint8))
+        labels["bright"].append("yes" if bright else "no")
+        labels["corner"].append("blue" if blue else "red")
+    return images, labels
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a trunk and both attributes searched and grafted; tests that change it take a copy."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "graftnet.toml").write_text(CONFIG)
+    images, labels = make_pictures(120, 0)
+    import_labels(images, labels, folder / "data", splits=["train"] * 60 + ["val"] * 30 + ["test"] * 30)
+    project = open_project(folder)
+    train_trunk(project, seed=0, device=CPU)
+    for name in ("bright", "corner"):
+        search_attribute(project, name, seed=0, device=CPU)
+        graft_attribute(project, name)
+    return folder
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path) -> Project:
+    return open_project(Path(shutil.copytree(made, tmp_path / "copy", symlinks=True)))
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return value
+
+
+def forbid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise AssertionError(f"{name} ran although nothing changed")
+
+    monkeypatch.setattr(name, refuse)
+
+
+def test_the_result_has_what_the_design_promises(project: Project) -> None:
+    folder = project.latest_search("bright")
+    result = result_of(folder)
+    trunk = open_trunk(project, CPU)
+    assert result["fingerprint"] == trunk.fingerprint
+    assert result["freeze_depth"] == 4
+    assert result["values"] == ["no", "yes"]
+    assert result["status"] == "complete"
+    assert set(result["controls"]) == {"random", "linear_probe", "tail"}
+    figures = {
+        "auroc",
+        "average_precision",
+        "accuracy",
+        "balanced_accuracy",
+        "f1",
+        "threshold",
+        "precision",
+        "recall",
+        "fpr",
+    }
+    for block in (result["val"], result["test"], *(control["test"] for control in result["controls"].values())):
+        assert set(block) == figures
+    assert set(result["seconds"]) == {"features", "search", "retrain", "controls", "total"}
+    assert result["tail_parameters"] == sum(weight.numel() for weight in trunk.tail(4, 2).parameters())
+    assert result["data"]["counts"]["test"] == {"no": 15, "yes": 15}
+    for name in (
+        "config.json",
+        "history.jsonl",
+        "architecture.json",
+        "branch/branch.json",
+        "branch/weights.safetensors",
+    ):
+        assert (folder / name).is_file()
+
+
+def test_a_second_search_runs_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = project.latest_search("bright")
+    forbid("graftnet.pipeline.run_job", monkeypatch)
+    forbid("trunk.trunk.Trunk.capture", monkeypatch)
+    assert search_attribute(project, "bright", seed=0, device=CPU) == before
+
+
+def test_another_seed_searches_the_same_images_without_the_trunk(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = project.latest_search("bright")
+    forbid("trunk.trunk.Trunk.capture", monkeypatch)
+    second = search_attribute(project, "bright", seed=1, device=CPU)
+    assert second != first
+    assert (second / "history.jsonl").read_text() != (first / "history.jsonl").read_text()
+
+
+def test_images_shared_by_attributes_pass_the_trunk_once(project: Project) -> None:
+    record = cache_features(project, ["bright", "corner"], device=CPU)
+    assert (record["images"], record["computed"]) == (120, 0)
+    _, index = cache_of(project, open_trunk(project, CPU)).read_index(4)
+    assert len(index) == 120
+
+
+def test_the_same_seed_gives_the_same_result_elsewhere(project: Project, tmp_path: Path) -> None:
+    first = project.latest_search("corner")
+    expected = result_of(first)
+    shutil.rmtree(project.runs / "cache")
+    shutil.rmtree(first)
+    again = search_attribute(project, "corner", seed=0, device=CPU)
+    assert again.name == first.name
+    found = result_of(again)
+    for record in (expected, found):
+        for key in ("seconds", "created", "command"):
+            record.pop(key)
+    assert found == expected
+
+
+def test_changed_data_or_settings_make_another_search(project: Project) -> None:
+    first = project.latest_search("bright")
+    source = project.source("bright")
+    lines = source.read_text().splitlines()
+    source.write_text("\n".join(lines[:-1]) + "\n")
+    second = search_attribute(project, "bright", seed=0, device=CPU)
+    assert second != first
+    config = project.folder / "graftnet.toml"
+    config.write_text(config.read_text().replace("retrain_top = 2", "retrain_top = 1"))
+    assert search_attribute(open_project(project.folder), "bright", seed=0, device=CPU) not in (first, second)
+
+
+def test_grafting_leaves_every_other_output_bit_identical(project: Project) -> None:
+    trunk = open_trunk(project, CPU)
+    paths = [example.path for example in read_subdataset(project.source("bright")).split("test")][:5]
+    images = torch.stack([trunk.preprocessing.apply(read_image(path)) for path in paths])
+    net = GraftedNet(trunk)
+    net.graft_saved(project.tree / "bright")
+    with torch.inference_mode():
+        alone = net(images)["bright"]
+        net.graft_saved(project.tree / "corner")
+        both = net(images)
+    assert torch.equal(both["bright"], alone)
+    before = {path.name: path.read_bytes() for path in (project.tree / "bright").iterdir()}
+    graft_attribute(project, "corner")
+    assert {path.name: path.read_bytes() for path in (project.tree / "bright").iterdir()} == before
+
+
+def test_the_exported_bundle_predicts_what_the_tree_predicts(project: Project) -> None:
+    bundle = export_attributes(project, ["bright", "corner"], project.exports / "bundle")
+    runtime = Runtime(bundle)
+    assert [check["ok"] for check in runtime.verify()] == [True, True]
+    trunk = open_trunk(project, CPU)
+    net = GraftedNet(trunk)
+    for name in ("bright", "corner"):
+        net.graft_saved(project.tree / name)
+    paths = [example.path for example in read_subdataset(project.source("bright")).split("test")][:4]
+    with torch.inference_mode():
+        expected = net(torch.stack([trunk.preprocessing.apply(read_image(path)) for path in paths]))
+    for row, found in enumerate(runtime.predict(paths)):
+        for name in ("bright", "corner"):
+            scores = found["attributes"][name]["scores"]
+            listed = list(scores.values()) if isinstance(scores, dict) else scores
+            assert listed == pytest.approx(expected[name][row].tolist(), rel=1e-3, abs=1e-4)
+
+
+def test_a_branch_of_another_trunk_is_refused(project: Project) -> None:
+    old = open_trunk(project, CPU).fingerprint
+    weights = load_file(project.current_trunk / "weights.safetensors")
+    weights["block0.0.weight"] = weights["block0.0.weight"] + 0.01
+    save_file(weights, project.folder / "other.safetensors")
+    use_trunk(project, str(project.folder / "other.safetensors"))
+    new = open_trunk(project, CPU).fingerprint
+    with pytest.raises(BranchError, match=rf"(?s){old}.*{new}"):
+        graft_attribute(project, "bright")
+
+
+def test_a_cache_written_by_another_trunk_is_refused(project: Project) -> None:
+    cache = next((project.runs / "cache").iterdir())
+    record = json.loads((cache / "cache.json").read_text())
+    (cache / "cache.json").write_text(json.dumps({**record, "fingerprint": "f" * 64}))
+    with pytest.raises(TrunkError, match="written by trunk ffffffffffff"):
+        search_attribute(project, "bright", seed=2, device=CPU)
+
+
+def test_a_trained_trunk_is_not_trained_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = project.current_trunk
+    forbid("trunk.training.Pretraining.run", monkeypatch)
+    assert train_trunk(project, seed=0, device=CPU) == folder
+    record = json.loads((folder / "trunk.json").read_text())
+    assert record["attributes"] == ["bright", "corner"]
+    assert Trunk.load(folder).fingerprint == record["fingerprint"]
+    assert not list(folder.rglob("checkpoint*"))
+
+
+def test_another_projects_trunk_can_be_used(project: Project, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "graftnet.toml").write_text(CONFIG)
+    use_trunk(open_project(other), str(project.folder))
+    assert open_trunk(open_project(other), CPU).fingerprint == open_trunk(project, CPU).fingerprint

@@ -1,0 +1,34 @@
+"""The README's example runs as it is printed, and its commands exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from graftnet.cli import run
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_python_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    assert len(example.splitlines()) <= 35
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "example"}
+    exec(compile(example, "README.md", "exec"), names)
+    result = names["result"]
+    assert isinstance(result, dict)
+    assert result["test"]["auroc"] > 0.9
+    assert result["verdict"] in capsys.readouterr().out
+
+
+def test_every_command_of_the_table_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = set(re.findall(r"`graftnet ((?:data |trunk )?[a-z]+)", README))
+    assert len(commands) == 16
+    for command in sorted(commands):
+        assert run([*command.split(), "--help"]) == 0, command
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (Path(__file__).parents[1] / target).exists(), target
