@@ -147,7 +147,8 @@ def _body(branch: Branch) -> list[str]:
     else:
         raise BranchError(f"pooling {graph.pooling!r} cannot be exported as source: export it as ONNX")
     if graph.shortcut:
-        lines.append("pooled = torch.cat([pooled, self.shortcut_norm(features.mean((2, 3)))], dim=1)")
+        lines.append("shortcut = self.shortcut_norm(features.mean((2, 3)))")
+        lines.append(f"pooled = torch.cat([pooled, shortcut * {branch.head.shortcut_scale!r}], dim=1)")
     return [*lines, "return self.linear(pooled)"]
 
 

@@ -36,7 +36,8 @@ def is_user_error(error: BaseException) -> bool:
 def explain(error: BaseException) -> tuple[str, int]:
     """The sentence to show and the exit code; a bug's traceback is kept in a file that the sentence names."""
     if is_user_error(error):
-        return " ".join(str(error).split()), 2
+        sentence = " ".join(str(error).split())
+        return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}.", 2
     if is_disk_full(error):
         place = getattr(error, "filename", None)
         return f"The disk is full{f' (writing {place})' if place else ''}; free some space and call again.", 2

@@ -39,7 +39,6 @@ def emptied(module: nn.Module, made: Mapping[str, Callable[[], Tensor]]) -> Part
         slots[name] = Slot(owner, attribute, make)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
-            part.track_running_stats = False
             part.running_mean = part.running_var = part.num_batches_tracked = None
     return Part(module, slots)
 

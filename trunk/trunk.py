@@ -6,6 +6,7 @@ GraftNet: An Efficient and Flexible Multi-label Image Classification and Its App
 import copy
 import hashlib
 import json
+import pickle
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -171,8 +172,11 @@ def load_trunk(source: Path, backbone: str, preprocessing: Preprocessing) -> Tru
             weights = torch.load(source, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
         raise TrunkError(f"{source} cannot be read as weights ({error}); give a .safetensors or .pth file.") from error
-    except Exception as error:  # torch names its refusal of pickled objects only by pickle.UnpicklingError
-        raise TrunkError(f"{source} holds more than tensors and is not loaded; save its state_dict instead.") from error
+    except pickle.UnpicklingError as error:
+        raise TrunkError(
+            f"{source} is no file of plain tensors: it is something else, or holds pickled objects, which are never "
+            f"loaded; save the model's state_dict()."
+        ) from error
     return trunk_from_weights(weights, backbone, preprocessing, source=str(source))
 
 

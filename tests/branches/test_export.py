@@ -27,7 +27,7 @@ from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 
 SPACE = macro_space(4, widths=(4, 6), activations=ACTIVATIONS)
-SHAPE = (10, 4, 3)
+SHAPE = (100, 4, 3)  # more channels than the head takes at full scale
 ROOMS = ("subdatasets", "trunk", "search_spaces", "branches", "nas", "reports", "deployment", "graftnet", "label_graph")
 
 ALONE = """
