@@ -43,7 +43,7 @@ def sentence(
     metric: str, score: float, repeats: int, gains: dict[str, Gain], reduction: float | None, random: int
 ) -> str:
     """The verdict: what the search gained over random at equal budget, and whether the branch is worth having."""
-    name = metric.replace("_", " ")
+    name = "AUROC" if metric == "auroc" else metric.replace("_", " ")
     parts = [f"Test {name} {score:.4f} (mean of {repeats} trainings)"]
     if reduction is not None:
         parts[0] += f" with {reduction:.1%} fewer parameters than the tail"
