@@ -1,0 +1,53 @@
+"""Published weights without a download: the libraries' own loaders are handed random weights."""
+
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torchvision.models import Inception_V3_Weights, inception_v3
+
+from trunk.errors import TrunkError
+from trunk.preprocessing import Preprocessing
+from trunk.pretrained import imagenet_trunk, timm_trunk
+
+
+def test_imagenet_weights_see_what_torchvisions_model_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = inception_v3(weights=None, init_weights=False, transform_input=True).eval()
+    monkeypatch.setattr(Inception_V3_Weights, "get_state_dict", lambda *_a, **_k: model.state_dict())
+    seen = {}
+    model.Mixed_6e.register_forward_hook(lambda _m, _i, out: seen.update(features=out))
+    trunk = imagenet_trunk(80)
+    pixels = torch.randint(0, 256, (2, 80, 80, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    with torch.no_grad():
+        model(Preprocessing(80).normalise(pixels))
+        found = trunk(trunk.preprocessing.normalise(pixels), 8)
+    torch.testing.assert_close(found, seen["features"], rtol=1e-3, atol=1e-4)
+
+
+def test_timm_weights_load_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = timm.create_model
+    asked = []
+
+    def create(name: str, pretrained: bool) -> Any:
+        asked.append((name, pretrained))
+        return real(name, pretrained=False)
+
+    monkeypatch.setattr(timm, "create_model", create)
+    trunk = timm_trunk("inception_v3.tf_in1k", 96)
+    assert asked == [("inception_v3.tf_in1k", True)]
+    assert trunk.preprocessing.mean == (0.5, 0.5, 0.5)
+    with pytest.raises(TrunkError, match=r"'resnet50' is not an InceptionV3; choose one of inception_v3"):
+        timm_trunk("resnet50", 96)
+
+
+def test_no_connection_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(Inception_V3_Weights, "get_state_dict", refuse)
+    with pytest.raises(TrunkError, match=r"could not be downloaded .*'graftnet trunk use FILE'"):
+        imagenet_trunk(96)
+    monkeypatch.setattr(timm, "create_model", refuse)
+    with pytest.raises(TrunkError, match="could not be downloaded"):
+        timm_trunk("inception_v3.tf_in1k", 96)
