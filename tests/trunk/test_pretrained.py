@@ -15,7 +15,7 @@ from trunk.pretrained import imagenet_trunk, timm_trunk
 def test_imagenet_weights_see_what_torchvisions_model_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     model = inception_v3(weights=None, init_weights=False, transform_input=True).eval()
     monkeypatch.setattr(Inception_V3_Weights, "get_state_dict", lambda *_a, **_k: model.state_dict())
-    seen = {}
+    seen: dict[str, torch.Tensor] = {}
     model.Mixed_6e.register_forward_hook(lambda _m, _i, out: seen.update(features=out))
     trunk = imagenet_trunk(80)
     pixels = torch.randint(0, 256, (2, 80, 80, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
