@@ -175,7 +175,7 @@ def finish(
     if (folder / "result.json").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = shlex.join(["graftnet", *sys.argv[1:]])
     setting = {
         "space": settings.space.name,
         "space_settings": jsonable(settings.space.settings),
