@@ -5,10 +5,14 @@ the architectures that were rewarded best during the search, all ranked on the w
 """
 
 import json
+import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from nas.enas import Progress, Search
@@ -18,6 +22,7 @@ from search_spaces import Architecture
 from trunk.checkpoints import write_json
 
 ROUNDS = 50
+IMAGES_AT_ONCE = 4096
 
 
 class Candidate(NamedTuple):
@@ -38,13 +43,12 @@ def rank_candidates(search: Search, count: int, *, progress: Progress | None = N
         return [
             Candidate(Architecture.from_json(c["architecture"]), c["score"], c["source"]) for c in record["ranking"]
         ]
+    started = time.perf_counter()
     search.history.truncate(search.history_at_end())
-    features = search.val.features.gather(torch.arange(len(search.val))).to(search.device)
-    candidates = []
     proposed = propose(search, count)
-    for index, (architecture, source) in enumerate(proposed):
-        started = time.perf_counter()
-        score = search.reward(architecture, features, search.val.labels)
+    candidates = []
+    for index, score in enumerate(whole_val_scores(search, [one for one, _ in proposed], progress)):
+        architecture, source = proposed[index]
         parameters, macs = search.costs(architecture)
         candidates.append(Candidate(architecture, score, source))
         search.history.append(
@@ -56,16 +60,32 @@ def rank_candidates(search: Search, count: int, *, progress: Progress | None = N
             parameters=parameters,
             macs=macs,
             source=source,
-            seconds=time.perf_counter() - started,
         )
-        if progress:
-            progress("candidates", index + 1, len(proposed), {"best": max(c.score for c in candidates)})
+    search.history.append("ranking", candidates=len(candidates), seconds=time.perf_counter() - started)
     candidates.sort(key=lambda candidate: -candidate.score)
     ranking: list[dict[str, Any]] = [
         {"architecture": c.architecture.to_json(), "score": c.score, "source": c.source} for c in candidates
     ]
     write_json(path, {"ranking": ranking, "history": search.history.size})
     return candidates
+
+
+def whole_val_scores(search: Search, architectures: Sequence[Architecture], progress: Progress | None) -> list[float]:
+    """Each architecture's reward on all val images; the features are read in parts, so that memory does not grow."""
+    parts: list[list[npt.NDArray[np.float64]]] = [[] for _ in architectures]
+    # Parts of equal size: batch statistics of a small remainder would mean little.
+    rows = torch.tensor_split(torch.arange(len(search.val)), math.ceil(len(search.val) / IMAGES_AT_ONCE))
+    for number, index in enumerate(rows):
+        features = search.val.features.gather(index).to(search.device)
+        for place, architecture in enumerate(architectures):
+            parts[place].append(search.scores(architecture, features))
+            if progress:
+                progress("candidates", number * len(architectures) + place + 1, len(rows) * len(architectures), {})
+    labels = search.val.labels
+    return [
+        search.rewarded(architecture, np.concatenate(found), labels)
+        for architecture, found in zip(architectures, parts, strict=True)
+    ]
 
 
 def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:

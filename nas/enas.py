@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -36,6 +37,7 @@ from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimi
 from trunk.features import LabelledFeatures
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
+Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -207,10 +209,19 @@ class Search:
         index = order[chosen]
         return self.val.features.gather(index).to(self.device), self.val.labels[index]
 
-    @torch.inference_mode()
     def reward(self, architecture: Architecture, features: Tensor, labels: Tensor) -> float:
         """The chosen metric of one path on held-out features, less the penalty for its parameters."""
-        scores = self.supernet(features, architecture).double().softmax(dim=1).cpu().numpy()
+        return self.rewarded(architecture, self.scores(architecture, features), labels)
+
+    @torch.inference_mode()
+    def scores(self, architecture: Architecture, features: Tensor) -> Scores:
+        """Probabilities (n, values) of one path; batch norm takes the statistics of these very features."""
+        logits: Tensor = self.supernet(features, architecture)
+        found: Scores = logits.double().softmax(dim=1).cpu().numpy()
+        return found
+
+    def rewarded(self, architecture: Architecture, scores: Scores, labels: Tensor) -> float:
+        """What scores (n, values) are worth."""
         score = REWARDS[self.settings.reward](scores, labels.numpy())
         if self.settings.parameter_penalty:
             score -= self.settings.parameter_penalty * self.costs(architecture)[0] / 1e6

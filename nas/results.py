@@ -169,7 +169,7 @@ def collapse(history: Sequence[Mapping[str, Any]], candidates: Sequence[Candidat
 
 def stage_seconds(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Seconds of work per stage, over all the runs that a job took."""
-    stages = {"child_epoch": "search", "controller_update": "search", "candidate": "search", "control": "controls"}
+    stages = {"child_epoch": "search", "controller_update": "search", "ranking": "search", "control": "controls"}
     totals = {"search": 0.0, "retrain": 0.0, "controls": 0.0}
     for record in history:
         of_control = record.get("role") == "random" or record.get("of") == "random"

@@ -120,6 +120,26 @@ def test_candidates_are_distinct_ranked_and_kept(data: JobData, tmp_path: Path) 
     assert make_search(data, tmp_path).history.size == size
 
 
+def test_ranking_reads_val_in_parts(data: JobData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = make_search(data, tmp_path)
+    search.run()
+    monkeypatch.setattr("nas.candidates.IMAGES_AT_ONCE", 25)
+    asked: list[int] = []
+    gather = search.val.features.gather
+
+    def counted(indices: torch.Tensor) -> torch.Tensor:
+        asked.append(len(indices))
+        return gather(indices)
+
+    monkeypatch.setattr(search.val.features, "gather", counted)
+    (candidate, *_) = rank_candidates(search, 5)
+    assert asked == [20, 20, 20]
+    with torch.no_grad():
+        logits = [search.supernet(gather(rows), candidate.architecture) for rows in torch.arange(60).split(20)]
+    scores = torch.cat([part.double().softmax(1) for part in logits]).numpy()
+    assert candidate.score == pytest.approx(auroc(scores, search.val.labels.numpy()))
+
+
 def test_the_best_rewarded_are_proposed(data: JobData, tmp_path: Path) -> None:
     search = make_search(data, tmp_path)
     search.run()
