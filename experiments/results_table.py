@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from nas.verdict import Gain, gain
+
 CONTESTANTS = ("winner", "random", "linear_probe", "tail")
 HEAD = (
     "attribute",
@@ -43,14 +45,25 @@ def aurocs(result: dict[str, Any]) -> dict[str, float]:
     return {name: fmean(result["repeats"][name]["test_auroc"]) for name in CONTESTANTS if name in result["repeats"]}
 
 
-def interval(gain: dict[str, float]) -> str:
-    """A gain with its 95 % interval over training seeds."""
-    return f"{gain['difference']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}]"
+def gains_of(result: dict[str, Any]) -> dict[str, Gain]:
+    """The winner above each control, with the 95 % interval over training seeds."""
+    found = {name: repeats["test_auroc"] for name, repeats in result["repeats"].items()}
+    gains = {}
+    for name in CONTESTANTS[1:]:
+        recorded = result["gain"][f"over_{name}"]
+        images = recorded["difference"], recorded["images_low"], recorded["images_high"]
+        gains[f"over_{name}"] = gain(found["winner"], found[name], images, fixed=name == "linear_probe")
+    return gains
+
+
+def interval(found: Gain) -> str:
+    """A gain as the table shows it."""
+    return f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
 
 
 def row(result: dict[str, Any]) -> list[str]:
     """One attribute's line."""
-    found, gains = aurocs(result), result["gain"]
+    found, gains = aurocs(result), gains_of(result)
     return [
         result["attribute"],
         f"{result['test']['accuracy']:.1%}",

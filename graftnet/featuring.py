@@ -1,12 +1,16 @@
 """From a project's sub-datasets to labelled features: hash, run the trunk on what is new, open the cache."""
 
+import hashlib
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from numpy.lib.npyio import NpzFile
 
 from graftnet.errors import ConfigError
 from graftnet.project import Project
@@ -24,10 +28,15 @@ ARRAYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
 
 @dataclass(frozen=True)
 class Featured:
-    """A sub-dataset's splits as labelled features; ``computed`` images went through the trunk for it."""
+    """A sub-dataset's splits as labelled features; ``computed`` images went through the trunk for it.
+
+    order: a hash over the images in their order, which decides the batches; precision: of the trunk's computation.
+    """
 
     splits: dict[str, LabelledFeatures]
     digest: str
+    order: str
+    precision: str
     computed: int
 
 
@@ -67,7 +76,8 @@ def featured(project: Project, trunk: Trunk, subdataset: SubDataset, *, progress
         part = features.part(start, start + len(examples))
         splits[split] = LabelledFeatures(part, labels, len(subdataset.attribute.values))
         start += len(examples)
-    return Featured(splits, subdataset.digest(hashes), computed)
+    order = hashlib.sha256("\n".join(contents).encode()).hexdigest()
+    return Featured(splits, subdataset.digest(hashes), order, cache.precision, computed)
 
 
 def check_values(subdataset: SubDataset) -> None:
@@ -91,10 +101,17 @@ def read_features_file(path: Path) -> tuple[tuple[str, ...], dict[str, LabelledF
         ConfigError: one sentence on what is missing or wrong in the file.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, NpzFile):
+            raise ConfigError(
+                f"{path} is one array without a name; save several with np.savez(path, x_train=..., ...)."
+            )
+        with archive:
             arrays = {name: archive[name] for name in ARRAYS if name in archive.files}
             unknown = sorted(set(archive.files) - set(ARRAYS))
-    except (OSError, ValueError) as error:
+    except ConfigError:
+        raise
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise ConfigError(f"{path} cannot be read as an .npz file of plain arrays ({error}).") from error
     missing = [name for name in ARRAYS[:4] if name not in arrays]
     if missing:
@@ -126,6 +143,8 @@ def check_arrays(path: Path, split: str, x: Any, y: Any, x_train: Any, values: A
         raise ConfigError(f"{where} has {len(x)} rows but y_{split} has shape {y.shape}; give one label per row.")
     if y.dtype.kind not in "iubU":
         raise ConfigError(f"{path}: y_{split} must hold whole numbers or strings, is {y.dtype}.")
+    if not len(x):
+        raise ConfigError(f"{where} is empty; give images, or leave a test split out.")
     bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
     if len(bad):
         raise ConfigError(
@@ -138,7 +157,7 @@ def check_arrays(path: Path, split: str, x: Any, y: Any, x_train: Any, values: A
     strange = np.setdiff1d(y, values)
     if len(strange):
         raise ConfigError(f"{path}: y_{split} has the value {strange[0]}, which y_train lacks; use the same values.")
-    if len(np.unique(y)) < len(values) and split != "test":
+    if len(np.unique(y)) < len(values):
         raise ConfigError(
             f"{path}: y_{split} lacks the value {np.setdiff1d(values, y)[0]}; every split needs all values."
         )

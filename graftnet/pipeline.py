@@ -20,6 +20,7 @@ from deployment.bundle import write_bundle
 from graftnet.config import Config
 from graftnet.errors import ConfigError
 from graftnet.featuring import featured, fill_cache, read_features_file
+from graftnet.locks import only_one
 from graftnet.project import Project
 from graftnet.settings import job_settings
 from graftnet.trunks import identity_of, open_trunk, remove_folder
@@ -71,6 +72,8 @@ def search_attribute(
         "attribute": attribute,
         "values": list(subdataset.attribute.values),
         "data": data.digest,
+        "order": data.order,
+        "feature_precision": data.precision,
         "fingerprint": trunk.fingerprint,
         "freeze_depth": depth,
         "seed": seed,
@@ -170,10 +173,40 @@ def finish(
     force: bool,
 ) -> Path:
     """Run the job in its folder and write what it found; ``result.json`` comes last and makes the search finished."""
-    if force:
-        remove_folder(folder)
+    with only_one(folder):
+        return finish_alone(
+            job,
+            settings,
+            folder,
+            identity,
+            origin,
+            seconds=seconds,
+            seed=seed,
+            device=device,
+            progress=progress,
+            force=force,
+        )
+
+
+def finish_alone(
+    job: JobData,
+    settings: JobSettings,
+    folder: Path,
+    identity: dict[str, Any],
+    origin: dict[str, Any],
+    *,
+    seconds: float,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None,
+    force: bool,
+) -> Path:
+    """:func:`finish` by the one process that holds the folder."""
     if (folder / "result.json").exists():
-        return folder
+        if not force:
+            return folder
+        # An unfinished search is continued, forced or not: a killed `--force` does not begin again.
+        remove_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     command = shlex.join(["graftnet", *sys.argv[1:]])
     setting = {

@@ -108,7 +108,7 @@ def search_file(
     has_project = folder or any((parent / CONFIG_NAME).is_file() for parent in (here, *here.parents))
     project = open_project(folder) if has_project else None
     config = project.config if project else Config()
-    destination = out or (project.searches(features.stem) if project else Path(f"{features.stem}-search"))
+    destination = out or (project.runs / "features" / features.stem if project else Path(f"{features.stem}-search"))
     chosen_seed = config.project.seed if seed is None else seed
     chosen = choose_device(device)
     with show_progress() as progress:

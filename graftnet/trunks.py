@@ -12,6 +12,7 @@ import torch
 
 from graftnet.config import CONFIG_NAME
 from graftnet.errors import ConfigError
+from graftnet.locks import only_one
 from graftnet.project import Project, open_project
 from graftnet.settings import pretrain_settings
 from graftnet.version import __version__
@@ -22,7 +23,7 @@ from trunk.errors import TrunkError
 from trunk.precision import resolve_precision
 from trunk.preprocessing import Preprocessing
 from trunk.pretrained import imagenet_trunk, timm_trunk
-from trunk.training import Pretraining, Progress
+from trunk.training import Pretraining, PretrainSettings, Progress
 from trunk.trunk import Trunk, load_trunk
 
 
@@ -45,30 +46,45 @@ def train_trunk(project: Project, *, seed: int, device: torch.device, progress: 
         "data": digests(subdatasets),
     }
     folder = project.trunks / identity_of(identity)
-    if not (folder / "trunk.json").exists():
-        training = Pretraining(
-            subdatasets,
-            table.backbone,
-            Preprocessing(table.image_size),
-            settings,
-            folder=folder / "training",
-            seed=seed,
-            device=device,
-        )
-        training.resume()
-        trunk = training.run(progress=progress)
-        record = {
-            **identity,
-            "source": "dynamic graph",
-            "attributes": names,
-            "val_auroc": training.auroc,
-            "seconds": round(training.seconds, 1),
-            "version": __version__,
-        }
-        keep(trunk, folder, record)
-        # The optimiser's state served the resuming alone; the history stays.
-        training.checkpoint.unlink(missing_ok=True)
+    with only_one(folder):
+        if not (folder / "trunk.json").exists():
+            train_version(folder, subdatasets, settings, identity, seed=seed, device=device, progress=progress)
     return make_current(project, folder)
+
+
+def train_version(
+    folder: Path,
+    subdatasets: list[SubDataset],
+    settings: PretrainSettings,
+    identity: dict[str, Any],
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None,
+) -> None:
+    """Train, or continue, one version in its folder."""
+    training = Pretraining(
+        subdatasets,
+        identity["backbone"],
+        Preprocessing(identity["image_size"]),
+        settings,
+        folder=folder / "training",
+        seed=seed,
+        device=device,
+    )
+    training.resume()
+    trunk = training.run(progress=progress)
+    record = {
+        **identity,
+        "source": "dynamic graph",
+        "attributes": [subdataset.attribute.name for subdataset in subdatasets],
+        "val_auroc": training.auroc,
+        "seconds": round(training.seconds, 1),
+        "version": __version__,
+    }
+    keep(trunk, folder, record)
+    # The optimiser's state served the resuming alone; the history stays.
+    training.checkpoint.unlink(missing_ok=True)
 
 
 def use_trunk(project: Project, source: str) -> Path:
@@ -126,6 +142,12 @@ def open_trunk(project: Project, device: torch.device) -> Trunk:
         raise TrunkError(
             f"The trunk in use is a {trunk.backbone}, but trunk.backbone in {project.folder / CONFIG_NAME} is "
             f"{project.config.trunk.backbone!r}; change the setting, or train or choose another trunk."
+        )
+    if trunk.preprocessing.size != project.config.trunk.image_size:
+        raise TrunkError(
+            f"The trunk in use reads images of {trunk.preprocessing.size} pixels, but trunk.image_size in "
+            f"{project.folder / CONFIG_NAME} is {project.config.trunk.image_size}; change the setting, or train or "
+            f"choose another trunk."
         )
     return trunk.to(device)
 

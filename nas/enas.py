@@ -128,9 +128,10 @@ class Search:
         steps = max(1, len(self.train) // min(self.settings.batch_size, len(self.train)))
         while self.epoch < self.settings.epochs:
             warming = self.epoch < self.settings.warmup_epochs
-            self.train_child(steps, uniform=warming)
-            if not warming:
-                self.train_controller()
+            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+                self.train_child(steps, uniform=warming)
+                if not warming:
+                    self.train_controller()
             self.epoch += 1
             self.save()
             if progress:
@@ -217,7 +218,7 @@ class Search:
     def scores(self, architecture: Architecture, features: Tensor) -> Scores:
         """Probabilities (n, values) of one path; batch norm takes the statistics of these very features."""
         logits: Tensor = self.supernet(features, architecture)
-        found: Scores = logits.double().softmax(dim=1).cpu().numpy()
+        found: Scores = logits.cpu().double().softmax(dim=1).numpy()
         return found
 
     def rewarded(self, architecture: Architecture, scores: Scores, labels: Tensor) -> float:

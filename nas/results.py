@@ -64,7 +64,7 @@ def measure_all(
             images = paired_bootstrap(
                 scores["winner"][0], scores[name][0], labels, metric, seed_of(seed, "bootstrap") % 2**32, rounds=300
             )
-            gains[f"over_{name}"] = gain(ours, theirs, images)
+            gains[f"over_{name}"] = gain(ours, theirs, images, fixed=name == "linear_probe")
     tail = contestants.get("tail")
     tail_parameters, tail_macs = (tail.parameters, tail.macs) if tail else tail_costs(data)
     reduction = None if tail_parameters is None else 1 - winner.parameters / tail_parameters

@@ -142,7 +142,11 @@ class Trainings:
     def described(
         self, kind: str, module: nn.Module, scores: npt.NDArray[np.float64], started: float, fields: dict[str, Any]
     ) -> Trained:
-        """A training's record: its figures on val at the threshold that val chooses."""
+        """A training's record: its figures on val at the threshold that val chooses.
+
+        A training that diverged scores every value alike, so that it comes last instead of ending the job.
+        """
+        scores = np.nan_to_num(scores, nan=1 / scores.shape[1])
         record = {
             **fields,
             "kind": kind,
@@ -175,4 +179,4 @@ class Trainings:
         tensors = {f"module.{key}": value for key, value in trained.module.state_dict().items()}
         tensors["val_scores"] = torch.from_numpy(trained.val_scores)
         save_checkpoint(path, tensors, {**trained.record, "history": self.finished})
-        return trained
+        return trained._replace(module=trained.module.to(self.device).eval())

@@ -10,7 +10,7 @@ from scipy.stats import t as student
 class Gain(NamedTuple):
     """A difference of mean test figures with its 95 % interval over training seeds, and one over test images.
 
-    low, high: Welch's t interval over the repeated trainings; equal to ``difference`` when neither side was repeated.
+    low, high: Welch's t interval over the repeated trainings, or the one over images when neither side was repeated.
     images_low, images_high: paired bootstrap over the test images, first training of each side.
     """
 
@@ -21,16 +21,32 @@ class Gain(NamedTuple):
     images_high: float
 
 
-def gain(ours: Sequence[float], theirs: Sequence[float], images: tuple[float, float, float]) -> Gain:
-    """``ours`` above ``theirs``: one test figure per training seed on each side; ``images`` from the bootstrap."""
+def gain(
+    ours: Sequence[float], theirs: Sequence[float], images: tuple[float, float, float], *, fixed: bool = False
+) -> Gain:
+    """``ours`` above ``theirs``: one test figure per training seed on each side; ``images`` from the bootstrap.
+
+    fixed: nothing in their training is drawn at random, so that one training says all (the linear probe).
+    """
     difference = float(np.mean(ours) - np.mean(theirs))
-    half = welch_half_width(ours, theirs)
+    if len(ours) == len(theirs) == 1 or (len(ours) == 1 and fixed):
+        return Gain(difference, images[1], images[2], images[1], images[2])
+    half = welch_half_width(ours, theirs, fixed=fixed)
     return Gain(difference, difference - half, difference + half, images[1], images[2])
 
 
-def welch_half_width(ours: Sequence[float], theirs: Sequence[float], confidence: float = 0.95) -> float:
-    """Half the width of Welch's t interval for a difference of means; a side with one value adds no variance."""
-    parts = [(float(np.var(side, ddof=1)) / len(side), len(side)) for side in (ours, theirs) if len(side) > 1]
+def welch_half_width(
+    ours: Sequence[float], theirs: Sequence[float], *, fixed: bool = False, confidence: float = 0.95
+) -> float:
+    """Half the width of Welch's t interval for a difference of means.
+
+    A side trained once borrows the other side's variance; one that is ``fixed`` has none.
+    """
+    repeated = [side for side in (ours, theirs) if len(side) > 1]
+    spread = {id(side): float(np.var(side, ddof=1)) for side in repeated}
+    borrowed = max(spread.values())
+    sides = [ours] if fixed else [ours, theirs]
+    parts = [(spread.get(id(side), borrowed) / len(side), max(len(side), min(map(len, repeated)))) for side in sides]
     variance = float(sum(part for part, _ in parts))
     if variance == 0.0:
         return 0.0

@@ -85,13 +85,15 @@ class PooledImages:
 def pool_images(subdatasets: Sequence[SubDataset], *, hashes: Mapping[Path, str] | None = None) -> PooledImages:
     """Join sub-datasets on image content (SHA-256), so that an image's labels from all of them are known together.
 
-    An image that is a training image of one attribute and a val or test image of another keeps each label to its split:
-    only training labels enter ``labels`` (the rest stay unknown), and val rows carry their own attribute's label.
+    An image that is held out (val or test) by any attribute trains none: its labels for other attributes could tell
+    the trunk what that attribute's split is meant to measure.
     """
     if not subdatasets:
         raise TrunkError("Trunk training needs at least one sub-dataset; add one with 'graftnet data import'.")
-    used = [example for subdataset in subdatasets for example in subdataset.examples if example.split != "test"]
-    hashes = hashes or content_hashes([example.path for example in used])
+    everything = [example for subdataset in subdatasets for example in subdataset.examples]
+    hashes = hashes or content_hashes([example.path for example in everything])
+    held_out = {hashes[example.path] for example in everything if example.split != "train"}
+    used = [example for example in everything if example.split != "test"]
     rows: dict[str, int] = {}
     paths: list[Path] = []
     for example in used:
@@ -105,12 +107,13 @@ def pool_images(subdatasets: Sequence[SubDataset], *, hashes: Mapping[Path, str]
         for example in (*train, *val):
             labels[rows[hashes[example.path]], t] = example.value
         for example in train:
-            by_value[example.value].append(rows[hashes[example.path]])
+            if hashes[example.path] not in held_out:
+                by_value[example.value].append(rows[hashes[example.path]])
         empty = [name for name, found in zip(subdataset.attribute.values, by_value, strict=True) if not found]
         if empty:
             raise TrunkError(
-                f"Sub-dataset {subdataset.attribute.name!r} has no training image of value {empty[0]!r}; add some or "
-                f"leave the attribute out of trunk.attributes."
+                f"Sub-dataset {subdataset.attribute.name!r} has no training image of value {empty[0]!r} that no other "
+                f"attribute holds out; add some, or leave the attribute out of trunk.attributes."
             )
         train_rows.append([np.array(found, dtype=np.int64) for found in by_value])
         val_rows.append(np.array([rows[hashes[example.path]] for example in val], dtype=np.int64))
@@ -151,8 +154,6 @@ class BatchPlan:
         self.balanced = balanced
         self.shared_labels = shared_labels
         self.seed = seed
-        held_out = {int(row) for rows in images.val_rows for row in rows}
-        self.trainable = np.array([row not in held_out for row in range(len(images.paths))])
 
     def batch(self, step: int) -> Batch:
         """The batch of one step; attributes are drawn uniformly, whatever their sub-datasets' sizes."""
@@ -165,8 +166,7 @@ class BatchPlan:
             drawn = self.draw(t, size, rng)
             known = np.full((size, self.images.attributes), UNKNOWN, dtype=np.int64)
             if self.shared_labels:
-                # A label that counts as held out for any attribute is not used for training another one.
-                known[:] = np.where(self.trainable[drawn, None], self.images.labels[drawn], UNKNOWN)
+                known[:] = self.images.labels[drawn]
             known[:, t] = self.images.labels[drawn, t]
             rows.append(drawn)
             labels.append(known)

@@ -130,10 +130,12 @@ class Tail(nn.Module):
         self.blocks = nn.Sequential()
         for name, module in modules:
             self.blocks.add_module(name, module.requires_grad_(True))
+        place = next(self.blocks.parameters()).device
         self.dropout = nn.Dropout(0.0)
         self.linear = skip_init(nn.Linear, channels, values)  # type: ignore[no-untyped-call]
         nn.init.normal_(self.linear.weight, std=channels**-0.5, generator=generator)
         nn.init.zeros_(self.linear.bias)
+        self.linear.to(place)
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.blocks(features.contiguous(memory_format=torch.channels_last))

@@ -37,7 +37,8 @@ def export(
     home = open_project(project)
     if (attribute is None) != everything:
         raise ConfigError("Name one attribute, or give --all; see `graftnet export --help`.")
-    names = sorted(path.name for path in home.tree.glob("*/") if path.is_dir()) if everything else [str(attribute)]
+    grafted = sorted(path.parent.name for path in home.tree.glob("[!.]*/branch.json"))
+    names = grafted if everything else [str(attribute)]
     if not names:
         raise ConfigError("No branch is grafted yet; run `graftnet graft ATTR` first.")
     from graftnet.pipeline import export_attributes

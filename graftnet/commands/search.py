@@ -72,7 +72,7 @@ def search(
       graftnet search --features feats.npz --out searches/mine
 
     Settings: the \\[search], \\[retrain] and \\[controls] tables of
-    graftnet.toml. Ctrl-C and kill lose nothing: call it again and it continues.
+    graftnet.toml. After Ctrl-C or kill call it again: it continues.
     """
     from graftnet.searching import require_one, search_all, search_file, search_one
 

@@ -180,6 +180,8 @@ def nan_row() -> np.ndarray:
         ({"y_train": np.linspace(0, 1, 40)}, "must hold whole numbers or strings"),
         ({"x_train": np.zeros((40, 5, 2), np.float32)}, "(N, C, H, W) or (N, C)"),
         ({"x_train": np.array([object()] * 40)}, "cannot be read as an .npz file of plain arrays"),
+        ({"x_test": np.zeros((0, 5, 2, 2), np.float32), "y_test": np.zeros(0, np.int64)}, "x_test is empty"),
+        ({"y_test": np.zeros(20, np.int64)}, "y_test lacks the value 1"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -200,9 +202,15 @@ def test_a_features_file_that_lacks_arrays_or_is_none(project: Path, capsys: pyt
     np.savez("feats.npz", x_train=arrays["x_train"], labels=arrays["y_train"])
     assert run(["search", "--features", "feats.npz"]) == 2
     assert "feats.npz lacks y_train, x_val, y_val; it has labels" in capsys.readouterr().err
-    Path("feats.npz").write_bytes(b"not a zip archive")
+    whole = Path("feats.npz").read_bytes()
+    for content in (b"not a zip archive", whole[: len(whole) // 2], b""):
+        Path("feats.npz").write_bytes(content)
+        assert run(["search", "--features", "feats.npz"]) == 2
+        assert "cannot be read as an .npz file" in capsys.readouterr().err
+    np.save("one.npy", arrays["x_train"])
+    Path("one.npy").rename("feats.npz")
     assert run(["search", "--features", "feats.npz"]) == 2
-    assert "cannot be read as an .npz file" in capsys.readouterr().err
+    assert "one array without a name" in capsys.readouterr().err
 
 
 def test_a_search_on_features_of_ones_own(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,6 +172,7 @@ def test_controls_and_test_may_be_left_out(data: JobData, tmp_path: Path) -> Non
 
 
 def test_gain_is_welchs_interval() -> None:
+    from scipy.stats import t as student
     from scipy.stats import ttest_ind
 
     ours, theirs = [0.91, 0.92, 0.915], [0.90, 0.906, 0.899]
@@ -179,9 +180,17 @@ def test_gain_is_welchs_interval() -> None:
     found = gain(ours, theirs, (0.0, -1.0, 1.0))
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
     assert found.difference == pytest.approx(np.mean(ours) - np.mean(theirs))
-    alone = gain(ours, [0.9], (0.0, -1.0, 1.0))
+    alone = gain(ours, [0.9], (0.0, -1.0, 1.0), fixed=True)
     half = 4.302653 * np.std(ours, ddof=1) / 3**0.5  # Student's t, 2 degrees of freedom
     assert alone.high - alone.difference == pytest.approx(half, rel=1e-5)
+    # A side trained once, by chance as good as it is, is as uncertain as one training of the other side.
+    once = gain(ours, [0.9], (0.0, -1.0, 1.0))
+    spread = np.std(ours, ddof=1) * (1 / 3 + 1) ** 0.5
+    freedom = (1 / 3 + 1) ** 2 / ((1 / 3) ** 2 / 2 + 1 / 2)
+    assert once.high - once.difference == pytest.approx(student.ppf(0.975, freedom) * spread)
+    # Without any repetition only the images are left to judge by.
+    assert gain([0.92], [0.9], (0.02, -0.01, 0.05))[1:3] == (-0.01, 0.05)
+    assert gain([0.92], [0.9], (0.02, -0.01, 0.05), fixed=True)[1:3] == (-0.01, 0.05)
 
 
 @pytest.mark.parametrize(("low", "advice"), [(0.001, False), (-0.001, True)])

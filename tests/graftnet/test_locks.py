@@ -1,0 +1,32 @@
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from graftnet.errors import ConfigError
+from graftnet.locks import only_one
+
+
+def hold(folder: Path, held: "multiprocessing.synchronize.Event") -> None:  # type: ignore[name-defined]
+    with only_one(folder):
+        held.set()
+        signal.pause()
+
+
+def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    process = context.Process(target=hold, args=(tmp_path / "search", held))
+    process.start()
+    assert held.wait(30)
+    with pytest.raises(ConfigError, match="Another process is at work in"), only_one(tmp_path / "search"):
+        pass
+    with only_one(tmp_path / "other"):
+        pass
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    with only_one(tmp_path / "search"):
+        pass
