@@ -16,12 +16,12 @@ from graftnet.config import CONFIG_NAME
 from graftnet.devices import choose_device
 from graftnet.digits import ATTRIBUTES, import_digits
 from graftnet.errors import ConfigError
-from graftnet.pipeline import export_attributes, graft_attribute
 from graftnet.predictions import prediction_lines
 from graftnet.progress import format_seconds, show_progress
 from graftnet.project import Project, open_project
 from graftnet.searching import Found, search_in
 from graftnet.summary import summary_lines
+from graftnet.tree import export_attributes, graft_attribute
 from graftnet.trunks import train_trunk
 from subdatasets.subdataset import read_subdataset
 

@@ -1,9 +1,10 @@
-"""One attribute, all the way: features, search, result, branch; then grafted and exported."""
+"""One attribute's search: features, job, result, branch, in a folder named after what defines it."""
 
 import json
 import os
 import platform
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -14,25 +15,20 @@ from typing import Any
 
 import torch
 
-from branches.grafting import GraftedNet
-from branches.records import BranchRecord, load_branch, save_branch
-from deployment.bundle import write_bundle
+from branches.records import BranchRecord, save_branch
 from graftnet.config import Config
-from graftnet.errors import ConfigError
 from graftnet.featuring import featured, fill_cache, read_features_file
 from graftnet.locks import only_one
 from graftnet.project import Project
 from graftnet.settings import job_settings
-from graftnet.trunks import identity_of, open_trunk, remove_folder
+from graftnet.trunks import identity_of, open_trunk
 from nas.job import run_job
 from nas.settings import JobData, JobSettings
-from subdatasets.contents import content_hash, read_image
+from subdatasets.contents import content_hash
 from subdatasets.subdataset import read_subdataset
 from trunk.checkpoints import write_json
 from trunk.feature_cache import Progress
-from trunk.trunk import Trunk
 
-GOLDEN_IMAGES = 8
 PACKAGES = ("graftnet", "torch", "torchvision", "timm", "numpy", "scikit-learn", "nni", "onnxruntime")
 
 
@@ -100,18 +96,10 @@ def search_attribute(
         },
     }
     folder = project.searches(attribute) / identity_of(identity)
-    return finish(
-        job,
-        settings,
-        folder,
-        identity,
-        origin,
-        seconds=seconds,
-        seed=seed,
-        device=device,
-        progress=progress,
-        force=force,
-    )
+    with only_one(folder):
+        return finish(
+            job, settings, folder, identity, origin, seconds=seconds, device=device, progress=progress, force=force
+        )
 
 
 def search_features(
@@ -145,18 +133,12 @@ def search_features(
     }
     job = JobData(path.stem, values, splits["train"], splits["val"], splits.get("test"))
     seconds = time.perf_counter() - started
-    return finish(
-        job,
-        settings,
-        folder / identity_of(identity),
-        identity,
-        {"data": {"digest": digest, "counts": counts}, "trunk": None},
-        seconds=seconds,
-        seed=seed,
-        device=device,
-        progress=progress,
-        force=force,
-    )
+    origin = {"data": {"digest": digest, "counts": counts}, "trunk": None}
+    place = folder / identity_of(identity)
+    with only_one(place):
+        return finish(
+            job, settings, place, identity, origin, seconds=seconds, device=device, progress=progress, force=force
+        )
 
 
 def finish(
@@ -167,46 +149,19 @@ def finish(
     origin: dict[str, Any],
     *,
     seconds: float,
-    seed: int,
     device: torch.device,
     progress: Progress | None,
     force: bool,
 ) -> Path:
-    """Run the job in its folder and write what it found; ``result.json`` comes last and makes the search finished."""
-    with only_one(folder):
-        return finish_alone(
-            job,
-            settings,
-            folder,
-            identity,
-            origin,
-            seconds=seconds,
-            seed=seed,
-            device=device,
-            progress=progress,
-            force=force,
-        )
+    """Run the job in its folder and write what it found; ``result.json`` comes last and makes the search finished.
 
-
-def finish_alone(
-    job: JobData,
-    settings: JobSettings,
-    folder: Path,
-    identity: dict[str, Any],
-    origin: dict[str, Any],
-    *,
-    seconds: float,
-    seed: int,
-    device: torch.device,
-    progress: Progress | None,
-    force: bool,
-) -> Path:
-    """:func:`finish` by the one process that holds the folder."""
+    The caller holds the folder (:func:`graftnet.locks.only_one`).
+    """
     if (folder / "result.json").exists():
         if not force:
             return folder
         # An unfinished search is continued, forced or not: a killed `--force` does not begin again.
-        remove_folder(folder)
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     command = shlex.join(["graftnet", *sys.argv[1:]])
     setting = {
@@ -218,7 +173,7 @@ def finish_alone(
     }
     about = {"command": command, "versions": versions(), "machine": machine(device)}
     write_json(folder / "config.json", {**identity, **setting, **origin, **about})
-    result, branch = run_job(job, settings, folder=folder, seed=seed, device=device, progress=progress)
+    result, branch = run_job(job, settings, folder=folder, seed=identity["seed"], device=device, progress=progress)
     result["seconds"] = {"features": seconds, **result["seconds"]}
     result["seconds"]["total"] = sum(result["seconds"].values())
     write_json(folder / "architecture.json", result["architecture"])
@@ -240,49 +195,6 @@ def finish_alone(
         {**shown, **setting, **result, **origin, **about, "created": created, "status": "complete"},
     )
     return folder
-
-
-def graft_attribute(project: Project, attribute: str) -> Path:
-    """Put the newest result's branch into the project's tree.
-
-    The branch is tried on the trunk first: one of another trunk is refused. No other branch's files are touched.
-    """
-    folder = project.latest_search(attribute)
-    if not (folder / "result.json").exists():
-        raise ConfigError(
-            f"The search of {attribute} is not finished; run 'graftnet search {attribute}' to continue it."
-        )
-    module, record = load_branch(folder / "branch")
-    net = GraftedNet(open_trunk(project, torch.device("cpu")))
-    net.graft_saved(folder / "branch")
-    destination = project.tree / attribute
-    save_branch(destination, module, record)
-    return destination
-
-
-def export_attributes(project: Project, attributes: Sequence[str], destination: Path) -> Path:
-    """Write grafted branches and their trunk as one verified bundle."""
-    trunk: Trunk = open_trunk(project, torch.device("cpu"))
-    folders = []
-    for attribute in attributes:
-        folder = project.tree / attribute
-        if not (folder / "branch.json").exists():
-            project.source(attribute)
-            raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
-        folders.append(folder)
-    return write_bundle(trunk, folders, destination, images=golden_images(project, trunk, attributes))
-
-
-def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> torch.Tensor | None:
-    """Eight of the project's own images, normalised, for a bundle's golden outputs; None where there are fewer."""
-    sources = project.sources()
-    for attribute in attributes:
-        if attribute in sources:
-            subdataset = read_subdataset(sources[attribute], seed=project.config.project.seed)
-            chosen = (subdataset.split("test") + subdataset.split("val"))[:GOLDEN_IMAGES]
-            if len(chosen) == GOLDEN_IMAGES:
-                return torch.stack([trunk.preprocessing.apply(read_image(example.path)) for example in chosen])
-    return None
 
 
 def described(settings: JobSettings) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -162,9 +161,3 @@ def identity_of(values: dict[str, Any]) -> str:
     """12 hex digits that name what is defined by these values."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def remove_folder(folder: Path) -> None:
-    """Delete a folder of ours, if it is there."""
-    if folder.exists():
-        shutil.rmtree(folder)

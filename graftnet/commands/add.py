@@ -26,10 +26,10 @@ def add(
       graftnet add bald photos/bald          (photos/bald/no/*.jpg and photos/bald/yes/*.jpg)
     """
     from graftnet.importing import import_folder, import_lines
-    from graftnet.pipeline import graft_attribute
     from graftnet.project import open_project
     from graftnet.searching import search_in
     from graftnet.settings import seed_or
+    from graftnet.tree import graft_attribute
 
     home = open_project(project)
     summary = import_folder(home, folder, name, seed=seed_or(seed, home))

@@ -41,7 +41,7 @@ def export(
     names = grafted if everything else [str(attribute)]
     if not names:
         raise ConfigError("No branch is grafted yet; run `graftnet graft ATTR` first.")
-    from graftnet.pipeline import export_attributes
+    from graftnet.tree import export_attributes
 
     folder = export_attributes(home, names, out or home.exports / (attribute or "bundle"))
     text = f"Exported {', '.join(names)} to {folder}.\nNext: graftnet verify {folder}"

@@ -49,7 +49,7 @@ def graft(
 
     home = open_project(project)
     home.latest_search(attribute)
-    from graftnet.pipeline import graft_attribute
+    from graftnet.tree import graft_attribute
 
     branch = graft_attribute(home, attribute)
     text = f"Grafted {attribute} ({branch}).\nNext: graftnet export {attribute}, or graftnet export --all"

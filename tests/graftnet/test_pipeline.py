@@ -14,8 +14,9 @@ from branches.errors import BranchError
 from branches.grafting import GraftedNet
 from deployment.runtime import Runtime
 from graftnet.featuring import cache_of
-from graftnet.pipeline import cache_features, export_attributes, graft_attribute, search_attribute
+from graftnet.pipeline import cache_features, search_attribute
 from graftnet.project import Project, open_project
+from graftnet.tree import export_attributes, graft_attribute
 from graftnet.trunks import open_trunk, train_trunk, use_trunk
 from subdatasets.contents import read_image
 from subdatasets.importers import import_labels
