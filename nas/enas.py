@@ -135,8 +135,9 @@ class Search:
             self.epoch += 1
             self.save()
             if progress:
-                best = 0.0 if self.reinforce.baseline is None else self.reinforce.baseline
-                progress("search", self.epoch, self.settings.epochs, {"reward": best})
+                # The warm-up has no reward yet.
+                figures = {} if self.reinforce.baseline is None else {"reward": self.reinforce.baseline}
+                progress("search", self.epoch, self.settings.epochs, figures)
 
     def train_child(self, steps: int, *, uniform: bool) -> None:
         """One epoch of the shared weights: a sampled path per batch; only that path's weights move."""
