@@ -78,7 +78,8 @@ class SearchTable(Table):
 
     space: Literal["macro"] = "macro"
     nodes: Count = 4
-    widths: Widths = (16, 32, 64)
+    depths: Annotated[tuple[Count, ...], Field(strict=False)] = ()
+    widths: Widths = (8, 16, 32, 64)
     operations: Operations = get_args(Operation)
     activations: Activations = ("relu", "silu", "hard_swish")
     poolings: Poolings = get_args(Pooling)

@@ -38,6 +38,7 @@ def macro_of(config: Config) -> "Space":
     return macro_space(
         table.nodes,
         widths=table.widths,
+        depths=table.depths or range(1, table.nodes + 1),
         operations=table.operations,
         activations=table.activations,
         poolings=table.poolings,

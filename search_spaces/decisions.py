@@ -19,7 +19,7 @@ from search_spaces.errors import SpaceError
 if TYPE_CHECKING:
     from nni.mutable import MutableDict
 
-KINDS = ("operation", "activation", "edge", "pooling", "width", "shortcut", "choice")
+KINDS = ("operation", "activation", "edge", "pooling", "width", "depth", "shortcut", "choice")
 
 
 @dataclass(frozen=True)

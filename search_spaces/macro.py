@@ -3,7 +3,8 @@
 GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), section 3.3,
 after Efficient Neural Architecture Search via Parameter Sharing (Pham et al., 2018), arXiv:1802.03268, section 2.3.
 Different from the latter: the edge from the previous node is a decision too (the paper searches
-"existence of the edge between each pair of nodes"), and width and head are searched along.
+"existence of the edge between each pair of nodes"), and width, depth and head are searched along, so that small
+branches are found, not only pruned.
 """
 
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ def macro_space(
     nodes: int = 4,
     *,
     widths: Sequence[int] = (16, 32, 64),
+    depths: Sequence[int] = (),
     operations: Sequence[str] = OPERATIONS,
     activations: Sequence[str] = ("relu", "silu", "hard_swish"),
     poolings: Sequence[str] = POOLINGS,
@@ -56,8 +58,11 @@ def macro_space(
     size. The mean of the nodes nobody reads goes to the head: pooling, then a linear layer; with the shortcut, the
     globally averaged, batch-normalised trunk features join the pooled ones.
 
-    Decisions in order: width; per node its operation, activation and the edges from nodes 1..i-1; head pooling; head
-    shortcut.
+    `depths`: how many of the nodes a branch may have; the choices for those beyond are then idle. Empty: all of them,
+    always, and no such decision.
+
+    Decisions in order: width; depth, where there is a choice; per node its operation, activation and the edges from
+    nodes 1..i-1; head pooling; head shortcut.
 
     Raises: SpaceError naming the setting that is out of range, empty, repeated or unknown.
 
@@ -69,6 +74,11 @@ def macro_space(
     for width in _listed("widths", widths):
         if type(width) is not int or width < 1:
             raise SpaceError(f"macro space: every width must be a positive whole number, got {width!r}")
+    for depth in _listed("depths", depths) if depths else ():
+        if type(depth) is not int or not 1 <= depth <= nodes:
+            raise SpaceError(
+                f"macro space: every depth must be a whole number from 1 to nodes ({nodes}), got {depth!r}"
+            )
     settings: dict[str, Setting] = {
         "nodes": nodes,
         "widths": _listed("widths", widths),
@@ -78,6 +88,9 @@ def macro_space(
         "shortcuts": _listed("shortcuts", shortcuts, (False, True)),
     }
     decisions = [Decision("width", tuple(widths), "width")]
+    if depths:
+        settings["depths"] = tuple(depths)
+        decisions.append(Decision("depth", tuple(depths), "depth"))
     for node in range(1, nodes + 1):
         decisions.append(Decision(f"node{node}.operation", tuple(operations), "operation", node))
         decisions.append(Decision(f"node{node}.activation", tuple(activations), "activation", node))
@@ -93,7 +106,8 @@ def plan(architecture: Architecture) -> MacroPlan:
     """Choices -> graph. The architecture must be legal (`Space.validate`). Raises: SpaceError for another space's."""
     if architecture.space != "macro":
         raise SpaceError(f"only an architecture of the 'macro' space has a macro plan, got {architecture.space!r}")
-    count = cast(int, dict(architecture.settings)["nodes"])
+    settings = dict(architecture.settings)
+    count = cast(int, architecture["depth"] if settings.get("depths") else settings["nodes"])
     nodes = []
     for node in range(1, count + 1):
         inputs = tuple(source for source in range(1, node) if architecture[f"edge{source}-{node}"])

@@ -83,14 +83,15 @@ def test_settings_carry_what_the_user_wrote() -> None:
     assert pretrain_settings(config) == PretrainSettings(steps=7)
     assert search_settings(config) == SearchSettings(epochs=9, reward="accuracy")
     assert fit_settings(config) == FitSettings(dropout=0.5, metric="accuracy")
-    assert macro_of(config) == macro_space(2, widths=(8,))
+    assert macro_of(config) == macro_space(2, widths=(8,), depths=(1, 2))
 
 
 def test_a_job_by_default_is_the_rooms_default() -> None:
     job = job_settings(Config(), with_tail=True, device=CPU)
     assert job.tail is not None
     assert job.tail.precision == resolve_precision("auto", CPU)
-    assert replace(job, tail=None) == JobSettings(macro_space(), tail=None)
+    space = macro_space(4, widths=(8, 16, 32, 64), depths=(1, 2, 3, 4))
+    assert replace(job, tail=None) == JobSettings(space, tail=None)
 
 
 def test_a_job_follows_every_table() -> None:

@@ -45,6 +45,18 @@ def test_the_issues_operations_and_activations_are_there() -> None:
     assert {"relu", "silu", "hard_swish"} < set(ACTIVATIONS)
 
 
+def test_depth_is_a_decision_and_what_lies_beyond_is_idle() -> None:
+    space = macro_space(3, depths=(1, 3))
+    assert [decision.name for decision in space.decisions][:2] == ["width", "depth"]
+    short = choose(space, depth=1, edge1_2=True, node3__operation="conv5x5")
+    assert plan(short).nodes == (NodePlan("conv3x3", "relu", (0,)),)
+    assert plan(short).outputs == (1,)
+    assert space.key(short) == space.key(choose(space, depth=1))
+    assert space.key(short) != space.key(choose(space, depth=3))
+    assert len(plan(choose(space, depth=3)).nodes) == 3
+    assert "depths" not in dict(macro_space(3).settings)  # architectures from before there was a choice stay legal
+
+
 def test_plan_by_hand() -> None:
     space = macro_space(4)
     architecture = choose(
@@ -88,6 +100,8 @@ def test_plan_is_for_the_macro_space_only() -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
+        ({"nodes": 3, "depths": (4,)}, "every depth must be a whole number from 1 to nodes"),
+        ({"nodes": 3, "depths": (2, 2)}, "depths lists a value twice"),
         ({"nodes": 0}, "nodes must be a whole number from 1 to 64, got 0"),
         ({"nodes": 65}, "got 65"),
         ({"nodes": True}, "got True"),
