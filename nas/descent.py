@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 
 def descend(loss: Tensor, weights: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer, clip: float) -> None:
-    """Gradients of `loss`, their common norm clipped to `clip`, one step of `optimizer`, and no gradients again.
+    """Gradients of `loss` alone, their common norm clipped to `clip`, and one step of `optimizer`.
 
-    No weight may hold a gradient before, and `optimizer` must pass over those that have none, as torch's do. The same
-    numbers as `zero_grad`, `backward`, `clip_grad_norm_` and `step` over all `weights`, which each walk through all.
+    The same numbers as `zero_grad`, `backward`, `clip_grad_norm_` and `step` over all `weights`, in less time;
+    `optimizer` must pass over those that have no gradient, as torch's do.
     """
+    for weight in weights:
+        weight.grad = None
     loss.backward()  # type: ignore[no-untyped-call]
     used = [weight for weight in weights if weight.grad is not None]
     nn.utils.clip_grad_norm_(used, clip)
     optimizer.step()
-    for weight in used:
-        weight.grad = None
