@@ -3,8 +3,8 @@
     python -m venv nni-env && nni-env/bin/pip install -e '.[nni]' tianshou==0.5.1 gym==0.26.2
     python -m benchmarks.search_against_nni nni-env/bin/python [--threads 2] [--rounds 3]
 
-NNI's ENAS wants versions of tianshou and gym that nothing else here wants, hence an environment of its own, given by its
-interpreter. Each side runs in processes of its own, one after the other; loading, building and the features are left
+NNI's ENAS wants versions of tianshou and gym that nothing else here wants, hence an environment of its own, given by
+its interpreter. Each side runs in processes of its own, one after the other; loading, building and the features are left
 out of the seconds. Prints one JSON line: medians over the rounds, `speedup` = NNI's seconds / ours, and the share of
 each side's time that goes into sampling and updating its policy.
 
