@@ -4,9 +4,9 @@
     python -m benchmarks.search_against_nni nni-env/bin/python [--threads 2] [--rounds 3]
 
 NNI's ENAS wants versions of tianshou and gym that nothing else here wants, hence an environment of its own, given by
-its interpreter. Each side runs in processes of its own, one after the other; loading, building and the features are left
-out of the seconds. Prints one JSON line: medians over the rounds, `speedup` = NNI's seconds / ours, and the share of
-each side's time that goes into sampling and updating its policy.
+its interpreter. Each side runs in processes of its own, one after the other; loading, building and making the features
+are left out of the seconds. Prints one JSON line: medians over the rounds, `speedup` = NNI's seconds / ours, and the
+share of each side's time that goes into sampling and updating its policy.
 
 An epoch is three child steps per reward evaluation, batches of 64. Both sides draw paths from the policy from the start
 and reward by accuracy. Ours also clips gradients, writes its history and a checkpoint per epoch; NNI's does neither.
