@@ -124,7 +124,7 @@ class Classifier(LightningModule):
     def __init__(self, settings: FitSettings):
         super().__init__()
         self.settings = settings
-        self.seconds = {"search": 0.0, "sampling": 0.0, "updates": 0.0}
+        self.seconds = {"search": 0.0, "cpu": 0.0, "sampling": 0.0, "updates": 0.0}
         self.counts = {"child_steps": 0, "rewards": 0}
         self.oneshot: Callable[[], Any] = lambda: None  # NNI's module around this one, once it is there
 
@@ -144,10 +144,11 @@ class Classifier(LightningModule):
         module = self.oneshot()
         module.generator.next_sample = self.timed(module.generator.next_sample, "sampling")
         module.policy.update = self.timed(module.policy.update, "updates")
-        self.started = time.perf_counter()
+        self.started = time.perf_counter(), time.process_time()
 
     def on_train_end(self) -> None:
-        self.seconds["search"] = time.perf_counter() - self.started
+        self.seconds["search"] = time.perf_counter() - self.started[0]
+        self.seconds["cpu"] = time.process_time() - self.started[1]
 
     def timed(self, call: Any, name: str) -> Any:
         def run(*arguments: Any, **options: Any) -> Any:
