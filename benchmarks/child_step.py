@@ -5,8 +5,8 @@
 Prints one JSON line. The bare loop has a module and an AdamW of its own for each path, made before: forward, loss,
 backward, clipping, fused AdamW on the path's own weights; no shared tensors, no controller, no records. Both loops take
 turns, path by path, first one and then the other in front. The figures are milliseconds per step: each path's median
-over the rounds, averaged over the paths. `ratio` is wanted at 1.10 or less; `cpu_ratio` is that of the processor's seconds, which a busy
-machine disturbs less.
+over the rounds, averaged over the paths. `ratio` is wanted at 1.10 or less; `cpu_ratio` is that of the processor's
+seconds, which a busy machine disturbs less.
 """
 
 import argparse
