@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from nas.errors import SearchError
-from nas.steps import Step, steps_of
+from nas.steps import Step, places_of, steps_of
 from search_spaces.decisions import Decision
 
 CLOSED = -1e9  # the logit of a choice that a decision does not have
@@ -68,6 +68,12 @@ class Controller(nn.Module):
         self._steps, self._outside = steps_of(self.decisions)
         tables = sum(not step.sources for step in self._steps)
         self._widest = max(len(decision.choices) for decision in self.decisions)
+        self._table_steps: Tensor
+        self._node_steps: Tensor
+        self._anchor_steps: Tensor
+        self._edge_anchors: Tensor
+        self._edge_nodes: Tensor
+        self._order: Tensor
         self._edges = [column for step in self._steps if step.sources for column in step.columns]
 
         self.cell: nn.LSTMCell = skip_init(nn.LSTMCell, hidden, hidden)  # type: ignore[no-untyped-call]
@@ -89,6 +95,8 @@ class Controller(nn.Module):
         self._closed: Tensor
         self.register_buffer("_sizes", sizes, persistent=False)
         self.register_buffer("_closed", torch.zeros(closed.shape).masked_fill(closed, CLOSED), persistent=False)
+        for name, places in places_of(self._steps, self._outside).items():
+            self.register_buffer(f"_{name}", torch.tensor(places, dtype=torch.int64), persistent=False)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator) -> None:
@@ -123,49 +131,64 @@ class Controller(nn.Module):
 
     def _unroll(self, n: int, given: Tensor | None, noise: Tensor | None) -> Samples:
         """Run the policy along `given` choices (n, D), or along the largest of logits + `noise` (n, D, widest)."""
-        embeddings, heads, biases = self.embeddings.unbind(), self.heads.unbind(), self.biases.unbind()
+        embeddings = self.embeddings.unbind()
         outside = self.outside.unbind() if self._outside else ()
         anchors = {-1 - slot: anchor.expand(n, -1) for slot, anchor in enumerate(outside)}
-        keys = {slot: F.linear(anchor, self.anchor_weight) for slot, anchor in anchors.items()}
         state = torch.zeros(n, self.hidden, device=self.start.device, dtype=self.start.dtype)
         h, c = state, state
         x = self.start.expand(n, -1)
         table = 0
-        all_logits: list[Tensor] = []
-        all_choices: list[Tensor] = []
+        states: list[Tensor] = []
+        choices: list[Tensor] = []
         for step in self._steps:
             h, c = self.cell(x, (h, c))
+            states.append(h)
             if step.anchor is not None:
                 anchors[step.anchor] = h
-                keys[step.anchor] = F.linear(h, self.anchor_weight)
             first, last = step.columns[0], step.columns[-1] + 1
-            if step.sources:
-                key = torch.stack([keys[slot] for slot in step.sources], 1)  # (n, edges, hidden)
-                q = torch.tanh(key + F.linear(h, self.query_weight)[:, None]) @ self.attention  # (n, edges)
-                logits = F.pad(torch.stack((-q, q), -1), (0, self._widest - 2))
+            # (n, edges, hidden)
+            sources = torch.stack([anchors[slot] for slot in step.sources], 1) if step.sources else None
+            if given is None:
+                with torch.no_grad():
+                    logits = self._logits_of_step(h, sources, table) + self._closed[first:last]
+                    chosen = (logits if noise is None else logits + noise[:, first:last]).argmax(-1)
             else:
-                logits = F.linear(h, heads[table], biases[table])[:, None]  # (n, 1, widest)
-            if self.temperature is not None:
-                logits = logits / self.temperature
-            if self.tanh_constant is not None:
-                logits = self.tanh_constant * torch.tanh(logits)
-            logits = logits + self._closed[first:last]
-            if given is not None:
                 chosen = given[:, first:last]
-            elif noise is not None:
-                chosen = (logits.detach() + noise[:, first:last]).argmax(-1)
-            else:
-                chosen = logits.detach().argmax(-1)
-            if step.sources:
-                anchor = torch.stack([anchors[slot] for slot in step.sources], 1)  # (n, edges, hidden)
-                on = chosen.to(h.dtype)[:, None]  # (n, 1, edges)
-                x = (on @ anchor)[:, 0] / (1.0 + on.sum(-1))
-            else:
+            if sources is None:
                 x = F.embedding(chosen[:, 0], embeddings[table])
                 table += 1
-            all_logits.append(logits)
-            all_choices.append(chosen)
-        return self._judge(torch.cat(all_choices, 1), torch.cat(all_logits, 1))
+            else:
+                on = chosen.to(h.dtype)[:, None]  # (n, 1, edges)
+                x = (on @ sources)[:, 0] / (1.0 + on.sum(-1))
+            choices.append(chosen)
+        return self._judge(torch.cat(choices, 1) if given is None else given, self._logits(torch.stack(states)))
+
+    def _logits_of_step(self, h: Tensor, sources: Tensor | None, table: int) -> Tensor:
+        """Logits (n, columns, widest) of the step at state `h` (n, hidden), to draw from."""
+        if sources is None:
+            return self._squashed(F.linear(h, self.heads[table], self.biases[table])[:, None])
+        key = F.linear(sources, self.anchor_weight)
+        q = torch.tanh(key + F.linear(h, self.query_weight)[:, None]) @ self.attention  # (n, edges)
+        return self._squashed(F.pad(torch.stack((-q, q), -1), (0, self._widest - 2)))
+
+    def _logits(self, states: Tensor) -> Tensor:
+        """Logits (n, D, widest) of all steps at their states (steps, n, hidden), at once: a third of the time."""
+        tables = torch.baddbmm(self.biases[:, None], states[self._table_steps], self.heads.transpose(1, 2))
+        if self._edges:
+            anchors = states[self._anchor_steps]
+            if self._outside:
+                anchors = torch.cat([self.outside[:, None].expand(-1, states.shape[1], -1), anchors])
+            key = F.linear(anchors, self.anchor_weight)[self._edge_anchors]  # (edges, n, hidden)
+            query = F.linear(states[self._node_steps], self.query_weight)[self._edge_nodes]
+            q = torch.tanh(key + query) @ self.attention  # (edges, n)
+            edges = F.pad(torch.stack((-q, q), -1), (0, self._widest - 2))
+            tables = torch.cat([tables, edges])[self._order]
+        return self._squashed(tables.transpose(0, 1)) + self._closed
+
+    def _squashed(self, logits: Tensor) -> Tensor:
+        if self.temperature is not None:
+            logits = logits / self.temperature
+        return logits if self.tanh_constant is None else self.tanh_constant * torch.tanh(logits)
 
     def _judge(self, choices: Tensor, logits: Tensor) -> Samples:
         """Log-probability, entropy and skip penalty of choices (n, D) under logits (n, D, widest)."""

@@ -26,6 +26,7 @@ from branches.sampling import batches
 from branches.settings import FitSettings
 from branches.training import adamw, check_splits, class_weights, schedule
 from nas.controller import Controller
+from nas.descent import descend
 from nas.errors import SearchError
 from nas.history import History
 from nas.recipes import RECIPES
@@ -35,6 +36,7 @@ from nas.supernet import Supernet
 from search_spaces import Architecture, Space
 from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from trunk.features import LabelledFeatures
+from trunk.prefetch import prefetched
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 Scores = npt.NDArray[np.float64]
@@ -146,19 +148,16 @@ class Search:
         paths = self.sample_uniform(steps, rng) if uniform else self.sample_policy(steps)
         weights = class_weights(self.train).to(self.device) if self.settings.balance == "weights" else None
         self.supernet.train()
+        shared = list(self.supernet.parameters())
         losses = []
-        for step, indices in enumerate(next(batches(self.train.labels.numpy(), self.train.values, self.child, rng))):
+        order = next(batches(self.train.labels.numpy(), self.train.values, self.child, rng))
+        for step, (index, features) in enumerate(prefetched(self.train.features, order)):
             done = (self.epoch * steps + step) / (self.settings.epochs * steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.child.learning_rate * schedule(done, self.child.warmup_fraction)
-            index = torch.from_numpy(indices)
-            features, labels = self.train.features.gather(index).to(self.device), self.train.labels[index]
-            logits = self.supernet(features, paths[step])
-            loss = functional.cross_entropy(logits, labels.to(self.device), weights)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.supernet.parameters(), self.child.gradient_clip)
-            self.optimizer.step()
+            logits = self.supernet(features.to(self.device), paths[step])
+            loss = functional.cross_entropy(logits, self.train.labels[index].to(self.device), weights)
+            descend(loss, shared, self.optimizer, self.child.gradient_clip)
             losses.append(loss.detach())
         loss_mean = float(torch.stack(losses).mean())
         if not math.isfinite(loss_mean):

@@ -48,7 +48,7 @@ class Reinforce:
         self.baseline: float | None = None
         self.memory = Memory(recipe.memory, len(controller.decisions))
         self.generator = torch.Generator().manual_seed(seed)
-        self.optimizer = torch.optim.Adam(controller.parameters(), lr=recipe.learning_rate)
+        self.optimizer = torch.optim.Adam(controller.parameters(), lr=recipe.learning_rate, fused=True)
 
     def sample(self, n: int) -> Samples:
         """Draw `n` architectures to be rewarded, without gradients."""
@@ -139,7 +139,7 @@ class Reinforce:
                     "use the space and settings it was saved with."
                 )
         self.controller.load_state_dict({name: tensors[f"controller.{name}"] for name in self.controller.state_dict()})
-        self.optimizer = torch.optim.Adam(self.controller.parameters(), lr=self.recipe.learning_rate)
+        self.optimizer = torch.optim.Adam(self.controller.parameters(), lr=self.recipe.learning_rate, fused=True)
         for name, weight in moments.items():
             self.optimizer.state[weight] = {
                 "step": tensors[f"adam.{name}.step"].clone(),

@@ -1,0 +1,29 @@
+"""Batches of features gathered by a second thread, each while the one before is worked on."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trunk.features import FeatureSource
+
+
+def prefetched(features: FeatureSource, batches: Iterable[NDArray[np.int64]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """For each batch of rows, in their order: the rows (n,) as a tensor and their features, float32 (n, C, H, W).
+
+    At most one batch is held ahead. `batches` is read in the caller's thread, so the order does not depend on the
+    reader's pace. What `gather` raises is raised where its batch is due.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="features") as reader:
+        due: tuple[Tensor, Future[Tensor]] | None = None
+        for rows in batches:
+            index = torch.from_numpy(rows)
+            coming = index, reader.submit(features.gather, index)
+            if due is not None:
+                yield due[0], due[1].result()
+            due = coming
+        if due is not None:
+            yield due[0], due[1].result()
