@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from itertools import combinations
 
 import networkx as nx
@@ -70,7 +71,7 @@ def test_equal_labelled_forms_exactly_where_networkx_finds_an_isomorphism(nodes:
         graphs.append([tuple(edges) for edges in drawn])
     same_label: list[Label] = [("node",)] * nodes
 
-    def multigraph(inputs: list[tuple[tuple[Label, int], ...]]) -> nx.MultiDiGraph:
+    def multigraph(inputs: Sequence[tuple[tuple[Label, int], ...]]) -> nx.MultiDiGraph:
         graph: nx.MultiDiGraph = nx.MultiDiGraph()
         graph.add_nodes_from(range(1, nodes + 1), label="node")
         graph.add_node(0, label="outside")
