@@ -6,8 +6,8 @@ from reports.layout import Picture, Table, picture
 from search_spaces import Architecture, micro_plan
 
 CAPTION = (
-    "Every operation has batch norm; a node sums two of them before its activation. Orange lines come from further up"
-    ", blue lines are loose ends. Boxes: blue convolution, green separable convolution, orange pooling, identity without colour."
+    "Every operation has batch norm; a node sums two of them before its activation. Orange lines come from further "
+    "up, blue lines are loose ends. Boxes: blue convolution, green separable convolution, orange pooling."
 )
 REDUCTION_CAPTION = (
     "In a reduction cell, operations on the cell's inputs have stride 2, so that its map has half the sides."
