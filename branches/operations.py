@@ -1,8 +1,9 @@
-"""Operation and activation names -> plain modules that keep the width and the size of a map.
+"""Operation and activation names -> plain modules that keep the width of a map, and its size unless they have a stride.
 
 Every operation is followed by batch norm, so none has a bias. Separable: one filter per channel, then 1x1, as in
 Xception (Chollet, 2017), arXiv:1610.02357. The average leaves the padding out of its count, so that the border of a
-small map is not dimmed.
+small map is not dimmed. With stride 2 a side of s becomes (s + 1) // 2, so that a map of 1x1 stays one; the identity
+then keeps every second position.
 """
 
 from collections import OrderedDict
@@ -15,24 +16,25 @@ from torch.nn.utils import skip_init
 from branches.errors import BranchError
 
 
-def _convolution(inputs: int, outputs: int, size: int, groups: int = 1) -> nn.Module:
-    shape = {"padding": size // 2, "groups": groups, "bias": False}
+def _convolution(inputs: int, outputs: int, size: int, *, stride: int = 1, groups: int = 1) -> nn.Module:
+    shape = {"stride": stride, "padding": size // 2, "groups": groups, "bias": False}
     module: nn.Module = skip_init(nn.Conv2d, inputs, outputs, size, **shape)  # type: ignore[no-untyped-call]
     return module
 
 
-def _separable(width: int, size: int) -> nn.Module:
-    parts = {"depthwise": _convolution(width, width, size, groups=width), "pointwise": _convolution(width, width, 1)}
-    return nn.Sequential(OrderedDict(parts))
+def _separable(width: int, size: int, stride: int) -> nn.Module:
+    depthwise = _convolution(width, width, size, stride=stride, groups=width)
+    return nn.Sequential(OrderedDict({"depthwise": depthwise, "pointwise": _convolution(width, width, 1)}))
 
 
-OPERATIONS: dict[str, Callable[[int], nn.Module]] = {
-    "conv3x3": lambda width: _convolution(width, width, 3),
-    "conv5x5": lambda width: _convolution(width, width, 5),
-    "separable3x3": lambda width: _separable(width, 3),
-    "separable5x5": lambda width: _separable(width, 5),
-    "average_pool3x3": lambda width: nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
-    "max_pool3x3": lambda width: nn.MaxPool2d(3, stride=1, padding=1),
+OPERATIONS: dict[str, Callable[[int, int], nn.Module]] = {
+    "conv3x3": lambda width, stride: _convolution(width, width, 3, stride=stride),
+    "conv5x5": lambda width, stride: _convolution(width, width, 5, stride=stride),
+    "separable3x3": lambda width, stride: _separable(width, 3, stride),
+    "separable5x5": lambda width, stride: _separable(width, 5, stride),
+    "average_pool3x3": lambda width, stride: nn.AvgPool2d(3, stride=stride, padding=1, count_include_pad=False),
+    "max_pool3x3": lambda width, stride: nn.MaxPool2d(3, stride=stride, padding=1),
+    "identity": lambda width, stride: nn.Identity() if stride == 1 else nn.MaxPool2d(1, stride=stride),
 }
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -45,14 +47,14 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def operation(name: str, width: int) -> nn.Module:
-    """The operation (N, width, H, W) -> the same shape, its weights not yet initialised.
+def operation(name: str, width: int, stride: int = 1) -> nn.Module:
+    """The operation (N, width, H, W) -> the same shape, at the stride; its weights are not yet initialised.
 
     Raises: BranchError for an unknown name.
     """
     if name not in OPERATIONS:
         raise BranchError(f"there is no operation {name!r}; known: {', '.join(OPERATIONS)}")
-    return OPERATIONS[name](width)
+    return OPERATIONS[name](width, stride)
 
 
 def activation(name: str) -> nn.Module:
@@ -64,7 +66,13 @@ def activation(name: str) -> nn.Module:
 
 def stem(channels: int, width: int) -> nn.Sequential:
     """1x1 convolution, batch norm, ReLU: (N, channels, H, W) -> (N, width, H, W)."""
-    parts = {"convolution": _convolution(channels, width, 1), "norm": nn.BatchNorm2d(width), "activation": nn.ReLU()}
+    return projection(channels, width)
+
+
+def projection(channels: int, width: int, stride: int = 1) -> nn.Sequential:
+    """1x1 convolution, batch norm, ReLU: (N, channels, H, W) -> (N, width, H, W), at the stride."""
+    convolution = _convolution(channels, width, 1, stride=stride)
+    parts = {"convolution": convolution, "norm": nn.BatchNorm2d(width), "activation": nn.ReLU()}
     return nn.Sequential(OrderedDict(parts))
 
 
@@ -75,6 +83,12 @@ def node(operation_name: str, activation_name: str, width: int) -> nn.Sequential
         "norm": nn.BatchNorm2d(width),
         "activation": activation(activation_name),
     }
+    return nn.Sequential(OrderedDict(parts))
+
+
+def normed(operation_name: str, width: int, stride: int = 1) -> nn.Sequential:
+    """norm(operation(x)), (N, width, H, W) -> the same shape, at the stride."""
+    parts = {"operation": operation(operation_name, width, stride), "norm": nn.BatchNorm2d(width)}
     return nn.Sequential(OrderedDict(parts))
 
 

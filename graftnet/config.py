@@ -21,8 +21,9 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 Widths = Annotated[tuple[Count, ...], Field(strict=False, min_length=1)]
-Operation = Literal["conv3x3", "conv5x5", "separable3x3", "separable5x5", "average_pool3x3", "max_pool3x3"]
-Operations = Annotated[tuple[Operation, ...], Field(strict=False, min_length=1)]
+Places = Annotated[tuple[Count, ...], Field(strict=False)]
+Operation = Literal["conv3x3", "conv5x5", "separable3x3", "separable5x5", "average_pool3x3", "max_pool3x3", "identity"]
+Operations = Annotated[tuple[Operation, ...], Field(strict=False)]
 Activation = Literal["relu", "silu", "hard_swish", "leaky_relu", "gelu", "tanh"]
 Activations = Annotated[tuple[Activation, ...], Field(strict=False, min_length=1)]
 Pooling = Literal["average", "bilinear"]
@@ -76,11 +77,13 @@ class TrunkTable(Table):
 class SearchTable(Table):
     """[search]: what a branch may be made of, and how it is searched (``nas.enas.SearchSettings``)."""
 
-    space: Literal["macro"] = "macro"
+    space: Literal["macro", "micro"] = "macro"
     nodes: Count = 4
-    depths: Annotated[tuple[Count, ...], Field(strict=False)] = ()
+    cells: Count = 3
+    reductions: Places = (2,)
+    depths: Places = ()
     widths: Widths = (8, 16, 32, 64)
-    operations: Operations = get_args(Operation)
+    operations: Operations = ()
     activations: Activations = ("relu", "silu", "hard_swish")
     poolings: Poolings = get_args(Pooling)
     epochs: Count = 20

@@ -30,19 +30,28 @@ def pretrain_settings(config: Config) -> "PretrainSettings":
     return PretrainSettings(**values_for(PretrainSettings, config.trunk))
 
 
-def macro_of(config: Config) -> "Space":
-    """The search space that [search] describes."""
-    from search_spaces import macro_space
+# The keys of [search] that describe a branch of each space; `depths` counts the one named here.
+SPACE_KEYS = {
+    "macro": ("nodes", "widths", "operations", "activations", "poolings"),
+    "micro": ("nodes", "cells", "reductions", "widths", "operations", "activations", "poolings"),
+}
+DEPTHS_COUNT = {"macro": "nodes", "micro": "cells"}
+
+
+def space_of_config(config: Config) -> "Space":
+    """The search space that [search] describes.
+
+    Raises:
+        SpaceError: a setting that the space refuses.
+    """
+    from search_spaces import space_from_json
 
     table = config.search
-    return macro_space(
-        table.nodes,
-        widths=table.widths,
-        depths=table.depths or range(1, table.nodes + 1),
-        operations=table.operations,
-        activations=table.activations,
-        poolings=table.poolings,
-    )
+    settings = {key: getattr(table, key) for key in SPACE_KEYS[table.space]}
+    if not table.operations:
+        del settings["operations"]  # the space's own
+    settings["depths"] = table.depths or tuple(range(1, getattr(table, DEPTHS_COUNT[table.space]) + 1))
+    return space_from_json(table.space, settings)
 
 
 def search_settings(config: Config) -> "SearchSettings":
@@ -85,7 +94,7 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
         metric=config.search.reward,
     )
     return JobSettings(
-        space=macro_of(config),
+        space=space_of_config(config),
         search=search_settings(config),
         retrain=fit_settings(config),
         candidates=config.search.candidates,

@@ -5,6 +5,8 @@ modules of a branch, their parameters set to the shared ones before each run, so
 branch computes. Different from the paper: batch norm always uses the batch's own statistics.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -12,10 +14,15 @@ from branches.branch import Branch, FeatureShape, check_shape
 from branches.operations import initialise
 from nas.errors import SearchError
 from nas.macro_weights import MacroWeights
+from nas.micro_weights import MicroWeights
+from nas.shared_weights import SharedWeights
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Space
 
-SHARED_WEIGHTS: dict[str, type[MacroWeights]] = {"macro": MacroWeights}
+SHARED_WEIGHTS: dict[str, Callable[[Space, int, int, float], SharedWeights]] = {
+    "macro": MacroWeights,
+    "micro": MicroWeights,
+}
 
 
 class Supernet(nn.Module):

@@ -2,11 +2,13 @@
 
 import networkx as nx
 
-from reports.architecture_graph import Surroundings, architecture_of, branch_graph, describe, surroundings
+from reports.architecture_graph import architecture_of, branch_graph, describe
+from reports.cell_section import cell_pictures, cell_tables
 from reports.drawing import architecture_figure
 from reports.formats import count
 from reports.layout import Section, Table, picture
 from reports.records import Records
+from reports.surroundings import Surroundings, surroundings
 from reports.values import number, table
 from search_spaces import Architecture, SpaceError
 
@@ -44,17 +46,20 @@ def architecture_section(records: Records) -> Section:
     drawn = picture(
         "architecture", "From the trunk to the values", architecture_figure(graph, around), caption, describe(graph)
     )
-    return Section(anchor, title, lead, (drawn,), (_nodes_table(graph, architecture, around),))
+    pictures, tables = (drawn, *cell_pictures(architecture)), (_nodes_table(graph, architecture, around),)
+    return Section(anchor, title, lead, pictures, (*tables, *cell_tables(architecture)))
 
 
 def _legend(graph: nx.DiGraph) -> str:
     """What the lines and colours of this drawing mean, and of those only what is in it."""
-    kinds = {kind for _, _, kind in graph.edges(data="kind")}
+    kinds = {kind for _, _, kind in graph.edges(data="kind")} | {kind for _, kind in graph.nodes(data="kind")}
+    past = "Orange lines: what a cell reads from two cells back."
     sentences = (
-        ("skip", "Orange lines: skips past other nodes; a plus sums what meets."),
+        ("skip", past if "cell" in kinds else "Orange lines: skips past other nodes; a plus sums what meets."),
         ("loose", "Blue lines: loose ends, averaged for the head."),
-        ("chain", "Boxes: blue convolution, green separable convolution, orange pooling; every node has batch norm"),
-        ("chain", "before its activation."),
+        ("node", "Boxes: blue convolution, green separable convolution, orange pooling; every node has batch norm"),
+        ("node", "before its activation."),
+        ("cell", "Boxes: blue normal cells, orange reduction cells, with the shapes of their maps."),
         ("tail", "The bar at the right shows the branch's parameters as part of the tail's, to scale."),
     )
     return " ".join(words for kind, words in sentences if kind in kinds)
@@ -75,7 +80,8 @@ def _nodes_table(graph: nx.DiGraph, architecture: Architecture, around: Surround
 
 
 def _called(vertex: str) -> str:
-    return {"pool": "pooling"}.get(vertex, vertex.replace("node", "node\N{NO-BREAK SPACE}"))
+    numbered = vertex.replace("node", "node\N{NO-BREAK SPACE}").replace("cell", "cell\N{NO-BREAK SPACE}")
+    return {"pool": "pooling"}.get(vertex, numbered)
 
 
 def _choices_table(architecture: Architecture) -> Table:

@@ -6,18 +6,17 @@ Skips run in lanes at the right of the column, loose ends and the trunk's shortc
 import networkx as nx
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, PathPatch
-from matplotlib.path import Path as Outline
+from matplotlib.patches import FancyBboxPatch
 
-from reports.architecture_graph import Surroundings
-from reports.drawing_layout import BOX, LANE, MARGIN, RADIUS, TAIL, Lane, Place, lanes, places_of, steps
+from reports.drawing_layout import BOX, LANE, MARGIN, TAIL, Lane, Place, lanes, places_of, steps
+from reports.drawing_lines import SOLID, draw_arrow, draw_lines, draw_sum, elbow
 from reports.drawing_tail import draw_tail
-from reports.palette import light
+from reports.palette import FAMILY_FILLS, light
+from reports.surroundings import Surroundings
 from reports.svg import styled
 
 FILLS = {"trunk": "trunk_fill", "stem": "convolution_fill", "head": "head_fill", "values": "surface", "mean": "surface"}
-SOLID: tuple[float, tuple[float, ...]] = (0, ())
-FAMILY_FILLS = {"conv": "convolution_fill", "separable": "separable_fill", "pooling": "pooling_fill"}
+NUMBERED = ("node", "cell")
 
 
 @styled
@@ -44,19 +43,19 @@ def architecture_figure(graph: nx.DiGraph, around: Surroundings) -> Figure:
         )
     for source, target, kind in graph.edges(data="kind"):
         if kind == "chain":
-            _draw_arrow(axes, (middle, places[source].bottom), (middle, places[target].top), "muted")
+            draw_arrow(axes, (middle, places[source].bottom), (middle, places[target].top), "muted")
     for name, place in places.items():
         _draw_box(axes, graph.nodes[name], place, middle)
         if place.meeting is not None and place.meeting > place.top:
-            _draw_arrow(axes, (middle, place.meeting), (middle, place.top), "muted")
+            draw_arrow(axes, (middle, place.meeting), (middle, place.top), "muted")
             if graph.in_degree(name) > 1:
-                _draw_sum(axes, middle, place.meeting)
+                draw_sum(axes, middle, place.meeting)
     return figure
 
 
 def _draw_box(axes: Axes, vertex: dict[str, object], place: Place, middle: float) -> None:
     kind = str(vertex["kind"])
-    fill = FAMILY_FILLS.get(str(vertex.get("family")), "surface") if kind == "node" else FILLS[kind]
+    fill = FAMILY_FILLS.get(str(vertex.get("family")), "surface") if kind in NUMBERED else FILLS[kind]
     rounding = place.height / 2 if kind in ("mean", "values") else 5.0
     axes.add_patch(
         FancyBboxPatch(
@@ -71,7 +70,7 @@ def _draw_box(axes: Axes, vertex: dict[str, object], place: Place, middle: float
     )
     title, detail = str(vertex["title"]), str(vertex["detail"])
     shift = 0.0
-    if kind == "node":
+    if kind in NUMBERED:
         edge = middle - BOX / 2
         axes.text(edge + 12, place.y, str(vertex["number"]), ha="center", va="center", size=9, color=light("muted"))
         axes.plot([edge + 23] * 2, [place.bottom + 6, place.top - 6], color=light("line"), linewidth=0.9)
@@ -84,18 +83,6 @@ def _draw_box(axes: Axes, vertex: dict[str, object], place: Place, middle: float
         axes.text(
             middle + shift, place.y - 7.5, detail, ha="center", va="center_baseline", size=8.5, color=light("muted")
         )
-
-
-def _draw_sum(axes: Axes, x: float, y: float) -> None:
-    axes.add_patch(Circle((x, y), 5.5, facecolor=light("surface"), edgecolor=light("muted"), linewidth=0.9, zorder=4))
-    axes.plot([x - 2.8, x + 2.8], [y, y], color=light("ink"), linewidth=1.1, zorder=5)
-    axes.plot([x, x], [y - 2.8, y + 2.8], color=light("ink"), linewidth=1.1, zorder=5)
-
-
-def _draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], role: str) -> None:
-    arrow = FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=7, shrinkA=0, shrinkB=0.5, zorder=3)
-    arrow.set(color=light(role), linewidth=1.3, joinstyle="miter")
-    axes.add_patch(arrow)
 
 
 def _draw_lane(
@@ -113,19 +100,12 @@ def _draw_lane(
         assert place.meeting is not None
         level = place.meeting
         inner = edge if level <= place.top else middle + side * 6.0 if target in sums else middle
-        bend = at - side * RADIUS
-        points = [(edge, start), (bend, start), (at, start), (at, start - RADIUS), (at, level + RADIUS), (at, level)]
-        points += [(bend, level), (inner + side * (3.0 if inner != middle else 0.0), level)]
-        outlines.append(Outline(points, [1, 2, 3, 3, 2, 3, 3, 2]))
+        outlines.append(elbow((edge, start), at, (inner + side * (3.0 if inner != middle else 0.0), level), side))
         if inner != middle:
             tips.append(((inner + side * 4.0, level), (inner, level)))
-    for colour, width, drawn in (("surface", 4.6, SOLID), (role, 1.6, dash)):
-        for outline in outlines:
-            line = PathPatch(outline, facecolor="none", edgecolor=light(colour), linewidth=width, zorder=2)
-            line.set_linestyle(drawn)
-            axes.add_patch(line)
+    draw_lines(axes, outlines, role, dash)
     for begin, end in tips:
-        _draw_arrow(axes, begin, end, role)
+        draw_arrow(axes, begin, end, role)
     if lane.kind == "shortcut":
         box = {"facecolor": light("surface"), "edgecolor": "none", "pad": 1.2}
         y = (source.y + places[lane.targets[-1]].y) / 2

@@ -1,5 +1,6 @@
 """Where the parts of a drawn branch stand: boxes in a column, lines along its sides in lanes. Geometry only."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -51,18 +52,26 @@ def lanes(graph: nx.DiGraph, kinds: tuple[str, ...]) -> tuple[Lane, ...]:
         ((max(row[target] for target in targets) - row[source], row[source], source, kind, targets))
         for (source, kind), targets in reach.items()
     )
+    levels = free_steps([(start, start + length) for length, start, *_ in spans])
+    return tuple(
+        Lane(source, tuple(sorted(targets, key=row.__getitem__)), kind, step)
+        for step, (_, _, source, kind, targets) in zip(levels, spans, strict=True)
+    )
+
+
+def free_steps(spans: Sequence[tuple[int, int]]) -> list[int]:
+    """A step for each span (start, end), the first free one: no two that overlap are on one step."""
     taken: list[list[tuple[int, int]]] = []
     found = []
-    for length, start, source, kind, targets in spans:
-        end = start + length
+    for start, end in spans:
         step = 0
         while step < len(taken) and any(start < other_end and other < end for other, other_end in taken[step]):
             step += 1
         if step == len(taken):
             taken.append([])
         taken[step].append((start, end))
-        found.append(Lane(source, tuple(sorted(targets, key=row.__getitem__)), kind, step))
-    return tuple(found)
+        found.append(step)
+    return found
 
 
 def column(graph: nx.DiGraph) -> tuple[str, ...]:

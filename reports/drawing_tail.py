@@ -4,9 +4,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 
-from reports.architecture_graph import Surroundings, tail_lines
 from reports.drawing_layout import RADIUS, TAIL, Place
 from reports.palette import light
+from reports.surroundings import Surroundings, tail_lines
 
 LINE = 12.5  # points from one line of text to the next
 

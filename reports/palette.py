@@ -38,6 +38,16 @@ PALETTE = {
     "shortcut": Colour("#007a5a", "#4ad0a5"),
 }
 
+# What a node computes, or which kind of cell it is.
+FAMILY_FILLS = {
+    "conv": "convolution_fill",
+    "separable": "separable_fill",
+    "pooling": "pooling_fill",
+    "identity": "surface",
+    "normal": "convolution_fill",
+    "reduction": "pooling_fill",
+}
+
 DASHES: dict[str, tuple[float, tuple[float, ...]]] = {
     "winner": (0, ()),
     "random": (0, (5, 1.6)),

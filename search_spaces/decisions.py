@@ -19,7 +19,7 @@ from search_spaces.errors import SpaceError
 if TYPE_CHECKING:
     from nni.mutable import MutableDict
 
-KINDS = ("operation", "activation", "edge", "pooling", "width", "depth", "shortcut", "choice")
+KINDS = ("operation", "activation", "edge", "input", "pooling", "width", "depth", "shortcut", "choice")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Decision:
     """One categorical decision.
 
     `kind` says what is decided (one of `KINDS`). `node` is the number (from 1) of the node it belongs to; an edge runs
-    from node `source` to node `node` and its choices are (False, True).
+    from node `source` to node `node` and its choices are (False, True); an input's choices are numbers of sources.
 
     Raises: SpaceError when there is no choice, a choice occurs twice, or the kind is unknown.
     """

@@ -11,6 +11,8 @@ MAX_ORDERINGS = 720
 
 Label = tuple[str, ...]
 Graph = tuple[tuple[Label, tuple[int, ...]], ...]
+Edge = tuple[Label, int]
+LabelledGraph = tuple[tuple[Label, tuple[Edge, ...]], ...]
 
 
 def canonical_graph(labels: Sequence[Label], inputs: Sequence[tuple[int, ...]]) -> Graph:
@@ -22,6 +24,17 @@ def canonical_graph(labels: Sequence[Label], inputs: Sequence[tuple[int, ...]]) 
     >>> canonical_graph([("a",), ("b",)], [(0,), (0,)]) == canonical_graph([("b",), ("a",)], [(0,), (0,)])
     True
     """
+    form = canonical_labelled_graph(labels, [tuple(((), one) for one in sources) for sources in inputs])
+    return tuple((label, tuple(source for _, source in edges)) for label, edges in form)
+
+
+def canonical_labelled_graph(labels: Sequence[Label], inputs: Sequence[tuple[Edge, ...]]) -> LabelledGraph:
+    """The same for graphs whose edges have labels too: `inputs[i]` are (label, number) pairs, in any order.
+
+    >>> one = canonical_labelled_graph([("a",)], [((("wide",), 0), (("narrow",), 0))])
+    >>> one == canonical_labelled_graph([("a",)], [((("narrow",), 0), (("wide",), 0))])
+    True
+    """
     colours = _refine(labels, inputs)
     ordered = sorted(range(1, len(labels) + 1), key=lambda node: colours[node - 1])
     groups = [list(group) for _, group in groupby(ordered, key=lambda node: colours[node - 1])]
@@ -30,18 +43,20 @@ def canonical_graph(labels: Sequence[Label], inputs: Sequence[tuple[int, ...]]) 
     return min(_renumber(labels, inputs, ordering) for ordering in _orderings(groups))
 
 
-def _refine(labels: Sequence[Label], inputs: Sequence[tuple[int, ...]]) -> list[int]:
+def _refine(labels: Sequence[Label], inputs: Sequence[tuple[Edge, ...]]) -> list[int]:
     """Colours (0, 1, ...) that any isomorphism preserves: a node's label, its inputs' and its readers' colours."""
     nodes = range(1, len(labels) + 1)
-    readers = [tuple(reader for reader in nodes if node in inputs[reader - 1]) for node in nodes]
+    readers = [
+        [(label, reader) for reader in nodes for label, one in inputs[reader - 1] if one == node] for node in nodes
+    ]
     colours = _rank(list(labels))
     while True:
         outside = [-1, *colours]  # the source outside has a colour of its own
         signatures = [
             (
                 colours[node - 1],
-                tuple(sorted(outside[other] for other in inputs[node - 1])),
-                tuple(sorted(outside[other] for other in readers[node - 1])),
+                tuple(sorted((label, outside[other]) for label, other in inputs[node - 1])),
+                tuple(sorted((label, outside[other]) for label, other in readers[node - 1])),
             )
             for node in nodes
         ]
@@ -61,6 +76,8 @@ def _orderings(groups: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         yield list(chain.from_iterable(parts))
 
 
-def _renumber(labels: Sequence[Label], inputs: Sequence[tuple[int, ...]], ordering: Sequence[int]) -> Graph:
+def _renumber(labels: Sequence[Label], inputs: Sequence[tuple[Edge, ...]], ordering: Sequence[int]) -> LabelledGraph:
     number = {old: new for new, old in enumerate(ordering, start=1)} | {0: 0}
-    return tuple((labels[old - 1], tuple(sorted(number[one] for one in inputs[old - 1]))) for old in ordering)
+    return tuple(
+        (labels[old - 1], tuple(sorted((label, number[one]) for label, one in inputs[old - 1]))) for old in ordering
+    )

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple, cast
 
-from search_spaces.architecture import Architecture, Choice, Setting
+from search_spaces.architecture import Architecture, Setting
 from search_spaces.decisions import Decision, Space
 from search_spaces.errors import SpaceError
 from search_spaces.isomorphism import canonical_graph
-from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
+from search_spaces.operations import ACTIVATIONS, CHAIN_OPERATIONS, OPERATIONS, POOLINGS
+from search_spaces.settings import listed, whole, widths_listed
 
 MAX_NODES = 64
 
@@ -46,7 +47,7 @@ def macro_space(
     *,
     widths: Sequence[int] = (16, 32, 64),
     depths: Sequence[int] = (),
-    operations: Sequence[str] = OPERATIONS,
+    operations: Sequence[str] = CHAIN_OPERATIONS,
     activations: Sequence[str] = ("relu", "silu", "hard_swish"),
     poolings: Sequence[str] = POOLINGS,
     shortcuts: Sequence[bool] = (False, True),
@@ -69,23 +70,16 @@ def macro_space(
     >>> [decision.name for decision in macro_space(2).decisions][:6]
     ['width', 'node1.operation', 'node1.activation', 'node2.operation', 'node2.activation', 'edge1-2']
     """
-    if type(nodes) is not int or not 1 <= nodes <= MAX_NODES:
-        raise SpaceError(f"macro space: nodes must be a whole number from 1 to {MAX_NODES}, got {nodes!r}")
-    for width in _listed("widths", widths):
-        if type(width) is not int or width < 1:
-            raise SpaceError(f"macro space: every width must be a positive whole number, got {width!r}")
-    for depth in _listed("depths", depths) if depths else ():
-        if type(depth) is not int or not 1 <= depth <= nodes:
-            raise SpaceError(
-                f"macro space: every depth must be a whole number from 1 to nodes ({nodes}), got {depth!r}"
-            )
+    whole("macro", "nodes", nodes, MAX_NODES)
+    for depth in listed("macro", "depths", depths) if depths else ():
+        whole("macro", "every depth", depth, nodes, "nodes")
     settings: dict[str, Setting] = {
         "nodes": nodes,
-        "widths": _listed("widths", widths),
-        "operations": _listed("operations", operations, OPERATIONS),
-        "activations": _listed("activations", activations, ACTIVATIONS),
-        "poolings": _listed("poolings", poolings, POOLINGS),
-        "shortcuts": _listed("shortcuts", shortcuts, (False, True)),
+        "widths": widths_listed("macro", widths),
+        "operations": listed("macro", "operations", operations, OPERATIONS),
+        "activations": listed("macro", "activations", activations, ACTIVATIONS),
+        "poolings": listed("macro", "poolings", poolings, POOLINGS),
+        "shortcuts": listed("macro", "shortcuts", shortcuts, (False, True)),
     }
     decisions = [Decision("width", tuple(widths), "width")]
     if depths:
@@ -123,19 +117,3 @@ def _canonical(architecture: Architecture) -> tuple[object, ...]:
     width, nodes, _, pooling, shortcut = plan(architecture)
     graph = canonical_graph([(node.operation, node.activation) for node in nodes], [node.inputs for node in nodes])
     return width, pooling, shortcut, graph
-
-
-def _listed(setting: str, values: Sequence[Choice], known: Sequence[Choice] | None = None) -> tuple[Choice, ...]:
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise SpaceError(f"macro space: {setting} must be a list, got {values!r}")
-    if not values:
-        raise SpaceError(f"macro space: {setting} is empty; list at least one")
-    for value in values:
-        if not isinstance(value, str | int | float):
-            raise SpaceError(f"macro space: {setting} must list plain values, got {value!r}")
-        if known is not None and not any(value == one and type(value) is type(one) for one in known):
-            listed = ", ".join(str(one) for one in known)
-            raise SpaceError(f"macro space: {setting} must be among {listed}, got {value!r}")
-    if len(set(values)) < len(values):
-        raise SpaceError(f"macro space: {setting} lists a value twice, got {list(values)!r}")
-    return tuple(values)

@@ -20,13 +20,16 @@ from branches.export import export_branch
 from branches.probe import LinearProbe
 from branches.records import BranchRecord, save_branch
 from branches.source import branch_source
-from search_spaces import Architecture, macro_space
-from search_spaces.operations import ACTIVATIONS
+from search_spaces import Architecture, Space, macro_space, micro_space
+from search_spaces.operations import ACTIVATIONS, OPERATIONS
 from trunk.backbones import build_small_cnn
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 
-SPACE = macro_space(4, widths=(4, 6), activations=ACTIVATIONS)
+SPACES = {
+    "macro": macro_space(4, widths=(4, 6), activations=ACTIVATIONS),
+    "micro": micro_space(3, widths=(4, 6), depths=(1, 2, 3), operations=OPERATIONS, activations=ACTIVATIONS),
+}
 SHAPE = (100, 4, 3)  # more channels than the head takes at full scale
 ROOMS = ("subdatasets", "trunk", "search_spaces", "branches", "nas", "reports", "deployment", "graftnet", "label_graph")
 
@@ -54,10 +57,10 @@ print(json.dumps({"scores": scores.tolist(), "one": one.tolist(), "values": bran
 """
 
 
-def chosen(seed: int, **choices: object) -> Architecture:
-    drawn = SPACE.random(np.random.default_rng(seed))
+def chosen(space: Space, seed: int, **choices: object) -> Architecture:
+    drawn = space.random(np.random.default_rng(seed))
     wanted = {**dict(drawn.choices), **choices}
-    return SPACE.architecture([decision.choices.index(wanted[decision.name]) for decision in SPACE.decisions])
+    return space.architecture([decision.choices.index(wanted[decision.name]) for decision in space.decisions])
 
 
 def lived_in(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -71,8 +74,8 @@ def lived_in(module: nn.Module, seed: int = 0) -> nn.Module:
     return module.eval()
 
 
-def saved(seed: int, **choices: object) -> tuple[Branch, BranchRecord]:
-    architecture = chosen(seed, **choices)
+def saved(seed: int, space: str = "macro", **choices: object) -> tuple[Branch, BranchRecord]:
+    architecture = chosen(SPACES[space], seed, **choices)
     branch = Branch(architecture, SHAPE, 2, generator=torch.Generator().manual_seed(seed))
     lived_in(branch, seed)
     values = ("no", 'with "quotes"\nand lines')
@@ -82,9 +85,10 @@ def saved(seed: int, **choices: object) -> tuple[Branch, BranchRecord]:
     return branch, record
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Branch, Path]:
-    branch, record = saved(3, **{"head.pooling": "bilinear", "head.shortcut": True})
+@pytest.fixture(scope="module", params=SPACES)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Branch, Path]:
+    deep = {"depth": 3} if request.param == "micro" else {}
+    branch, record = saved(3, request.param, **{"head.pooling": "bilinear", "head.shortcut": True}, **deep)
     folder = tmp_path_factory.mktemp("exports")
     save_branch(folder / "saved", branch, record)
     return branch, export_branch(folder / "saved", folder / "bald")
@@ -147,9 +151,10 @@ def test_nothing_of_this_machine_is_written(exported: tuple[Branch, Path]) -> No
         assert b"site-packages" not in data
 
 
+@pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("seed", range(24))
-def test_the_source_of_any_architecture_computes_the_same(seed: int) -> None:
-    branch, record = saved(seed)
+def test_the_source_of_any_architecture_computes_the_same(seed: int, space: str) -> None:
+    branch, record = saved(seed, space)
     text, weights = branch_source(branch, record)
     module = compile(ast.parse(text), "branch.py", "exec")
     names: dict[str, object] = {"__file__": "branch.py", "__name__": "branch"}
@@ -204,3 +209,14 @@ def test_a_wrong_export_is_not_put_in_place(tmp_path: Path, monkeypatch: pytest.
 def test_golden_features_of_another_shape_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BranchError, match="golden features"):
         export_branch(saved(0), tmp_path / "out", golden=torch.zeros(8, 3, 3, 3))
+
+
+def test_the_source_of_a_wide_cell_keeps_its_lines_short() -> None:
+    space = micro_space(14, widths=(4,))
+    architecture = space.architecture([0] * len(space.decisions))  # every node reads input 0 alone: all are loose
+    branch = lived_in(Branch(architecture, SHAPE, 2))
+    record = BranchRecord("bald", ("no", "yes"), SHAPE, 8, "f" * 64, threshold=0.5, architecture=architecture)
+    assert isinstance(branch, Branch)
+    text, _ = branch_source(branch, record)
+    assert max(len(line) for line in text.splitlines()) <= 120
+    assert "merge(torch.cat(ends, dim=1))" in text

@@ -22,12 +22,12 @@ from graftnet.config import (
     read_config,
 )
 from graftnet.errors import ConfigError
-from graftnet.settings import fit_settings, job_settings, macro_of, pretrain_settings, search_settings
+from graftnet.settings import fit_settings, job_settings, pretrain_settings, search_settings, space_of_config
 from graftnet.template import template
 from nas.enas import SearchSettings
 from nas.recipes import RECIPES
 from nas.settings import JobSettings
-from search_spaces import macro_space
+from search_spaces import SpaceError, macro_space, micro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
 from trunk.backbones import find_backbone
 from trunk.precision import PRECISIONS, resolve_precision
@@ -83,7 +83,27 @@ def test_settings_carry_what_the_user_wrote() -> None:
     assert pretrain_settings(config) == PretrainSettings(steps=7)
     assert search_settings(config) == SearchSettings(epochs=9, reward="accuracy")
     assert fit_settings(config) == FitSettings(dropout=0.5, metric="accuracy")
-    assert macro_of(config) == macro_space(2, widths=(8,), depths=(1, 2))
+    assert space_of_config(config) == macro_space(2, widths=(8,), depths=(1, 2))
+
+
+def test_the_space_is_the_one_named() -> None:
+    widths = (8, 16, 32, 64)
+    micro = parse_config("[search]\nspace = 'micro'\nnodes = 2\ncells = 4\nreductions = [1, 3]")
+    expected = micro_space(2, cells=4, reductions=(1, 3), widths=widths, depths=(1, 2, 3, 4))
+    assert space_of_config(micro) == expected
+    chosen = parse_config(
+        "[search]\nspace = 'micro'\ndepths = [2]\nreductions = []\noperations = ['identity', 'conv3x3']"
+    )
+    operations = ("identity", "conv3x3")
+    expected = micro_space(4, reductions=(), widths=widths, depths=(2,), operations=operations)
+    assert space_of_config(chosen) == expected
+    assert space_of_config(parse_config("[search]\noperations = ['identity']")) == macro_space(
+        4, widths=widths, depths=(1, 2, 3, 4), operations=("identity",)
+    )
+    with pytest.raises(SpaceError, match=r"every depth must be a whole number from 1 to cells \(3\), got 4"):
+        space_of_config(parse_config("[search]\nspace = 'micro'\ndepths = [4]"))
+    with pytest.raises(ConfigError, match=r"search.space .* must be one of 'macro' or 'micro', is 'mikro'"):
+        parse_config("[search]\nspace = 'mikro'")
 
 
 def test_a_job_by_default_is_the_rooms_default() -> None:

@@ -225,6 +225,19 @@ def test_the_exported_bundle_predicts_what_the_tree_predicts(project: Project) -
             assert listed == pytest.approx(expected[name][row].tolist(), rel=1e-3, abs=1e-4)
 
 
+def test_a_micro_branch_goes_all_the_way(project: Project) -> None:
+    config = project.folder / "graftnet.toml"
+    config.write_text(CONFIG.replace("[search]", '[search]\nspace = "micro"\ncells = 2\nreductions = [1]'))
+    project = open_project(project.folder)
+    result = result_of(search_attribute(project, "bright", seed=0, device=CPU))
+    assert result["space"] == result["architecture"]["space"] == "micro"
+    assert {decision[0].split(".")[0] for decision in result["decisions"]} >= {"normal", "reduction"}
+    graft_attribute(project, "bright")
+    bundle = export_attributes(project, ["bright", "corner"], project.exports / "bundle")
+    assert "# Cell 1, reduction, reads stem." in (bundle / "bright" / "branch.py").read_text()
+    assert all(check["ok"] for check in Runtime(bundle).verify())
+
+
 def test_a_branch_of_another_trunk_is_refused(project: Project) -> None:
     old = open_trunk(project, CPU).fingerprint
     weights = load_file(project.current_trunk / "weights.safetensors")

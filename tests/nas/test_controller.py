@@ -10,6 +10,7 @@ import torch
 from nas.controller import Controller
 from nas.errors import SearchError
 from nas.steps import Step, steps_of
+from search_spaces import SPACES
 from search_spaces.decisions import Decision
 
 
@@ -231,3 +232,16 @@ def test_settings_out_of_range_are_refused(settings) -> None:
 def test_choices_of_another_space_are_refused(choices, message) -> None:
     with pytest.raises(SearchError, match=message):
         controller().evaluate(torch.tensor(choices))
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_an_untrained_controller_draws_every_choice_of_a_space_about_as_often(name: str) -> None:
+    space = SPACES[name](3)
+    built = Controller(space.decisions, generator=torch.Generator().manual_seed(0))
+    drawn = built.sample(2000, torch.Generator().manual_seed(1)).choices
+    for column, decision in enumerate(space.decisions):
+        shares = torch.bincount(drawn[:, column], minlength=len(decision.choices)) / 2000
+        assert len(shares) == len(decision.choices)
+        assert (shares * len(shares) - 1).abs().max() < 0.3
+    for row in drawn[:50].tolist():
+        assert list(space.indices(space.architecture(row))) == row

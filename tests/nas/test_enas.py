@@ -12,17 +12,20 @@ from nas.enas import Search, SearchSettings
 from nas.errors import SearchError
 from nas.history import read_history
 from nas.settings import JobData
-from search_spaces import macro_space
+from search_spaces import Space, macro_space, micro_space
 from tests.nas.conftest import make_split
 
 SETTINGS = SearchSettings(
     epochs=4, warmup_epochs=1, batch_size=32, updates_per_epoch=2, samples_per_update=3, reward_images=40, hidden=16
 )
 SPACE = macro_space(2, widths=(4, 8))
+MICRO = micro_space(2, cells=2, widths=(4, 8), depths=(1, 2))
 
 
-def make_search(data: JobData, folder: Path, settings: SearchSettings = SETTINGS, seed: int = 0) -> Search:
-    return Search(SPACE, data.train, data.val, settings, folder=folder, seed=seed, device=torch.device("cpu"))
+def make_search(
+    data: JobData, folder: Path, settings: SearchSettings = SETTINGS, seed: int = 0, space: Space = SPACE
+) -> Search:
+    return Search(space, data.train, data.val, settings, folder=folder, seed=seed, device=torch.device("cpu"))
 
 
 def records(folder: Path) -> list[dict[str, object]]:
@@ -81,12 +84,14 @@ def test_global_random_state_is_neither_read_nor_moved(data: JobData, tmp_path: 
     assert records(tmp_path / "a") == records(tmp_path / "b")
 
 
-@pytest.mark.parametrize("stop_at", [1, 2, 3])
-def test_a_stopped_search_ends_like_an_uninterrupted_one(stop_at: int, data: JobData, tmp_path: Path) -> None:
-    whole = make_search(data, tmp_path / "whole")
+@pytest.mark.parametrize(("stop_at", "space"), [(1, SPACE), (2, SPACE), (3, SPACE), (2, MICRO)])
+def test_a_stopped_search_ends_like_an_uninterrupted_one(
+    stop_at: int, space: Space, data: JobData, tmp_path: Path
+) -> None:
+    whole = make_search(data, tmp_path / "whole", space=space)
     whole.run()
     ranking = rank_candidates(whole, 8)
-    first = make_search(data, tmp_path / "halves", replace(SETTINGS, epochs=4))
+    first = make_search(data, tmp_path / "halves", replace(SETTINGS, epochs=4), space=space)
     while first.epoch < stop_at:
         first.train_child(3, uniform=first.epoch < 1)
         if first.epoch >= 1:
@@ -97,7 +102,7 @@ def test_a_stopped_search_ends_like_an_uninterrupted_one(stop_at: int, data: Job
     first.train_child(3, uniform=False)
     with open(tmp_path / "halves" / "history.jsonl", "a") as file:
         file.write('{"kind": "controller_upd')
-    second = make_search(data, tmp_path / "halves")
+    second = make_search(data, tmp_path / "halves", space=space)
     assert second.epoch == stop_at
     second.run()
     assert rank_candidates(second, 8) == ranking

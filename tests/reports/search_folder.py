@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces import Architecture, macro_space
+from search_spaces import Architecture, Space, macro_space
 
 TAIL_PARAMETERS, TAIL_MACS = 12_822_146, 25_030_656
 SHAPE = (768, 4, 4)
@@ -25,6 +25,7 @@ def write_search(
     attribute: str = "bald",
     gain: float = 0.03,
     seed: int = 0,
+    space: Space | None = None,
 ) -> Path:
     """Writes config.json, history.jsonl and result.json of a finished search into `folder`, and returns it."""
     history, result, config = search_records(
@@ -32,11 +33,11 @@ def write_search(
         updates=updates,
         proposals=proposals,
         retrained=retrained,
-        nodes=nodes,
         values=values,
         attribute=attribute,
         gain=gain,
         seed=seed,
+        space=space or macro_space(nodes),
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -51,15 +52,14 @@ def search_records(
     updates: int,
     proposals: int,
     retrained: int,
-    nodes: int,
     values: tuple[str, ...],
     attribute: str,
     gain: float,
     seed: int,
+    space: Space,
 ) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
     """The history, result.json and config.json of a made-up search."""
     rng = np.random.default_rng(seed)
-    space = macro_space(nodes)
     uniform = sum(math.log(len(decision.choices)) for decision in space.decisions)
     history: list[dict[str, Any]] = []
     baseline = 0.0
@@ -144,7 +144,7 @@ def search_records(
     result: dict[str, Any] = {
         "attribute": attribute,
         "values": list(values),
-        "space": "macro",
+        "space": space.name,
         "space_settings": dict(space.settings),
         "seed": seed,
         "fingerprint": "5f0c" * 16,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reports import write_report
+from search_spaces import Space, macro_space, micro_space
 from tests.reports.search_folder import write_search
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -29,9 +30,20 @@ width: page.documentElement.scrollWidth, ground: getComputedStyle(page.body).bac
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser: apt-get install chromium (Debian package)")
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1200, False), (400, True)])
-def test_page_lays_out(tmp_path: Path, width: int, dark: bool) -> None:
-    page = write_report(write_search(tmp_path / "search")).read_text(encoding="utf-8")
+MICRO = micro_space(5, cells=2)
+
+
+@pytest.mark.parametrize(
+    ("space", "width", "dark", "figures"),
+    [
+        (macro_space(4), 1200, False, 12),
+        (macro_space(4), 400, True, 12),
+        (MICRO, 1200, True, 14),
+        (MICRO, 400, False, 14),
+    ],
+)
+def test_page_lays_out(tmp_path: Path, space: Space, width: int, dark: bool, figures: int) -> None:
+    page = write_report(write_search(tmp_path / "search", space=space)).read_text(encoding="utf-8")
     frame = tmp_path / "frame.html"
     quoted = page.replace("&", "&amp;").replace('"', "&quot;")
     frame.write_text(MEASURE.format(width=width, page=quoted), encoding="utf-8")
@@ -42,8 +54,8 @@ def test_page_lays_out(tmp_path: Path, width: int, dark: bool) -> None:
     found = re.search(r'<pre id="measured">(\{.*?\})</pre>', dumped)
     assert found is not None
     measured = json.loads(unescape(found[1]))
-    assert len(measured["figures"]) == 12
+    assert len(measured["figures"]) == figures
     assert all(w > 250 and h > 80 for w, h in measured["figures"])
-    assert measured["words"] == [[]] * 12  # no label leaves its drawing
+    assert measured["words"] == [[]] * figures  # no label leaves its drawing
     assert measured["width"] <= width
     assert measured["ground"] == ("rgb(14, 19, 25)" if dark else "rgb(244, 246, 248)")

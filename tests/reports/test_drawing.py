@@ -7,9 +7,10 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from reports.architecture_graph import Surroundings, architecture_of, branch_graph, describe
+from reports.architecture_graph import architecture_of, branch_graph, describe
 from reports.drawing import architecture_figure
 from reports.drawing_layout import column, lanes, places_of
+from reports.surroundings import Surroundings
 from reports.svg import inline_svg
 from search_spaces import Architecture, SpaceError, macro_space, plan
 

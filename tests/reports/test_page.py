@@ -14,6 +14,7 @@ import pytest
 from reports import ReportError, write_report
 from reports.page import render
 from reports.records import Records, read_records
+from search_spaces import micro_space
 from tests.reports.search_folder import write_search
 
 FIGURES = ["scores", "gains", "size", "architecture", "roc-test", "roc-val", "reward", "loss", "entropy", "candidates"]
@@ -204,3 +205,13 @@ def test_damaged_records_still_make_a_page(tmp_path: Path, seed: int) -> None:
             )
         )
     )
+
+
+def test_a_micro_search_gives_a_page_with_its_cells(tmp_path: Path) -> None:
+    space = micro_space(3, depths=(3,), operations=("separable3x3", "identity"))
+    page = write_report(write_search(tmp_path / "search", space=space)).read_text(encoding="utf-8")
+    for title in ("From the trunk to the values", "The normal cell"):
+        assert f"<h3>{title}</h3>" in page
+    assert "of the micro space" in page
+    assert "there is no drawing" not in page
+    assert page.count("output of the cell") == page.count(" cell</h3>")

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from search_spaces import Architecture, Decision, Space, SpaceError, macro_space
+from search_spaces import Architecture, Decision, Space, SpaceError, macro_space, micro_space
 
 TOY = Space("toy", {}, (Decision("size", (1, 2, 3), "width"), Decision("on", (False, True)), Decision("name", ("a",))))
-SPACES = [TOY, macro_space(1), macro_space(4), macro_space(7, widths=(8,), poolings=("average",))]
+SPACES = [TOY, macro_space(1), macro_space(4), macro_space(7, widths=(8,), poolings=("average",)), micro_space(2)]
 
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: f"{space.name}-{len(space.decisions)}")

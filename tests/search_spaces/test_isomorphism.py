@@ -1,10 +1,11 @@
+from collections.abc import Sequence
 from itertools import combinations
 
 import networkx as nx
 import numpy as np
 import pytest
 
-from search_spaces.isomorphism import Label, canonical_graph
+from search_spaces.isomorphism import Label, canonical_graph, canonical_labelled_graph
 
 Inputs = list[tuple[int, ...]]
 
@@ -49,3 +50,39 @@ def test_sharing_is_not_copying() -> None:
     shared = canonical_graph(labels, [(0,), (0,), (1,), (1,)])
     apart = canonical_graph(labels, [(0,), (0,), (1,), (2,)])
     assert shared != apart
+
+
+def test_labels_of_edges_count_and_their_order_does_not() -> None:
+    labels: list[Label] = [("node",), ("node",)]
+    wide, narrow = ("wide",), ("narrow",)
+    one = canonical_labelled_graph(labels, [((wide, 0), (narrow, 0)), ((wide, 0), (narrow, 1))])
+    assert one == canonical_labelled_graph(labels, [((narrow, 2), (wide, 0)), ((narrow, 0), (wide, 0))])
+    assert one != canonical_labelled_graph(labels, [((wide, 0), (narrow, 0)), ((wide, 1), (narrow, 0))])
+
+
+@pytest.mark.parametrize(("nodes", "labels"), [(2, 2), (3, 1)])
+def test_equal_labelled_forms_exactly_where_networkx_finds_an_isomorphism(nodes: int, labels: int) -> None:
+    rng = np.random.default_rng(nodes)
+    graphs = []
+    for _ in range(60):
+        drawn = [
+            [((f"e{rng.integers(labels)}",), int(rng.integers(node))) for _ in "ab"] for node in range(1, nodes + 1)
+        ]
+        graphs.append([tuple(edges) for edges in drawn])
+    same_label: list[Label] = [("node",)] * nodes
+
+    def multigraph(inputs: Sequence[tuple[tuple[Label, int], ...]]) -> nx.MultiDiGraph:
+        graph: nx.MultiDiGraph = nx.MultiDiGraph()
+        graph.add_nodes_from(range(1, nodes + 1), label="node")
+        graph.add_node(0, label="outside")
+        for number, edges in enumerate(inputs, start=1):
+            graph.add_edges_from((source, number, {"label": label}) for label, source in edges)
+        return graph
+
+    agreed = {True: 0, False: 0}
+    match = nx.algorithms.isomorphism.categorical_multiedge_match("label", None)
+    for one, other in combinations(graphs, 2):
+        same = nx.is_isomorphic(multigraph(one), multigraph(other), node_match=lambda a, b: a == b, edge_match=match)
+        assert (canonical_labelled_graph(same_label, one) == canonical_labelled_graph(same_label, other)) == same
+        agreed[same] += 1
+    assert min(agreed.values()) > 3

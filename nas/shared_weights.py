@@ -1,0 +1,116 @@
+"""What the shared weights of all spaces have in common: stem and head, and views of them at one width.
+
+Widths share as in Slimmable Neural Networks (Yu et al., 2019), arXiv:1812.08928: a narrower path reads the first
+channels of the widest convolutions and has batch norms of its own.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from branches.heads import Head, pooled_features
+from branches.operations import stem
+from nas.slots import Part, borrowed, corner, emptied
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Space
+
+
+class SharedWeights(nn.Module):
+    """The stem, what a space has between (`name`: `middle`), and a linear layer per pooling, as wide as the widest.
+
+    The weights are not initialised here.
+    """
+
+    def __init__(
+        self, space: Space, channels: int, values: int, dropout: float, *, name: str, middle: nn.Module
+    ) -> None:
+        super().__init__()
+        choices = {decision.name: decision.choices for decision in space.decisions}
+        widths = widths_of(space)
+        self.channels, self.values = channels, values
+        self.dropout = nn.Dropout(dropout)
+        self.stem = shared(stem(channels, max(widths)), widths)
+        self.add_module(name, middle)
+        self.pooled = nn.ModuleDict()
+        for pooling in choices["head.pooling"]:
+            self.pooled[str(pooling)] = _linear(pooled_features(str(pooling), max(widths)), values)
+        self.shortcut = _linear(channels, values, bias=False) if True in choices["head.shortcut"] else None
+        self._views: dict[tuple[object, ...], Part] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_views": {}}  # a copy makes its own, of its own weights
+
+    def parts(self, architecture: Architecture) -> dict[str, Part]:
+        """The parts of a legal architecture's path that have weights, by their name in a branch."""
+        raise NotImplementedError
+
+    def stem_view(self, width: int) -> Part:
+        """The stem at one width."""
+        key = ("stem", width)
+        if key not in self._views:
+            self._views[key] = view(self.stem, stem(self.channels, width), width)
+        return self._views[key]
+
+    def head_view(self, pooling: str, shortcut: bool, width: int) -> Part:
+        """The head at one width."""
+        key = ("head", pooling, shortcut, width)
+        if key not in self._views:
+            head = Head(pooling, width, self.channels, self.values, shortcut=shortcut)
+            head.dropout = self.dropout  # one switch for every path
+            pooled = cast(nn.Linear, self.pooled[pooling])
+            weight = partial(_head_weight, pooled, self.shortcut if shortcut else None, pooling, width)
+            bias = borrowed(pooled, "bias", (self.values,))
+            self._views[key] = emptied(head, {"linear.weight": weight, "linear.bias": bias})
+        return self._views[key]
+
+
+def widths_of(space: Space) -> list[int]:
+    """The widths a branch of the space may have."""
+    (decision,) = (decision for decision in space.decisions if decision.kind == "width")
+    return [int(width) for width in decision.choices]
+
+
+def shared(part: nn.Sequential, widths: Sequence[int]) -> nn.Sequential:
+    """A part as wide as the widest, with a norm per width and no activation: that has no weights."""
+    if hasattr(part, "activation"):
+        del part.activation
+    part.norm = norms(widths)
+    return part
+
+
+def norms(widths: Sequence[int]) -> nn.ModuleDict:
+    """A norm per width."""
+    return nn.ModuleDict({str(width): nn.BatchNorm2d(width, track_running_stats=False) for width in widths})
+
+
+def view(
+    shared: nn.Module, module: nn.Module, width: int, made: Mapping[str, Callable[[], Tensor]] | None = None
+) -> Part:
+    """A module of one width that borrows its parameters from the shared one; those named in `made` are made so."""
+    makers = dict(made or {})
+    for name, parameter in module.named_parameters():
+        if name not in makers:
+            path, _, attribute = name.rpartition(".")
+            owner = shared.get_submodule(f"norm.{width}" if path == "norm" else path)
+            makers[name] = borrowed(owner, attribute, tuple(parameter.shape))
+    return emptied(module, makers)
+
+
+def _linear(inputs: int, values: int, *, bias: bool = True) -> nn.Linear:
+    layer: nn.Linear = skip_init(nn.Linear, inputs, values, bias=bias)  # type: ignore[no-untyped-call]
+    return layer
+
+
+def _head_weight(pooled: nn.Linear, shortcut: nn.Linear | None, pooling: str, width: int) -> Tensor:
+    weight: Tensor = pooled.weight
+    values, widest = pooled.out_features, math.isqrt(pooled.in_features)
+    if pooling == "bilinear":  # the products of the first channels with one another
+        weight = corner(weight.view(values, widest, widest), (values, width, width)).flatten(1)
+    else:
+        weight = corner(weight, (values, width))
+    return weight if shortcut is None else torch.cat([weight, shortcut.weight], dim=1)
