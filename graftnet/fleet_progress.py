@@ -72,8 +72,8 @@ class FleetLines:
             self.step(message.attribute, message.stage, message.done, message.total, message.figures)
         elif isinstance(message, Began):
             if message.attribute in self.running:
-                self.say(f"{message.attribute}: its worker ({self.running[message.attribute]}) died.")
-                self.say(f"{message.attribute}: continues on {message.where}.")
+                died = self.running[message.attribute]
+                self.say(f"{message.attribute}: its worker ({died}) died; it continues in another ({message.where}).")
             self.running[message.attribute] = message.where
         else:
             self.end(message)

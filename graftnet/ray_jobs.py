@@ -69,7 +69,9 @@ def open_ray(address: str | None, *, cpus: float, gpus: float | None, device: st
             if address is None:
                 raise ConfigError(f"{needs} this machine has; ask for less, or give --address.")
             typer.echo(f"{needs} any node of the cluster has; waiting for one that joins.", err=True)
-        yield RayCluster(cpus, gpus)
+        # The board takes no CPU from the searches, and moves when its node dies.
+        board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+        yield RayCluster(cpus, gpus, board)
     finally:
         # Of a cluster that runs elsewhere, this ends only what this command started.
         ray.shutdown()
@@ -98,10 +100,11 @@ class Board:
 
 @dataclass(frozen=True)
 class RayCluster:
-    """A :class:`graftnet.jobs.Place`; each task is given ``cpus`` CPUs and ``gpus`` GPUs."""
+    """A :class:`graftnet.jobs.Place`; each task is given ``cpus`` CPUs and ``gpus`` GPUs, and reports to ``board``."""
 
     cpus: float
     gpus: float
+    board: Any
 
     def task(self, function: Any) -> Any:
         return ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=RETRIES)(function)
@@ -111,11 +114,12 @@ class RayCluster:
         return ("cuda" if self.gpus else "cpu") if wanted == "auto" else wanted
 
     def survey(self, project: Project, *, seed: int, device: str, force: bool, progress: Progress) -> list[Job]:
-        board = open_board()
-        task = self.task(survey_task).remote(project, seed, self.device(device), force, int(self.cpus), board)
-        for message in follow({task: ""}, board):
+        task = self.task(survey_task).remote(project, seed, self.device(device), force, int(self.cpus), self.board)
+        for message in follow({task: ""}, self.board):
             if isinstance(message, Step):
                 progress(message.stage, message.done, message.total, message.figures)
+            elif isinstance(message, Outcome):
+                raise ConfigError(f"Planning and features failed on the cluster. {message.error}")
         found: list[Job] | Exception = ray.get(task)
         if isinstance(found, Exception):
             raise found
@@ -123,20 +127,14 @@ class RayCluster:
         return [replace(job, plan=replace(job.plan, command=command)) if job.plan else job for job in found]
 
     def run(self, plans: Sequence[SearchPlan], *, device: str, force: bool) -> Generator[Message, None, None]:
-        board = open_board()
         task = self.task(search_task)
         tasks = {
             task.options(name=f"search {plan.attribute}").remote(
-                plan, self.device(device), force, int(self.cpus), board
+                plan, self.device(device), force, int(self.cpus), self.board
             ): plan.attribute
             for plan in plans
         }
-        yield from follow(tasks, board)
-
-
-def open_board() -> Any:
-    """A new board; it takes no CPU from the searches."""
-    return ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+        yield from follow(tasks, self.board)
 
 
 def follow(tasks: dict[Any, str], board: Any) -> Iterator[Message]:
@@ -150,10 +148,9 @@ def follow(tasks: dict[Any, str], board: Any) -> Iterator[Message]:
             try:
                 found = ray.get(reference)
             except RayError as error:
+                why = f"{type(error).__name__}: {first_line(error)}"
                 yield Outcome(
-                    attribute,
-                    error=f"Its workers died {RETRIES + 1} times, the last with {type(error).__name__}: "
-                    f"{first_line(error)}; call again to continue it.",
+                    attribute, error=f"Its workers died {RETRIES + 1} times ({why}); call again to continue it."
                 )
             else:
                 if isinstance(found, Outcome):
