@@ -7,6 +7,7 @@ needs no GPU.
 
 import logging
 import os
+import socket
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from trunk.feature_cache import Progress
 RETRIES = 3  # times that a task whose worker died is given to another one
 LOCK_PATIENCE = 150.0  # seconds; a file server gives a dead machine's lock back after 90 (NFSv4)
 POLL = 0.3  # seconds
+CONNECT = 10.0  # seconds
 OBJECT_STORE = 512 * 2**20  # bytes; plans are all that travels
 
 
@@ -47,6 +49,8 @@ def open_ray(address: str | None, *, cpus: float, gpus: float | None, device: st
     # Nothing is sent to Ray's makers; and the device is chosen below, not by hiding GPUs.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if address not in (None, "auto"):
+        check_address(str(address))
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is None:
@@ -75,6 +79,21 @@ def open_ray(address: str | None, *, cpus: float, gpus: float | None, device: st
     finally:
         # Of a cluster that runs elsewhere, this ends only what this command started.
         ray.shutdown()
+
+
+def check_address(address: str) -> None:
+    """Raise ConfigError where nothing listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise ConfigError(
+            f"--address must be auto or HOST:PORT, is {address!r}; call on a machine of the cluster's network."
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"No Ray cluster answers at {address} ({error}); start one with `ray start --head`, or leave --address out."
+        ) from error
 
 
 def fits(cpus: float, gpus: float) -> bool:

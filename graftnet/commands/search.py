@@ -89,7 +89,7 @@ def search(
       graftnet search bald
       graftnet search --all --device cuda
       graftnet search --all --workers 2
-      graftnet search --all --on ray --address ray://head:10001 --gpus 1
+      graftnet search --all --on ray --address head:6379 --gpus 1
       graftnet search --features feats.npz --out searches/mine
 
     Settings: the \\[search], \\[retrain] and \\[controls] tables of

@@ -130,7 +130,9 @@ def test_broken_data_fails_its_attribute_alone(
     assert "empty.csv" in str(jobs["empty"].error)
     assert jobs[NAMES[1]].error is None
     trunk = open_trunk(project, CPU)
-    assert len(cache_of(project, trunk).read_index(5)[1]) == len(jobs[NAMES[1]].plan.hashes)
+    plan = jobs[NAMES[1]].plan
+    assert plan
+    assert len(cache_of(project, trunk).read_index(5)[1]) == len(plan.hashes)
     source.write_text("")
     project.source(NAMES[1]).unlink()
     assert run(["search", "--all", "--device", "cpu", "--json"]) == 1
