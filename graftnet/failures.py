@@ -33,8 +33,11 @@ def is_user_error(error: BaseException) -> bool:
     return isinstance(error, tuple(kinds))
 
 
-def explain(error: BaseException) -> tuple[str, int]:
-    """The sentence to show and the exit code; a bug's traceback is kept in a file that the sentence names."""
+def explain(error: BaseException, runs: Path | None = None) -> tuple[str, int]:
+    """The sentence to show and the exit code; a bug's traceback is kept in a file that the sentence names.
+
+    ``runs``: the project's folder for it; by default that of the project around the working directory.
+    """
     if is_user_error(error):
         sentence = " ".join(str(error).split())
         return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}.", 2
@@ -47,7 +50,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"This needs the package {error.name}; install it with: pip install 'graftnet[{extra}]'.", 2
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return "The memory is full; lower trunk.batch_size or retrain.batch_size in graftnet.toml and call again.", 1
-    written = write_traceback(error)
+    written = write_traceback(error, runs)
     first = (str(error).splitlines() or [""])[0]
     return (
         f"A bug: {type(error).__name__}: {first}. The traceback is in {written}; please report it with the output of "
@@ -64,7 +67,7 @@ def is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
-def write_traceback(error: BaseException) -> Path:
+def write_traceback(error: BaseException, runs: Path | None = None) -> Path:
     """Keep a bug's traceback under the project's runs/, or in the temporary folder outside of a project."""
     from graftnet.project import open_project
 
@@ -72,7 +75,7 @@ def write_traceback(error: BaseException) -> Path:
     name = f"graftnet-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.txt"
     folders = [Path(tempfile.gettempdir())]
     with suppress(ConfigError, OSError):
-        folders.insert(0, open_project().runs / "errors")
+        folders.insert(0, (runs or open_project().runs) / "errors")
     for folder in folders:
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -26,48 +25,53 @@ from trunk.trunk import Trunk
 ARRAYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
 
 
-@dataclass(frozen=True)
-class Featured:
-    """A sub-dataset's splits as labelled features; ``computed`` images went through the trunk for it.
-
-    order: a hash over the images in their order, which decides the batches; precision: of the trunk's computation.
-    """
-
-    splits: dict[str, LabelledFeatures]
-    digest: str
-    order: str
-    precision: str
-    computed: int
-
-
-def cache_of(project: Project, trunk: Trunk) -> FeatureCache:
-    """The cache of this trunk; what is cached depends on the number format too."""
-    device = next(trunk.parameters()).device
-    precision = resolve_precision(project.config.trunk.feature_precision, device)
+def cache_of(project: Project, trunk: Trunk, precision: str | None = None) -> FeatureCache:
+    """The cache of this trunk; what is cached depends on the number format too, by default the configured one."""
+    if precision is None:
+        device = next(trunk.parameters()).device
+        precision = resolve_precision(project.config.trunk.feature_precision, device)
     return FeatureCache(project.cache / f"{trunk.fingerprint[:16]}-{precision}", trunk, precision=precision)
 
 
 def fill_cache(
-    project: Project, trunk: Trunk, subdatasets: Sequence[SubDataset], *, progress: Progress | None = None
+    project: Project,
+    trunk: Trunk,
+    subdatasets: Sequence[SubDataset],
+    *,
+    hashes: Mapping[Path, str] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Run the trunk on every image of ``subdatasets`` that it has not seen; an image in several passes it once."""
-    paths = [example.path for subdataset in subdatasets for example in subdataset.examples]
-    hashes = content_hashes(paths)
+    """Run the trunk on every image of ``subdatasets`` that it has not seen; an image in several passes it once.
+
+    ``hashes``: the content hash of every image, where it is known.
+    """
+    if hashes is None:
+        hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
     by_content = {content: path for path, content in hashes.items()}
     cache = cache_of(project, trunk)
     computed = cache.fill(by_content, [project.config.trunk.freeze_depth], progress=progress)
     return {"images": len(by_content), "computed": computed, "folder": str(cache.folder)}
 
 
-def featured(project: Project, trunk: Trunk, subdataset: SubDataset, *, progress: Progress | None = None) -> Featured:
-    """The labelled features of one sub-dataset, computed where they are missing."""
-    check_values(subdataset)
+def featured(
+    project: Project,
+    trunk: Trunk,
+    subdataset: SubDataset,
+    *,
+    hashes: Mapping[Path, str],
+    precision: str,
+    progress: Progress | None = None,
+) -> dict[str, LabelledFeatures]:
+    """The labelled features of each split of a sub-dataset, computed where they are missing.
+
+    Args:
+        hashes: the content hash of every image. precision: of the trunk's computation, resolved.
+    """
     depth = project.config.trunk.freeze_depth
-    hashes = content_hashes([example.path for example in subdataset.examples])
-    cache = cache_of(project, trunk)
+    cache = cache_of(project, trunk, precision)
     by_content = {content: path for path, content in hashes.items()}
-    computed = cache.fill(by_content, [depth], progress=progress)
-    contents = [hashes[example.path] for split in SPLITS for example in subdataset.split(split)]
+    cache.fill(by_content, [depth], progress=progress)
+    contents = contents_in_order(subdataset, hashes)
     features, start = cache.open(contents, depth), 0
     splits = {}
     for split in SPLITS:
@@ -76,8 +80,17 @@ def featured(project: Project, trunk: Trunk, subdataset: SubDataset, *, progress
         part = features.part(start, start + len(examples))
         splits[split] = LabelledFeatures(part, labels, len(subdataset.attribute.values))
         start += len(examples)
-    order = hashlib.sha256("\n".join(contents).encode()).hexdigest()
-    return Featured(splits, subdataset.digest(hashes), order, cache.precision, computed)
+    return splits
+
+
+def contents_in_order(subdataset: SubDataset, hashes: Mapping[Path, str]) -> list[str]:
+    """The content hash of each example: train, val, test, in the sub-dataset's order."""
+    return [hashes[example.path] for split in SPLITS for example in subdataset.split(split)]
+
+
+def order_of(contents: Sequence[str]) -> str:
+    """A hash over the images in their order, which decides the batches."""
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()
 
 
 def check_values(subdataset: SubDataset) -> None:

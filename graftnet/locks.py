@@ -1,27 +1,57 @@
 """One process at a time in a folder: two that search the same attribute would cut each other's history."""
 
 import fcntl
+import os
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from graftnet.errors import ConfigError
 
+RETRY_EVERY = 0.5  # seconds
+
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def only_one(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     """Hold ``.<folder>.lock`` beside the folder while the block runs; it is given back however the process ends.
+
+    The file says who holds it: host and process number. On a folder that several machines share, the file server gives
+    a dead machine's lock back after a while (NFSv4: 90 s), so a process that takes over from one must be patient.
+
+    Args:
+        patience: seconds to wait for another process.
 
     Raises:
         ConfigError: another process holds it.
     """
     path = folder.with_name(f".{folder.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(
-                f"Another process is at work in {folder}; wait until it ends, or stop it, and call again."
-            ) from error
+    with open(path, "a+", encoding="utf-8") as file:
+        last = time.monotonic() + patience
+        while not lock(file):
+            if time.monotonic() >= last:
+                file.seek(0)
+                holder = file.read().strip()
+                raise ConfigError(
+                    f"Another process is at work in {folder}{f' ({holder})' if holder else ''}; wait until it ends, or "
+                    f"stop it, and call again."
+                )
+            time.sleep(RETRY_EVERY)
+        # Who holds it is a courtesy: a full disk must not stop the holder here.
+        with suppress(OSError):
+            file.truncate(0)
+            file.write(f"host {socket.gethostname()}, process {os.getpid()}\n")
+            file.flush()
         yield
+
+
+def lock(file: TextIO) -> bool:
+    """Take the lock; False when another process has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,15 +1,8 @@
 """One attribute's search: features, job, result, branch, in a folder named after what defines it."""
 
-import json
-import os
-import platform
-import shlex
 import shutil
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +12,9 @@ from branches.records import BranchRecord, save_branch
 from graftnet.config import Config
 from graftnet.featuring import featured, fill_cache, read_features_file
 from graftnet.locks import only_one
+from graftnet.plans import SearchPlan, described, jsonable, plan_search
 from graftnet.project import Project
+from graftnet.provenance import machine, this_command, versions
 from graftnet.settings import job_settings
 from graftnet.trunks import identity_of, open_trunk
 from nas.job import run_job
@@ -27,9 +22,9 @@ from nas.settings import JobData, JobSettings
 from subdatasets.contents import content_hash
 from subdatasets.subdataset import read_subdataset
 from trunk.checkpoints import write_json
+from trunk.errors import TrunkError
 from trunk.feature_cache import Progress
-
-PACKAGES = ("graftnet", "torch", "torchvision", "timm", "numpy", "scikit-learn", "nni", "onnxruntime")
+from trunk.trunk import Trunk
 
 
 def cache_features(
@@ -50,44 +45,62 @@ def search_attribute(
     progress: Progress | None = None,
     force: bool = False,
 ) -> Path:
-    """Search one attribute's branch, or continue, or return the current result.
+    """Search one attribute's branch, or continue, or return the current result: :func:`carry_out` what is planned."""
+    trunk = open_trunk(project, device)
+    plan = plan_search(project, trunk, attribute, seed=seed, device=device)
+    return carry_out(plan, trunk, device=device, progress=progress, force=force)
 
-    A search's folder is named after what defines it (data, trunk, settings, seed): another call with the same finds it.
+
+def carry_out(
+    plan: SearchPlan,
+    trunk: Trunk | None = None,
+    *,
+    device: torch.device,
+    progress: Progress | None = None,
+    force: bool = False,
+    patience: float = 0.0,
+) -> Path:
+    """Do a planned search, or what is left of it; a finished one is returned as it is unless ``force``.
+
+    Args:
+        trunk: the project's, where it is open already.
+        patience: seconds to wait for another process that is at work in the search's folder.
 
     Returns:
         The folder with ``result.json``, ``architecture.json``, ``history.jsonl``, ``config.json`` and ``branch/``.
     """
+    if plan.finished and not force:
+        plan.make_newest()
+        return plan.folder
     started = time.perf_counter()
-    subdataset = read_subdataset(project.source(attribute), seed=project.config.project.seed)
-    trunk = open_trunk(project, device)
-    depth = trunk.check_depth(project.config.trunk.freeze_depth)
-    data = featured(project, trunk, subdataset, progress=progress)
+    project, subdataset, depth = plan.project, plan.subdataset, plan.depth
+    trunk = trunk or open_trunk(project, device)
+    if trunk.fingerprint != plan.identity["fingerprint"]:
+        raise TrunkError(
+            f"The search of {plan.attribute} was planned on trunk {plan.identity['fingerprint'][:12]}, but the trunk "
+            f"in use is now {trunk.fingerprint[:12]}; call again to plan anew."
+        )
+    splits = featured(
+        project,
+        trunk,
+        subdataset,
+        hashes=plan.hashes,
+        precision=plan.identity["feature_precision"],
+        progress=progress,
+    )
     seconds = time.perf_counter() - started
-    settings = job_settings(project.config, with_tail=depth < len(trunk.chain), device=device)
-    identity = {
-        "attribute": attribute,
-        "values": list(subdataset.attribute.values),
-        "data": data.digest,
-        "order": data.order,
-        "feature_precision": data.precision,
-        "fingerprint": trunk.fingerprint,
-        "freeze_depth": depth,
-        "seed": seed,
-        "device": device.type,
-        **described(settings),
-    }
     job = JobData(
-        attribute,
+        plan.attribute,
         subdataset.attribute.values,
-        data.splits["train"],
-        data.splits["val"],
-        data.splits["test"] if len(data.splits["test"]) else None,
+        splits["train"],
+        splits["val"],
+        splits["test"] if len(splits["test"]) else None,
         (lambda generator: trunk.tail(depth, len(subdataset.attribute.values), generator=generator))
         if depth < len(trunk.chain)
         else None,
     )
     origin = {
-        "data": {"digest": data.digest, "counts": subdataset.counts()},
+        "data": {"digest": plan.identity["data"], "counts": subdataset.counts()},
         "trunk": {
             "backbone": trunk.backbone,
             "size": trunk.preprocessing.size,
@@ -95,10 +108,18 @@ def search_attribute(
             "name": project.current_trunk.name,
         },
     }
-    folder = project.searches(attribute) / identity_of(identity)
-    with only_one(folder):
+    with only_one(plan.folder, patience=patience):
         return finish(
-            job, settings, folder, identity, origin, seconds=seconds, device=device, progress=progress, force=force
+            job,
+            plan.settings,
+            plan.folder,
+            plan.identity,
+            origin,
+            command=plan.command,
+            seconds=seconds,
+            device=device,
+            progress=progress,
+            force=force,
         )
 
 
@@ -137,7 +158,16 @@ def search_features(
     place = folder / identity_of(identity)
     with only_one(place):
         return finish(
-            job, settings, place, identity, origin, seconds=seconds, device=device, progress=progress, force=force
+            job,
+            settings,
+            place,
+            identity,
+            origin,
+            command=this_command(),
+            seconds=seconds,
+            device=device,
+            progress=progress,
+            force=force,
         )
 
 
@@ -148,6 +178,7 @@ def finish(
     identity: dict[str, Any],
     origin: dict[str, Any],
     *,
+    command: str,
     seconds: float,
     device: torch.device,
     progress: Progress | None,
@@ -163,7 +194,6 @@ def finish(
         # An unfinished search is continued, forced or not: a killed `--force` does not begin again.
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(["graftnet", *sys.argv[1:]])
     setting = {
         "space": settings.space.name,
         "space_settings": jsonable(settings.space.settings),
@@ -195,46 +225,3 @@ def finish(
         {**shown, **setting, **result, **origin, **about, "created": created, "status": "complete"},
     )
     return folder
-
-
-def described(settings: JobSettings) -> dict[str, Any]:
-    """A job's settings as plain values: what names its folder, and what ``config.json`` shows."""
-    values = {key: value for key, value in asdict_shallow(settings).items() if key != "space"}
-    space = {"name": settings.space.name, "settings": jsonable(settings.space.settings)}
-    return {"settings": {**values, "space": space}}
-
-
-def asdict_shallow(settings: JobSettings) -> dict[str, Any]:
-    """The fields of the settings, with nested settings as dictionaries."""
-    return {
-        key: asdict(value) if hasattr(value, "__dataclass_fields__") and key != "space" else value
-        for key, value in vars(settings).items()
-    }
-
-
-def jsonable(values: Any) -> dict[str, Any]:
-    """Tuples to lists, so that what is compared is what is read back."""
-    result: dict[str, Any] = json.loads(json.dumps(dict(values)))
-    return result
-
-
-def versions() -> dict[str, str]:
-    """The installed versions that a figure may depend on."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def machine(device: torch.device) -> str:
-    """Processor, cores and device, as a figure's footnote."""
-    cpuinfo = Path("/proc/cpuinfo")
-    model = platform.processor() or platform.machine()
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    accelerator = f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
-    return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads{accelerator}"

@@ -56,9 +56,10 @@ def show_bars(stream: TextIO) -> Iterator[Progress]:
 class PlainLines:
     """A line when a group of stages begins and when a stage ends, and every ten seconds in between."""
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic, prefix: str = "") -> None:
         self.stream = stream
         self.clock = clock
+        self.prefix = prefix
         self.stage = ""
         self.last_done = 0
         self.first_done = 0
@@ -78,7 +79,7 @@ class PlainLines:
         if self.first_done < done < total:
             left = (now - self.began) * (total - done) / (done - self.first_done)
             parts.append(f"{format_seconds(left)} left")
-        self.stream.write(", ".join(part for part in parts if part) + "\n")
+        self.stream.write(self.prefix + ", ".join(part for part in parts if part) + "\n")
         self.stream.flush()
 
 

@@ -1,14 +1,16 @@
-"""Searches as the command line runs them: one attribute, all of them, or a file of features; each ends in a report."""
+"""One search as the command line runs it: an attribute, or a file of features; it ends in a report."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from graftnet.config import CONFIG_NAME, Config
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
-from graftnet.failures import is_user_error
 from graftnet.progress import show_progress
 from graftnet.project import Project, open_project
 from graftnet.settings import seed_or
@@ -40,16 +42,25 @@ class Found:
         return f"{result['attribute']}: {result['verdict']}\n  result {self.folder}\n  report {self.report}"
 
 
-def require_one(attribute: str | None, everything: bool, features: Path | None, out: Path | None) -> None:
-    """Refuse a call that names no search, or several.
+def require_one(
+    attribute: str | None,
+    everything: bool,
+    features: Path | None,
+    out: Path | None,
+    fleet_options: Mapping[str, object],
+) -> None:
+    """Refuse a call that names no search, or several, or gives options of --all (those that are not None) to one.
 
     Raises:
-        ConfigError: not exactly one of ATTR, --all and --features.
+        ConfigError: not exactly one of ATTR, --all and --features, or an option that goes with another of them.
     """
     if [attribute is not None, everything, features is not None].count(True) != 1:
         raise ConfigError("Name one attribute, or give --all, or --features FILE.npz; see `graftnet search --help`.")
     if out and not features:
         raise ConfigError("--out goes with --features; a project's searches are written under its runs/searches.")
+    given = [name for name, value in fleet_options.items() if value is not None]
+    if given and not everything:
+        raise ConfigError(f"{given[0]} goes with --all; one search runs here, in this process.")
 
 
 def search_one(folder: Path | None, attribute: str, *, seed: int | None, device: str, force: bool) -> Found:
@@ -61,40 +72,19 @@ def search_in(project: Project, attribute: str, *, seed: int | None, device: str
     """Search one attribute of an open project."""
     project.source(attribute)
     chosen = choose_device(device)
-    from graftnet.pipeline import search_attribute
+    from graftnet.pipeline import carry_out
+    from graftnet.plans import plan_search
+    from graftnet.standing import standing_of
+    from graftnet.trunks import open_trunk
     from reports import write_report
 
+    trunk = open_trunk(project, chosen)
+    plan = plan_search(project, trunk, attribute, seed=seed_or(seed, project), device=chosen)
+    if sentence := standing_of(plan).sentence(attribute):
+        typer.echo(sentence, err=True)
     with show_progress() as progress:
-        found = search_attribute(
-            project, attribute, seed=seed_or(seed, project), device=chosen, progress=progress, force=force
-        )
+        found = carry_out(plan, trunk, device=chosen, progress=progress, force=force)
     return Found(found, write_report(found))
-
-
-def search_all(folder: Path | None, *, seed: int | None, device: str, force: bool) -> list[Found]:
-    """Search every attribute; one attribute's bad data does not keep the others from being searched.
-
-    Raises:
-        ConfigError: at the end, naming the attributes that could not be searched and why.
-    """
-    project = open_project(folder)
-    sources = project.sources()
-    if not sources:
-        raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")
-    found: list[Found] = []
-    failed: list[str] = []
-    for attribute in sources:
-        try:
-            found.append(search_in(project, attribute, seed=seed, device=device, force=force))
-        except Exception as error:
-            if not is_user_error(error):
-                raise
-            failed.append(f"{attribute}: {error}")
-    if failed:
-        raise ConfigError(
-            f"{len(found)} of {len(sources)} attributes are searched; the others failed: {' '.join(failed)}"
-        )
-    return found
 
 
 def search_file(

@@ -156,13 +156,19 @@ class FeatureCache:
 
     @torch.inference_mode()
     def compute(self, pixels: Tensor, depths: Sequence[int], device: torch.device) -> dict[int, NDArray[np.float16]]:
-        """uint8 (N, S, S, 3) -> features per depth, float16 (N, H, W, C): the order that convolutions read fastest."""
-        images = self.trunk.preprocessing.normalise(pixels.to(device))
+        """uint8 (N, S, S, 3) -> features per depth, float16 (N, H, W, C): the order that convolutions read fastest.
+
+        The last bits of a convolution depend on the size of its batch, so a small batch is filled up with repetitions:
+        an image has the same features whichever others are computed with it.
+        """
+        count = len(pixels)
+        full = pixels if count >= BATCH_SIZE else pixels[torch.arange(BATCH_SIZE) % count]
+        images = self.trunk.preprocessing.normalise(full.to(device))
         with autocast(self.precision, device):
             captured = self.trunk.capture(images, depths)
         limit = torch.finfo(torch.float16).max
         return {
-            depth: features.float().clamp(-limit, limit).half().permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            depth: features[:count].float().clamp(-limit, limit).half().permute(0, 2, 3, 1).contiguous().cpu().numpy()
             for depth, features in captured.items()
         }
 

@@ -55,6 +55,25 @@ def search(
         Path | None, typer.Option("--out", metavar="DIR", help="With --features: where the search is written.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, metavar="N", help="With --all: N attributes at a time. Default: 1."),
+    ] = None,
+    on: Annotated[
+        str, typer.Option("--on", metavar="PLACE", help="With --all: here, or ray for a Ray cluster.")
+    ] = "here",
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="ADDR", help="With --on ray: the cluster. Default: one of this machine."),
+    ] = None,
+    cpus: Annotated[
+        float | None,
+        typer.Option("--cpus", min=0, metavar="N", help="With --on ray: CPUs for each attribute. Default: 1."),
+    ] = None,
+    gpus: Annotated[
+        float | None,
+        typer.Option("--gpus", min=0, metavar="N", help="With --on ray: GPUs for each. Default: 1 if there are any."),
+    ] = None,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -69,20 +88,29 @@ def search(
     Examples:
       graftnet search bald
       graftnet search --all --device cuda
+      graftnet search --all --workers 2
+      graftnet search --all --on ray --address head:6379 --gpus 1
       graftnet search --features feats.npz --out searches/mine
 
     Settings: the \\[search], \\[retrain] and \\[controls] tables of
     graftnet.toml. After Ctrl-C or kill call it again: it continues.
     """
-    from graftnet.searching import require_one, search_all, search_file, search_one
+    from graftnet.searching import require_one, search_file, search_one
 
-    require_one(attribute, everything, features, out)
+    fleet_options = {"--workers": workers, "--on": on if on != "here" else None, "--address": address}
+    require_one(attribute, everything, features, out, {**fleet_options, "--cpus": cpus, "--gpus": gpus})
+    if everything:
+        from graftnet.fleet import choose_place, search_all
+
+        place = choose_place(on, workers=workers, address=address, cpus=cpus, gpus=gpus, device=device)
+        fleet = search_all(project, place, seed=seed, device=device, force=force)
+        answer(fleet.record(), fleet.text(), as_json=as_json)
+        if fleet.failed:
+            typer.echo(fleet.failure(), err=True)
+            raise typer.Exit(1)
+        return
     if features:
-        found = [search_file(features, out, folder=project, seed=seed, device=device, force=force)]
-    elif everything:
-        found = search_all(project, seed=seed, device=device, force=force)
+        found = search_file(features, out, folder=project, seed=seed, device=device, force=force)
     else:
-        found = [search_one(project, str(attribute), seed=seed, device=device, force=force)]
-    record = {"searches": [result.record() for result in found]} if everything else found[0].record()
-    text = "\n".join(result.text() for result in found) or "Every attribute has a current result."
-    answer(record, text, as_json=as_json)
+        found = search_one(project, str(attribute), seed=seed, device=device, force=force)
+    answer(found.record(), found.text(), as_json=as_json)

@@ -1,6 +1,8 @@
 import multiprocessing
 import os
 import signal
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,8 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> 
     process = context.Process(target=hold, args=(tmp_path / "search", held))
     process.start()
     assert held.wait(30)
-    with pytest.raises(ConfigError, match="Another process is at work in"), only_one(tmp_path / "search"):
+    holder = rf"Another process is at work in .*search \(host {socket.gethostname()}, process {process.pid}\)"
+    with pytest.raises(ConfigError, match=holder), only_one(tmp_path / "search"):
         pass
     with only_one(tmp_path / "other"):
         pass
@@ -30,3 +33,17 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> 
     process.join()
     with only_one(tmp_path / "search"):
         pass
+
+
+def test_who_is_patient_gets_the_lock_of_one_that_dies(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    process = context.Process(target=hold, args=(tmp_path / "search", held))
+    process.start()
+    assert held.wait(30)
+    with pytest.raises(ConfigError), only_one(tmp_path / "search", patience=0.1):
+        pass
+    threading.Timer(0.2, process.kill).start()
+    with only_one(tmp_path / "search", patience=60):
+        assert str(os.getpid()) in (tmp_path / ".search.lock").read_text()
+    process.join()

@@ -65,6 +65,19 @@ def test_only_what_is_missing_is_computed(trunk: Trunk, images: dict[str, Path],
     assert stored == 20
 
 
+def test_features_do_not_depend_on_what_is_computed_with_them(
+    trunk: Trunk, images: dict[str, Path], tmp_path: Path
+) -> None:
+    together, alone = FeatureCache(tmp_path / "together", trunk), FeatureCache(tmp_path / "alone", trunk)
+    together.fill(images, [2, 4])
+    listed = list(images.items())
+    for first, last in ((0, 1), (1, 2), (2, 9), (9, 20)):
+        alone.fill(dict(listed[first:last]), [2, 4])
+    rows = torch.arange(len(images))
+    for depth in (2, 4):
+        assert torch.equal(together.open(images, depth).gather(rows), alone.open(images, depth).gather(rows))
+
+
 def test_an_image_under_two_names_passes_once(
     trunk: Trunk, images: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
