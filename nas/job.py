@@ -19,6 +19,7 @@ from nas.history import read_history
 from nas.results import Contestant, collapse, measure_all, score_of, stage_seconds
 from nas.seeds import seed_of
 from nas.settings import JobData, JobSettings
+from nas.stage import Searched, stage_of
 from nas.trainings import Trained, Trainings
 from search_spaces import Architecture, Space
 
@@ -37,9 +38,7 @@ def run_job(
     Returns:
         The records of ``result.json`` that the search itself knows, and the winning branch with its weights.
     """
-    search = Search(settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device)
-    search.run(progress=progress)
-    candidates = rank_candidates(search, settings.candidates, progress=progress)
+    search, candidates = find_candidates(data, settings, folder=folder, seed=seed, device=device, progress=progress)
     trainings = Trainings(
         data.train,
         data.val,
@@ -62,8 +61,26 @@ def run_job(
     return result, branch
 
 
+def find_candidates(
+    data: JobData,
+    settings: JobSettings,
+    *,
+    folder: Path,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None,
+) -> tuple[Searched, list[Candidate]]:
+    """The first stage, by the chosen strategy: candidates, best first."""
+    if settings.strategy == "enas":
+        search = Search(settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device)
+        search.run(progress=progress)
+        return search, rank_candidates(search, settings.candidates, progress=progress)
+    stage = stage_of(settings.strategy)(data, settings, folder=folder, seed=seed, device=device)
+    return stage, stage.candidates(progress=progress)
+
+
 def train_all(
-    data: JobData, settings: JobSettings, search: Search, candidates: Sequence[Candidate], trainings: Trainings
+    data: JobData, settings: JobSettings, search: Searched, candidates: Sequence[Candidate], trainings: Trainings
 ) -> tuple[dict[str, Contestant], list[dict[str, Any]]]:
     """Every training of the job; the winner is the retrained candidate with the best val score."""
     metric = settings.search.reward

@@ -9,9 +9,11 @@ from torch import nn
 from branches.settings import FitSettings
 from nas.enas import SearchSettings
 from nas.errors import SearchError
+from nas.strategies import STRATEGIES
 from search_spaces import Space
 from trunk.features import LabelledFeatures
 
+SEARCH_STRATEGIES = ("enas", *STRATEGIES, "nni-darts")
 TailBuilder = Callable[[torch.Generator], nn.Module]
 
 
@@ -31,13 +33,17 @@ class JobData:
 class JobSettings:
     """What a job does beside the search itself.
 
-    candidates: so many architectures are ranked by the shared weights. retrain_top: so many of them are trained from
+    strategy: one of `SEARCH_STRATEGIES`; a multi-trial one (`nas.strategies`) trains ``trials`` architectures from
+    scratch for ``trial_epochs`` epochs, otherwise as in the retraining. candidates: so many architectures are ranked by the shared weights. retrain_top: so many of them are trained from
     scratch, and as many random architectures as the control. repeats: trainings of winner and best random architecture,
     the first included. tail: how the tail is trained; None leaves that control out.
     """
 
     space: Space
     search: SearchSettings = field(default_factory=SearchSettings)
+    strategy: str = "enas"
+    trials: int = 40
+    trial_epochs: int = 3
     retrain: FitSettings = field(default_factory=FitSettings)
     candidates: int = 100
     retrain_top: int = 4
@@ -50,6 +56,9 @@ class JobSettings:
     )
 
     def __post_init__(self) -> None:
-        for name in ("candidates", "retrain_top", "repeats"):
+        if self.strategy not in SEARCH_STRATEGIES:
+            known = ", ".join(SEARCH_STRATEGIES)
+            raise SearchError(f"search.strategy must be one of {known}, is {self.strategy!r}.")
+        for name in ("trials", "trial_epochs", "candidates", "retrain_top", "repeats"):
             if getattr(self, name) < 1:
                 raise SearchError(f"{name} must be at least 1, is {getattr(self, name)}.")
