@@ -1,9 +1,9 @@
 """From the tables of graftnet.toml to the values that the rooms' functions take."""
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from graftnet.config import Config, Table
+from graftnet.config import Config, Strategy, Table
 from graftnet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,12 +69,19 @@ def fit_settings(config: Config) -> "FitSettings":
 
 
 def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> "JobSettings":
-    """[search], [retrain] and [controls] as one attribute's job takes them."""
+    """[search], [retrain] and [controls] as one attribute's job takes them.
+
+    Raises:
+        SearchError: a strategy of NNI's is wanted where its extra is missing.
+    """
     from branches.settings import FitSettings
+    from nas.nni_extra import require_nni
     from nas.settings import JobSettings
     from trunk.precision import resolve_precision
 
     controls = config.controls
+    if any(strategy.startswith("nni-") for strategy in (config.search.strategy, *controls.strategies)):
+        require_nni()
     tail = FitSettings(
         epochs=controls.tail_epochs,
         batch_size=config.retrain.batch_size,
@@ -87,6 +94,10 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
     return JobSettings(
         space=macro_of(config),
         search=search_settings(config),
+        strategy=config.search.strategy,
+        trials=config.search.trials,
+        trial_epochs=config.search.trial_epochs,
+        rivals=controls.strategies,
         retrain=fit_settings(config),
         candidates=config.search.candidates,
         retrain_top=config.search.retrain_top,
@@ -96,6 +107,20 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
         probe=controls.linear_probe,
         tail=tail if controls.tail and with_tail else None,
     )
+
+
+def with_strategy(config: Config, strategy: str | None) -> Config:
+    """The configuration with the call's strategy, or the one it has.
+
+    Raises:
+        ConfigError: there is no such strategy.
+    """
+    if strategy is None:
+        return config
+    known = get_args(Strategy)
+    if strategy not in known:
+        raise ConfigError(f"--strategy must be one of {', '.join(known)}, is {strategy!r}.")
+    return config.model_copy(update={"search": config.search.model_copy(update={"strategy": strategy})})
 
 
 def seed_or(seed: int | None, project: "Project") -> int:

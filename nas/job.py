@@ -4,7 +4,8 @@ The val split decides everything (reward, ranking, weights kept, winner, thresho
 the end. Every stage leaves its work in the folder, so that a killed job called again continues, and ends the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,18 @@ def run_job(
         threshold_by=settings.threshold_by,
         progress=progress,
     )
-    contestants, ranked = train_all(data, settings, search, candidates, trainings)
+    rivals = {
+        strategy: find_candidates(
+            data,
+            replace(settings, strategy=strategy, rivals=()),
+            folder=folder / "rivals" / strategy,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )[1]
+        for strategy in settings.rivals
+    }
+    contestants, ranked = train_all(data, settings, search, candidates, rivals, trainings)
     result = measure_all(data, settings, contestants, seed=seed, device=device)
     branch = contestants["winner"].trainings[0].module
     assert isinstance(branch, Branch)
@@ -58,6 +70,9 @@ def run_job(
     result["retrained"] = ranked
     result["collapse"] = collapse(history, candidates)
     result["seconds"] = stage_seconds(history)
+    for strategy in rivals:
+        spent = stage_seconds(read_history(folder / "rivals" / strategy / "history.jsonl"))
+        result["seconds"]["controls"] += sum(spent.values())
     return result, branch
 
 
@@ -80,7 +95,12 @@ def find_candidates(
 
 
 def train_all(
-    data: JobData, settings: JobSettings, search: Searched, candidates: Sequence[Candidate], trainings: Trainings
+    data: JobData,
+    settings: JobSettings,
+    search: Searched,
+    candidates: Sequence[Candidate],
+    rivals: Mapping[str, Sequence[Candidate]],
+    trainings: Trainings,
 ) -> tuple[dict[str, Contestant], list[dict[str, Any]]]:
     """Every training of the job; the winner is the retrained candidate with the best val score."""
     metric = settings.search.reward
@@ -117,12 +137,19 @@ def train_all(
             retrain("random", index, architecture, shared_score=None)
             for index, architecture in enumerate(draw_distinct(settings.space, len(top), rng))
         ]
+    others = {
+        strategy: [
+            retrain(strategy, index, candidate.architecture, shared_score=None)
+            for index, candidate in enumerate(found[: settings.retrain_top])
+        ]
+        for strategy, found in rivals.items()
+    }
     contestants: dict[str, Contestant] = {}
-    for role, group in (("winner", top), ("random", random)):
+    for role, group in (("winner", top), ("random", random), *others.items()):
         if group:
             place = best(group)
             architecture, first = group[place]
-            source = "candidate" if role == "winner" else "random"
+            source = "candidate" if role == "winner" else role
             runs = repeated(role, f"{source}-{place}", architecture, first)
             contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
     shape = data.train.features.shape

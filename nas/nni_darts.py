@@ -1,8 +1,8 @@
 """A search by NNI's DARTS: a mixture of all architectures is trained, its likeliest choices are the one candidate.
 
 DARTS: Differentiable Architecture Search (Liu, Simonyan, Yang, 2019), arXiv:1806.09055, first order, as NNI 3.0 has it:
-the weights learn from the train split, the choices' probabilities from the val split, a batch of each in turn. Strategy,
-step and export are NNI's; mixture, batches and the weights' recipe (that of ENAS's shared weights) are ours.
+the weights learn from the train split, the choices' probabilities from the val split, a batch of each in turn. The
+strategy, its step and its export are NNI's; mixture, batches and the weights' recipe (that of ENAS's) are ours.
 """
 
 import math
@@ -110,9 +110,7 @@ class DartsStage(Stage):
         scores = predict_scores(mixture, val.features, device=self.device)
         score = REWARDS[search.reward](scores, val.labels.numpy())
         candidate = Candidate(architecture, self.penalised(score, architecture), self.settings.strategy)
-        self.record(
-            0, candidate, probabilities={one.name: list(probabilities[one.name].values()) for one in decisions}
-        )
+        self.record(0, candidate, probabilities={one.name: list(probabilities[one.name].values()) for one in decisions})
         return [candidate]
 
     def trainer(self, epochs: int) -> Any:

@@ -8,7 +8,7 @@ shared weights computes.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +74,11 @@ class MacroMixture(ModelSpace):  # type: ignore[misc]
             for number in range(1, count + 1)
         )
         self.edges = nn.ModuleDict(
-            {one.name: constants(one, [torch.zeros(()), torch.ones(())]) for one in space.decisions if one.kind == "edge"}
+            {
+                one.name: constants(one, [torch.zeros(()), torch.ones(())])
+                for one in space.decisions
+                if one.kind == "edge"
+            }
         )
         pooling, shortcut = decisions["head.pooling"], decisions["head.shortcut"]
         self.pooled = choice(pooling, (pooled_linear(str(name), widest, values) for name in pooling.choices))

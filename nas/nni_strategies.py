@@ -118,9 +118,7 @@ def evolution(
     return run(strategy, space, reward, budget)
 
 
-def run(
-    strategy: NniStrategy, space: Space, reward: Callable[[Architecture], float], budget: int
-) -> list[Query]:
+def run(strategy: NniStrategy, space: Space, reward: Callable[[Architecture], float], budget: int) -> list[Query]:
     """Drive a strategy of NNI's until it stops or the budget is spent. Raises SearchError for no budget."""
     if budget < 1:
         raise SearchError(f"The budget must be at least 1 query, is {budget}.")

@@ -27,9 +27,7 @@ class Searched(Protocol):
 class Stage(ABC):
     """A search in a folder that ends in ``candidates.json``; called again it continues, and ends the same."""
 
-    def __init__(
-        self, data: JobData, settings: JobSettings, *, folder: Path, seed: int, device: torch.device
-    ) -> None:
+    def __init__(self, data: JobData, settings: JobSettings, *, folder: Path, seed: int, device: torch.device) -> None:
         self.data, self.settings = data, settings
         self.folder, self.seed, self.device = folder, seed, device
         self.history = History(folder / "history.jsonl")

@@ -84,7 +84,10 @@ def better_neighbour(purse: Purse, place: Query, rng: np.random.Generator) -> Qu
     """The first neighbour with more reward, in random order; None when there is none, or no budget to find it."""
     space, indices = purse.space, purse.space.indices(place.architecture)
     moves = [
-        (at, other) for at, one in enumerate(indices) for other in range(len(space.decisions[at].choices)) if other != one
+        (at, other)
+        for at, one in enumerate(indices)
+        for other in range(len(space.decisions[at].choices))
+        if other != one
     ]
     for move in rng.permutation(len(moves)):
         if purse.empty:

@@ -55,9 +55,7 @@ class TrialStage(Stage):
         train, val, settings = self.data.train, self.data.val, self.settings.retrain
         seed = seed_of(self.seed, "trial", index)
         generator = torch.Generator().manual_seed(seed)
-        branch = Branch(
-            architecture, train.features.shape, train.values, dropout=settings.dropout, generator=generator
-        )
+        branch = Branch(architecture, train.features.shape, train.values, dropout=settings.dropout, generator=generator)
         short = replace(settings, epochs=self.settings.trial_epochs)
         fitted = fit(branch, train, val, short, seed=seed, device=self.device)
         trial = Candidate(architecture, self.penalised(fitted.val_score, architecture), self.settings.strategy)

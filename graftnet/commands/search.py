@@ -1,7 +1,7 @@
 """graftnet cache and graftnet search."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,6 +54,14 @@ def search(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="With --features: where the search is written.")
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            "--strategy",
+            metavar="NAME",
+            help="How it is searched: enas, controller, random, local, nni-random, nni-evolution or nni-darts.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
     project: Folder = None,
     seed: Seed = None,
@@ -69,6 +77,7 @@ def search(
     Examples:
       graftnet search bald
       graftnet search --all --device cuda
+      graftnet search bald --strategy nni-evolution
       graftnet search --features feats.npz --out searches/mine
 
     Settings: the \\[search], \\[retrain] and \\[controls] tables of
@@ -77,12 +86,13 @@ def search(
     from graftnet.searching import require_one, search_all, search_file, search_one
 
     require_one(attribute, everything, features, out)
+    how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "strategy": strategy}
     if features:
-        found = [search_file(features, out, folder=project, seed=seed, device=device, force=force)]
+        found = [search_file(features, out, folder=project, **how)]
     elif everything:
-        found = search_all(project, seed=seed, device=device, force=force)
+        found = search_all(project, **how)
     else:
-        found = [search_one(project, str(attribute), seed=seed, device=device, force=force)]
+        found = [search_one(project, str(attribute), **how)]
     record = {"searches": [result.record() for result in found]} if everything else found[0].record()
     text = "\n".join(result.text() for result in found) or "Every attribute has a current result."
     answer(record, text, as_json=as_json)
