@@ -29,7 +29,17 @@ from subdatasets.subdataset import read_subdataset
 from trunk.checkpoints import write_json
 from trunk.feature_cache import Progress
 
-PACKAGES = ("graftnet", "torch", "torchvision", "timm", "numpy", "scikit-learn", "nni", "onnxruntime")
+PACKAGES = (
+    "graftnet",
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "scikit-learn",
+    "nni",
+    "pytorch-lightning",
+    "onnxruntime",
+)
 
 
 def cache_features(
