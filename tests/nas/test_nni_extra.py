@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,15 @@ for call in (
     )
     sentence = "NNI's strategies need pytorch-lightning; install it with: pip install 'graftnet[nni]'. 2"
     assert printed.splitlines() == [sentence] * 3
+
+
+def test_what_make_test_installs_holds_the_extra() -> None:
+    """So that none of NNI's tests is skipped there."""
+    metadata = ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    extras = {name: set(metadata["options.extras_require"][name].split("\n")) - {""} for name in ("nni", "dev")}
+    assert extras["nni"]
+    assert extras["nni"] <= extras["dev"]
 
 
 @needs_nni
