@@ -161,7 +161,7 @@ def loader(batches: Batches) -> "DataLoader[Any]":
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Lightning answers Ctrl-C by ending the process and ignoring further ones: make it a KeyboardInterrupt again."""
+    """Lightning answers Ctrl-C (and SIGTERM) by a SystemExit, and ignores further ones: make it a KeyboardInterrupt."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
