@@ -31,6 +31,9 @@ Poolings = Annotated[tuple[Pooling, ...], Field(strict=False, min_length=1)]
 Balance = Literal["sampling", "weights", "none"]
 Reward = Literal["auroc", "average_precision", "balanced_accuracy", "accuracy"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Rival = Literal["controller", "local", "nni-random", "nni-evolution", "nni-darts"]
+Rivals = Annotated[tuple[Rival, ...], Field(strict=False)]
+Strategy = Literal["enas", "controller", "random", "local", "nni-random", "nni-evolution", "nni-darts"]
 
 
 class Table(BaseModel):
@@ -86,6 +89,9 @@ class SearchTable(Table):
     operations: Operations = ()
     activations: Activations = ("relu", "silu", "hard_swish")
     poolings: Poolings = get_args(Pooling)
+    strategy: Strategy = "enas"
+    trials: Count = 40
+    trial_epochs: Count = 3
     epochs: Count = 20
     warmup_epochs: Index = 4
     batch_size: Annotated[int, Field(ge=2)] = 128
@@ -134,6 +140,7 @@ class ControlsTable(Table):
     tail_epochs: Count = 5
     tail_learning_rate: Positive = 3e-4
     tail_weight_decay: NonNegative = 0.05
+    strategies: Rivals = ()
 
 
 class Config(Table):

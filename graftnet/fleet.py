@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from graftnet.errors import ConfigError
 from graftnet.fleet_progress import show_fleet
+from graftnet.overrides import NONE, Overrides, open_overridden
 from graftnet.processes import Processes
-from graftnet.project import open_project
 from graftnet.searching import Found
 from graftnet.settings import seed_or
 
@@ -91,14 +91,20 @@ def choose_place(
 
 
 def search_all(
-    folder: Path | None, place: "AbstractContextManager[Place]", *, seed: int | None, device: str, force: bool
+    folder: Path | None,
+    place: "AbstractContextManager[Place]",
+    *,
+    seed: int | None,
+    device: str,
+    force: bool,
+    overrides: Overrides = NONE,
 ) -> FleetFound:
     """Search every attribute that has no current result; one that fails does not keep the others from being searched.
 
     Raises:
         ConfigError: nothing can be searched: the call, the configuration or the trunk is wrong.
     """
-    project = open_project(folder)
+    project = open_overridden(folder, overrides)
     if not project.sources():
         raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")
     from graftnet.work import Outcome

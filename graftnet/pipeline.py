@@ -199,6 +199,7 @@ def finish(
         "space_settings": jsonable(settings.space.settings),
         "decisions": [[d.name, list(d.choices), d.kind] for d in settings.space.decisions],
         "reward": settings.search.reward,
+        "strategy": settings.strategy,
         "feature_shape": list(job.train.features.shape),
     }
     about = {"command": command, "versions": versions(), "machine": machine(device)}

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("graftnet", "torch", "torchvision", "timm", "numpy", "scikit-learn", "nni", "onnxruntime")
+PACKAGES = (
+    "graftnet",
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "scikit-learn",
+    "nni",
+    "pytorch-lightning",
+    "onnxruntime",
+)
 
 
 def this_command() -> str:

@@ -11,6 +11,7 @@ import typer
 from graftnet.config import CONFIG_NAME, Config
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
+from graftnet.overrides import NONE, Overrides, open_overridden
 from graftnet.progress import show_progress
 from graftnet.project import Project, open_project
 from graftnet.settings import seed_or
@@ -63,9 +64,17 @@ def require_one(
         raise ConfigError(f"{given[0]} goes with --all; one search runs here, in this process.")
 
 
-def search_one(folder: Path | None, attribute: str, *, seed: int | None, device: str, force: bool) -> Found:
+def search_one(
+    folder: Path | None,
+    attribute: str,
+    *,
+    seed: int | None,
+    device: str,
+    force: bool,
+    overrides: Overrides = NONE,
+) -> Found:
     """Search one attribute of a project; a current result is returned as it is unless ``force``."""
-    return search_in(open_project(folder), attribute, seed=seed, device=device, force=force)
+    return search_in(open_overridden(folder, overrides), attribute, seed=seed, device=device, force=force)
 
 
 def search_in(project: Project, attribute: str, *, seed: int | None, device: str, force: bool = False) -> Found:
@@ -88,7 +97,14 @@ def search_in(project: Project, attribute: str, *, seed: int | None, device: str
 
 
 def search_file(
-    features: Path, out: Path | None, *, folder: Path | None, seed: int | None, device: str, force: bool
+    features: Path,
+    out: Path | None,
+    *,
+    folder: Path | None,
+    seed: int | None,
+    device: str,
+    force: bool,
+    overrides: Overrides = NONE,
 ) -> Found:
     """Search on a file of features, with the project's settings where there is a project, else the defaults."""
     from graftnet.pipeline import search_features
@@ -97,7 +113,7 @@ def search_file(
     here = Path.cwd()
     has_project = folder or any((parent / CONFIG_NAME).is_file() for parent in (here, *here.parents))
     project = open_project(folder) if has_project else None
-    config = project.config if project else Config()
+    config = overrides.applied(project.config if project else Config())
     destination = out or (project.runs / "features" / features.stem if project else Path(f"{features.stem}-search"))
     chosen_seed = config.project.seed if seed is None else seed
     chosen = choose_device(device)

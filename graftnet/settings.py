@@ -78,12 +78,19 @@ def fit_settings(config: Config) -> "FitSettings":
 
 
 def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> "JobSettings":
-    """[search], [retrain] and [controls] as one attribute's job takes them."""
+    """[search], [retrain] and [controls] as one attribute's job takes them.
+
+    Raises:
+        SearchError: a strategy of NNI's is wanted where its extra is missing.
+    """
     from branches.settings import FitSettings
+    from nas.nni_extra import require_nni
     from nas.settings import JobSettings
     from trunk.precision import resolve_precision
 
     controls = config.controls
+    if any(strategy.startswith("nni-") for strategy in (config.search.strategy, *controls.strategies)):
+        require_nni()
     tail = FitSettings(
         epochs=controls.tail_epochs,
         batch_size=config.retrain.batch_size,
@@ -96,6 +103,10 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
     return JobSettings(
         space=space_of_config(config),
         search=search_settings(config),
+        strategy=config.search.strategy,
+        trials=config.search.trials,
+        trial_epochs=config.search.trial_epochs,
+        rivals=controls.strategies,
         retrain=fit_settings(config),
         candidates=config.search.candidates,
         retrain_top=config.search.retrain_top,

@@ -37,12 +37,8 @@ def rank_candidates(search: Search, count: int, *, progress: Progress | None = N
     """Up to ``count`` distinct candidates, best first; kept in ``candidates.json``, so that it is done once."""
     if count < 1:
         raise SearchError(f"search.candidates must be at least 1, is {count}.")
-    path = search.folder / "candidates.json"
-    if path.exists():
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return [
-            Candidate(Architecture.from_json(c["architecture"]), c["score"], c["source"]) for c in record["ranking"]
-        ]
+    if (kept := read_ranking(search.folder)) is not None:
+        return kept
     started = time.perf_counter()
     search.history.truncate(search.history_at_end())
     proposed = propose(search, count)
@@ -63,11 +59,25 @@ def rank_candidates(search: Search, count: int, *, progress: Progress | None = N
         )
     search.history.append("ranking", candidates=len(candidates), seconds=time.perf_counter() - started)
     candidates.sort(key=lambda candidate: -candidate.score)
+    write_ranking(search.folder, candidates, search.history.size)
+    return candidates
+
+
+def read_ranking(folder: Path) -> list[Candidate] | None:
+    """What ``candidates.json`` keeps, best first; None before there is one."""
+    path = folder / "candidates.json"
+    if not path.exists():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return [Candidate(Architecture.from_json(c["architecture"]), c["score"], c["source"]) for c in record["ranking"]]
+
+
+def write_ranking(folder: Path, candidates: Sequence[Candidate], history: int) -> None:
+    """Keep the candidates, best first, with the size of the history at that time."""
     ranking: list[dict[str, Any]] = [
         {"architecture": c.architecture.to_json(), "score": c.score, "source": c.source} for c in candidates
     ]
-    write_json(path, {"ranking": ranking, "history": search.history.size})
-    return candidates
+    write_json(folder / "candidates.json", {"ranking": ranking, "history": history})
 
 
 def whole_val_scores(search: Search, architectures: Sequence[Architecture], progress: Progress | None) -> list[float]:

@@ -4,7 +4,8 @@ The val split decides everything (reward, ranking, weights kept, winner, thresho
 the end. Every stage leaves its work in the folder, so that a killed job called again continues, and ends the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from nas.history import read_history
 from nas.results import Contestant, collapse, measure_all, score_of, stage_seconds
 from nas.seeds import seed_of
 from nas.settings import JobData, JobSettings
+from nas.stage import Searched, stage_of
 from nas.trainings import Trained, Trainings
 from search_spaces import Architecture, Space
 
@@ -37,9 +39,7 @@ def run_job(
     Returns:
         The records of ``result.json`` that the search itself knows, and the winning branch with its weights.
     """
-    search = Search(settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device)
-    search.run(progress=progress)
-    candidates = rank_candidates(search, settings.candidates, progress=progress)
+    search, candidates = find_candidates(data, settings, folder=folder, seed=seed, device=device, progress=progress)
     trainings = Trainings(
         data.train,
         data.val,
@@ -51,7 +51,18 @@ def run_job(
         threshold_by=settings.threshold_by,
         progress=progress,
     )
-    contestants, ranked = train_all(data, settings, search, candidates, trainings)
+    rivals = {
+        strategy: find_candidates(
+            data,
+            replace(settings, strategy=strategy, rivals=()),
+            folder=folder / "rivals" / strategy,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )[1]
+        for strategy in settings.rivals
+    }
+    contestants, ranked = train_all(data, settings, search, candidates, rivals, trainings)
     result = measure_all(data, settings, contestants, seed=seed, device=device)
     branch = contestants["winner"].trainings[0].module
     assert isinstance(branch, Branch)
@@ -59,11 +70,37 @@ def run_job(
     result["retrained"] = ranked
     result["collapse"] = collapse(history, candidates)
     result["seconds"] = stage_seconds(history)
+    for strategy in rivals:
+        spent = stage_seconds(read_history(folder / "rivals" / strategy / "history.jsonl"))
+        result["seconds"]["controls"] += sum(spent.values())
     return result, branch
 
 
+def find_candidates(
+    data: JobData,
+    settings: JobSettings,
+    *,
+    folder: Path,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None,
+) -> tuple[Searched, list[Candidate]]:
+    """The first stage, by the chosen strategy: candidates, best first."""
+    if settings.strategy == "enas":
+        search = Search(settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device)
+        search.run(progress=progress)
+        return search, rank_candidates(search, settings.candidates, progress=progress)
+    stage = stage_of(settings.strategy)(data, settings, folder=folder, seed=seed, device=device)
+    return stage, stage.candidates(progress=progress)
+
+
 def train_all(
-    data: JobData, settings: JobSettings, search: Search, candidates: Sequence[Candidate], trainings: Trainings
+    data: JobData,
+    settings: JobSettings,
+    search: Searched,
+    candidates: Sequence[Candidate],
+    rivals: Mapping[str, Sequence[Candidate]],
+    trainings: Trainings,
 ) -> tuple[dict[str, Contestant], list[dict[str, Any]]]:
     """Every training of the job; the winner is the retrained candidate with the best val score."""
     metric = settings.search.reward
@@ -100,12 +137,19 @@ def train_all(
             retrain("random", index, architecture, shared_score=None)
             for index, architecture in enumerate(draw_distinct(settings.space, len(top), rng))
         ]
+    others = {
+        strategy: [
+            retrain(strategy, index, candidate.architecture, shared_score=None)
+            for index, candidate in enumerate(found[: settings.retrain_top])
+        ]
+        for strategy, found in rivals.items()
+    }
     contestants: dict[str, Contestant] = {}
-    for role, group in (("winner", top), ("random", random)):
+    for role, group in (("winner", top), ("random", random), *others.items()):
         if group:
             place = best(group)
             architecture, first = group[place]
-            source = "candidate" if role == "winner" else "random"
+            source = "candidate" if role == "winner" else role
             runs = repeated(role, f"{source}-{place}", architecture, first)
             contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
     shape = data.train.features.shape

@@ -34,8 +34,11 @@ def optimise(
     recipe: Recipe = REMEMBERING,
     hidden: int = 64,
     repeats: bool = False,
+    budget: int | None = None,
 ) -> list[Query]:
     """Maximise `reward` over `space`; all queries in the order they were made (see `best` for the answer).
+
+    With a `budget` the last update is on what is left of it, so that no more queries than that are made.
 
     An architecture is asked for once, unless `repeats` (for rewards that differ from call to call). When the policy
     proposes nothing new, its proposals are changed in one decision, then in two, and so on; the list ends early when
@@ -56,9 +59,10 @@ def optimise(
     queries: list[Query] = []
     asked: set[tuple[int, ...]] = set()
     for _ in range(updates):
-        choices = (
-            reinforce.sample(samples_per_update).choices if repeats else _unasked(reinforce, samples_per_update, asked)
-        )
+        count = samples_per_update if budget is None else min(samples_per_update, budget - len(queries))
+        if count < 1:
+            break
+        choices = reinforce.sample(count).choices if repeats else _unasked(reinforce, count, asked)
         if not len(choices):
             break
         found = [

@@ -58,8 +58,8 @@ def measure_all(
                 scores.setdefault(name, []).append(found)
                 figures.setdefault(name, []).append(measure(found, labels, threshold=trained.val["threshold"]))
     gains: dict[str, Gain] = {}
-    for name in ("random", "linear_probe", "tail"):
-        if name in contestants and data.test is not None:
+    for name in contestants:
+        if name != "winner" and data.test is not None:
             ours, theirs = ([float(f[metric] or 0.0) for f in figures[side]] for side in ("winner", name))
             images = paired_bootstrap(
                 scores["winner"][0], scores[name][0], labels, metric, seed_of(seed, "bootstrap") % 2**32, rounds=300
@@ -99,9 +99,8 @@ def measure_all(
         },
         "gain": {name: value._asdict() for name, value in gains.items()},
         "selection": (
-            f"The {settings.retrain_top} candidates that the shared weights rank highest by val {metric} were trained "
-            f"from scratch; the one with the best val {metric} won, the smaller one of equals. The threshold maximises "
-            f"{settings.threshold_by} on val. Test was measured once, at the end."
+            f"{settings.proposal}; the one with the best val {metric} won, the smaller one of equals. "
+            f"The threshold maximises {settings.threshold_by} on val. Test was measured once, at the end."
         ),
         "roc": roc_curves(data, contestants, scores),
     }
@@ -145,7 +144,7 @@ def verdict(
     if not figures:
         return "There is no test split, so nothing is said about the gain; val alone chose the winner."
     mean = float(np.mean([f[metric] for f in figures["winner"]]))
-    return sentence(metric, mean, len(figures["winner"]), gains, reduction, settings.retrain_top)
+    return sentence(metric, mean, len(figures["winner"]), gains, reduction, settings.retrained)
 
 
 def collapse(history: Sequence[Mapping[str, Any]], candidates: Sequence[Candidate]) -> dict[str, Any]:
@@ -169,10 +168,16 @@ def collapse(history: Sequence[Mapping[str, Any]], candidates: Sequence[Candidat
 
 def stage_seconds(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Seconds of work per stage, over all the runs that a job took."""
-    stages = {"child_epoch": "search", "controller_update": "search", "ranking": "search", "control": "controls"}
+    stages = {
+        "child_epoch": "search",
+        "candidate": "search",
+        "controller_update": "search",
+        "ranking": "search",
+        "control": "controls",
+    }
     totals = {"search": 0.0, "retrain": 0.0, "controls": 0.0}
     for record in history:
-        of_control = record.get("role") == "random" or record.get("of") == "random"
+        of_control = record.get("role", "candidate") != "candidate" or record.get("of", "winner") != "winner"
         stage = "controls" if of_control else stages.get(str(record["kind"]), "retrain")
         totals[stage] += float(record.get("seconds", 0.0))
     return totals

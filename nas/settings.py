@@ -9,9 +9,11 @@ from torch import nn
 from branches.settings import FitSettings
 from nas.enas import SearchSettings
 from nas.errors import SearchError
+from nas.strategies import STRATEGIES
 from search_spaces import Space
 from trunk.features import LabelledFeatures
 
+SEARCH_STRATEGIES = ("enas", *STRATEGIES, "nni-darts")
 TailBuilder = Callable[[torch.Generator], nn.Module]
 
 
@@ -31,25 +33,55 @@ class JobData:
 class JobSettings:
     """What a job does beside the search itself.
 
-    candidates: so many architectures are ranked by the shared weights. retrain_top: so many of them are trained from
-    scratch, and as many random architectures as the control. repeats: trainings of winner and best random architecture,
-    the first included. tail: how the tail is trained; None leaves that control out.
+    strategy: one of `SEARCH_STRATEGIES`; a multi-trial one (`nas.strategies`) trains ``trials`` architectures from
+    scratch for ``trial_epochs`` epochs, otherwise as in the retraining. candidates: so many architectures are ranked.
+    retrain_top: so many of them are trained from scratch, and as many random architectures as the control. repeats:
+    trainings of winner and best random architecture, the first included. rivals: other strategies that search too, and
+    of whose candidates as many are retrained; their best are controls. tail: how the tail is trained; None leaves that
+    control out.
     """
 
     space: Space
     search: SearchSettings = field(default_factory=SearchSettings)
+    strategy: str = "enas"
+    trials: int = 40
+    trial_epochs: int = 3
     retrain: FitSettings = field(default_factory=FitSettings)
     candidates: int = 100
     retrain_top: int = 4
     repeats: int = 3
     threshold_by: str = "f1"
     random: bool = True
+    rivals: tuple[str, ...] = ()
     probe: bool = True
     tail: FitSettings | None = field(
         default_factory=lambda: FitSettings(epochs=5, learning_rate=3e-4, weight_decay=0.05, precision="bfloat16")
     )
 
     def __post_init__(self) -> None:
-        for name in ("candidates", "retrain_top", "repeats"):
+        if self.strategy not in SEARCH_STRATEGIES:
+            known = ", ".join(SEARCH_STRATEGIES)
+            raise SearchError(f"search.strategy must be one of {known}, is {self.strategy!r}.")
+        taken = {"enas", "random", self.strategy}
+        if len({*taken, *self.rivals}) < len(taken) + len(self.rivals):
+            raise SearchError(
+                f"The strategies to compare with must differ from one another, from the search's own ({self.strategy}) "
+                f"and from 'enas' and 'random'; remove some of {', '.join(self.rivals)}."
+            )
+        for name in ("trials", "trial_epochs", "candidates", "retrain_top", "repeats"):
             if getattr(self, name) < 1:
                 raise SearchError(f"{name} must be at least 1, is {getattr(self, name)}.")
+
+    @property
+    def retrained(self) -> int:
+        """How many candidates the search has for retraining: DARTS ends in one architecture."""
+        return 1 if self.strategy == "nni-darts" else self.retrain_top
+
+    @property
+    def proposal(self) -> str:
+        """Which candidates are retrained, as the result says it."""
+        metric = self.search.reward
+        if self.strategy == "nni-darts":
+            return "The architecture of DARTS's likeliest choices was trained from scratch"
+        judge = "the shared weights rank" if self.strategy == "enas" else "trainings of a few epochs rank"
+        return f"The {self.retrain_top} candidates that {judge} highest by val {metric} were trained from scratch"

@@ -74,6 +74,10 @@ def sentence(
         text = f"{probe.difference:+.4f} [{probe.low:+.4f}, {probe.high:+.4f}] over a linear probe"
         text += "" if probe.low > 0 else ", which is not more than the interval: use the probe"
         parts.append(text)
+    for rival, over in gains.items():
+        if rival not in ("over_random", "over_linear_probe", "over_tail"):
+            name = rival.removeprefix("over_")
+            parts.append(f"{over.difference:+.4f} [{over.low:+.4f}, {over.high:+.4f}] over the best that {name} found")
     tail = gains.get("over_tail")
     if tail is not None:
         parts.append(f"{tail.difference:+.4f} [{tail.low:+.4f}, {tail.high:+.4f}] over the fine-tuned tail")

@@ -8,6 +8,7 @@ from reports.drawing import architecture_figure
 from reports.formats import count
 from reports.layout import Section, Table, picture
 from reports.records import Records
+from reports.summaries import judge_of
 from reports.surroundings import Surroundings, surroundings
 from reports.values import number, table
 from search_spaces import Architecture, SpaceError
@@ -29,7 +30,10 @@ def architecture_section(records: Records) -> Section:
         )
         if best is None:
             return Section(anchor, title, missing=("no architecture has been chosen, and none proposed, yet",))
-        record, lead = table(best.get("architecture")), "Not the winner: the best candidate so far, by shared weights."
+        record, lead = (
+            table(best.get("architecture")),
+            f"Not the winner: the best candidate so far, {judge_of(records)}.",
+        )
         around = around._replace(
             parameters=number(best.get("parameters")), macs=number(best.get("macs")), threshold=None
         )

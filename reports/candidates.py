@@ -9,7 +9,7 @@ from reports.values import items, number, numbers_of, table, text
 
 
 class Candidate(NamedTuple):
-    """One proposed architecture: `score` with the shared weights, `retrained` from scratch (None: it was not)."""
+    """One proposed architecture: `score` is what it was ranked by, `retrained` from scratch (None: it was not)."""
 
     identity: str
     source: str
@@ -60,8 +60,8 @@ def retrainings(records: Records) -> tuple[Retraining, ...]:
     for record in records.of("retraining"):
         line = thinned(by_epoch(tuple(map(table, items(record.get("curve")))), "val_score"), 400)
         identity = text(record.get("identity")) or ""
-        if line.values:
-            role = "random" if text(record.get("role")) == "random" else "candidate"
+        role = text(record.get("role")) or "candidate"
+        if line.values and role in ("candidate", "random"):
             found.append(
                 Retraining(identity, role, line, role == "candidate" and bool(identity) and identity == chosen)
             )

@@ -9,10 +9,20 @@ from reports.values import items, number, numbers, numbers_of, table, text
 NAMES = {
     "winner": "searched branch",
     "random": "random search",
+    "controller": "controller, short trainings",
+    "local": "local search",
+    "nni-random": "NNI's random search",
+    "nni-evolution": "NNI's evolution",
+    "nni-darts": "NNI's DARTS",
     "linear_probe": "linear probe",
     "tail": "fine-tuned tail",
 }
-ROLES = {"winner": "winner", "random": "random", "linear_probe": "probe", "tail": "tail"}  # key -> colour
+ROLES = dict.fromkeys(NAMES, "rival") | {  # key -> colour
+    "winner": "winner",
+    "random": "random",
+    "linear_probe": "probe",
+    "tail": "tail",
+}
 
 
 class Method(NamedTuple):
@@ -146,6 +156,6 @@ def _from_history(records: Records, key: str) -> dict[str, object]:
     """The latest control of that name, or the best retraining by val score, of a search that is still under way."""
     if key in ("linear_probe", "tail"):
         return next((one for one in reversed(records.of("control")) if text(one.get("name")) == key), {})
-    role = "random" if key == "random" else "candidate"
+    role = "candidate" if key == "winner" else key
     metric, done = reward_metric(records), [one for one in records.of("retraining") if text(one.get("role")) == role]
     return max(done, key=lambda record: numbers_of(record.get("val")).get(metric, -1.0), default={})

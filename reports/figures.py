@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from reports.candidates import Candidate, Retraining
 from reports.formats import short_count
 from reports.palette import light
-from reports.summaries import METRIC_NAMES, Entropy, Line, Rewards
+from reports.summaries import METRIC_NAMES, Entropy, Line, Rewards, Trials
 from reports.svg import styled
 
 WIDTH, HEIGHT = 3.7, 2.75  # inches; legible on a phone, and three side by side on a desk
@@ -81,9 +81,23 @@ def entropy_figure(entropy: Entropy) -> Figure:
 
 
 @styled
-def candidates_figure(candidates: tuple[Candidate, ...], metric: str) -> Figure:
-    """Parameters against the val score with shared weights, one mark per architecture; the winner starred."""
-    figure, axes = panel("parameters", f"val {METRIC_NAMES[metric]} with shared weights")
+def trials_figure(trials: Trials, metric: str) -> Figure:
+    """The val score of each short training and the best so far."""
+    figure, axes = panel("trial", f"val {METRIC_NAMES[metric]} after a short training")
+    axes.plot(*trials.scores, color=light("muted"), linestyle="none", marker="o", markersize=3.4, label="a trial")
+    axes.plot(*trials.best, color=light("winner"), drawstyle="steps-post", label="best so far")
+    _epochs(axes, trials.scores.epochs)
+    legend(axes)
+    return figure
+
+
+@styled
+def candidates_figure(candidates: tuple[Candidate, ...], metric: str, judge: str = "with shared weights") -> Figure:
+    """Parameters against the val score by which candidates are ranked, one mark per architecture; the winner starred.
+
+    judge: what that score is from.
+    """
+    figure, axes = panel("parameters", f"val {METRIC_NAMES[metric]} {judge}")
     points = [
         (one, one.parameters, one.score)
         for one in candidates
@@ -96,9 +110,9 @@ def candidates_figure(candidates: tuple[Candidate, ...], metric: str) -> Figure:
 
 
 @styled
-def agreement_figure(candidates: tuple[Candidate, ...], metric: str) -> Figure:
-    """The score with shared weights against the score after retraining: how far the ranking can be trusted."""
-    figure, axes = panel("with shared weights", f"val {METRIC_NAMES[metric]}, retrained from scratch")
+def agreement_figure(candidates: tuple[Candidate, ...], metric: str, judge: str = "with shared weights") -> Figure:
+    """The ranking's score, from `judge`, against the score after retraining: how far the ranking can be trusted."""
+    figure, axes = panel(judge, f"val {METRIC_NAMES[metric]}, retrained from scratch")
     points = [
         (one, one.score, one.retrained) for one in candidates if one.score is not None and one.retrained is not None
     ]

@@ -26,6 +26,7 @@ PALETTE = {
     # who a number belongs to
     "winner": Colour("#0067a9", "#5db8f0"),
     "random": Colour("#c14f00", "#f0934e"),
+    "rival": Colour("#7a6200", "#d9bf45"),
     "probe": Colour("#00805f", "#3fc79d"),
     "tail": Colour("#8f4a86", "#dc9bd2"),
     # the parts of a drawing
@@ -51,10 +52,11 @@ FAMILY_FILLS = {
 DASHES: dict[str, tuple[float, tuple[float, ...]]] = {
     "winner": (0, ()),
     "random": (0, (5, 1.6)),
+    "rival": (0, (4, 1.2, 1.2, 1.2, 1.2, 1.2)),
     "probe": (0, (1.4, 1.4)),
     "tail": (0, (6, 1.6, 1.4, 1.6)),
 }
-MARKERS = {"winner": "*", "random": "s", "probe": "D", "tail": "^"}
+MARKERS = {"winner": "*", "random": "s", "rival": "P", "probe": "D", "tail": "^"}
 
 
 def light(role: str) -> str:

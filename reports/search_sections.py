@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 
 from reports.candidates import candidates, rank_agreement, retrainings
+from reports.comparison import NAMES
 from reports.figures import (
     agreement_figure,
     candidates_figure,
@@ -11,11 +12,12 @@ from reports.figures import (
     loss_figure,
     retraining_figure,
     reward_figure,
+    trials_figure,
 )
 from reports.formats import NOTHING, count, duration, score, share
 from reports.layout import Listing, Picture, Section, Table, picture
 from reports.records import Records
-from reports.summaries import METRIC_NAMES, child_loss, entropy, reward_metric, rewards
+from reports.summaries import METRIC_NAMES, child_loss, entropy, judge_of, reward_metric, rewards, strategy_of, trials
 from reports.values import number, numbers_of, table, text, whole
 
 STAGES = {"features": "features", "search": "search", "retrain": "retraining", "controls": "controls", "total": "total"}
@@ -28,13 +30,17 @@ def search_section(records: Records) -> Section:
         first, last = score(rewarded.mean[0], 3), score(rewarded.mean[-1], 3)
         caption = f"{count(rewarded.updates)} controller updates; mean reward from {first} to {last}."
         pictures.append(picture("reward", "Reward", reward_figure(rewarded), caption))
-    else:
+    elif strategy_of(records) == "enas":
         missing.append("no controller update has been recorded")
     if loss := child_loss(records):
         caption = f"From {score(loss.values[0], 3)} to {score(loss.values[-1], 3)} in {len(loss.values)} epochs."
         pictures.append(picture("loss", "Loss of the shared weights", loss_figure(loss), caption))
-    else:
+    elif strategy_of(records) in ("enas", "nni-darts"):
         missing.append("no child epoch has been recorded")
+    if asked := trials(records):
+        best, number_ = score(asked.best.values[-1], 3), count(len(asked.scores.values))
+        caption = f"{number_} architectures, each trained from scratch for a few epochs; the best scored {best} on val."
+        pictures.append(picture("trials", "Trials", trials_figure(asked, reward_metric(records)), caption))
     if policy := entropy(records):
         first, last = score(policy.line.values[0], 2), score(policy.line.values[-1], 2)
         caption = f"From {first} to {last} nats: the lower, the surer the controller is."
@@ -45,13 +51,12 @@ def search_section(records: Records) -> Section:
 def candidates_section(records: Records) -> Section:
     """What the search proposed, how the proposals fared when retrained, and whether the ranking held."""
     proposed, trained, metric = candidates(records), retrainings(records), reward_metric(records)
+    judge = judge_of(records)
     pictures: list[Picture] = []
     missing = []
     if any(one.parameters and one.score is not None for one in proposed):
-        caption = (
-            f"{count(len(proposed))} architectures, scored on val with the shared weights; the star is the winner."
-        )
-        pictures.append(picture("candidates", "Candidates", candidates_figure(proposed, metric), caption))
+        caption = f"{count(len(proposed))} architectures, scored on val {judge}; the star is the winner."
+        pictures.append(picture("candidates", "Candidates", candidates_figure(proposed, metric, judge), caption))
     else:
         missing.append("no candidate has been scored yet")
     pairs = [(one.score, one.retrained) for one in proposed if one.score is not None and one.retrained is not None]
@@ -62,7 +67,9 @@ def candidates_section(records: Records) -> Section:
             caption += (
                 f" Kendall's rank agreement {score(agreement, 2)}: 1 is the same order, 0 unrelated, −1 reversed."
             )
-        pictures.append(picture("agreement", "Does the ranking hold?", agreement_figure(proposed, metric), caption))
+        pictures.append(
+            picture("agreement", "Does the ranking hold?", agreement_figure(proposed, metric, judge), caption)
+        )
     if trained:
         caption = "Each line is one architecture trained from scratch on the cached features."
         pictures.append(picture("retraining", "Retraining", retraining_figure(trained, metric), caption))
@@ -81,7 +88,7 @@ def _retrained_table(records: Records, metric: str, rows: int = 10) -> Table | N
     cells = tuple(
         (
             text(one.get("identity")) or NOTHING,
-            "random" if text(one.get("role")) == "random" else "controller",
+            _proposer(records, one),
             count(number(one.get("parameters"))),
             score(number(one.get("shared_score"))),
             score(value),
@@ -89,10 +96,19 @@ def _retrained_table(records: Records, metric: str, rows: int = 10) -> Table | N
         for value, one in ranked[:rows]
     )
     name = METRIC_NAMES[metric]
-    head = ("architecture", "proposed by", "parameters", "with shared weights", f"retrained, val {name}")
-    marked = next((row for row, cell in enumerate(cells) if cell[0] == chosen and cell[1] == "controller"), None)
+    own = _proposer(records, {"role": "candidate"})
+    head = ("architecture", "proposed by", "parameters", judge_of(records), f"retrained, val {name}")
+    marked = next((row for row, cell in enumerate(cells) if cell[0] == chosen and cell[1] == own), None)
     which = f"The best {rows} of {len(ranked)}" if len(ranked) > rows else f"All {len(ranked)}"
     return Table(f"{which} retrained architectures by val {name}.", head, cells, marked)
+
+
+def _proposer(records: Records, retraining: dict[str, object]) -> str:
+    """Who proposed a retrained architecture: the search's own strategy, chance, or a strategy it is compared with."""
+    role = text(retraining.get("role")) or "candidate"
+    if role == "candidate":
+        return "controller" if strategy_of(records) == "enas" else strategy_of(records)
+    return role if role == "random" else NAMES.get(role, role)
 
 
 def data_section(records: Records) -> Section:

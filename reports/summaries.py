@@ -42,6 +42,13 @@ class Rewards(NamedTuple):
     metric: str
 
 
+class Trials(NamedTuple):
+    """The val score of each short training, in the order they were made (from 1), and the best so far."""
+
+    scores: Line
+    best: Line
+
+
 class Entropy(NamedTuple):
     """The controller's entropy in nats; `uniform` is that of a controller that has learned nothing."""
 
@@ -56,6 +63,19 @@ def reward_metric(records: Records) -> str:
             assert named is not None
             return named
     return "auroc"
+
+
+def strategy_of(records: Records) -> str:
+    """How it was searched, "enas" unless the records say otherwise."""
+    return text(records.result.get("strategy")) or text(records.config.get("strategy")) or "enas"
+
+
+def judge_of(records: Records) -> str:
+    """What the candidates' scores are from: shared weights, DARTS's mixture, or short trainings."""
+    strategy = strategy_of(records)
+    if strategy == "enas":
+        return "with shared weights"
+    return "of the mixture it is from" if strategy == "nni-darts" else "after a short training"
 
 
 def winner_identity(records: Records) -> str | None:
@@ -110,6 +130,16 @@ def entropy(records: Records, *, points: int = 240) -> Entropy | None:
     ]
     uniform = sum(math.log(n) for n in choices if n > 0)
     return Entropy(line, uniform if uniform >= max(line.values) * 0.98 else None)
+
+
+def trials(records: Records) -> Trials | None:
+    """The short trainings of a search that makes them."""
+    if strategy_of(records) in ("enas", "nni-darts"):
+        return None
+    made = enumerate(records.of("candidate"), start=1)
+    scores = thinned([(float(place), record.get("score")) for place, record in made], 100_000)
+    best = tuple(accumulate(scores.values, max))
+    return Trials(scores, Line(scores.epochs, best)) if best else None
 
 
 def _placed_updates(records: Records) -> list[tuple[float, dict[str, object]]]:

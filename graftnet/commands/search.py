@@ -1,7 +1,7 @@
 """graftnet cache and graftnet search."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,6 +54,14 @@ def search(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="With --features: where the search is written.")
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            "--strategy",
+            metavar="NAME",
+            help="How it is searched: enas, controller, random, local, nni-random, nni-evolution or nni-darts.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
     workers: Annotated[
         int | None,
@@ -90,27 +98,30 @@ def search(
       graftnet search --all --device cuda
       graftnet search --all --workers 2
       graftnet search --all --on ray --address head:6379 --gpus 1
+      graftnet search bald --strategy nni-evolution
       graftnet search --features feats.npz --out searches/mine
 
     Settings: the \\[search], \\[retrain] and \\[controls] tables of
     graftnet.toml. After Ctrl-C or kill call it again: it continues.
     """
+    from graftnet.overrides import Overrides
     from graftnet.searching import require_one, search_file, search_one
 
     fleet_options = {"--workers": workers, "--on": on if on != "here" else None, "--address": address}
     require_one(attribute, everything, features, out, {**fleet_options, "--cpus": cpus, "--gpus": gpus})
+    how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": Overrides(strategy=strategy)}
     if everything:
         from graftnet.fleet import choose_place, search_all
 
         place = choose_place(on, workers=workers, address=address, cpus=cpus, gpus=gpus, device=device)
-        fleet = search_all(project, place, seed=seed, device=device, force=force)
+        fleet = search_all(project, place, **how)
         answer(fleet.record(), fleet.text(), as_json=as_json)
         if fleet.failed:
             typer.echo(fleet.failure(), err=True)
             raise typer.Exit(1)
         return
     if features:
-        found = search_file(features, out, folder=project, seed=seed, device=device, force=force)
+        found = search_file(features, out, folder=project, **how)
     else:
-        found = search_one(project, str(attribute), seed=seed, device=device, force=force)
+        found = search_one(project, str(attribute), **how)
     answer(found.record(), found.text(), as_json=as_json)

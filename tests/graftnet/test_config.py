@@ -26,7 +26,7 @@ from graftnet.settings import fit_settings, job_settings, pretrain_settings, sea
 from graftnet.template import template
 from nas.enas import SearchSettings
 from nas.recipes import RECIPES
-from nas.settings import JobSettings
+from nas.settings import SEARCH_STRATEGIES, JobSettings
 from search_spaces import SpaceError, macro_space, micro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
 from trunk.backbones import find_backbone
@@ -116,6 +116,9 @@ def test_a_job_by_default_is_the_rooms_default() -> None:
 
 def test_a_job_follows_every_table() -> None:
     text = """[search]
+strategy = "local"
+trials = 9
+trial_epochs = 2
 candidates = 7
 retrain_top = 2
 balance = "weights"
@@ -128,9 +131,11 @@ batch_size = 32
 random = false
 linear_probe = false
 tail_epochs = 1
+strategies = ["controller"]
 """
     job = job_settings(parse_config(text), with_tail=True, device=CPU)
     assert (job.candidates, job.retrain_top, job.repeats, job.threshold_by) == (7, 2, 1, "accuracy")
+    assert (job.strategy, job.trials, job.trial_epochs, job.rivals) == ("local", 9, 2, ("controller",))
     assert (job.search.balance, job.retrain.balance) == ("weights", "sampling")
     assert (job.random, job.probe) == (False, False)
     assert job.tail is not None
@@ -150,6 +155,8 @@ def test_choices_are_the_rooms_choices() -> None:
     assert set(get_args(names.Balance)) == set(BALANCES)
     assert set(choices_of(RetrainTable, "keep")) == set(KEEPS)
     assert set(choices_of(SearchTable, "recipe")) == set(RECIPES)
+    assert get_args(names.Strategy) == SEARCH_STRATEGIES
+    assert {"enas", "random", *get_args(names.Rival)} == set(SEARCH_STRATEGIES)
     assert set(get_args(names.Precision)) == set(PRECISIONS)
     assert find_backbone(Config().trunk.backbone).freeze_depth == Config().trunk.freeze_depth
 

@@ -1,0 +1,145 @@
+"""Ways to search a space by asking for the reward of one architecture after another, all called alike.
+
+A strategy is a function of space, reward, budget and seed alone. A search that was interrupted is therefore continued
+by calling the same strategy again with a reward that remembers (see :class:`nas.trials.TrialSearch`).
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+import numpy as np
+
+from nas.errors import SearchError
+from nas.optimise import Query, optimise
+from nas.recipes import REMEMBERING, Recipe
+from search_spaces import Architecture, Space
+
+Reward = Callable[[Architecture], float]
+PATIENCE = 1000  # random draws in a row that bring nothing new, after which a space counts as exhausted
+
+
+class Strategy(Protocol):
+    """Up to `budget` queries in the order they were made, fewer where the space holds no more.
+
+    The same space, rewards, budget and seed give the same queries.
+    """
+
+    def __call__(self, space: Space, reward: Reward, budget: int, *, seed: int) -> list[Query]: ...
+
+
+class Purse:
+    """A budget of queries, of which no network is paid for twice."""
+
+    def __init__(self, space: Space, reward: Reward, budget: int) -> None:
+        if budget < 1:
+            raise SearchError(f"The budget must be at least 1 query, is {budget}.")
+        self.space, self.reward, self.budget = space, reward, budget
+        self.queries: list[Query] = []
+        self._known: dict[Hashable, Query] = {}
+
+    @property
+    def empty(self) -> bool:
+        return len(self.queries) >= self.budget
+
+    def ask(self, architecture: Architecture) -> Query:
+        """The architecture with its reward, paid for unless its network is known."""
+        key = self.space.key(architecture)
+        if key not in self._known:
+            self._known[key] = Query(architecture, float(self.reward(architecture)))
+            self.queries.append(self._known[key])
+        return self._known[key]
+
+    def draw(self, rng: np.random.Generator) -> Query | None:
+        """A random architecture whose network was not asked for; None when there (nearly) is none, or no budget."""
+        for _ in range(0 if self.empty else PATIENCE):
+            architecture = self.space.random(rng)
+            if self.space.key(architecture) not in self._known:
+                return self.ask(architecture)
+        return None
+
+
+def random_search(space: Space, reward: Reward, budget: int, *, seed: int) -> list[Query]:
+    """Different networks, every decision drawn uniformly."""
+    purse, rng = Purse(space, reward, budget), np.random.default_rng(seed)
+    while purse.draw(rng):
+        pass
+    return purse.queries
+
+
+def local_search(space: Space, reward: Reward, budget: int, *, seed: int) -> list[Query]:
+    """Hill climbing from random starts: move to the first better neighbour; where there is none, start again.
+
+    Exploring the Loss Landscape in Neural Architecture Search (White et al., 2021), arXiv:2005.02960. Neighbours differ
+    in one decision and come in random order.
+    """
+    purse, rng = Purse(space, reward, budget), np.random.default_rng(seed)
+    while (place := purse.draw(rng)) is not None:
+        here: Query | None = place
+        while here is not None:
+            place, here = here, better_neighbour(purse, here, rng)
+    return purse.queries
+
+
+def better_neighbour(purse: Purse, place: Query, rng: np.random.Generator) -> Query | None:
+    """The first neighbour with more reward, in random order; None when there is none, or no budget to find it."""
+    space, indices = purse.space, purse.space.indices(place.architecture)
+    moves = [
+        (at, other)
+        for at, one in enumerate(indices)
+        for other in range(len(space.decisions[at].choices))
+        if other != one
+    ]
+    for move in rng.permutation(len(moves)):
+        if purse.empty:
+            return None
+        at, other = moves[move]
+        neighbour = purse.ask(space.architecture([*indices[:at], other, *indices[at + 1 :]]))
+        if neighbour.reward > place.reward:
+            return neighbour
+    return None
+
+
+def controller_search(
+    space: Space,
+    reward: Reward,
+    budget: int,
+    *,
+    seed: int,
+    samples_per_update: int = 8,
+    recipe: Recipe = REMEMBERING,
+    hidden: int = 64,
+) -> list[Query]:
+    """The LSTM controller without shared weights (see :func:`nas.optimise.optimise`)."""
+    return optimise(
+        space,
+        reward,
+        updates=-(-budget // samples_per_update),
+        samples_per_update=samples_per_update,
+        budget=budget,
+        seed=seed,
+        recipe=recipe,
+        hidden=hidden,
+    )
+
+
+def nni_random(space: Space, reward: Reward, budget: int, *, seed: int) -> list[Query]:
+    """NNI's own random search (see :mod:`nas.nni_strategies`)."""
+    from nas.nni_strategies import random
+
+    return random(space, reward, budget, seed=seed)
+
+
+def nni_evolution(space: Space, reward: Reward, budget: int, *, seed: int) -> list[Query]:
+    """NNI's own regularised evolution (see :mod:`nas.nni_strategies`)."""
+    from nas.nni_strategies import evolution
+
+    return evolution(space, reward, budget, seed=seed)
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "controller": controller_search,
+    "random": random_search,
+    "local": local_search,
+    "nni-random": nni_random,
+    "nni-evolution": nni_evolution,
+}
