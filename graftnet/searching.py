@@ -1,7 +1,8 @@
 """Searches as the command line runs them: one attribute, all of them, or a file of features; each ends in a report."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,16 @@ from graftnet.config import CONFIG_NAME, Config
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
 from graftnet.failures import is_user_error
+from graftnet.limiting import limited
 from graftnet.progress import show_progress
 from graftnet.project import Project, open_project
 from graftnet.settings import seed_or
 
-SHOWN = ("attribute", "verdict", "parameters", "parameter_reduction", "macs", "architecture", "val", "test", "seconds")
+SHOWN = (
+    *("attribute", "verdict", "parameters", "parameter_reduction", "macs", "latency_ms", "limits"),
+    *("architecture", "val", "test", "seconds"),
+)
+NO_LIMITS: Mapping[str, float | None] = {}
 
 
 @dataclass(frozen=True)
@@ -52,9 +58,23 @@ def require_one(attribute: str | None, everything: bool, features: Path | None, 
         raise ConfigError("--out goes with --features; a project's searches are written under its runs/searches.")
 
 
-def search_one(folder: Path | None, attribute: str, *, seed: int | None, device: str, force: bool) -> Found:
+def search_one(
+    folder: Path | None,
+    attribute: str,
+    *,
+    seed: int | None,
+    device: str,
+    force: bool,
+    limits: Mapping[str, float | None] = NO_LIMITS,
+) -> Found:
     """Search one attribute of a project; a current result is returned as it is unless ``force``."""
-    return search_in(open_project(folder), attribute, seed=seed, device=device, force=force)
+    return search_in(limited_project(folder, limits), attribute, seed=seed, device=device, force=force)
+
+
+def limited_project(folder: Path | None, limits: Mapping[str, float | None]) -> Project:
+    """The project with the call's limits (see ``graftnet.limiting``) in place of graftnet.toml's."""
+    project = open_project(folder)
+    return replace(project, config=limited(project.config, **limits))
 
 
 def search_in(project: Project, attribute: str, *, seed: int | None, device: str, force: bool = False) -> Found:
@@ -71,13 +91,20 @@ def search_in(project: Project, attribute: str, *, seed: int | None, device: str
     return Found(found, write_report(found))
 
 
-def search_all(folder: Path | None, *, seed: int | None, device: str, force: bool) -> list[Found]:
+def search_all(
+    folder: Path | None,
+    *,
+    seed: int | None,
+    device: str,
+    force: bool,
+    limits: Mapping[str, float | None] = NO_LIMITS,
+) -> list[Found]:
     """Search every attribute; one attribute's bad data does not keep the others from being searched.
 
     Raises:
         ConfigError: at the end, naming the attributes that could not be searched and why.
     """
-    project = open_project(folder)
+    project = limited_project(folder, limits)
     sources = project.sources()
     if not sources:
         raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")
@@ -98,7 +125,14 @@ def search_all(folder: Path | None, *, seed: int | None, device: str, force: boo
 
 
 def search_file(
-    features: Path, out: Path | None, *, folder: Path | None, seed: int | None, device: str, force: bool
+    features: Path,
+    out: Path | None,
+    *,
+    folder: Path | None,
+    seed: int | None,
+    device: str,
+    force: bool,
+    limits: Mapping[str, float | None] = NO_LIMITS,
 ) -> Found:
     """Search on a file of features, with the project's settings where there is a project, else the defaults."""
     from graftnet.pipeline import search_features
@@ -107,7 +141,7 @@ def search_file(
     here = Path.cwd()
     has_project = folder or any((parent / CONFIG_NAME).is_file() for parent in (here, *here.parents))
     project = open_project(folder) if has_project else None
-    config = project.config if project else Config()
+    config = limited(project.config if project else Config(), **limits)
     destination = out or (project.runs / "features" / features.stem if project else Path(f"{features.stem}-search"))
     chosen_seed = config.project.seed if seed is None else seed
     chosen = choose_device(device)

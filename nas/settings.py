@@ -9,6 +9,7 @@ from torch import nn
 from branches.settings import FitSettings
 from nas.enas import SearchSettings
 from nas.errors import SearchError
+from nas.winner import RULES
 from search_spaces import Space
 from trunk.features import LabelledFeatures
 
@@ -33,7 +34,8 @@ class JobSettings:
 
     candidates: so many architectures are ranked by the shared weights. retrain_top: so many of them are trained from
     scratch, and as many random architectures as the control. repeats: trainings of winner and best random architecture,
-    the first included. tail: how the tail is trained; None leaves that control out.
+    the first included. winner, winner_tolerance: which retrained architecture wins, see `nas.winner`. tail: how the
+    tail is trained; None leaves that control out.
     """
 
     space: Space
@@ -42,6 +44,8 @@ class JobSettings:
     candidates: int = 100
     retrain_top: int = 4
     repeats: int = 3
+    winner: str = "best"
+    winner_tolerance: float = 1.0
     threshold_by: str = "f1"
     random: bool = True
     probe: bool = True
@@ -53,3 +57,7 @@ class JobSettings:
         for name in ("candidates", "retrain_top", "repeats"):
             if getattr(self, name) < 1:
                 raise SearchError(f"{name} must be at least 1, is {getattr(self, name)}.")
+        if self.winner not in RULES:
+            raise SearchError(f"search.winner must be one of {', '.join(RULES)}, is {self.winner!r}.")
+        if not 0 <= self.winner_tolerance < float("inf"):
+            raise SearchError(f"search.winner_tolerance must be 0 or more, is {self.winner_tolerance}.")

@@ -54,6 +54,15 @@ def search(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="With --features: where the search is written.")
     ] = None,
+    max_parameters: Annotated[
+        float | None, typer.Option("--max-parameters", metavar="N", help="No branch with more is considered.")
+    ] = None,
+    max_macs: Annotated[
+        float | None, typer.Option("--max-macs", metavar="N", help="Likewise, multiply-accumulates per image.")
+    ] = None,
+    max_latency: Annotated[
+        float | None, typer.Option("--max-latency", metavar="MS", help="Likewise, milliseconds on this device.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
     project: Folder = None,
     seed: Seed = None,
@@ -69,6 +78,7 @@ def search(
     Examples:
       graftnet search bald
       graftnet search --all --device cuda
+      graftnet search bald --max-parameters 50000 --max-latency 0.5
       graftnet search --features feats.npz --out searches/mine
 
     Settings: the \\[search], \\[retrain] and \\[controls] tables of
@@ -77,12 +87,13 @@ def search(
     from graftnet.searching import require_one, search_all, search_file, search_one
 
     require_one(attribute, everything, features, out)
+    limits = {"max_parameters": max_parameters, "max_macs": max_macs, "max_latency": max_latency}
     if features:
-        found = [search_file(features, out, folder=project, seed=seed, device=device, force=force)]
+        found = [search_file(features, out, folder=project, seed=seed, device=device, force=force, limits=limits)]
     elif everything:
-        found = search_all(project, seed=seed, device=device, force=force)
+        found = search_all(project, seed=seed, device=device, force=force, limits=limits)
     else:
-        found = [search_one(project, str(attribute), seed=seed, device=device, force=force)]
+        found = [search_one(project, str(attribute), seed=seed, device=device, force=force, limits=limits)]
     record = {"searches": [result.record() for result in found]} if everything else found[0].record()
     text = "\n".join(result.text() for result in found) or "Every attribute has a current result."
     answer(record, text, as_json=as_json)
