@@ -118,7 +118,7 @@ def train_all(
         return [first, *more]
 
     proposed = [candidate.architecture for candidate in candidates]
-    selected = select(proposed, settings.retrain_top, limits, latencies, role="candidate")
+    selected = select(proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate")
     require_some(selected, limits, len(candidates))
     dropped = selected.dropped
     top = [
@@ -131,16 +131,17 @@ def train_all(
         draw = search.allowed.uniform if search.allowed else settings.space.random
         # Some will be dropped where latency is limited.
         drawn = draw_distinct(settings.space, len(top) * (3 if limits.latency_ms else 1), rng, draw)
-        kept = select(drawn, len(top), limits, latencies, role="random")
+        kept = select(drawn, len(top), limits, search.costs, latencies, role="random")
         dropped = dropped + kept.dropped
         random = [retrain("random", index, drawn[place], shared_score=None) for index, place in enumerate(kept.places)]
     contestants: dict[str, Contestant] = {}
-    reason = best(top).reason
+    reasons: dict[str, str] = {}
     for role, group in (("winner", top), ("random", random)):
         if group:
-            place = best(group).place
+            place, reason = best(group)
             architecture, first = group[place]
             source = "candidate" if role == "winner" else "random"
+            reasons[role] = reason
             runs = repeated(role, f"{source}-{place}", architecture, first)
             contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
     shape = data.train.features.shape
@@ -160,7 +161,7 @@ def train_all(
         dropped=len(selected.dropped),
         limits=limits,
         metric=metric,
-        reason=reason,
+        reason=reasons["winner"],
         threshold_by=settings.threshold_by,
     )
     return contestants, ranked, {"selection": selection, "limits": dict(limits.set), "dropped": dropped}

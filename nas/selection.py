@@ -1,15 +1,15 @@
-"""What is trained from scratch: the first of a ranking whose latency, truly measured, is within the limit.
+"""What is trained from scratch: the first of a ranking that truly keep the limits, latency as it was measured.
 
-The sampler kept the latency limit by a model (`nas.latency_model`), which errs a little; no training is spent on what
-would break the limit in fact.
+The sampler keeps the latency limit by a model (`nas.latency_model`), which errs a little, and a strategy of another
+make may not keep limits at all; no training is spent on what breaks them in fact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from nas.errors import SearchError
 from nas.latencies import Latencies
-from nas.limits import Limits, written
+from nas.limits import Cost, Limits, written
 from search_spaces.architecture import Architecture
 
 
@@ -21,42 +21,41 @@ class Selected(NamedTuple):
 
 
 def select(
-    architectures: Sequence[Architecture], count: int, limits: Limits, latencies: Latencies, *, role: str
+    architectures: Sequence[Architecture],
+    count: int,
+    limits: Limits,
+    costs: Callable[[Architecture], tuple[int, int]],
+    latencies: Latencies,
+    *,
+    role: str,
 ) -> Selected:
-    """The first `count` architectures within the latency limit, in order; the first `count` where there is none."""
+    """The first `count` architectures within the limits, in order; latency is measured where it is limited."""
     places: list[int] = []
     dropped: list[dict[str, Any]] = []
-    if not limits.latency_ms:
-        return Selected(list(range(min(count, len(architectures)))), dropped)
-    start = 0
-    while len(places) < count and start < len(architectures):
-        group = architectures[start : start + count - len(places)]
-        for place, (architecture, latency) in enumerate(zip(group, latencies.of(group), strict=True), start=start):
-            if latency.median_ms <= limits.latency_ms:
-                places.append(place)
-                continue
-            reason = f"measured {written('latency_ms', latency.median_ms)}, more than the {limits.latency_ms:g} allowed"
-            dropped.append(
-                {
-                    "role": role,
-                    "identity": architecture.identity,
-                    "latency_ms": latency.median_ms,
-                    "reason": reason,
-                }
-            )
-        start += len(group)
+    for place, architecture in enumerate(architectures):
+        if len(places) == count:
+            break
+        latency_ms = latencies.of([architecture])[0].median_ms if limits.latency_ms else None
+        cost = Cost(*costs(architecture), latency_ms)
+        broken = limits.broken(cost)
+        if not broken:
+            places.append(place)
+            continue
+        reasons = (f"{written(name, getattr(cost, name))}, allowed are {limits.set[name]:,g}" for name in broken)
+        dropped.append(
+            {"role": role, "identity": architecture.identity, **cost._asdict(), "reason": "; ".join(reasons)}
+        )
     return Selected(places, dropped)
 
 
 def require_some(selected: Selected, limits: Limits, count: int) -> None:
-    """Raises SearchError when none of the `count` candidates is within the latency limit."""
+    """Raises SearchError when none of the `count` candidates is within the limits."""
     if selected.places:
         return
-    fastest = min(one["latency_ms"] for one in selected.dropped)
+    least = " and ".join(written(name, min(one[name] for one in selected.dropped)) for name in limits.set)
     raise SearchError(
-        f"None of the {count} candidates runs in {limits.latency_ms:g} ms on this device, the fastest in "
-        f"{written('latency_ms', fastest)}: raise --max-latency (search.max_latency in graftnet.toml), or allow "
-        "smaller widths."
+        f"None of the {count} candidates has {limits.text} on this device; the least of each among them is {least}: "
+        "raise the limit that is too low, or allow smaller widths."
     )
 
 
@@ -65,9 +64,9 @@ def described(
 ) -> str:
     """How the winner was found, with the figures that applied."""
     kept = f" with {limits.text}" if limits else ""
-    late = f" ({dropped} before them were dropped: measured above {limits.latency_ms:g} ms)" if dropped else ""
+    over = f" ({dropped} more were dropped, measured outside the limits)" if dropped else ""
     return (
-        f"Of {candidates} candidates{kept}, the {trained} that the shared weights rank highest by val {metric}{late} "
+        f"Of {candidates} candidates{kept}, the {trained} that the shared weights rank highest by val {metric}{over} "
         f"were trained from scratch; {reason}. The threshold maximises {threshold_by} on val. Test was measured once, "
         "at the end."
     )
