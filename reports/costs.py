@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from reports.formats import NOTHING, count, milliseconds, score, short_count
+from reports.formats import count, milliseconds, score, short_count
 from reports.layout import Table
 from reports.records import Records
 from reports.summaries import METRIC_NAMES, reward_metric
@@ -24,11 +24,9 @@ class FrontEntry(NamedTuple):
 def front(records: Records) -> tuple[FrontEntry, ...]:
     """The Pareto front, smallest first; empty where the search recorded none."""
     return tuple(
-        FrontEntry(
-            text(one.get("identity")) or "",
-            *(number(one.get(key)) for key in ("score", "parameters", "macs", "latency_ms")),
-        )
+        FrontEntry(identity, *(number(one.get(key)) for key in ("score", "parameters", "macs", "latency_ms")))
         for one in map(table, items(records.result.get("front")))
+        if (identity := text(one.get("identity"))) is not None
     )
 
 
@@ -64,7 +62,7 @@ def front_table(records: Records, rows: int = 12) -> Table | None:
     places = sorted({round(place * step) for place in range(min(rows, len(entries)))})
     cells = tuple(
         (
-            one.identity or NOTHING,
+            one.identity,
             count(one.parameters),
             short_count(one.macs),
             milliseconds(one.latency_ms),
