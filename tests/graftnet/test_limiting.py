@@ -35,7 +35,7 @@ linear_probe = false
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for split, rows in (("train", 60), ("val", 30)):
         labels = np.arange(rows) % 2
         arrays[f"x_{split}"] = (rng.normal(size=(rows, 5, 2, 2)) + labels[:, None, None, None]).astype(np.float32)

@@ -26,7 +26,8 @@ def entry(index: int, **fields: Any) -> dict[str, Any]:
 def test_limits_in_a_sentence() -> None:
     found = limits_sentence(records_of(limits={"parameters": 50000, "macs": 5e6, "latency_ms": 0.5}))
     assert found.endswith("at most 50,000 parameters and 5,000,000 MACs and 0.5 ms.")
-    for limits in ({}, None, [], {"parameters": "many"}):
+    nothing: tuple[Any, ...] = ({}, None, [], {"parameters": "many"})
+    for limits in nothing:
         assert limits_sentence(records_of(limits=limits)) == ""
 
 
