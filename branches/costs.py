@@ -10,19 +10,20 @@ def parameters(module: nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters() if weight.requires_grad)
 
 
-def macs(module: nn.Module, feature_shape: tuple[int, int, int]) -> int:
-    """Multiply-accumulates for one image of features (C, H, W): convolutions, linear layers and bilinear products.
+def macs(module: nn.Module, *shapes: tuple[int, int, int]) -> int:
+    """Multiply-accumulates for one image: convolutions, linear layers and bilinear products.
 
     Norms, activations, poolings and sums are left out, as is usual. Counted as the module runs (once, on zeros, in
-    evaluation mode), so any module that takes (1, C, H, W) will do. Its mode and its state are left as they were.
+    evaluation mode), so any module that takes a map (1, C, H, W) for each of `shapes` (C, H, W) will do; a branch or a
+    tail takes one, that of the features. Its mode and its state are left as they were.
     """
     example = next(module.parameters(), torch.empty(0))
-    features = torch.zeros(1, *feature_shape, device=example.device, dtype=example.dtype)
+    maps = [torch.zeros(1, *shape, device=example.device, dtype=example.dtype) for shape in shapes]
     training = {part: part.training for part in module.modules()}
     module.eval()
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            module(features)
+            module(*maps)
     finally:
         for part, mode in training.items():
             part.training = mode

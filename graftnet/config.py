@@ -107,6 +107,12 @@ class SearchTable(Table):
     hidden: Count = 64
     candidates: Count = 100
     retrain_top: Count = 4
+    winner: Literal["best", "smallest_within"] = "best"
+    winner_tolerance: NonNegative = 1.0
+    max_parameters: Index = 0
+    max_macs: NonNegative = 0.0
+    max_latency: NonNegative = 0.0
+    latency_batch: Count = 1
 
 
 class RetrainTable(Table):

@@ -16,7 +16,10 @@ from graftnet.progress import show_progress
 from graftnet.project import Project, open_project
 from graftnet.settings import seed_or
 
-SHOWN = ("attribute", "verdict", "parameters", "parameter_reduction", "macs", "architecture", "val", "test", "seconds")
+SHOWN = (
+    *("attribute", "verdict", "parameters", "parameter_reduction", "macs", "latency_ms", "limits"),
+    *("architecture", "val", "test", "seconds"),
+)
 
 
 @dataclass(frozen=True)

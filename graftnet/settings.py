@@ -111,6 +111,8 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
         candidates=config.search.candidates,
         retrain_top=config.search.retrain_top,
         repeats=config.retrain.repeats,
+        winner=config.search.winner,
+        winner_tolerance=config.search.winner_tolerance,
         threshold_by=config.retrain.threshold_by,
         random=controls.random,
         probe=controls.linear_probe,

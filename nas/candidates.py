@@ -105,7 +105,9 @@ def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:
     def add(architecture: Architecture, source: str) -> None:
         found.setdefault(search.space.key(architecture), (architecture, source))
 
-    add(search.space.architecture(search.controller.mode().tolist()), "mode")
+    likeliest = search.space.architecture(search.controller.mode().tolist())
+    if search.allowed is None or search.allowed(likeliest):
+        add(likeliest, "mode")
     for architecture in best_rewarded(search, count // 4):
         add(architecture, "best")
     for _ in range(ROUNDS):

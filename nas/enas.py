@@ -19,16 +19,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from branches.branch import Branch
-from branches.costs import macs, parameters
 from branches.metrics import REWARDS
+from branches.parts import branch_costs
 from branches.sampling import batches
 from branches.settings import FitSettings
 from branches.training import adamw, check_splits, class_weights, schedule
+from nas.allowed import within
 from nas.controller import Controller
 from nas.descent import descend
 from nas.errors import SearchError
 from nas.history import History
+from nas.limits import Limits
 from nas.recipes import RECIPES
 from nas.reinforce import Reinforce
 from nas.seeds import seed_of
@@ -49,7 +50,8 @@ class SearchSettings:
     An epoch is one pass over the training split and then ``updates_per_epoch`` controller updates, each on
     ``samples_per_update`` architectures whose reward is measured on ``reward_images`` val images (0: all of them).
     ``parameter_penalty`` is subtracted from the reward per million parameters of the branch. ``recipe`` names the
-    controller's settings in :mod:`nas.recipes`.
+    controller's settings in :mod:`nas.recipes`. ``max_parameters``, ``max_macs`` and ``max_latency`` (milliseconds per
+    ``latency_batch`` images on this device) are limits that every architecture drawn keeps; 0 for none.
     """
 
     epochs: int = 20
@@ -65,18 +67,28 @@ class SearchSettings:
     parameter_penalty: float = 0.0
     recipe: str = "strong"
     hidden: int = 64
+    max_parameters: int = 0
+    max_macs: float = 0
+    max_latency: float = 0
+    latency_batch: int = 1
+
+    @property
+    def limits(self) -> Limits:
+        """The three limits as one."""
+        return Limits(self.max_parameters, self.max_macs, self.max_latency)
 
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
             raise SearchError(f"search.reward must be one of {', '.join(REWARDS)}, is {self.reward!r}.")
         if self.recipe not in RECIPES:
             raise SearchError(f"search.recipe must be one of {', '.join(RECIPES)}, is {self.recipe!r}.")
-        for name in ("epochs", "updates_per_epoch", "samples_per_update", "hidden"):
+        for name in ("epochs", "updates_per_epoch", "samples_per_update", "hidden", "latency_batch"):
             if getattr(self, name) < 1:
                 raise SearchError(f"search.{name} must be at least 1, is {getattr(self, name)}.")
         for name in ("warmup_epochs", "reward_images", "parameter_penalty"):
             if getattr(self, name) < 0:
                 raise SearchError(f"search.{name} must not be negative, is {getattr(self, name)}.")
+        self.limits  # noqa: B018 (raises for a limit that cannot be)
 
 
 class Search:
@@ -107,6 +119,16 @@ class Search:
             weight_decay=settings.weight_decay,
             balance=settings.balance,
         )
+        self.allowed = within(
+            settings.limits,
+            space,
+            train.features.shape,
+            train.values,
+            folder=folder,
+            seed=seed,
+            device=device,
+            batch=settings.latency_batch,
+        )
         recipe = RECIPES[settings.recipe]
         weights = torch.Generator().manual_seed(seed_of(seed, "supernet"))
         self.supernet = Supernet(space, train.features.shape, train.values, generator=weights).to(device)
@@ -122,7 +144,6 @@ class Search:
         self.optimizer = adamw(self.supernet, self.child)
         self.history = History(folder / "history.jsonl")
         self.epoch = 0
-        self._costs: dict[Architecture, tuple[int, int]] = {}
         self.resume()
 
     def run(self, *, progress: Progress | None = None) -> None:
@@ -179,9 +200,9 @@ class Search:
         for update in range(self.settings.updates_per_epoch):
             started = time.perf_counter()
             features, labels = self.reward_batch(rng)
-            samples = self.reinforce.sample(self.settings.samples_per_update)
-            rewards = [self.reward(self.space.architecture(row), features, labels) for row in samples.choices.tolist()]
-            outcome = self.reinforce.update(samples.choices, rewards)
+            choices = self.draw_policy(self.settings.samples_per_update)
+            rewards = [self.reward(self.space.architecture(row), features, labels) for row in choices.tolist()]
+            outcome = self.reinforce.update(choices, rewards)
             self.history.append(
                 "controller_update",
                 epoch=self.epoch + 1,
@@ -194,7 +215,7 @@ class Search:
                 skip_penalty=outcome.skip_penalty,
                 loss=outcome.loss,
                 rewards=rewards,
-                architectures=samples.choices.tolist(),
+                architectures=choices.tolist(),
                 seconds=time.perf_counter() - started,
             )
 
@@ -230,16 +251,22 @@ class Search:
 
     def costs(self, architecture: Architecture) -> tuple[int, int]:
         """(parameters, MACs per image) of the branch this architecture builds."""
-        if architecture not in self._costs:
-            branch = Branch(architecture, self.train.features.shape, self.train.values)
-            self._costs[architecture] = parameters(branch), macs(branch, self.train.features.shape)
-        return self._costs[architecture]
+        return branch_costs(architecture, self.train.features.shape, self.train.values)
 
     def sample_uniform(self, count: int, rng: np.random.Generator) -> list[Architecture]:
-        return [self.space.random(rng) for _ in range(count)]
+        """``count`` architectures within the limits, drawn uniformly."""
+        draw = self.allowed.uniform if self.allowed else self.space.random
+        return [draw(rng) for _ in range(count)]
 
     def sample_policy(self, count: int) -> list[Architecture]:
-        return [self.space.architecture(row) for row in self.reinforce.sample(count).choices.tolist()]
+        """``count`` architectures within the limits, drawn by the controller."""
+        return [self.space.architecture(row) for row in self.draw_policy(count).tolist()]
+
+    def draw_policy(self, count: int) -> Tensor:
+        """The choices (count, D) of ``sample_policy``."""
+        if self.allowed is None:
+            return self.reinforce.sample(count).choices
+        return self.allowed.policy(lambda n: self.reinforce.sample(n).choices, count, self.reinforce.generator)
 
     @property
     def checkpoint(self) -> Path:

@@ -4,7 +4,7 @@ The val split decides everything (reward, ranking, weights kept, winner, thresho
 the end. Every stage leaves its work in the folder, so that a killed job called again continues, and ends the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,16 @@ from branches.costs import macs, parameters
 from nas.candidates import Candidate, candidates_history, rank_candidates
 from nas.enas import Progress, Search
 from nas.history import read_history
-from nas.results import Contestant, collapse, measure_all, score_of, stage_seconds
+from nas.latencies import Latencies
+from nas.limits import Cost
+from nas.pareto import front
+from nas.results import Contestant, collapse, measure_all, measured_latencies, score_of, stage_seconds
 from nas.seeds import seed_of
+from nas.selection import described, require_some, select
 from nas.settings import JobData, JobSettings
 from nas.stage import Searched, stage_of
 from nas.trainings import Trained, Trainings
+from nas.winner import Choice, Entry, choose
 from search_spaces import Architecture, Space
 
 
@@ -40,6 +45,11 @@ def run_job(
         The records of ``result.json`` that the search itself knows, and the winning branch with its weights.
     """
     search, candidates = find_candidates(data, settings, folder=folder, seed=seed, device=device, progress=progress)
+    latencies = Latencies(
+        folder, data.train.features.shape, data.train.values, device=device, batch=settings.search.latency_batch
+    )
+    architectures = [candidate.architecture for candidate in candidates]
+    shown_front = front(candidates, [Cost(*search.costs(one)) for one in architectures], latencies.of(architectures))
     trainings = Trainings(
         data.train,
         data.val,
@@ -62,8 +72,10 @@ def run_job(
         )[1]
         for strategy in settings.rivals
     }
-    contestants, ranked = train_all(data, settings, search, candidates, rivals, trainings)
+    contestants, ranked, chosen = train_all(data, settings, search, candidates, rivals, trainings, latencies)
     result = measure_all(data, settings, contestants, seed=seed, device=device)
+    result.update(chosen, front=shown_front)
+    measured_latencies(result, data, contestants, latencies)
     branch = contestants["winner"].trainings[0].module
     assert isinstance(branch, Branch)
     history = read_history(folder / "history.jsonl")
@@ -101,9 +113,13 @@ def train_all(
     candidates: Sequence[Candidate],
     rivals: Mapping[str, Sequence[Candidate]],
     trainings: Trainings,
-) -> tuple[dict[str, Contestant], list[dict[str, Any]]]:
-    """Every training of the job; the winner is the retrained candidate with the best val score."""
-    metric = settings.search.reward
+    latencies: Latencies,
+) -> tuple[dict[str, Contestant], list[dict[str, Any]], dict[str, Any]]:
+    """Every training of the job: the contestants, the retrained candidates, and how the winner was chosen.
+
+    Of the retrained candidates `settings.winner` picks one by val, and of the controls' architectures in the same way.
+    """
+    metric, limits = settings.search.reward, settings.search.limits
 
     def retrain(role: str, index: int, architecture: Architecture, **fields: Any) -> tuple[Architecture, Trained]:
         parameter_count, mac_count = search.costs(architecture)
@@ -113,10 +129,18 @@ def train_all(
         assert trained.record["parameters"] == parameter_count
         return architecture, trained
 
-    def best(retrained: list[tuple[Architecture, Trained]]) -> int:
-        # Ties go to the smaller branch.
-        return max(
-            range(len(retrained)), key=lambda n: (score_of(retrained[n][1], metric), -search.costs(retrained[n][0])[0])
+    def best(retrained: list[tuple[Architecture, Trained]]) -> Choice:
+        entries = [
+            Entry(score_of(trained, metric), trained.val_scores, search.costs(architecture)[0])
+            for architecture, trained in retrained
+        ]
+        return choose(
+            entries,
+            data.val.labels.numpy(),
+            metric,
+            rule=settings.winner,
+            tolerance=settings.winner_tolerance,
+            seed=seed_of(search.seed, "winner") % 2**32,
         )
 
     def repeated(of: str, name: str, architecture: Architecture, first: Trained) -> list[Trained]:
@@ -126,30 +150,39 @@ def train_all(
         ]
         return [first, *more]
 
+    proposed = [candidate.architecture for candidate in candidates]
+    selected = select(proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate")
+    require_some(selected, limits, len(candidates))
+    dropped = selected.dropped
     top = [
         retrain("candidate", index, candidate.architecture, shared_score=candidate.score)
-        for index, candidate in enumerate(candidates[: settings.retrain_top])
+        for index, candidate in enumerate(candidates[place] for place in selected.places)
     ]
     random: list[tuple[Architecture, Trained]] = []
     if settings.random:
         rng = np.random.default_rng(seed_of(search.seed, "random control"))
-        random = [
-            retrain("random", index, architecture, shared_score=None)
-            for index, architecture in enumerate(draw_distinct(settings.space, len(top), rng))
+        draw = search.allowed.uniform if search.allowed else settings.space.random
+        # Some will be dropped where latency is limited.
+        drawn = draw_distinct(settings.space, len(top) * (3 if limits.latency_ms else 1), rng, draw)
+        kept = select(drawn, len(top), limits, search.costs, latencies, role="random")
+        dropped = dropped + kept.dropped
+        random = [retrain("random", index, drawn[place], shared_score=None) for index, place in enumerate(kept.places)]
+    others: dict[str, list[tuple[Architecture, Trained]]] = {}
+    for strategy, found in rivals.items():
+        proposed = [candidate.architecture for candidate in found]
+        kept = select(proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy)
+        dropped = dropped + kept.dropped
+        others[strategy] = [
+            retrain(strategy, index, proposed[place], shared_score=None) for index, place in enumerate(kept.places)
         ]
-    others = {
-        strategy: [
-            retrain(strategy, index, candidate.architecture, shared_score=None)
-            for index, candidate in enumerate(found[: settings.retrain_top])
-        ]
-        for strategy, found in rivals.items()
-    }
     contestants: dict[str, Contestant] = {}
+    reasons: dict[str, str] = {}
     for role, group in (("winner", top), ("random", random), *others.items()):
         if group:
-            place = best(group)
+            place, reason = best(group)
             architecture, first = group[place]
             source = "candidate" if role == "winner" else role
+            reasons[role] = reason
             runs = repeated(role, f"{source}-{place}", architecture, first)
             contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
     shape = data.train.features.shape
@@ -163,15 +196,31 @@ def train_all(
         {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": score_of(trained, metric)}
         for architecture, trained in top
     ]
-    return contestants, ranked
+    selection = described(
+        candidates=len(candidates),
+        trained=len(top),
+        judge=settings.judge,
+        dropped=len(selected.dropped),
+        limits=limits,
+        metric=metric,
+        reason=reasons["winner"],
+        threshold_by=settings.threshold_by,
+    )
+    return contestants, ranked, {"selection": selection, "limits": dict(limits.set), "dropped": dropped}
 
 
-def draw_distinct(space: Space, count: int, rng: np.random.Generator) -> list[Architecture]:
-    """``count`` different random architectures, or as many as the space holds."""
+def draw_distinct(
+    space: Space,
+    count: int,
+    rng: np.random.Generator,
+    draw: Callable[[np.random.Generator], Architecture] | None = None,
+) -> list[Architecture]:
+    """``count`` different random architectures, or as many as the space holds, or as ``draw`` finds of it."""
     found: dict[object, Architecture] = {}
+    draw = draw or space.random
     for _ in range(1000 * count):
         if len(found) == min(count, space.size):
             break
-        architecture = space.random(rng)
+        architecture = draw(rng)
         found.setdefault(space.key(architecture), architecture)
     return list(found.values())

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nas.allowed import Allowed
 from nas.controller import Controller
 from nas.errors import SearchError
 from nas.recipes import REMEMBERING, Recipe
@@ -35,6 +36,7 @@ def optimise(
     hidden: int = 64,
     repeats: bool = False,
     budget: int | None = None,
+    allowed: Allowed | None = None,
 ) -> list[Query]:
     """Maximise `reward` over `space`; all queries in the order they were made (see `best` for the answer).
 
@@ -42,7 +44,8 @@ def optimise(
 
     An architecture is asked for once, unless `repeats` (for rewards that differ from call to call). When the policy
     proposes nothing new, its proposals are changed in one decision, then in two, and so on; the list ends early when
-    that finds nothing either, which is to say that the space is (nearly) exhausted.
+    that finds nothing either, which is to say that the space is (nearly) exhausted. With `allowed`, nothing else is
+    asked for: such draws of the policy are drawn again, changed proposals are repaired.
     Raises SearchError for a reward that is not finite, or fewer than one update or sample.
     """
     if updates < 1 or samples_per_update < 1:
@@ -62,7 +65,7 @@ def optimise(
         count = samples_per_update if budget is None else min(samples_per_update, budget - len(queries))
         if count < 1:
             break
-        choices = reinforce.sample(count).choices if repeats else _unasked(reinforce, count, asked)
+        choices = _drawn(reinforce, count, allowed) if repeats else _unasked(reinforce, count, asked, allowed)
         if not len(choices):
             break
         found = [
@@ -81,17 +84,25 @@ def best(queries: list[Query]) -> Query:
     return max(queries, key=lambda query: query.reward)
 
 
-def _unasked(reinforce: Reinforce, n: int, asked: set[tuple[int, ...]]) -> Tensor:
+def _drawn(reinforce: Reinforce, n: int, allowed: Allowed | None) -> Tensor:
+    if allowed is None:
+        return reinforce.sample(n).choices.cpu()
+    return allowed.policy(lambda count: reinforce.sample(count).choices, n, reinforce.generator)
+
+
+def _unasked(reinforce: Reinforce, n: int, asked: set[tuple[int, ...]], allowed: Allowed | None) -> Tensor:
     """Up to `n` different architectures (m, D) that are not in `asked`, which they are added to."""
     decisions = reinforce.controller.decisions
     sizes = torch.tensor([len(decision.choices) for decision in decisions])
     found: list[tuple[int, ...]] = []
     for draw in range(DRAWS + len(decisions)):
-        choices = reinforce.sample(n).choices.cpu()
+        choices = _drawn(reinforce, n, allowed)
         if draw >= DRAWS:  # a settled policy repeats itself: look around its proposals, further away each time
             chance = torch.rand(2, *choices.shape, generator=reinforce.generator)
             changed = chance[0].argsort(1) <= draw - DRAWS
             choices = torch.where(changed, (chance[1] * sizes).long(), choices)
+            if allowed is not None:
+                choices = allowed.repair(choices, reinforce.generator)
         for choice in map(tuple, choices.tolist()):
             if choice not in asked and len(found) < n:
                 asked.add(choice)

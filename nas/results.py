@@ -1,19 +1,22 @@
 """From finished trainings to the figures of ``result.json``: one look at the test split, gains, curves, collapse."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.stats import kendalltau
+from torch import nn
 
 from branches.costs import macs, parameters
 from branches.curves import roc_points
 from branches.metrics import measure, paired_bootstrap
 from branches.training import predict_scores
 from nas.candidates import Candidate
+from nas.latencies import Latencies
 from nas.seeds import seed_of
 from nas.settings import JobData, JobSettings
 from nas.trainings import Figures, Trained
@@ -98,14 +101,34 @@ def measure_all(
             for name, contestant in contestants.items()
         },
         "gain": {name: value._asdict() for name, value in gains.items()},
-        "selection": (
-            f"{settings.proposal}; the one with the best val {metric} won, the smaller one of equals. "
-            f"The threshold maximises {settings.threshold_by} on val. Test was measured once, at the end."
-        ),
         "roc": roc_curves(data, contestants, scores),
     }
     result["verdict"] = verdict(metric, figures, gains, reduction, settings)
     return result
+
+
+def measured_latencies(
+    result: dict[str, Any], data: JobData, contestants: Mapping[str, Contestant], latencies: Latencies
+) -> None:
+    """Write the latency of the winner, the controls and the tail into ``result``, with how it was measured."""
+    builders: dict[str, Callable[[], nn.Module]] = {}
+    if data.tail is not None:
+        builders["tail"] = partial(data.tail, torch.Generator().manual_seed(0))
+    for name, contestant in contestants.items():
+        if contestant.architecture is None:
+            builders[name] = partial(_itself, contestant.trainings[0].module)
+    by_name = latencies.named(builders)
+    for name, contestant in contestants.items():
+        found = latencies.of([contestant.architecture])[0] if contestant.architecture else by_name[name]
+        place = result if name == "winner" else result["controls"][name]
+        place["latency_ms"] = found.median_ms
+        if name == "winner":
+            result["latency"] = found.to_json()
+    result["tail_latency_ms"] = by_name["tail"].median_ms if "tail" in by_name else None
+
+
+def _itself(module: nn.Module) -> nn.Module:
+    return module
 
 
 def tail_costs(data: JobData) -> tuple[int | None, int | None]:

@@ -10,6 +10,7 @@ from branches.settings import FitSettings
 from nas.enas import SearchSettings
 from nas.errors import SearchError
 from nas.strategies import STRATEGIES
+from nas.winner import RULES
 from search_spaces import Space
 from trunk.features import LabelledFeatures
 
@@ -36,9 +37,9 @@ class JobSettings:
     strategy: one of `SEARCH_STRATEGIES`; a multi-trial one (`nas.strategies`) trains ``trials`` architectures from
     scratch for ``trial_epochs`` epochs, otherwise as in the retraining. candidates: so many architectures are ranked.
     retrain_top: so many of them are trained from scratch, and as many random architectures as the control. repeats:
-    trainings of winner and best random architecture, the first included. rivals: other strategies that search too, and
-    of whose candidates as many are retrained; their best are controls. tail: how the tail is trained; None leaves that
-    control out.
+    trainings of winner and best random architecture, the first included. winner, winner_tolerance: which retrained
+    architecture wins, see `nas.winner`. rivals: other strategies that search too, and of whose candidates as many are
+    retrained; their best are controls. tail: how the tail is trained; None leaves that control out.
     """
 
     space: Space
@@ -50,6 +51,8 @@ class JobSettings:
     candidates: int = 100
     retrain_top: int = 4
     repeats: int = 3
+    winner: str = "best"
+    winner_tolerance: float = 1.0
     threshold_by: str = "f1"
     random: bool = True
     rivals: tuple[str, ...] = ()
@@ -71,6 +74,15 @@ class JobSettings:
         for name in ("trials", "trial_epochs", "candidates", "retrain_top", "repeats"):
             if getattr(self, name) < 1:
                 raise SearchError(f"{name} must be at least 1, is {getattr(self, name)}.")
+        if self.winner not in RULES:
+            raise SearchError(f"search.winner must be one of {', '.join(RULES)}, is {self.winner!r}.")
+        if not 0 <= self.winner_tolerance < float("inf"):
+            raise SearchError(f"search.winner_tolerance must be 0 or more, is {self.winner_tolerance}.")
+        theirs = [name for name in (self.strategy, *self.rivals) if name.startswith("nni-")]
+        if self.search.limits and theirs:
+            raise SearchError(
+                f"{theirs[0]} draws as NNI draws and keeps no limits; take the limits out, or choose another strategy."
+            )
 
     @property
     def retrained(self) -> int:
@@ -78,10 +90,7 @@ class JobSettings:
         return 1 if self.strategy == "nni-darts" else self.retrain_top
 
     @property
-    def proposal(self) -> str:
-        """Which candidates are retrained, as the result says it."""
-        metric = self.search.reward
-        if self.strategy == "nni-darts":
-            return "The architecture of DARTS's likeliest choices was trained from scratch"
-        judge = "the shared weights rank" if self.strategy == "enas" else "trainings of a few epochs rank"
-        return f"The {self.retrain_top} candidates that {judge} highest by val {metric} were trained from scratch"
+    def judge(self) -> str:
+        """What ranks the candidates, as the result says it."""
+        names = {"enas": "the shared weights rank", "nni-darts": "DARTS's likeliest choices rank"}
+        return names.get(self.strategy, "trainings of a few epochs rank")

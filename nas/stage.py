@@ -6,8 +6,8 @@ from typing import Protocol
 
 import torch
 
-from branches.branch import Branch
-from branches.costs import macs, parameters
+from branches.parts import branch_costs
+from nas.allowed import Allowed, within
 from nas.candidates import Candidate, read_ranking, write_ranking
 from nas.enas import Progress
 from nas.history import History
@@ -20,6 +20,7 @@ class Searched(Protocol):
 
     seed: int
     history: History
+    allowed: Allowed | None
 
     def costs(self, architecture: Architecture) -> tuple[int, int]: ...
 
@@ -31,7 +32,16 @@ class Stage(ABC):
         self.data, self.settings = data, settings
         self.folder, self.seed, self.device = folder, seed, device
         self.history = History(folder / "history.jsonl")
-        self._costs: dict[Architecture, tuple[int, int]] = {}
+        self.allowed = within(
+            settings.search.limits,
+            settings.space,
+            data.train.features.shape,
+            data.train.values,
+            folder=folder,
+            seed=seed,
+            device=device,
+            batch=settings.search.latency_batch,
+        )
 
     @abstractmethod
     def propose(self, *, progress: Progress | None) -> list[Candidate]:
@@ -47,11 +57,7 @@ class Stage(ABC):
 
     def costs(self, architecture: Architecture) -> tuple[int, int]:
         """(parameters, MACs per image) of the branch this architecture builds."""
-        if architecture not in self._costs:
-            shape = self.data.train.features.shape
-            branch = Branch(architecture, shape, self.data.train.values)
-            self._costs[architecture] = parameters(branch), macs(branch, shape)
-        return self._costs[architecture]
+        return branch_costs(architecture, self.data.train.features.shape, self.data.train.values)
 
     def penalised(self, score: float, architecture: Architecture) -> float:
         """A val score less the penalty for the architecture's parameters, as ENAS's rewards are."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from nas.allowed import Allowed
 from nas.errors import SearchError
 from nas.optimise import Query, optimise
 from nas.recipes import REMEMBERING, Recipe
@@ -21,19 +22,22 @@ PATIENCE = 1000  # random draws in a row that bring nothing new, after which a s
 class Strategy(Protocol):
     """Up to `budget` queries in the order they were made, fewer where the space holds no more.
 
-    The same space, rewards, budget and seed give the same queries.
+    The same space, rewards, budget and seed give the same queries. With `allowed`, nothing else is asked for; NNI's
+    own strategies know no limits and raise SearchError.
     """
 
-    def __call__(self, space: Space, reward: Reward, budget: int, *, seed: int) -> list[Query]: ...
+    def __call__(
+        self, space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None
+    ) -> list[Query]: ...
 
 
 class Purse:
     """A budget of queries, of which no network is paid for twice."""
 
-    def __init__(self, space: Space, reward: Reward, budget: int) -> None:
+    def __init__(self, space: Space, reward: Reward, budget: int, allowed: Allowed | None = None) -> None:
         if budget < 1:
             raise SearchError(f"The budget must be at least 1 query, is {budget}.")
-        self.space, self.reward, self.budget = space, reward, budget
+        self.space, self.reward, self.budget, self.allowed = space, reward, budget, allowed
         self.queries: list[Query] = []
         self._known: dict[Hashable, Query] = {}
 
@@ -52,27 +56,31 @@ class Purse:
     def draw(self, rng: np.random.Generator) -> Query | None:
         """A random architecture whose network was not asked for; None when there (nearly) is none, or no budget."""
         for _ in range(0 if self.empty else PATIENCE):
-            architecture = self.space.random(rng)
+            architecture = self.allowed.uniform(rng) if self.allowed else self.space.random(rng)
             if self.space.key(architecture) not in self._known:
                 return self.ask(architecture)
         return None
 
 
-def random_search(space: Space, reward: Reward, budget: int, *, seed: int) -> list[Query]:
+def random_search(
+    space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None
+) -> list[Query]:
     """Different networks, every decision drawn uniformly."""
-    purse, rng = Purse(space, reward, budget), np.random.default_rng(seed)
+    purse, rng = Purse(space, reward, budget, allowed), np.random.default_rng(seed)
     while purse.draw(rng):
         pass
     return purse.queries
 
 
-def local_search(space: Space, reward: Reward, budget: int, *, seed: int) -> list[Query]:
+def local_search(
+    space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None
+) -> list[Query]:
     """Hill climbing from random starts: move to the first better neighbour; where there is none, start again.
 
     Exploring the Loss Landscape in Neural Architecture Search (White et al., 2021), arXiv:2005.02960. Neighbours differ
     in one decision and come in random order.
     """
-    purse, rng = Purse(space, reward, budget), np.random.default_rng(seed)
+    purse, rng = Purse(space, reward, budget, allowed), np.random.default_rng(seed)
     while (place := purse.draw(rng)) is not None:
         here: Query | None = place
         while here is not None:
@@ -93,7 +101,10 @@ def better_neighbour(purse: Purse, place: Query, rng: np.random.Generator) -> Qu
         if purse.empty:
             return None
         at, other = moves[move]
-        neighbour = purse.ask(space.architecture([*indices[:at], other, *indices[at + 1 :]]))
+        there = space.architecture([*indices[:at], other, *indices[at + 1 :]])
+        if purse.allowed and not purse.allowed(there):
+            continue
+        neighbour = purse.ask(there)
         if neighbour.reward > place.reward:
             return neighbour
     return None
@@ -105,6 +116,7 @@ def controller_search(
     budget: int,
     *,
     seed: int,
+    allowed: Allowed | None = None,
     samples_per_update: int = 8,
     recipe: Recipe = REMEMBERING,
     hidden: int = 64,
@@ -119,20 +131,31 @@ def controller_search(
         seed=seed,
         recipe=recipe,
         hidden=hidden,
+        allowed=allowed,
     )
 
 
-def nni_random(space: Space, reward: Reward, budget: int, *, seed: int) -> list[Query]:
+def require_no_limits(allowed: Allowed | None) -> None:
+    """Raises SearchError where there are limits, which NNI's own sampling cannot keep."""
+    if allowed:
+        raise SearchError("NNI's strategies keep no limits; take the limits out, or choose another strategy.")
+
+
+def nni_random(space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None) -> list[Query]:
     """NNI's own random search (see :mod:`nas.nni_strategies`)."""
     from nas.nni_strategies import random
 
+    require_no_limits(allowed)
     return random(space, reward, budget, seed=seed)
 
 
-def nni_evolution(space: Space, reward: Reward, budget: int, *, seed: int) -> list[Query]:
+def nni_evolution(
+    space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None
+) -> list[Query]:
     """NNI's own regularised evolution (see :mod:`nas.nni_strategies`)."""
     from nas.nni_strategies import evolution
 
+    require_no_limits(allowed)
     return evolution(space, reward, budget, seed=seed)
 
 

@@ -43,7 +43,9 @@ class TrialStage(Stage):
                 progress("search", len(trials), settings.trials, {"best": best})
             return trials[-1].score
 
-        STRATEGIES[settings.strategy](space, reward, settings.trials, seed=seed_of(self.seed, "strategy"))
+        STRATEGIES[settings.strategy](
+            space, reward, settings.trials, seed=seed_of(self.seed, "strategy"), allowed=self.allowed
+        )
         ranked: dict[object, Candidate] = {}
         for trial in sorted(trials, key=lambda trial: -trial.score):
             ranked.setdefault(space.key(trial.architecture), trial)

@@ -3,13 +3,17 @@
 import math
 from typing import NamedTuple
 
+from reports.costs import front
 from reports.records import Records
 from reports.summaries import Line, by_epoch, reward_metric, thinned, winner_identity
 from reports.values import items, number, numbers_of, table, text
 
 
 class Candidate(NamedTuple):
-    """One proposed architecture: `score` is what it was ranked by, `retrained` from scratch (None: it was not)."""
+    """One proposed architecture: `score` is what it was ranked by, `retrained` from scratch (None: it was not).
+
+    `on_front`: no other candidate beats it in score and costs together.
+    """
 
     identity: str
     source: str
@@ -17,6 +21,7 @@ class Candidate(NamedTuple):
     score: float | None
     retrained: float | None
     is_winner: bool
+    on_front: bool = False
 
 
 class Retraining(NamedTuple):
@@ -31,6 +36,7 @@ class Retraining(NamedTuple):
 def candidates(records: Records) -> tuple[Candidate, ...]:
     """Every proposed architecture, in order; those that were retrained carry that score too."""
     metric, chosen = reward_metric(records), winner_identity(records)
+    on_front = {one.identity for one in front(records) if one.identity}
     retrained = {
         identity: value
         for record in records.of("retraining")
@@ -48,6 +54,7 @@ def candidates(records: Records) -> tuple[Candidate, ...]:
                 number(record.get("score")),
                 retrained.get(identity),
                 bool(identity) and identity == chosen,
+                identity in on_front,
             )
         )
     return tuple(found)

@@ -43,6 +43,7 @@ class Method(NamedTuple):
     test_seeds: tuple[float, ...]
     val_score: float | None
     test_score: float | None
+    latency_ms: float | None = None
 
     def score(self, split: str) -> float | None:
         """The mean score on split "val" or "test"."""
@@ -102,7 +103,8 @@ def methods(records: Records) -> tuple[Method, ...]:
         reduction = 1 - parameters / tail_parameters if parameters is not None and tail_parameters else None
         seeds = numbers(repeat.get(f"val_{metric}")), numbers(repeat.get(f"test_{metric}"))
         means = (_mean(seeds[0], val.get(metric)), _mean(seeds[1], test.get(metric)))
-        found.append(Method(key, name, parameters, macs, reduction, val, test, *seeds, *means))
+        latency = number(source.get("latency_ms"))
+        found.append(Method(key, name, parameters, macs, reduction, val, test, *seeds, *means, latency))
     return tuple(found)
 
 

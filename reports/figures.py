@@ -103,6 +103,10 @@ def candidates_figure(candidates: tuple[Candidate, ...], metric: str, judge: str
         for one in candidates
         if one.parameters is not None and one.parameters > 0 and one.score is not None
     ]
+    edge = [(parameters, score) for one, parameters, score in points if one.on_front]
+    if edge:
+        style: Any = {"color": light("ink"), "markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 0.9}
+        axes.plot(*zip(*edge, strict=True), "o", label="Pareto front", **style)
     _marks(axes, points, 3.4, 0.35 if len(points) > 300 else 0.6)
     logarithmic(axes, [parameters for _, parameters, _ in points])
     legend(axes)

@@ -22,6 +22,14 @@ def short_count(value: float | None) -> str:
     return f"{value:.0f}".replace("-", MINUS)
 
 
+def milliseconds(value: float | None) -> str:
+    """0.3141 -> "0.314 ms": three significant digits."""
+    if value is None:
+        return NOTHING
+    digits = 3 if value < 0.9995 else 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{digits}f}{SPACE}ms"
+
+
 def score(value: float | None, digits: int = 4) -> str:
     """0.97123 -> "0.9712"."""
     return NOTHING if value is None else f"{value:.{digits}f}".replace("-", MINUS)

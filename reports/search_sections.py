@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from reports.candidates import candidates, rank_agreement, retrainings
 from reports.comparison import NAMES
+from reports.costs import front_table, limits_sentence
 from reports.figures import (
     agreement_figure,
     candidates_figure,
@@ -56,6 +57,8 @@ def candidates_section(records: Records) -> Section:
     missing = []
     if any(one.parameters and one.score is not None for one in proposed):
         caption = f"{count(len(proposed))} architectures, scored on val {judge}; the star is the winner."
+        if any(one.on_front for one in proposed):
+            caption += " Ringed: the Pareto front over score, parameters, MACs and latency."
         pictures.append(picture("candidates", "Candidates", candidates_figure(proposed, metric, judge), caption))
     else:
         missing.append("no candidate has been scored yet")
@@ -75,8 +78,9 @@ def candidates_section(records: Records) -> Section:
         pictures.append(picture("retraining", "Retraining", retraining_figure(trained, metric), caption))
     else:
         missing.append("no architecture has been retrained yet")
-    tables = (table_,) if (table_ := _retrained_table(records, metric)) else ()
-    return Section("candidates", "Candidates", "", tuple(pictures), tables, missing=tuple(missing))
+    tables = tuple(one for one in (_retrained_table(records, metric), front_table(records)) if one)
+    lead = limits_sentence(records)
+    return Section("candidates", "Candidates", lead, tuple(pictures), tables, missing=tuple(missing))
 
 
 def _retrained_table(records: Records, metric: str, rows: int = 10) -> Table | None:

@@ -2,7 +2,8 @@
 
 from reports.comparison import Gain, Method, gains, methods, roc_curves
 from reports.comparison_figures import gains_figure, roc_figure, scores_figure, size_figure
-from reports.formats import change, count, interval, score, short_count, signed
+from reports.costs import latency_sentence
+from reports.formats import change, count, interval, milliseconds, score, short_count, signed
 from reports.layout import Picture, Section, Table, picture
 from reports.records import Records
 from reports.summaries import METRIC_NAMES, reward_metric
@@ -65,7 +66,9 @@ def _comparison_table(compared: tuple[Method, ...], records: Records) -> Table:
     gained = {one.key: one for one in gains(records)}
     metric = reward_metric(records)
     name = METRIC_NAMES[metric]
-    head: tuple[str, ...] = ("", "parameters", "against tail", "MACs", f"val {name}", f"test {name}")
+    timed = any(method.latency_ms is not None for method in compared)
+    head: tuple[str, ...] = ("", "parameters", "against tail", "MACs", *(("latency",) if timed else ()))
+    head += (f"val {name}", f"test {name}")
     head += ("test accuracy",) if metric != "accuracy" else ()
     head += ("gain of the search",) if gained else ()
     rows = []
@@ -76,6 +79,7 @@ def _comparison_table(compared: tuple[Method, ...], records: Records) -> Table:
             count(method.parameters),
             "the tail" if own_tail else change(method.reduction),
             short_count(method.macs),
+            *((milliseconds(method.latency_ms),) if timed else ()),
             score(method.val_score) + _spread(method.val_seeds),
             score(method.test_score) + _spread(method.test_seeds),
         ]
@@ -85,7 +89,7 @@ def _comparison_table(compared: tuple[Method, ...], records: Records) -> Table:
             gain = gained.get(method.key)
             row.append("" if gain is None else f"{signed(gain.difference)}\n{interval(gain.low, gain.high)}")
         rows.append(tuple(row))
-    caption = "MACs: multiply-adds per image, without the trunk."
+    caption = f"MACs: multiply-adds per image, without the trunk.{latency_sentence(records)}"
     if any(len(method.val_seeds) > 1 or len(method.test_seeds) > 1 for method in compared):
         caption += f" {name[0].upper()}{name[1:]}: the mean of several trainings; below it their lowest and highest."
     if gained:

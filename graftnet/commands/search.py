@@ -62,6 +62,15 @@ def search(
             help="How it is searched: enas, controller, random, local, nni-random, nni-evolution or nni-darts.",
         ),
     ] = None,
+    max_parameters: Annotated[
+        float | None, typer.Option("--max-parameters", metavar="N", help="No branch with more is considered.")
+    ] = None,
+    max_macs: Annotated[
+        float | None, typer.Option("--max-macs", metavar="N", help="Likewise, multiply-accumulates per image.")
+    ] = None,
+    max_latency: Annotated[
+        float | None, typer.Option("--max-latency", metavar="MS", help="Likewise, milliseconds on this device.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
     workers: Annotated[
         int | None,
@@ -99,6 +108,7 @@ def search(
       graftnet search --all --workers 2
       graftnet search --all --on ray --address head:6379 --gpus 1
       graftnet search bald --strategy nni-evolution
+      graftnet search bald --max-parameters 50000 --max-latency 0.5
       graftnet search --features feats.npz --out searches/mine
 
     Settings: the \\[search], \\[retrain] and \\[controls] tables of
@@ -109,7 +119,8 @@ def search(
 
     fleet_options = {"--workers": workers, "--on": on if on != "here" else None, "--address": address}
     require_one(attribute, everything, features, out, {**fleet_options, "--cpus": cpus, "--gpus": gpus})
-    how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": Overrides(strategy=strategy)}
+    overrides = Overrides(strategy, max_parameters, max_macs, max_latency)
+    how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
     if everything:
         from graftnet.fleet import choose_place, search_all
 

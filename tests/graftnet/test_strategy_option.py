@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ linear_probe = false
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "graftnet.toml").write_text(CONFIG)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for seed, (split, count) in enumerate((("train", 96), ("val", 60), ("test", 80))):
         data = make_split(count, seed)
         arrays[f"x_{split}"] = data.features.gather(data.labels.new_tensor(range(count))).numpy()

@@ -32,6 +32,8 @@ SETTINGS = JobSettings(
     repeats=2,
     tail=FitSettings(epochs=1, batch_size=32),
 )
+# The front holds measured latencies, and so depends on them.
+TIMED = ("seconds", "latency", "latency_ms", "tail_latency_ms", "front")
 
 
 class Tail(nn.Sequential):
@@ -54,9 +56,9 @@ def run(data: JobData, folder: Path, settings: JobSettings = SETTINGS, seed: int
 
 
 def timeless(value: Any) -> Any:
-    """Records without their times."""
+    """Records without what is timed."""
     if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key != "seconds"}
+        return {key: timeless(item) for key, item in value.items() if key not in TIMED}
     return [timeless(item) for item in value] if isinstance(value, list) else value
 
 

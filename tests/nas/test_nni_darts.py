@@ -15,7 +15,7 @@ from nas.enas import SearchSettings
 from nas.errors import SearchError
 from nas.history import read_history
 from nas.settings import JobData, JobSettings
-from search_spaces import Architecture, Decision, Space, macro_space
+from search_spaces import Architecture, Decision, MacroPlan, Space, macro_space
 from tests.nas.conftest import make_split
 from tests.nas.extra import needs_nni
 from trunk.features import ArrayFeatures, LabelledFeatures
@@ -65,6 +65,7 @@ def extracted(mixture: nn.Module, architecture: Architecture) -> Branch:
     """The branch with the mixture's weights, the first channels of them where it is narrower."""
     branch = Branch(architecture, (6, 3, 3), 2)
     plan = branch.plan
+    assert isinstance(plan, MacroPlan)
 
     def copy(target: nn.Module, source: str) -> None:
         for name, parameter in target.named_parameters():
@@ -72,7 +73,7 @@ def extracted(mixture: nn.Module, architecture: Architecture) -> Branch:
             parameter.copy_(held[tuple(slice(0, size) for size in parameter.shape)])
 
     copy(branch.stem, "stem")
-    for number, (node, part) in enumerate(zip(branch.nodes, plan.nodes, strict=True), start=1):
+    for number, (node, part) in enumerate(zip(branch.parts, plan.nodes, strict=True), start=1):
         names = next(one.choices for one in SPACE.decisions if one.name == f"node{number}.operation")
         for name in ("operation", "norm"):
             copy(node.get_submodule(name), f"nodes.{number - 1}.0.{names.index(part.operation)}.{name}")

@@ -1,0 +1,151 @@
+"""What the branch of an architecture costs, without building it: by its parts, each of which is counted once.
+
+A sampler that respects limits asks for the costs of thousands of architectures; they are made of a few dozen different
+parts. Spaces that `PARTS` does not list are counted as one part, the whole branch: right, but slower.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from branches.branch import Branch, FeatureShape
+from branches.costs import macs, parameters
+from branches.heads import Head
+from branches.micro_branch import stride_of
+from branches.operations import activation, node, normed, projection, stem
+from branches.workload import Workload, total, workload
+from search_spaces.architecture import Architecture
+from search_spaces.macro import plan
+from search_spaces.micro import CellPlan, micro_plan
+
+
+class Costs(NamedTuple):
+    """Trainable weights, and multiply-accumulates per image."""
+
+    parameters: int
+    macs: int
+
+
+class Part(NamedTuple):
+    """A piece of a branch: `build(*arguments)` is a module that takes maps of these shapes (C, H, W)."""
+
+    build: Callable[..., nn.Module]
+    arguments: tuple[Any, ...]
+    inputs: tuple[FeatureShape, ...]
+
+
+class Sum(nn.Module):
+    """The sum of maps of one shape."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """n maps (N, C, H, W) -> their sum."""
+        found = maps[0]
+        for one in maps[1:]:
+            found = found + one
+        return found
+
+
+class Join(nn.Module):
+    """Maps of one size, channel after channel."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """n maps (N, C, H, W) -> (N, n * C, H, W)."""
+        return torch.cat(maps, 1)
+
+
+def branch_costs(architecture: Architecture, shape: FeatureShape, values: int) -> Costs:
+    """Parameters and MACs of the branch for features of `shape`; the architecture must be legal."""
+    counted = [part_costs(part) for part in parts(architecture, shape, values)]
+    return Costs(sum(costs.parameters for costs in counted), sum(costs.macs for costs in counted))
+
+
+def branch_workload(architecture: Architecture, shape: FeatureShape, values: int) -> Workload:
+    """The tensor operations of the branch on one image in evaluation mode, by kind."""
+    return total([part_workload(part) for part in parts(architecture, shape, values)])
+
+
+def parts(architecture: Architecture, shape: FeatureShape, values: int) -> list[Part]:
+    """The pieces whose costs add up to those of the branch."""
+    if architecture.space in PARTS:
+        return PARTS[architecture.space](architecture, shape, values)
+    return [Part(Branch, (architecture, shape, values), (shape,))]
+
+
+def macro_parts(architecture: Architecture, shape: FeatureShape, values: int) -> list[Part]:
+    """Stem, nodes, head, and the sums between them."""
+    graph = plan(architecture)
+    channels, width, map_shape = shape[0], graph.width, (graph.width, *shape[1:])
+    found = [Part(stem, (channels, width), (shape,))]
+    for one in graph.nodes:
+        found.append(Part(node, (one.operation, one.activation, width), (map_shape,)))
+    for read in (*(one.inputs for one in graph.nodes), graph.outputs):
+        if len(read) > 1:
+            found.append(Part(Sum, (), (map_shape,) * len(read)))
+    found.append(Part(_head, (graph.pooling, width, channels, values, graph.shortcut), (map_shape, shape)))
+    return found
+
+
+def micro_parts(architecture: Architecture, shape: FeatureShape, values: int) -> list[Part]:
+    """Stem, the operations and sums of every cell, what halves and merges maps, head."""
+    graph = micro_plan(architecture)
+    channels, width = shape[0], graph.width
+    found = [Part(stem, (channels, width), (shape,))]
+    outputs: dict[int | None, FeatureShape] = {0: (width, *shape[1:])}
+    for cell in graph.cells:
+        pieces, outputs[cell.number] = _cell_parts(cell, outputs, width)
+        found += pieces
+    last = outputs[graph.cells[-1].number]
+    return [*found, Part(_head, (graph.pooling, width, channels, values, graph.shortcut), (last, shape))]
+
+
+def _cell_parts(
+    cell: CellPlan, outputs: Mapping[int | None, FeatureShape], width: int
+) -> tuple[list[Part], FeatureShape]:
+    """The pieces of a cell, and the shape of its output."""
+    before, previous = cell.sources
+    found = [Part(projection, (width, width, 2), (outputs[before],))] if cell.halved else []
+    read = outputs[before if previous is None else previous]
+    inner = _halved(read) if previous is None and cell.halved else read
+    given = _halved(inner) if cell.reduction else inner
+    for plan_ in cell.nodes:
+        for operation, source in zip(plan_.operations, plan_.inputs, strict=True):
+            stride = stride_of(cell.reduction, source)
+            found.append(Part(normed, (operation, width, stride), (inner if stride > 1 else given,)))
+        found += [Part(Sum, (), (given, given)), Part(activation, (plan_.activation,), (given,))]
+    if len(cell.loose) > 1:
+        found.append(Part(Join, (), (given,) * len(cell.loose)))
+        joined = (len(cell.loose) * width, *given[1:])
+        found.append(Part(projection, (len(cell.loose) * width, width), (joined,)))
+    return found, given
+
+
+def _halved(shape: FeatureShape) -> FeatureShape:
+    channels, height, width = shape
+    return channels, (height + 1) // 2, (width + 1) // 2
+
+
+PARTS: dict[str, Callable[[Architecture, FeatureShape, int], list[Part]]] = {
+    "macro": macro_parts,
+    "micro": micro_parts,
+}
+
+
+def _head(pooling: str, width: int, channels: int, values: int, shortcut: bool) -> nn.Module:
+    return Head(pooling, width, channels, values, shortcut=shortcut)
+
+
+@lru_cache(maxsize=4096)
+def part_costs(part: Part) -> Costs:
+    """What one part costs."""
+    module = part.build(*part.arguments)
+    return Costs(parameters(module), macs(module, *part.inputs))
+
+
+@lru_cache(maxsize=4096)
+def part_workload(part: Part) -> Workload:
+    """The tensor operations of one part on one image in evaluation mode, by kind."""
+    maps = [torch.zeros(1, *shape).contiguous(memory_format=torch.channels_last) for shape in part.inputs]
+    return workload(part.build(*part.arguments).eval(), maps)
