@@ -14,12 +14,14 @@ import torch
 from branches.branch import Branch
 from branches.costs import macs, parameters
 from nas.candidates import Candidate, candidates_history, rank_candidates
+from nas.collapse import collapse
 from nas.enas import Progress, Search
 from nas.history import read_history
-from nas.results import Contestant, collapse, measure_all, score_of, stage_seconds
+from nas.results import Contestant, measure_all, score_of, stage_seconds
 from nas.seeds import seed_of
 from nas.settings import JobData, JobSettings
 from nas.trainings import Trained, Trainings
+from nas.warm_start import Start
 from search_spaces import Architecture, Space
 
 
@@ -30,14 +32,17 @@ def run_job(
     folder: Path,
     seed: int,
     device: torch.device,
+    start: Start | None = None,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], Branch]:
-    """Run or continue the job in ``folder``.
+    """Run or continue the job in ``folder``; ``start``: what a new search starts from, None for a cold start.
 
     Returns:
         The records of ``result.json`` that the search itself knows, and the winning branch with its weights.
     """
-    search = Search(settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device)
+    search = Search(
+        settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device, start=start
+    )
     search.run(progress=progress)
     candidates = rank_candidates(search, settings.candidates, progress=progress)
     trainings = Trainings(
@@ -57,7 +62,10 @@ def run_job(
     assert isinstance(branch, Branch)
     history = read_history(folder / "history.jsonl")
     result["retrained"] = ranked
-    result["collapse"] = collapse(history, candidates)
+    proposed = [candidate.architecture for candidate in candidates]
+    result["collapse"] = collapse(
+        history, proposed, settings.space, asked=settings.candidates, metric=settings.search.reward
+    )
     result["seconds"] = stage_seconds(history)
     return result, branch
 
