@@ -73,32 +73,10 @@ def carry_out(
         plan.make_newest()
         return plan.folder
     started = time.perf_counter()
-    project, subdataset, depth = plan.project, plan.subdataset, plan.depth
+    project, subdataset = plan.project, plan.subdataset
     trunk = trunk or open_trunk(project, device)
-    if trunk.fingerprint != plan.identity["fingerprint"]:
-        raise TrunkError(
-            f"The search of {plan.attribute} was planned on trunk {plan.identity['fingerprint'][:12]}, but the trunk "
-            f"in use is now {trunk.fingerprint[:12]}; call again to plan anew."
-        )
-    splits = featured(
-        project,
-        trunk,
-        subdataset,
-        hashes=plan.hashes,
-        precision=plan.identity["feature_precision"],
-        progress=progress,
-    )
+    job = job_data(plan, trunk, progress=progress)
     seconds = time.perf_counter() - started
-    job = JobData(
-        plan.attribute,
-        subdataset.attribute.values,
-        splits["train"],
-        splits["val"],
-        splits["test"] if len(splits["test"]) else None,
-        (lambda generator: trunk.tail(depth, len(subdataset.attribute.values), generator=generator))
-        if depth < len(trunk.chain)
-        else None,
-    )
     origin = {
         "data": {"digest": plan.identity["data"], "counts": subdataset.counts()},
         "trunk": {
@@ -121,6 +99,38 @@ def carry_out(
             progress=progress,
             force=force,
         )
+
+
+def job_data(plan: SearchPlan, trunk: Trunk, *, progress: Progress | None = None) -> JobData:
+    """The features and the tail of a planned search; what is missing of the features is computed.
+
+    Raises:
+        TrunkError: the search was planned on another trunk.
+    """
+    subdataset, depth = plan.subdataset, plan.depth
+    if trunk.fingerprint != plan.identity["fingerprint"]:
+        raise TrunkError(
+            f"The search of {plan.attribute} was planned on trunk {plan.identity['fingerprint'][:12]}, but the trunk "
+            f"in use is now {trunk.fingerprint[:12]}; call again to plan anew."
+        )
+    splits = featured(
+        plan.project,
+        trunk,
+        subdataset,
+        hashes=plan.hashes,
+        precision=plan.identity["feature_precision"],
+        progress=progress,
+    )
+    return JobData(
+        plan.attribute,
+        subdataset.attribute.values,
+        splits["train"],
+        splits["val"],
+        splits["test"] if len(splits["test"]) else None,
+        (lambda generator: trunk.tail(depth, len(subdataset.attribute.values), generator=generator))
+        if depth < len(trunk.chain)
+        else None,
+    )
 
 
 def search_features(
