@@ -53,16 +53,19 @@ def audit_one(
     if not found:
         raise ConfigError(f"{attribute} has no finished search to audit; run `graftnet search {attribute}` first.")
     place = found[-1]
-    seed = json.loads((place / "config.json").read_text(encoding="utf-8"))["seed"]
+    config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    seed = config["seed"]
     chosen = choose_device(device)
     from graftnet.pipeline import job_data
     from graftnet.plans import plan_search
     from graftnet.trunks import open_trunk
+    from graftnet.warming import with_sources, with_warm_start
     from nas.audit import run_audit
     from reports import write_report
 
     trunk = open_trunk(project, chosen)
-    plan = plan_search(project, trunk, attribute, seed=seed, device=chosen)
+    cold = plan_search(with_warm_start(project, False), trunk, attribute, seed=seed, device=chosen)
+    plan = with_sources(cold, config.get("warm_start") or ())
     if plan.folder != place:
         raise ConfigError(
             f"The data, the trunk, the device or the settings have changed since {attribute} was searched ({place}); "

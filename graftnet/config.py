@@ -98,6 +98,9 @@ class SearchTable(Table):
     hidden: Count = 64
     candidates: Count = 100
     retrain_top: Count = 4
+    warm_start: bool = False
+    warm_epochs: Count = 10
+    warm_warmup_epochs: Index = 1
 
 
 class RetrainTable(Table):

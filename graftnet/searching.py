@@ -37,7 +37,8 @@ class Found:
     def text(self) -> str:
         """The verdict and where to look."""
         result = self.result()
-        return f"{result['attribute']}: {result['verdict']}\n  result {self.folder}\n  report {self.report}"
+        start = f"  {result['start']}\n" if "start" in result else ""
+        return f"{result['attribute']}: {result['verdict']}\n{start}  result {self.folder}\n  report {self.report}"
 
 
 def require_one(attribute: str | None, everything: bool, features: Path | None, out: Path | None) -> None:
@@ -52,9 +53,20 @@ def require_one(attribute: str | None, everything: bool, features: Path | None, 
         raise ConfigError("--out goes with --features; a project's searches are written under its runs/searches.")
 
 
-def search_one(folder: Path | None, attribute: str, *, seed: int | None, device: str, force: bool) -> Found:
+def search_one(
+    folder: Path | None,
+    attribute: str,
+    *,
+    seed: int | None,
+    device: str,
+    force: bool,
+    warm_start: bool | None = None,
+) -> Found:
     """Search one attribute of a project; a current result is returned as it is unless ``force``."""
-    return search_in(open_project(folder), attribute, seed=seed, device=device, force=force)
+    from graftnet.warming import with_warm_start
+
+    project = with_warm_start(open_project(folder), warm_start)
+    return search_in(project, attribute, seed=seed, device=device, force=force)
 
 
 def search_in(project: Project, attribute: str, *, seed: int | None, device: str, force: bool = False) -> Found:
@@ -71,13 +83,17 @@ def search_in(project: Project, attribute: str, *, seed: int | None, device: str
     return Found(found, write_report(found))
 
 
-def search_all(folder: Path | None, *, seed: int | None, device: str, force: bool) -> list[Found]:
+def search_all(
+    folder: Path | None, *, seed: int | None, device: str, force: bool, warm_start: bool | None = None
+) -> list[Found]:
     """Search every attribute; one attribute's bad data does not keep the others from being searched.
 
     Raises:
         ConfigError: at the end, naming the attributes that could not be searched and why.
     """
-    project = open_project(folder)
+    from graftnet.warming import with_warm_start
+
+    project = with_warm_start(open_project(folder), warm_start)
     sources = project.sources()
     if not sources:
         raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")

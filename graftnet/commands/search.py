@@ -55,6 +55,12 @@ def search(
         Path | None, typer.Option("--out", metavar="DIR", help="With --features: where the search is written.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
+    warm_start: Annotated[
+        bool | None,
+        typer.Option(
+            "--warm-start/--cold-start", help="From what earlier attributes learned. Default: search.warm_start."
+        ),
+    ] = None,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -80,9 +86,9 @@ def search(
     if features:
         found = [search_file(features, out, folder=project, seed=seed, device=device, force=force)]
     elif everything:
-        found = search_all(project, seed=seed, device=device, force=force)
+        found = search_all(project, seed=seed, device=device, force=force, warm_start=warm_start)
     else:
-        found = [search_one(project, str(attribute), seed=seed, device=device, force=force)]
+        found = [search_one(project, str(attribute), seed=seed, device=device, force=force, warm_start=warm_start)]
     record = {"searches": [result.record() for result in found]} if everything else found[0].record()
     text = "\n".join(result.text() for result in found) or "Every attribute has a current result."
     answer(record, text, as_json=as_json)

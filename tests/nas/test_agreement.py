@@ -19,7 +19,8 @@ def test_tau_is_the_mean_over_the_right_sides() -> None:
     left, first, second = (rng.normal(size=9).tolist() for _ in range(3))
     found = agreement(left, [first, second], seed=0)
     assert found.tau == pytest.approx((counted(left, first) + counted(left, second)) / 2)
-    assert found.low is not None and found.high is not None
+    assert found.low is not None
+    assert found.high is not None
     assert -1 <= found.low <= found.tau <= found.high <= 1
     assert found == agreement(left, [first, second], seed=0)
 
@@ -36,7 +37,8 @@ def test_more_architectures_narrow_the_interval() -> None:
     for count in (12, 200):
         left = rng.normal(size=count)
         found = agreement(left.tolist(), [(left + rng.normal(size=count)).tolist()], seed=0)
-        assert found.low is not None and found.high is not None
+        assert found.low is not None
+        assert found.high is not None
         widths.append(found.high - found.low)
     assert widths[1] < widths[0] / 2
 

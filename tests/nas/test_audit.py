@@ -75,7 +75,8 @@ def test_an_audit_compares_what_it_says(job_data: JobData, folder: Path) -> None
     assert row["val"]["search"] == result["repeats"]["winner"]["val_auroc"][1]
     assert row["val"]["random"] == result["repeats"]["random"]["val_auroc"][1]
     assert [one["seed"] for one in audit["gain"]["seeds"]] == [0, 1]
-    assert "test" not in row and "test" not in audit["gain"]
+    assert "test" not in row
+    assert "test" not in audit["gain"]
     assert audit["cost"]["audit_searches"] == 1
     assert audit["sentence"].startswith("On toy, ")
 
