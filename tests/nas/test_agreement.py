@@ -21,6 +21,7 @@ def test_tau_is_the_mean_over_the_right_sides() -> None:
     assert found.tau == pytest.approx((counted(left, first) + counted(left, second)) / 2)
     assert found.low is not None
     assert found.high is not None
+    assert found.tau is not None
     assert -1 <= found.low <= found.tau <= found.high <= 1
     assert found == agreement(left, [first, second], seed=0)
 

@@ -21,7 +21,7 @@ from nas.history import History, read_history
 from nas.job import run_job
 from nas.settings import JobData
 from tests.nas.conftest import make_split
-from tests.nas.test_job import SETTINGS, timeless
+from tests.nas.test_job import SETTINGS
 from trunk.checkpoints import write_json
 
 JOB = replace(SETTINGS, probe=False, tail=None)
@@ -110,21 +110,19 @@ def test_a_killed_audit_continues_and_more_seeds_add_to_it(
         nonlocal calls
         real(self, kind, **fields)
         calls += 1
-        if calls % 6 == 0:
+        if calls == 6:
             raise KilledError
 
     with monkeypatch.context() as patched:
         patched.setattr(History, "append", append)
-        for _ in range(3):
-            with pytest.raises(KilledError):
-                audited(job_data, folder)
+        with pytest.raises(KilledError):
+            audited(job_data, folder)
     one = audited(job_data, folder, seeds=1)
-    trained = one["cost"]["audit_trainings"]
-    assert timeless(one["gain"]["seeds"]) == [{**row, "val": row["val"]} for row in without_test(whole)[:1]]
+    assert one["gain"]["seeds"] == without_test(whole)[:1]
     again = audited(job_data, folder, test=True)
-    assert timeless(again["gain"]) == timeless(whole["gain"])
+    assert again["gain"] == whole["gain"]
     assert again["ranking"] == whole["ranking"]
-    assert again["cost"]["audit_trainings"] > trained
+    assert again["cost"]["audit_trainings"] > one["cost"]["audit_trainings"]
 
 
 def without_test(audit: dict[str, Any]) -> list[dict[str, Any]]:
@@ -135,7 +133,7 @@ def test_test_labels_do_not_decide(job_data: JobData, folder: Path) -> None:
     assert job_data.test is not None
     flipped = replace(job_data, test=replace(job_data.test, labels=1 - job_data.test.labels))
     other = Path(shutil.copytree(folder, folder.with_name("other")))
-    first, second = audited(job_data, folder, seeds=2, test=True), audited(flipped, other, seeds=2, test=True)
+    first, second = audited(job_data, folder, seeds=1, test=True), audited(flipped, other, seeds=1, test=True)
     assert without_test(first) == without_test(second)
     assert first["gain"]["test"] != second["gain"]["test"]
 
@@ -164,7 +162,7 @@ def test_paired_is_students_interval() -> None:
     found = paired(ours, theirs)
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
     assert found.difference == pytest.approx(np.mean(ours) - np.mean(theirs))
-    assert paired([0.9], [0.8]) == Paired(pytest.approx(0.1), None, None, 1)
+    assert paired([0.75], [0.5]) == Paired(0.25, None, None, 1)
 
 
 GOOD: dict[str, Any] = {
