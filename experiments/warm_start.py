@@ -2,8 +2,9 @@
 
     python experiments/warm_start.py PROJECT_FOLDER [--attributes cat truck] [--seed 0]
 
-Three searches per attribute, with the project's settings: `cold` (search.epochs), `warm` (search.warm_epochs, started
-from the cold searches of all other attributes) and, as control, `short` (a cold start with the warm one's epochs).
+Searches per attribute, with the project's settings: `cold` (search.epochs), `warm` (search.warm_epochs, a controller
+that first imitates the best of the cold searches of all other attributes), `weights` (the same, from their mean shared
+weights too) and, as control, `short` (a cold start with the warm one's epochs).
 After each child epoch, on the whole val split and with the shared weights: `proposed`, the mean score of the
 controller's mode and of 16 samples of its policy (what the search is after), and `fixed`, that of 16 random
 architectures, the same for all searches (the shared weights alone). Runs continue where they stopped; they lie under
@@ -36,7 +37,8 @@ from trunk.checkpoints import write_json
 
 ARCHITECTURES = 16
 MEASURES = ("proposed", "fixed")
-HEAD = ("attribute", "cold final", "cold reaches it", "warm reaches it", "short reaches it", "warm best", "short best")
+ARMS = ("cold", "warm", "weights", "short")
+HEAD = ("attribute", "cold final", *(f"{arm} reaches it" for arm in ARMS), *(f"{arm} best" for arm in ARMS[1:]))
 Curve = list[dict[str, float]]
 
 
@@ -104,8 +106,8 @@ def table(records: list[dict[str, Any]], measure: str) -> str:
     rows = [list(HEAD), ["---"] * len(HEAD)]
     for record in records:
         one = record[measure]
-        epochs = [f"{one['reached'][arm] or '–'} of {one['epochs'][arm]}" for arm in ("cold", "warm", "short")]
-        best = [f"{one['best'][arm]:.4f}" for arm in ("warm", "short")]
+        epochs = [f"{one['reached'][arm] or '–'} of {one['epochs'][arm]}" for arm in ARMS]
+        best = [f"{one['best'][arm]:.4f}" for arm in ARMS[1:]]
         rows.append([record["attribute"], f"{one['final']:.4f}", *epochs, *best])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -113,7 +115,7 @@ def table(records: list[dict[str, Any]], measure: str) -> str:
 def summary(records: list[dict[str, Any]], measure: str) -> str:
     """How many reach it, and after what share of the cold search's epochs; one that does not counts as all of them."""
     parts = []
-    for arm in ("cold", "warm", "short"):
+    for arm in ARMS:
         found = [record[measure]["reached"][arm] for record in records]
         full = [record[measure]["epochs"]["cold"] for record in records]
         shares = [(epoch if epoch is not None else all_) / all_ for epoch, all_ in zip(found, full, strict=True)]
@@ -128,7 +130,7 @@ def run_all(project: Project, attributes: list[str], *, seed: int, device: torch
     config = project.config.search
     curves: dict[str, dict[str, Curve]] = {attribute: {} for attribute in attributes}
     with show_progress() as progress:
-        for arm in ("cold", "warm", "short"):
+        for arm in ARMS:
             for attribute in attributes:
                 plan = plan_search(with_warm_start(project, False), trunk, attribute, seed=seed, device=device)
                 settings, start = plan.settings, None
@@ -141,9 +143,9 @@ def run_all(project: Project, attributes: list[str], *, seed: int, device: torch
                     search = replace(settings.search, epochs=config.warm_epochs, warmup_epochs=warmup)
                     settings = replace(settings, search=search)
                 folder = root / arm / attribute
-                if arm == "warm":
+                if arm in ("warm", "weights"):
                     others = [root / "cold" / other for other in attributes if other != attribute]
-                    start = gather(others, settings.space)
+                    start = gather(others, settings.space, weights=arm == "weights")
                 data = job_data(plan, trunk, progress=progress)
                 curves[attribute][arm] = followed(
                     folder, data, settings, seed=seed, device=device, start=start, progress=progress

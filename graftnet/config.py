@@ -100,7 +100,8 @@ class SearchTable(Table):
     retrain_top: Count = 4
     warm_start: bool = False
     warm_epochs: Count = 10
-    warm_warmup_epochs: Index = 1
+    warm_warmup_epochs: Index = 0
+    warm_weights: bool = False
 
 
 class RetrainTable(Table):

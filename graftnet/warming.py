@@ -48,7 +48,12 @@ def with_sources(plan: SearchPlan, sources: Sources) -> SearchPlan:
     table = plan.project.config.search
     search = replace(plan.settings.search, epochs=table.warm_epochs, warmup_epochs=table.warm_warmup_epochs)
     settings = replace(plan.settings, search=search)
-    identity = {**plan.identity, **described(settings), "warm_start": [dict(source) for source in sources]}
+    identity = {
+        **plan.identity,
+        **described(settings),
+        "warm_start": [dict(source) for source in sources],
+        "warm_weights": table.warm_weights,
+    }
     return replace(plan, settings=settings, identity=identity)
 
 
@@ -90,7 +95,7 @@ def prepare_start(plan: SearchPlan) -> Start | None:
                 f"{plan.attribute} was to start from the search {folder}, which is gone or has changed; delete "
                 f"{plan.folder} and call again to start from what is there now."
             )
-    start = gather(folders, plan.settings.space)
+    start = gather(folders, plan.settings.space, weights=plan.identity["warm_weights"])
     start.save(plan.folder, {"sources": list(sources)})
     return start
 

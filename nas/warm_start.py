@@ -1,10 +1,10 @@
-"""What a search may start from: the shared weights and the best architectures of earlier searches on the same trunk.
+"""What a search may start from: the best architectures, and the shared weights, of earlier searches on the same trunk.
 
-The idea of starting a controller and its shared weights from other tasks is that of Transfer Learning with Neural
-AutoML (Wong, Houlsby, Lu, Gesmundo, 2018), arXiv:1803.02780. Here the controller does not carry task embeddings: a
-fresh one imitates the architectures that did best before, up to a wanted entropy, and then learns on as usual. The
-shared weights are averaged over the sources, as in Model soups (Wortsman et al., 2022), arXiv:2203.05482; the linear
-layers in front of the logits answer another question and are left as they were drawn.
+The idea of starting a search from other tasks is that of Transfer Learning with Neural AutoML (Wong, Houlsby, Lu,
+Gesmundo, 2018), arXiv:1803.02780. Here the controller carries no task embeddings: a fresh one imitates the best
+architectures of before, down to a wanted entropy, and then learns on as usual. Shared weights are averaged over the
+sources, as in Model soups (Wortsman et al., 2022), arXiv:2203.05482, and are left out by default: see
+experiments/warm_start.py. The linear layers in front of the logits answer another question and stay as they were drawn.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ IMITATION_RATE = 7e-3
 
 
 class Start(NamedTuple):
-    """Shared weights by their name in the supernet, and the choices (n, D) of the best earlier architectures."""
+    """Shared weights by their name in the supernet (may be none), and the choices (n, D) of the best architectures."""
 
     weights: Mapping[str, Tensor]
     choices: Tensor
@@ -53,16 +53,17 @@ def start_of(folder: Path) -> Start | None:
     return Start({name.removeprefix("weights."): weight for name, weight in tensors.items()}, choices)
 
 
-def gather(folders: Sequence[Path], space: Space) -> Start:
-    """A start from finished searches of one space: their mean shared weights, their best-ranked architectures."""
+def gather(folders: Sequence[Path], space: Space, *, weights: bool = False) -> Start:
+    """A start from finished searches of one space: their best-ranked architectures and, if asked for, mean weights."""
     supernets, choices = [], []
     for folder in folders:
-        tensors, _ = load_checkpoint(folder / "search.safetensors")
-        prefix = "supernet."
-        supernets.append({n.removeprefix(prefix): weight for n, weight in tensors.items() if n.startswith(prefix)})
+        if weights:
+            tensors, _ = load_checkpoint(folder / "search.safetensors")
+            prefix = "supernet."
+            supernets.append({n.removeprefix(prefix): weight for n, weight in tensors.items() if n.startswith(prefix)})
         ranking = json.loads((folder / "candidates.json").read_text(encoding="utf-8"))["ranking"]
         choices += [space.indices(Architecture.from_json(one["architecture"])) for one in ranking[:TOP]]
-    return Start(averaged_weights(supernets), torch.tensor(choices, dtype=torch.int64))
+    return Start(averaged_weights(supernets) if weights else {}, torch.tensor(choices, dtype=torch.int64))
 
 
 def checksum(folder: Path) -> str:

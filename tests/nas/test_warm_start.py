@@ -54,7 +54,7 @@ def sources(searches: list[Path], tmp_path: Path) -> list[Path]:
 def test_the_shared_weights_are_the_sources_mean_but_for_the_linear_layers(
     sources: list[Path], data: JobData, tmp_path: Path
 ) -> None:
-    start = gather(sources, SPACE)
+    start = gather(sources, SPACE, weights=True)
     fresh = search_in(tmp_path / "cold", data).supernet.state_dict()
     warm = search_in(tmp_path / "warm", data, start=start).supernet.state_dict()
     first, second = (
@@ -67,11 +67,24 @@ def test_the_shared_weights_are_the_sources_mean_but_for_the_linear_layers(
         assert torch.equal(weight, expected), name
 
 
+def test_without_weights_only_the_policy_differs_from_a_cold_start(
+    sources: list[Path], data: JobData, tmp_path: Path
+) -> None:
+    cold = search_in(tmp_path / "cold", data)
+    warm = search_in(tmp_path / "warm", data, start=gather(sources, SPACE))
+    for name, weight in cold.supernet.state_dict().items():
+        assert torch.equal(weight, warm.supernet.state_dict()[name]), name
+    best = warm.start.choices if warm.start else torch.zeros(0)
+    assert len(best) == 12
+    likely = [float(one.controller.evaluate(best).log_prob.detach().mean()) for one in (cold, warm)]
+    assert likely[1] > likely[0] + 1
+
+
 def test_other_values_are_no_hindrance(sources: list[Path]) -> None:
     three = Supernet(SPACE, (6, 3, 3), 3, generator=torch.Generator().manual_seed(0))
     head = three.state_dict()["shared.pooled.average.weight"].clone()
     controller = Controller(SPACE.decisions, hidden=8, generator=torch.Generator().manual_seed(0))
-    begin(gather(sources, SPACE), three, controller)
+    begin(gather(sources, SPACE, weights=True), three, controller)
     assert torch.equal(three.state_dict()["shared.pooled.average.weight"], head)
 
 
@@ -80,7 +93,7 @@ def test_another_space_is_refused(sources: list[Path]) -> None:
     supernet = Supernet(wider, (6, 3, 3), 2, generator=torch.Generator().manual_seed(0))
     controller = Controller(wider.decisions, hidden=8, generator=torch.Generator().manual_seed(0))
     with pytest.raises(SearchError, match="same space on the same trunk"):
-        begin(gather(sources, SPACE), supernet, controller)
+        begin(gather(sources, SPACE, weights=True), supernet, controller)
     with pytest.raises(SearchError, match="at least one"):
         averaged_weights([])
 
@@ -104,7 +117,7 @@ def test_imitation_makes_likely_what_was_good_and_leaves_the_rest_open() -> None
 
 
 def test_a_warm_search_is_repeated_and_resumed_bit_for_bit(sources: list[Path], data: JobData, tmp_path: Path) -> None:
-    start = gather(sources, SPACE)
+    start = gather(sources, SPACE, weights=True)
     folder = tmp_path / "kept"
     folder.mkdir()
     assert start_of(folder) is None
