@@ -7,7 +7,7 @@ from typing import Annotated, cast
 import typer
 
 from graftnet.answer import answer
-from graftnet.commands import add, checkup, data, deploy, init, results, search, showcase, trunk
+from graftnet.commands import add, audit, checkup, data, deploy, init, results, search, showcase, trunk
 from graftnet.failures import explain
 from graftnet.version import __version__
 
@@ -58,6 +58,7 @@ app.command("cache", rich_help_panel=SEARCH)(search.cache)
 app.command("search", rich_help_panel=SEARCH)(search.search)
 app.command("add", rich_help_panel=SEARCH)(add.add)
 app.command("report", rich_help_panel=USE)(results.report)
+app.command("audit", rich_help_panel=USE)(audit.audit)
 app.command("graft", rich_help_panel=USE)(results.graft)
 app.command("export", rich_help_panel=USE)(deploy.export)
 app.command("verify", rich_help_panel=USE)(deploy.verify)

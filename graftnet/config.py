@@ -113,6 +113,10 @@ class SearchTable(Table):
     max_macs: NonNegative = 0.0
     max_latency: NonNegative = 0.0
     latency_batch: Count = 1
+    warm_start: bool = False
+    warm_epochs: Count = 10
+    warm_warmup_epochs: Index = 0
+    warm_weights: bool = False
 
 
 class RetrainTable(Table):

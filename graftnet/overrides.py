@@ -48,5 +48,9 @@ NONE = Overrides()
 
 def open_overridden(folder: Path | None, overrides: Overrides = NONE) -> Project:
     """The project in `folder` or around the working directory, with what the call sets."""
-    project = open_project(folder)
+    return overridden(open_project(folder), overrides)
+
+
+def overridden(project: Project, overrides: Overrides) -> Project:
+    """An open project with what the call sets."""
     return replace(project, config=overrides.applied(project.config))

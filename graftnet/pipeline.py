@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from graftnet.project import Project
 from graftnet.provenance import machine, this_command, versions
 from graftnet.settings import job_settings
 from graftnet.trunks import identity_of, open_trunk
+from graftnet.warming import about_start, prepare_start, warmed
 from nas.job import run_job
 from nas.settings import JobData, JobSettings
+from nas.warm_start import Start
 from subdatasets.contents import content_hash
 from subdatasets.subdataset import read_subdataset
 from trunk.checkpoints import write_json
@@ -73,23 +76,59 @@ def carry_out(
         plan.make_newest()
         return plan.folder
     started = time.perf_counter()
-    project, subdataset, depth = plan.project, plan.subdataset, plan.depth
+    if plan.finished or not plan.folder.is_dir():
+        plan = warmed(plan)
+    project, subdataset = plan.project, plan.subdataset
     trunk = trunk or open_trunk(project, device)
+    job = job_data(plan, trunk, progress=progress)
+    seconds = time.perf_counter() - started
+    origin = {
+        "data": {"digest": plan.identity["data"], "counts": subdataset.counts()},
+        "trunk": {
+            "backbone": trunk.backbone,
+            "size": trunk.preprocessing.size,
+            "blocks": len(trunk.chain),
+            "name": project.current_trunk.name,
+        },
+        **about_start(plan),
+    }
+    with only_one(plan.folder, patience=patience):
+        return finish(
+            job,
+            plan.settings,
+            plan.folder,
+            plan.identity,
+            origin,
+            begin=partial(prepare_start, plan),
+            command=plan.command,
+            seconds=seconds,
+            device=device,
+            progress=progress,
+            force=force,
+        )
+
+
+def job_data(plan: SearchPlan, trunk: Trunk, *, progress: Progress | None = None) -> JobData:
+    """The features and the tail of a planned search; what is missing of the features is computed.
+
+    Raises:
+        TrunkError: the search was planned on another trunk.
+    """
+    subdataset, depth = plan.subdataset, plan.depth
     if trunk.fingerprint != plan.identity["fingerprint"]:
         raise TrunkError(
             f"The search of {plan.attribute} was planned on trunk {plan.identity['fingerprint'][:12]}, but the trunk "
             f"in use is now {trunk.fingerprint[:12]}; call again to plan anew."
         )
     splits = featured(
-        project,
+        plan.project,
         trunk,
         subdataset,
         hashes=plan.hashes,
         precision=plan.identity["feature_precision"],
         progress=progress,
     )
-    seconds = time.perf_counter() - started
-    job = JobData(
+    return JobData(
         plan.attribute,
         subdataset.attribute.values,
         splits["train"],
@@ -99,28 +138,6 @@ def carry_out(
         if depth < len(trunk.chain)
         else None,
     )
-    origin = {
-        "data": {"digest": plan.identity["data"], "counts": subdataset.counts()},
-        "trunk": {
-            "backbone": trunk.backbone,
-            "size": trunk.preprocessing.size,
-            "blocks": len(trunk.chain),
-            "name": project.current_trunk.name,
-        },
-    }
-    with only_one(plan.folder, patience=patience):
-        return finish(
-            job,
-            plan.settings,
-            plan.folder,
-            plan.identity,
-            origin,
-            command=plan.command,
-            seconds=seconds,
-            device=device,
-            progress=progress,
-            force=force,
-        )
 
 
 def search_features(
@@ -178,6 +195,7 @@ def finish(
     identity: dict[str, Any],
     origin: dict[str, Any],
     *,
+    begin: Callable[[], Start | None] | None = None,
     command: str,
     seconds: float,
     device: torch.device,
@@ -186,7 +204,7 @@ def finish(
 ) -> Path:
     """Run the job in its folder and write what it found; ``result.json`` comes last and makes the search finished.
 
-    The caller holds the folder (:func:`graftnet.locks.only_one`).
+    The caller holds the folder (:func:`graftnet.locks.only_one`). ``begin`` gives what a warm search starts from.
     """
     if (folder / "result.json").exists():
         if not force:
@@ -204,7 +222,10 @@ def finish(
     }
     about = {"command": command, "versions": versions(), "machine": machine(device)}
     write_json(folder / "config.json", {**identity, **setting, **origin, **about})
-    result, branch = run_job(job, settings, folder=folder, seed=identity["seed"], device=device, progress=progress)
+    start = begin() if begin else None
+    result, branch = run_job(
+        job, settings, folder=folder, seed=identity["seed"], device=device, start=start, progress=progress
+    )
     result["seconds"] = {"features": seconds, **result["seconds"]}
     result["seconds"]["total"] = sum(result["seconds"].values())
     write_json(folder / "architecture.json", result["architecture"])

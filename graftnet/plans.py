@@ -99,7 +99,9 @@ def plan_search(
         "device": device.type,
         **described(settings),
     }
-    return SearchPlan(project, subdataset, used, settings, identity, this_command())
+    from graftnet.warming import resumed
+
+    return resumed(SearchPlan(project, subdataset, used, settings, identity, this_command()))
 
 
 def described(settings: JobSettings) -> dict[str, Any]:

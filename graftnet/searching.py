@@ -43,7 +43,8 @@ class Found:
     def text(self) -> str:
         """The verdict and where to look."""
         result = self.result()
-        return f"{result['attribute']}: {result['verdict']}\n  result {self.folder}\n  report {self.report}"
+        start = f"  {result['start']}\n" if "start" in result else ""
+        return f"{result['attribute']}: {result['verdict']}\n{start}  result {self.folder}\n  report {self.report}"
 
 
 def require_one(

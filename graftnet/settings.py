@@ -67,6 +67,11 @@ def search_settings(config: Config) -> "SearchSettings":
             f"search.warmup_epochs must be less than search.epochs ({config.search.epochs}), so that the controller "
             f"learns at all, is {config.search.warmup_epochs}."
         )
+    if config.search.warm_start and config.search.warm_warmup_epochs >= config.search.warm_epochs:
+        raise ConfigError(
+            f"search.warm_warmup_epochs must be less than search.warm_epochs ({config.search.warm_epochs}), so that "
+            f"the controller learns at all, is {config.search.warm_warmup_epochs}."
+        )
     return SearchSettings(**values_for(SearchSettings, config.search))
 
 

@@ -34,6 +34,7 @@ from nas.recipes import RECIPES
 from nas.reinforce import Reinforce
 from nas.seeds import seed_of
 from nas.supernet import Supernet
+from nas.warm_start import Start, begin
 from search_spaces import Architecture, Space
 from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from trunk.features import LabelledFeatures
@@ -107,8 +108,10 @@ class Search:
         folder: Path,
         seed: int,
         device: torch.device,
+        start: Start | None = None,
     ) -> None:
         check_splits(train, val)
+        self.start = start
         self.space, self.train, self.val, self.settings = space, train, val, settings
         self.folder, self.seed, self.device = folder, seed, device
         # The child's batches and optimiser are those of a branch's training; FitSettings checks the values.
@@ -293,6 +296,8 @@ class Search:
         """Take up the folder's checkpoint, if any; records written after it are cut off and will come again."""
         if not self.checkpoint.exists():
             self.history.truncate(0)
+            if self.start is not None:
+                begin(self.start, self.supernet, self.controller)
             return
         tensors, record = load_checkpoint(self.checkpoint)
         self.supernet.load_state_dict(part(tensors, "supernet."))

@@ -15,17 +15,19 @@ import torch
 from branches.branch import Branch
 from branches.costs import macs, parameters
 from nas.candidates import Candidate, candidates_history, rank_candidates
+from nas.collapse import collapse
 from nas.enas import Progress, Search
 from nas.history import read_history
 from nas.latencies import Latencies
 from nas.limits import Cost
 from nas.pareto import front
-from nas.results import Contestant, collapse, measure_all, measured_latencies, score_of, stage_seconds
+from nas.results import Contestant, measure_all, measured_latencies, score_of, stage_seconds
 from nas.seeds import seed_of
 from nas.selection import described, require_some, select
 from nas.settings import JobData, JobSettings
 from nas.stage import Searched, stage_of
 from nas.trainings import Trained, Trainings
+from nas.warm_start import Start
 from nas.winner import Choice, Entry, choose
 from search_spaces import Architecture, Space
 
@@ -37,14 +39,17 @@ def run_job(
     folder: Path,
     seed: int,
     device: torch.device,
+    start: Start | None = None,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], Branch]:
-    """Run or continue the job in ``folder``.
+    """Run or continue the job in ``folder``; ``start``: what a new search starts from, None for a cold start.
 
     Returns:
         The records of ``result.json`` that the search itself knows, and the winning branch with its weights.
     """
-    search, candidates = find_candidates(data, settings, folder=folder, seed=seed, device=device, progress=progress)
+    search, candidates = find_candidates(
+        data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress
+    )
     latencies = Latencies(
         folder, data.train.features.shape, data.train.values, device=device, batch=settings.search.latency_batch
     )
@@ -80,7 +85,9 @@ def run_job(
     assert isinstance(branch, Branch)
     history = read_history(folder / "history.jsonl")
     result["retrained"] = ranked
-    result["collapse"] = collapse(history, candidates)
+    result["collapse"] = collapse(
+        history, architectures, settings.space, asked=settings.candidates, metric=settings.search.reward
+    )
     result["seconds"] = stage_seconds(history)
     for strategy in rivals:
         spent = stage_seconds(read_history(folder / "rivals" / strategy / "history.jsonl"))
@@ -96,10 +103,13 @@ def find_candidates(
     seed: int,
     device: torch.device,
     progress: Progress | None,
+    start: Start | None = None,
 ) -> tuple[Searched, list[Candidate]]:
     """The first stage, by the chosen strategy: candidates, best first."""
     if settings.strategy == "enas":
-        search = Search(settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device)
+        search = Search(
+            settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device, start=start
+        )
         search.run(progress=progress)
         return search, rank_candidates(search, settings.candidates, progress=progress)
     stage = stage_of(settings.strategy)(data, settings, folder=folder, seed=seed, device=device)
@@ -162,8 +172,7 @@ def train_all(
     if settings.random:
         rng = np.random.default_rng(seed_of(search.seed, "random control"))
         draw = search.allowed.uniform if search.allowed else settings.space.random
-        # Some will be dropped where latency is limited.
-        drawn = draw_distinct(settings.space, len(top) * (3 if limits.latency_ms else 1), rng, draw)
+        drawn = draw_distinct(settings.space, control_draws(settings), rng, draw)
         kept = select(drawn, len(top), limits, search.costs, latencies, role="random")
         dropped = dropped + kept.dropped
         random = [retrain("random", index, drawn[place], shared_score=None) for index, place in enumerate(kept.places)]
@@ -207,6 +216,11 @@ def train_all(
         threshold_by=settings.threshold_by,
     )
     return contestants, ranked, {"selection": selection, "limits": dict(limits.set), "dropped": dropped}
+
+
+def control_draws(settings: JobSettings) -> int:
+    """How many random architectures are drawn for the control: some will be dropped where latency is limited."""
+    return settings.retrain_top * (3 if settings.search.limits.latency_ms else 1)
 
 
 def draw_distinct(

@@ -1,4 +1,4 @@
-"""From finished trainings to the figures of ``result.json``: one look at the test split, gains, curves, collapse."""
+"""From finished trainings to the figures of ``result.json``: one look at the test split, gains, curves."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import kendalltau
 from torch import nn
 
 from branches.costs import macs, parameters
 from branches.curves import roc_points
 from branches.metrics import measure, paired_bootstrap
 from branches.training import predict_scores
-from nas.candidates import Candidate
 from nas.latencies import Latencies
 from nas.seeds import seed_of
 from nas.settings import JobData, JobSettings
@@ -168,25 +166,6 @@ def verdict(
         return "There is no test split, so nothing is said about the gain; val alone chose the winner."
     mean = float(np.mean([f[metric] for f in figures["winner"]]))
     return sentence(metric, mean, len(figures["winner"]), gains, reduction, settings.retrained)
-
-
-def collapse(history: Sequence[Mapping[str, Any]], candidates: Sequence[Candidate]) -> dict[str, Any]:
-    """The cheap part of an audit: has the controller collapsed, and do shared weights rank as retraining does?"""
-    updates = [record for record in history if record["kind"] == "controller_update"]
-    retrained = [r for r in history if r["kind"] == "retraining" and r.get("shared_score") is not None]
-    last = [tuple(row) for record in updates[-5:] for row in record["architectures"]]
-    tau = None
-    if len(retrained) > 2:
-        found = kendalltau([r["shared_score"] for r in retrained], [r["val"]["auroc"] for r in retrained]).statistic
-        tau = None if np.isnan(found) else float(found)
-    return {
-        "entropy_first": updates[0]["entropy"] if updates else None,
-        "entropy_last": updates[-1]["entropy"] if updates else None,
-        "duplicates_last": 1 - len(set(last)) / len(last) if last else None,
-        "candidates_distinct": len(candidates),
-        "tau_of_retrained": tau,
-        "retrained": len(retrained),
-    }
 
 
 def stage_seconds(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:

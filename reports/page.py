@@ -2,12 +2,15 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reports.architecture_section import architecture_section
+from reports.audit_section import audit_section
 from reports.errors import ReportError
+from reports.layout import Section
 from reports.palette import css_variables
 from reports.records import Records, read_records
 from reports.search_sections import candidates_section, data_section, repeat_section, search_section
@@ -15,12 +18,13 @@ from reports.sections import comparison_section, operation_section
 from reports.values import number, text, whole
 from reports.verdict import attribute_of, values_of, verdict
 
-SECTIONS = (
+SECTIONS: tuple[Callable[[Records], Section | None], ...] = (
     comparison_section,
     architecture_section,
     operation_section,
     search_section,
     candidates_section,
+    audit_section,
     data_section,
     repeat_section,
 )
@@ -72,7 +76,7 @@ def render(records: Records) -> str:
         about=_about(records),
         verdict=verdict(records),
         problems=records.problems,
-        sections=[build(records) for build in SECTIONS],
+        sections=[section for build in SECTIONS if (section := build(records)) is not None],
         light=css_variables("light"),
         dark=css_variables("dark"),
     )

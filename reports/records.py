@@ -19,6 +19,7 @@ class Records(NamedTuple):
     architecture: dict[str, object]
     history: tuple[dict[str, object], ...]
     problems: tuple[str, ...]
+    audit: dict[str, object] = {}  # noqa: RUF012 - never changed
 
     def of(self, kind: str) -> tuple[dict[str, object], ...]:
         """The records of one kind, in the order they were written."""
@@ -26,7 +27,7 @@ class Records(NamedTuple):
 
 
 def read_records(folder: Path) -> Records:
-    """`config.json`, `result.json`, `architecture.json` and `history.jsonl` of a search folder.
+    """`config.json`, `result.json`, `architecture.json`, `history.jsonl` and, if any, `audit.json` of a search folder.
 
     Raises ReportError when there is no such folder; a missing or broken file becomes a problem instead.
     """
@@ -39,7 +40,9 @@ def read_records(folder: Path) -> Records:
     architecture = table(result.get("architecture"))
     if not architecture and (folder / "architecture.json").exists():
         architecture = _read_object(folder / "architecture.json", "", problems)
-    return Records(folder, config, result, architecture, tuple(history), tuple(problems))
+    has_audit = (folder / "audit.json").exists()
+    audit = _read_object(folder / "audit.json", "", problems) if has_audit else {}
+    return Records(folder, config, result, architecture, tuple(history), tuple(problems), audit)
 
 
 def _read_object(path: Path, consequence: str, problems: list[str]) -> dict[str, object]:

@@ -46,7 +46,8 @@ def search_section(records: Records) -> Section:
         first, last = score(policy.line.values[0], 2), score(policy.line.values[-1], 2)
         caption = f"From {first} to {last} nats: the lower, the surer the controller is."
         pictures.append(picture("entropy", "Entropy of the controller", entropy_figure(policy), caption))
-    return Section("search", "The search", "", tuple(pictures), missing=tuple(missing))
+    collapse = text(table(records.result.get("collapse")).get("sentence")) or ""
+    return Section("search", "The search", collapse, tuple(pictures), missing=tuple(missing))
 
 
 def candidates_section(records: Records) -> Section:

@@ -72,6 +72,12 @@ def search(
         float | None, typer.Option("--max-latency", metavar="MS", help="Likewise, milliseconds on this device.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
+    warm_start: Annotated[
+        bool | None,
+        typer.Option(
+            "--warm-start/--cold-start", help="From what earlier attributes learned. Default: search.warm_start."
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=1, metavar="N", help="With --all: N attributes at a time. Default: 1."),
@@ -119,7 +125,7 @@ def search(
 
     fleet_options = {"--workers": workers, "--on": on if on != "here" else None, "--address": address}
     require_one(attribute, everything, features, out, {**fleet_options, "--cpus": cpus, "--gpus": gpus})
-    overrides = Overrides(strategy, max_parameters, max_macs, max_latency)
+    overrides = Overrides(strategy, max_parameters, max_macs, max_latency, warm_start)
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
     if everything:
         from graftnet.fleet import choose_place, search_all
