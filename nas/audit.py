@@ -82,7 +82,7 @@ def run_audit(
     )
     extra = extra_random(result, settings.retrain_top, history)
     metric, places, rows = settings.search.reward, [ranking_name], []
-    again = replace(settings, random=True, probe=False, tail=None)
+    again = replace(settings, random=True, probe=False, tail=None, rivals=())
     for of in range(seed, seed + seeds):
         repeats = result["repeats"]
         if of != seed:
@@ -121,7 +121,8 @@ def check(folder: Path, data: JobData, settings: JobSettings, *, seeds: int, arc
         raise SearchError(f"{folder} holds no finished search; run `graftnet search {data.attribute}` first.")
     if settings.strategy != "enas":
         raise SearchError(
-            f"An audit is of ENAS's shared weights and controller; {data.attribute} was searched by {settings.strategy}."
+            f"An audit is of ENAS's shared weights and controller, but {data.attribute} was searched by "
+            f"{settings.strategy}; search it with --strategy enas first."
         )
     if seeds < 1 or architectures < 3:
         raise SearchError(f"An audit takes at least 1 seed and 3 architectures, not {seeds} and {architectures}.")

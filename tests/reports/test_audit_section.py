@@ -61,9 +61,9 @@ def test_the_figures_of_the_audit_are_in_the_tables(folder: Path) -> None:
     assert ranking.rows[1][1:] == ("–", "–")
     assert [row[0] for row in gain.rows] == ["seed 0", "seed 1", "the search gained"]
     assert gain.rows[2][1:] == ("–", "+0.0040\n+0.0010 to +0.0070", "−0.0020")
-    shown = {row[0]: row[1] for row in signs.rows}
-    assert shown["alarms"] == "none"
-    assert shown["the audit itself"].replace("\N{NO-BREAK SPACE}", " ") == "1 h 02 min"
+    cells = {row[0]: row[1] for row in signs.rows}
+    assert cells["alarms"] == "none"
+    assert cells["the audit itself"].replace("\N{NO-BREAK SPACE}", " ") == "1 h 02 min"
     page = render(records)
     assert 'id="audit"' in page
     assert 'id="figure-audit"' in page
