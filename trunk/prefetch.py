@@ -1,6 +1,6 @@
 """Batches of features gathered by a second thread, each while the one before is worked on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -11,7 +11,9 @@ from torch import Tensor
 from trunk.features import FeatureSource
 
 
-def prefetched(features: FeatureSource, batches: Iterable[NDArray[np.int64]]) -> Iterator[tuple[Tensor, Tensor]]:
+def prefetched(
+    features: FeatureSource, batches: Iterable[NDArray[np.int64]]
+) -> Generator[tuple[Tensor, Tensor], None, None]:
     """For each batch of rows, in their order: the rows (n,) as a tensor and their features, float32 (n, C, H, W).
 
     At most one batch is held ahead. `batches` is read in the caller's thread, so the order does not depend on the
