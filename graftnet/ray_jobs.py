@@ -64,7 +64,9 @@ def open_ray(address: str | None, *, cpus: float, gpus: float | None, device: st
         else:
             ray.init(address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"No Ray cluster answers at {address or 'this machine'} ({first_line(error)}).") from error
+        where = f"answers at {address}" if address else "can be started here"
+        hint = "; a cluster that was started with a token needs RAY_AUTH_MODE=token here too" if address else ""
+        raise ConfigError(f"No Ray cluster {where} ({first_line(error)}){hint}.") from error
     try:
         if gpus is None:
             gpus = float(device.startswith("cuda") or (device == "auto" and ray.cluster_resources().get("GPU", 0) >= 1))
