@@ -8,6 +8,7 @@ count: an array file without it, or of another length or checksum, is not read a
 import errno
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,8 +39,11 @@ class CachedFeatures:
 
     def __init__(self, shape: tuple[int, int, int], shards: Sequence[NDArray[np.float16]], rows: NDArray[np.int64]):
         self.shape = shape
-        self.shards = [np.asarray(shard) for shard in shards]  # a plain view of a memory map is read faster
+        self.shards = shards
         self.rows = rows
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nor is it written to
+            self.maps = [torch.from_numpy(np.asarray(shard)) for shard in shards]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -47,12 +51,15 @@ class CachedFeatures:
     def gather(self, indices: Tensor) -> Tensor:
         """float32 (n, C, H, W), in channels-last memory order."""
         channels, height, width = self.shape
-        found = np.empty((len(indices), height, width, channels), dtype=np.float16)
+        return self.gather_into(torch.empty(len(indices), height, width, channels), indices)
+
+    def gather_into(self, held: Tensor, indices: Tensor) -> Tensor:
+        """`gather`, as a view of `held`, float32 (n, H, W, C): memory that was used before is filled much faster."""
         rows = self.rows[indices.numpy()]
         order = np.lexsort((rows[:, 1], rows[:, 0]))  # as they lie on the disk
         for place, (shard, row) in zip(order.tolist(), rows[order].tolist(), strict=True):
-            found[place] = self.shards[shard][row]
-        return torch.from_numpy(found).permute(0, 3, 1, 2).float()
+            held[place].copy_(self.maps[shard][row])
+        return held.permute(0, 3, 1, 2)
 
     def part(self, start: int, stop: int) -> "CachedFeatures":
         """Rows ``start`` to ``stop`` of the order asked for."""

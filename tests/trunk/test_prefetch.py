@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from trunk.errors import TrunkError
+from trunk.feature_cache import CachedFeatures
 from trunk.features import ArrayFeatures
 from trunk.prefetch import prefetched
 
@@ -50,6 +51,20 @@ def test_one_batch_is_gathered_ahead_and_no_more() -> None:
     assert asked == [4, 1]
     coming.close()  # waits for the reader
     assert features.gathered == [4, 1]
+
+
+def test_cached_features_are_those_of_gather_until_the_next_batch_is_asked_for() -> None:
+    rng = np.random.default_rng(1)
+    shards = [rng.normal(size=(n, 2, 2, 3)).astype(np.float16) for n in (7, 5)]
+    rows = np.array([(shard, row) for shard, held in enumerate(shards) for row in range(len(held))])
+    cached = CachedFeatures((3, 2, 2), shards, rows[rng.permutation(12)])
+    order = [*batches(4, 1, 9), np.array([0, 11], dtype=np.int64), *batches(7)]
+    for (index, maps), wanted in zip(prefetched(cached, order), order, strict=True):
+        shard, row = cached.rows[wanted].T
+        expected = np.stack([shards[s][r] for s, r in zip(shard, row, strict=True)]).transpose(0, 3, 1, 2)
+        assert index.tolist() == wanted.tolist()
+        assert torch.equal(maps, torch.from_numpy(expected).float())
+        assert torch.equal(maps, cached.gather(index))
 
 
 def test_no_batches_are_no_batches() -> None:
