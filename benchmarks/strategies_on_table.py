@@ -15,7 +15,7 @@ Regularised evolution needs the extra `nni`.
 import argparse
 import json
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ class Table:
     def mean(self, architecture: Architecture) -> float:
         return float(self.scores[self.space.key(architecture)].mean())
 
-    @property
+    @cached_property
     def best(self) -> float:
         return max(float(scores.mean()) for scores in self.scores.values())
 

@@ -23,12 +23,12 @@ from branches.branch import Branch
 from branches.costs import parameters
 from branches.settings import FitSettings
 from branches.training import fit
-from graftnet.featuring import featured
+from graftnet.pipeline import job_data
+from graftnet.plans import plan_search
 from graftnet.project import open_project
 from graftnet.trunks import open_trunk
 from nas.seeds import seed_of
 from search_spaces import Architecture, Space, macro_space
-from subdatasets.subdataset import read_subdataset
 from trunk.features import ArrayFeatures, LabelledFeatures
 
 SPACE = macro_space(
@@ -60,11 +60,10 @@ def in_memory(split: LabelledFeatures, limit: int | None) -> LabelledFeatures:
 
 def load_splits(project_folder: Path, attribute: str, images: int | None) -> tuple[LabelledFeatures, LabelledFeatures]:
     """An attribute's train split (or part of it) and val split, from the project's feature cache."""
-    project = open_project(project_folder)
-    trunk = open_trunk(project, torch.device("cpu"))
-    subdataset = read_subdataset(project.source(attribute), seed=project.config.project.seed)
-    splits = featured(project, trunk, subdataset).splits
-    return in_memory(splits["train"], images), in_memory(splits["val"], None)
+    project, device = open_project(project_folder), torch.device("cpu")
+    trunk = open_trunk(project, device)
+    job = job_data(plan_search(project, trunk, attribute, seed=0, device=device), trunk)
+    return in_memory(job.train, images), in_memory(job.val, None)
 
 
 def finished(path: Path) -> set[str]:

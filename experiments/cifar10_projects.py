@@ -22,7 +22,7 @@ from subdatasets.importers import import_arrays
 
 HELD_OUT = ("cat", "truck")
 TRUNK_IMAGES, TRUNK_VAL = 4000, 200
-SEARCH_VAL = 200
+SEARCH_VAL_SHARE = 5
 
 TRUNK_TOML = """[project]
 name = "cifar10-trunk"
@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--backbone", choices=tuple(CUTS), default="inception_v3")
     parser.add_argument("--steps", type=int, help="of the trunk's training")
+    parser.add_argument("--search-images", type=int, default=1000, help="per class, a fifth of them val")
     arguments = parser.parse_args()
     size, depth, steps = CUTS[arguments.backbone]
     cut = {"backbone": arguments.backbone, "size": size, "depth": depth}
@@ -79,9 +80,9 @@ def main() -> None:
     (trunk / "graftnet.toml").write_text(TRUNK_TOML.format(**cut, steps=arguments.steps or steps))
 
     search = arguments.out / "search"
-    rows = np.concatenate([rows[TRUNK_IMAGES:] for rows in per_class])
-    here = len(per_class[0]) - TRUNK_IMAGES
-    splits = ["val" if place % here < SEARCH_VAL else "train" for place in range(len(rows))]
+    here = arguments.search_images
+    rows = np.concatenate([rows[TRUNK_IMAGES : TRUNK_IMAGES + here] for rows in per_class])
+    splits = ["val" if place % here < here // SEARCH_VAL_SHARE else "train" for place in range(len(rows))]
     import_arrays(
         [images[row] for row in rows] + test_images,
         np.concatenate([labels[rows], test_labels]),

@@ -1,28 +1,20 @@
 """The controller as a black-box optimiser: any reward over any space, no supernet."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from nas.allowed import Allowed
 from nas.controller import Controller
 from nas.errors import SearchError
+from nas.proposals import Proposals, Query
 from nas.recipes import REMEMBERING, Recipe
 from nas.reinforce import Reinforce
 from nas.seeds import seed_of
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Space
 
-DRAWS = 8  # batches drawn in search of unasked architectures before proposals are changed at random
-
-
-class Query(NamedTuple):
-    """One architecture that was asked for, and its reward."""
-
-    architecture: Architecture
-    reward: float
+__all__ = ["Query", "best", "optimise"]
 
 
 def optimise(
@@ -42,10 +34,9 @@ def optimise(
 
     With a `budget` the last update is on what is left of it, so that no more queries than that are made.
 
-    An architecture is asked for once, unless `repeats` (for rewards that differ from call to call). When the policy
-    proposes nothing new, its proposals are changed in one decision, then in two, and so on; the list ends early when
-    that finds nothing either, which is to say that the space is (nearly) exhausted. With `allowed`, nothing else is
-    asked for: such draws of the policy are drawn again, changed proposals are repaired.
+    A network is asked for once (see `nas.proposals`), unless `repeats` (for rewards that differ from call to call); the
+    list ends early when nothing new is found, which is to say that the space is (nearly) exhausted. With `allowed`,
+    nothing else is asked for: such draws of the policy are drawn again, changed proposals are repaired.
     Raises SearchError for a reward that is not finite, or fewer than one update or sample.
     """
     if updates < 1 or samples_per_update < 1:
@@ -60,12 +51,13 @@ def optimise(
     )
     reinforce = Reinforce(controller, recipe, seed=seed_of(seed, "reinforce"))
     queries: list[Query] = []
-    asked: set[tuple[int, ...]] = set()
+    proposals = Proposals(space, reinforce, allowed)
     for _ in range(updates):
         count = samples_per_update if budget is None else min(samples_per_update, budget - len(queries))
         if count < 1:
             break
-        choices = _drawn(reinforce, count, allowed) if repeats else _unasked(reinforce, count, asked, allowed)
+        neighbours = round(recipe.neighbours * count)
+        choices = proposals.draw(count) if repeats else proposals.new(count, queries, neighbours)
         if not len(choices):
             break
         found = [
@@ -82,31 +74,3 @@ def best(queries: list[Query]) -> Query:
     if not queries:
         raise SearchError("There is no best of no queries: run at least one update.")
     return max(queries, key=lambda query: query.reward)
-
-
-def _drawn(reinforce: Reinforce, n: int, allowed: Allowed | None) -> Tensor:
-    if allowed is None:
-        return reinforce.sample(n).choices.cpu()
-    return allowed.policy(lambda count: reinforce.sample(count).choices, n, reinforce.generator)
-
-
-def _unasked(reinforce: Reinforce, n: int, asked: set[tuple[int, ...]], allowed: Allowed | None) -> Tensor:
-    """Up to `n` different architectures (m, D) that are not in `asked`, which they are added to."""
-    decisions = reinforce.controller.decisions
-    sizes = torch.tensor([len(decision.choices) for decision in decisions])
-    found: list[tuple[int, ...]] = []
-    for draw in range(DRAWS + len(decisions)):
-        choices = _drawn(reinforce, n, allowed)
-        if draw >= DRAWS:  # a settled policy repeats itself: look around its proposals, further away each time
-            chance = torch.rand(2, *choices.shape, generator=reinforce.generator)
-            changed = chance[0].argsort(1) <= draw - DRAWS
-            choices = torch.where(changed, (chance[1] * sizes).long(), choices)
-            if allowed is not None:
-                choices = allowed.repair(choices, reinforce.generator)
-        for choice in map(tuple, choices.tolist()):
-            if choice not in asked and len(found) < n:
-                asked.add(choice)
-                found.append(choice)
-        if len(found) == n:
-            break
-    return torch.tensor(found, dtype=torch.int64).reshape(len(found), len(decisions))

@@ -28,6 +28,7 @@ class Recipe:
     passes: int = 1  # gradient steps per batch of rewards
     ratio_clip: float | None = None  # PPO's epsilon (arXiv:1707.06347, eq. 7), for more than one pass
     memory: int = 0  # so many best architectures take part in each update
+    neighbours: float = 0.0  # share of a batch next to the best ones, where no network is asked for twice
 
     def __post_init__(self) -> None:
         if self.advantage not in ADVANTAGES:
@@ -43,6 +44,7 @@ class Recipe:
             ("passes", 1, 1000),
             ("ratio_clip", 1e-9, 1e9),
             ("memory", 0, 10_000),
+            ("neighbours", 0.0, 1.0),
         ):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -69,5 +71,5 @@ STRONG = Recipe(
     ratio_clip=0.2,
 )
 # For rewards that are the same whenever they are asked for: with noise, a lucky reward would be held on to.
-REMEMBERING = replace(STRONG, memory=8)
+REMEMBERING = replace(STRONG, memory=8, neighbours=0.5)
 RECIPES = {"paper": PAPER, "strong": STRONG, "remembering": REMEMBERING}

@@ -15,6 +15,7 @@ import torch
 from graftnet.digits import import_digits
 from graftnet.project import Project, open_project
 from graftnet.trunks import train_trunk
+from tests.untimed import untimed
 
 NAMES = ("even", "has-loop")
 CONFIG = """
@@ -124,5 +125,5 @@ def figures(project: Project) -> dict[str, dict[str, Any]]:
     found = {}
     for name in NAMES:
         result = json.loads((project.latest_search(name) / "result.json").read_text())
-        found[name] = {key: value for key, value in result.items() if key not in ("seconds", "created", "command")}
+        found[name] = untimed(result)
     return found

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.graftnet.test_bad_input import make_features
+from tests.untimed import untimed
 
 CONFIG = """
 [search]
@@ -68,12 +69,7 @@ def finish(folder: Path) -> dict[str, Any]:
     assert process.returncode == 0, error.decode()
     answer = json.loads(out.decode().splitlines()[-1])
     result: dict[str, Any] = json.loads((folder / Path(answer["folder"]) / "result.json").read_text())
-    # What is timed, and the front, which holds measured latencies and so depends on them.
-    for key in ("seconds", "created", "latency", "latency_ms", "tail_latency_ms", "front"):
-        result.pop(key)
-    for control in result["controls"].values():
-        control.pop("latency_ms")
-    return result
+    return dict(untimed(result))
 
 
 def timeless_history(folder: Path) -> list[dict[str, Any]]:

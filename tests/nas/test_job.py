@@ -20,6 +20,7 @@ from nas.job import run_job
 from nas.settings import JobData, JobSettings
 from nas.verdict import Gain, gain, sentence
 from search_spaces import macro_space
+from tests.untimed import untimed
 
 SETTINGS = JobSettings(
     space=macro_space(2, widths=(4,)),
@@ -32,8 +33,6 @@ SETTINGS = JobSettings(
     repeats=2,
     tail=FitSettings(epochs=1, batch_size=32),
 )
-# The front holds measured latencies, and so depends on them.
-TIMED = ("seconds", "latency", "latency_ms", "tail_latency_ms", "front")
 
 
 class Tail(nn.Sequential):
@@ -53,13 +52,6 @@ class Tail(nn.Sequential):
 
 def run(data: JobData, folder: Path, settings: JobSettings = SETTINGS, seed: int = 0) -> tuple[dict[str, Any], Branch]:
     return run_job(data, settings, folder=folder, seed=seed, device=torch.device("cpu"))
-
-
-def timeless(value: Any) -> Any:
-    """Records without what is timed."""
-    if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key not in TIMED}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
 @pytest.fixture
@@ -115,7 +107,7 @@ def test_a_killed_job_ends_like_one_that_ran_through(
     with_tail: JobData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, branch = run(with_tail, tmp_path / "whole")
-    whole_history = timeless(read_history(tmp_path / "whole" / "history.jsonl"))
+    whole_history = untimed(read_history(tmp_path / "whole" / "history.jsonl"))
     real, calls = History.append, 0
 
     class KilledError(BaseException):
@@ -137,8 +129,8 @@ def test_a_killed_job_ends_like_one_that_ran_through(
             run(with_tail, folder)
         monkeypatch.setattr(History, "append", real)
         result, resumed = run(with_tail, folder)
-        assert timeless(result) == timeless(whole), f"killed after record {limit}"
-        assert timeless(read_history(folder / "history.jsonl")) == whole_history
+        assert untimed(result) == untimed(whole), f"killed after record {limit}"
+        assert untimed(read_history(folder / "history.jsonl")) == whole_history
         assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), branch.parameters(), strict=True))
         shutil.rmtree(folder)
 
@@ -158,8 +150,8 @@ def test_a_finished_job_trains_nothing_again(
 
 def test_seeds_decide(data: JobData, tmp_path: Path) -> None:
     results = [run(data, tmp_path / str(n), seed=seed)[0] for n, seed in enumerate((3, 3, 4))]
-    assert timeless(results[0]) == timeless(results[1])
-    histories = [timeless(read_history(tmp_path / str(n) / "history.jsonl")) for n in range(3)]
+    assert untimed(results[0]) == untimed(results[1])
+    histories = [untimed(read_history(tmp_path / str(n) / "history.jsonl")) for n in range(3)]
     assert histories[0] == histories[1] != histories[2]
 
 

@@ -19,6 +19,7 @@ from nas.settings import SEARCH_STRATEGIES, JobData, JobSettings
 from nas.trials import TrialStage
 from search_spaces import macro_space
 from tests.nas.extra import needs_nni, with_nni_marked
+from tests.untimed import untimed
 
 CPU = torch.device("cpu")
 SETTINGS = JobSettings(
@@ -40,13 +41,6 @@ def run(data: JobData, folder: Path, strategy: str, seed: int = 0, **changes: An
     return run_job(data, settings, folder=folder, seed=seed, device=CPU)[0]
 
 
-def timeless(value: Any) -> Any:
-    """Records without their times."""
-    if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key != "seconds"}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
-
-
 @others
 def test_a_job_ends_as_one_of_enas_does(data: JobData, tmp_path: Path, strategy: str) -> None:
     result = run(data, tmp_path, strategy)
@@ -65,18 +59,18 @@ def test_a_job_ends_as_one_of_enas_does(data: JobData, tmp_path: Path, strategy:
     assert f"best of {len(best)} random" in result["verdict"]
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     kept = {path.name for path in tmp_path.iterdir()} - {"search.safetensors"}
-    assert kept == {"candidates.json", "history.jsonl", "trainings"}
+    assert kept == {"candidates.json", "history.jsonl", "latencies.json", "trainings"}
 
 
 @others
 def test_seeds_decide(data: JobData, tmp_path: Path, strategy: str) -> None:
     torch.manual_seed(1)
-    first = timeless(run(data, tmp_path / "0", strategy))
+    first = untimed(run(data, tmp_path / "0", strategy))
     state = torch.get_rng_state()
-    second = timeless(run(data, tmp_path / "1", strategy))
+    second = untimed(run(data, tmp_path / "1", strategy))
     assert torch.equal(torch.get_rng_state(), state)
     run(data, tmp_path / "2", strategy, seed=1)
-    histories = [timeless(read_history(tmp_path / str(n) / "history.jsonl")) for n in range(3)]
+    histories = [untimed(read_history(tmp_path / str(n) / "history.jsonl")) for n in range(3)]
     assert first == second
     assert histories[0] == histories[1] != histories[2]
 
@@ -85,8 +79,8 @@ def test_seeds_decide(data: JobData, tmp_path: Path, strategy: str) -> None:
 def test_a_killed_search_ends_like_one_that_ran_through(
     data: JobData, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = timeless(run(data, tmp_path / "whole", strategy, random=False))
-    whole_history = timeless(read_history(tmp_path / "whole" / "history.jsonl"))
+    whole = untimed(run(data, tmp_path / "whole", strategy, random=False))
+    whole_history = untimed(read_history(tmp_path / "whole" / "history.jsonl"))
     real = History.append
 
     class KilledError(BaseException):
@@ -106,8 +100,8 @@ def test_a_killed_search_ends_like_one_that_ran_through(
         with pytest.raises(KilledError):
             run(data, folder, strategy, random=False)
         monkeypatch.setattr(History, "append", real)
-        assert timeless(run(data, folder, strategy, random=False)) == whole, f"killed after record {limit}"
-        assert timeless(read_history(folder / "history.jsonl")) == whole_history
+        assert untimed(run(data, folder, strategy, random=False)) == whole, f"killed after record {limit}"
+        assert untimed(read_history(folder / "history.jsonl")) == whole_history
         shutil.rmtree(folder)
 
 
@@ -171,7 +165,7 @@ def test_other_strategies_are_controls(data: JobData, tmp_path: Path, rivals: tu
         assert {one["shared_score"] for one in trained} == {None}
         assert max(one["val"]["auroc"] for one in trained) == result["controls"][rival]["val"]["auroc"]
     assert result["collapse"]["retrained"] == 2
-    assert timeless(run(data, tmp_path, "enas", rivals=rivals, search=search, candidates=6)) == timeless(result)
+    assert untimed(run(data, tmp_path, "enas", rivals=rivals, search=search, candidates=6)) == untimed(result)
 
 
 @pytest.mark.parametrize("rivals", [("random",), ("enas",), ("local", "local"), ("controller",)])
