@@ -105,6 +105,7 @@ class SearchTable(Table):
     parameter_penalty: NonNegative = 0.0
     recipe: Literal["paper", "strong", "remembering"] = "strong"
     hidden: Count = 64
+    fair_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     candidates: Count = 100
     retrain_top: Count = 4
     winner: Literal["best", "smallest_within"] = "best"

@@ -28,6 +28,7 @@ from nas.allowed import within
 from nas.controller import Controller
 from nas.descent import descend
 from nas.errors import SearchError
+from nas.fairness import fair_indices
 from nas.history import History
 from nas.limits import Limits
 from nas.recipes import RECIPES
@@ -52,7 +53,9 @@ class SearchSettings:
     ``samples_per_update`` architectures whose reward is measured on ``reward_images`` val images (0: all of them).
     ``parameter_penalty`` is subtracted from the reward per million parameters of the branch. ``recipe`` names the
     controller's settings in :mod:`nas.recipes`. ``max_parameters``, ``max_macs`` and ``max_latency`` (milliseconds per
-    ``latency_batch`` images on this device) are limits that every architecture drawn keeps; 0 for none.
+    ``latency_batch`` images on this device) are limits that every architecture drawn keeps; 0 for none. Of the paths
+    that train the shared weights, ``fair_share`` are drawn fairly (:mod:`nas.fairness`) and the rest by the controller;
+    in the warm-up all are. 0 is ENAS's own way.
     """
 
     epochs: int = 20
@@ -68,6 +71,7 @@ class SearchSettings:
     parameter_penalty: float = 0.0
     recipe: str = "strong"
     hidden: int = 64
+    fair_share: float = 0.5
     max_parameters: int = 0
     max_macs: float = 0
     max_latency: float = 0
@@ -86,6 +90,8 @@ class SearchSettings:
         for name in ("epochs", "updates_per_epoch", "samples_per_update", "hidden", "latency_batch"):
             if getattr(self, name) < 1:
                 raise SearchError(f"search.{name} must be at least 1, is {getattr(self, name)}.")
+        if not 0 <= self.fair_share <= 1:
+            raise SearchError(f"search.fair_share must lie in 0 .. 1, is {self.fair_share}.")
         for name in ("warmup_epochs", "reward_images", "parameter_penalty"):
             if getattr(self, name) < 0:
                 raise SearchError(f"search.{name} must not be negative, is {getattr(self, name)}.")
@@ -169,7 +175,7 @@ class Search:
         """One epoch of the shared weights: a sampled path per batch; only that path's weights move."""
         started = time.perf_counter()
         rng = np.random.default_rng(seed_of(self.seed, "child", self.epoch))
-        paths = self.sample_uniform(steps, rng) if uniform else self.sample_policy(steps)
+        paths = self.child_paths(steps, 1.0 if uniform else self.settings.fair_share, rng)
         weights = class_weights(self.train).to(self.device) if self.settings.balance == "weights" else None
         self.supernet.train()
         shared = list(self.supernet.parameters())
@@ -255,6 +261,15 @@ class Search:
     def costs(self, architecture: Architecture) -> tuple[int, int]:
         """(parameters, MACs per image) of the branch this architecture builds."""
         return branch_costs(architecture, self.train.features.shape, self.train.values)
+
+    def child_paths(self, steps: int, fair_share: float, rng: np.random.Generator) -> list[Architecture]:
+        """One path a step: a share drawn fairly, the rest by the controller, in random order."""
+        fair = fair_indices(self.space.decisions, round(fair_share * steps), rng).tolist()
+        paths = [self.space.architecture(row) for row in fair]
+        if self.allowed is not None:
+            paths = [one if self.allowed(one) else self.allowed.uniform(rng) for one in paths]
+        paths += self.sample_policy(steps - len(paths))
+        return [paths[place] for place in rng.permutation(steps)]
 
     def sample_uniform(self, count: int, rng: np.random.Generator) -> list[Architecture]:
         """``count`` architectures within the limits, drawn uniformly."""
