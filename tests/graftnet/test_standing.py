@@ -180,8 +180,13 @@ def test_settings_that_are_taken_back_find_the_old_result_and_make_it_the_newest
     assert project.latest("bright") == first.folder
 
 
-def test_a_plan_can_be_sent_to_another_process(project: Project) -> None:
+@pytest.mark.parametrize("space", ["macro", "micro"])
+def test_a_plan_can_be_sent_to_another_process(project: Project, space: str) -> None:
+    config = project.folder / "graftnet.toml"
+    config.write_text(config.read_text().replace("[search]\n", f'[search]\nspace = "{space}"\n'))
+    project = open_project(project.folder)
     plan = plan_of(project)
+    assert plan.settings.space.name == space
     assert pickle.loads(pickle.dumps(plan)) == plan  # noqa: S301
     known = plan_search(project, open_trunk(project, CPU), "bright", seed=0, device=CPU, hashes=plan.hashes)
     assert known == plan

@@ -10,7 +10,7 @@ from nas.errors import SearchError
 from nas.optimise import Query
 from nas.settings import SEARCH_STRATEGIES
 from nas.strategies import STRATEGIES, Strategy, local_search, random_search
-from search_spaces import Architecture, Decision, Space, macro_space
+from search_spaces import Architecture, Decision, Space, macro_space, micro_space
 from tests.nas.extra import needs_nni, with_nni_marked
 
 SPACES = {
@@ -27,6 +27,7 @@ SPACES = {
         ),
     ),
     "macro": macro_space(3, widths=(4, 8), depths=(1, 2, 3)),
+    "micro": micro_space(2, cells=2, widths=(4, 8), depths=(1, 2)),
 }
 
 strategies = pytest.mark.parametrize("name", with_nni_marked(tuple(STRATEGIES)))
