@@ -39,7 +39,6 @@ ARCHITECTURES = 16
 MEASURES = ("proposed", "fixed")
 NEAR = 0.001  # a difference that a val score of some thousand images does not tell
 ARMS = ("cold", "warm", "weights", "short")
-HEAD = ("attribute", "cold final", *(f"{arm} reaches it" for arm in ARMS), *(f"{arm} best" for arm in ARMS[1:]))
 Curve = list[dict[str, float]]
 
 
@@ -105,13 +104,15 @@ def compared(attribute: str, curves: dict[str, Curve]) -> dict[str, Any]:
 
 def table(records: list[dict[str, Any]], measure: str) -> str:
     """Markdown: epochs until the cold final score (until within `NEAR` of it); a dash where it is not reached."""
-    rows = [list(HEAD), ["---"] * len(HEAD)]
+    arms = list(records[0]["curves"])
+    head = ["attribute", "cold final", *(f"{arm} reaches it" for arm in arms), *(f"{arm} best" for arm in arms[1:])]
+    rows = [head, ["---"] * len(head)]
     for record in records:
         one = record[measure]
         epochs = [
-            f"{written(one['reached'][arm])} ({written(one['near'][arm])}) of {one['epochs'][arm]}" for arm in ARMS
+            f"{written(one['reached'][arm])} ({written(one['near'][arm])}) of {one['epochs'][arm]}" for arm in arms
         ]
-        best = [f"{one['best'][arm]:.4f}" for arm in ARMS[1:]]
+        best = [f"{one['best'][arm]:.4f}" for arm in arms[1:]]
         rows.append([record["attribute"], f"{one['final']:.4f}", *epochs, *best])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -123,7 +124,7 @@ def written(epoch: int | None) -> str:
 def summary(records: list[dict[str, Any]], measure: str, within: str) -> str:
     """How many reach it, and after what share of the cold search's epochs; one that does not counts as all of them."""
     parts = []
-    for arm in ARMS:
+    for arm in records[0]["curves"]:
         found = [record[measure][within][arm] for record in records]
         full = [record[measure]["epochs"]["cold"] for record in records]
         shares = [(all_ if epoch is None else epoch) / all_ for epoch, all_ in zip(found, full, strict=True)]
@@ -132,13 +133,15 @@ def summary(records: list[dict[str, Any]], measure: str, within: str) -> str:
     return f"{measure}, {within}: {'; '.join(parts)}"
 
 
-def run_all(project: Project, attributes: list[str], *, seed: int, device: torch.device) -> list[dict[str, Any]]:
+def run_all(
+    project: Project, attributes: list[str], arms: list[str], *, seed: int, device: torch.device
+) -> list[dict[str, Any]]:
     """All searches: the cold ones first, since each is a source of the others."""
     trunk, root = open_trunk(project, device), project.runs / "warm_start"
     config = project.config.search
     curves: dict[str, dict[str, Curve]] = {attribute: {} for attribute in attributes}
     with show_progress() as progress:
-        for arm in ARMS:
+        for arm in arms:
             for attribute in attributes:
                 plan = plan_search(
                     overridden(project, Overrides(warm_start=False)), trunk, attribute, seed=seed, device=device
@@ -167,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("project", type=Path)
     parser.add_argument("--attributes", nargs="*", default=[], help="default: all of them")
+    parser.add_argument("--arms", nargs="+", choices=ARMS[1:], default=list(ARMS[1:]), help="beside the cold one")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
@@ -174,7 +178,8 @@ def main() -> None:
     attributes = arguments.attributes or list(project.sources())
     if len(attributes) < 2:
         parser.error("leave-one-out needs at least two attributes")
-    records = run_all(project, attributes, seed=arguments.seed, device=choose_device(arguments.device))
+    arms = [arm for arm in ARMS if arm == "cold" or arm in arguments.arms]
+    records = run_all(project, attributes, arms, seed=arguments.seed, device=choose_device(arguments.device))
     write_json(project.runs / "warm_start" / "table.json", {"attributes": records})
     for measure in MEASURES:
         print(f"\n{table(records, measure)}\n")
