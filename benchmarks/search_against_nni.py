@@ -31,7 +31,8 @@ import numpy as np
 import torch
 
 from branches.settings import FitSettings
-from nas.enas import Search, SearchSettings
+from nas.enas import Search
+from nas.search_settings import SearchSettings
 from search_spaces.macro import macro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS
 from trunk.features import ArrayFeatures, LabelledFeatures

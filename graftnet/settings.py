@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from branches.settings import FitSettings
     from graftnet.project import Project
-    from nas.enas import SearchSettings
+    from nas.search_settings import SearchSettings
     from nas.settings import JobSettings
     from search_spaces import Space
     from trunk.training import PretrainSettings
@@ -60,7 +60,7 @@ def search_settings(config: Config) -> "SearchSettings":
     Raises:
         ConfigError: there is no epoch left for the controller.
     """
-    from nas.enas import SearchSettings
+    from nas.search_settings import SearchSettings
 
     if config.search.warmup_epochs >= config.search.epochs:
         raise ConfigError(

@@ -15,8 +15,8 @@ from scipy.stats import t as student
 
 from branches.metrics import REWARDS
 from branches.training import predict_scores
+from nas.contest import control_draws, draw_distinct
 from nas.errors import SearchError
-from nas.job import control_draws, draw_distinct
 from nas.seeds import seed_of
 from nas.settings import JobData, JobSettings
 from nas.trainings import Trained, Trainings

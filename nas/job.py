@@ -4,32 +4,26 @@ The val split decides everything (reward, ranking, weights kept, winner, thresho
 the end. Every stage leaves its work in the folder, so that a killed job called again continues, and ends the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from branches.branch import Branch
-from branches.costs import macs, parameters
 from nas.candidates import Candidate, candidates_history, rank_candidates
 from nas.collapse import collapse
+from nas.contest import train_all
 from nas.enas import Progress, Search
 from nas.history import read_history
 from nas.latencies import Latencies
 from nas.limits import Cost
 from nas.pareto import front
-from nas.results import Contestant, measure_all, measured_latencies, score_of, stage_seconds
-from nas.seeds import seed_of
-from nas.selection import described, require_some, select
+from nas.results import measure_all, measured_latencies, stage_seconds
 from nas.settings import JobData, JobSettings
 from nas.stage import Searched, stage_of
-from nas.trainings import Trained, Trainings
+from nas.trainings import Trainings
 from nas.warm_start import Start
-from nas.winner import Choice, Entry, choose
-from search_spaces import Architecture, Space
 
 
 def run_job(
@@ -114,127 +108,3 @@ def find_candidates(
         return search, rank_candidates(search, settings.candidates, progress=progress)
     stage = stage_of(settings.strategy)(data, settings, folder=folder, seed=seed, device=device)
     return stage, stage.candidates(progress=progress)
-
-
-def train_all(
-    data: JobData,
-    settings: JobSettings,
-    search: Searched,
-    candidates: Sequence[Candidate],
-    rivals: Mapping[str, Sequence[Candidate]],
-    trainings: Trainings,
-    latencies: Latencies,
-) -> tuple[dict[str, Contestant], list[dict[str, Any]], dict[str, Any]]:
-    """Every training of the job: the contestants, the retrained candidates, and how the winner was chosen.
-
-    Of the retrained candidates `settings.winner` picks one by val, and of the controls' architectures in the same way.
-    """
-    metric, limits = settings.search.reward, settings.search.limits
-
-    def retrain(role: str, index: int, architecture: Architecture, **fields: Any) -> tuple[Architecture, Trained]:
-        parameter_count, mac_count = search.costs(architecture)
-        fields = {"role": role, "index": index, "macs": mac_count, **fields}
-        name = f"{role}-{index}"
-        trained = trainings.branch("retraining", name, architecture, settings.retrain, **fields)
-        assert trained.record["parameters"] == parameter_count
-        return architecture, trained
-
-    def best(retrained: list[tuple[Architecture, Trained]]) -> Choice:
-        entries = [
-            Entry(score_of(trained, metric), trained.val_scores, search.costs(architecture)[0])
-            for architecture, trained in retrained
-        ]
-        return choose(
-            entries,
-            data.val.labels.numpy(),
-            metric,
-            rule=settings.winner,
-            tolerance=settings.winner_tolerance,
-            seed=seed_of(search.seed, "winner") % 2**32,
-        )
-
-    def repeated(of: str, name: str, architecture: Architecture, first: Trained) -> list[Trained]:
-        more = [
-            trainings.branch("repeat", f"{name}-repeat{n}", architecture, settings.retrain, of=of)
-            for n in range(1, settings.repeats)
-        ]
-        return [first, *more]
-
-    proposed = [candidate.architecture for candidate in candidates]
-    selected = select(proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate")
-    require_some(selected, limits, len(candidates))
-    dropped = selected.dropped
-    top = [
-        retrain("candidate", index, candidate.architecture, shared_score=candidate.score)
-        for index, candidate in enumerate(candidates[place] for place in selected.places)
-    ]
-    random: list[tuple[Architecture, Trained]] = []
-    if settings.random:
-        rng = np.random.default_rng(seed_of(search.seed, "random control"))
-        draw = search.allowed.uniform if search.allowed else settings.space.random
-        drawn = draw_distinct(settings.space, control_draws(settings), rng, draw)
-        kept = select(drawn, len(top), limits, search.costs, latencies, role="random")
-        dropped = dropped + kept.dropped
-        random = [retrain("random", index, drawn[place], shared_score=None) for index, place in enumerate(kept.places)]
-    others: dict[str, list[tuple[Architecture, Trained]]] = {}
-    for strategy, found in rivals.items():
-        proposed = [candidate.architecture for candidate in found]
-        kept = select(proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy)
-        dropped = dropped + kept.dropped
-        others[strategy] = [
-            retrain(strategy, index, proposed[place], shared_score=None) for index, place in enumerate(kept.places)
-        ]
-    contestants: dict[str, Contestant] = {}
-    reasons: dict[str, str] = {}
-    for role, group in (("winner", top), ("random", random), *others.items()):
-        if group:
-            place, reason = best(group)
-            architecture, first = group[place]
-            source = "candidate" if role == "winner" else role
-            reasons[role] = reason
-            runs = repeated(role, f"{source}-{place}", architecture, first)
-            contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
-    shape = data.train.features.shape
-    if settings.probe:
-        trained = trainings.probe(metric)
-        contestants["linear_probe"] = Contestant([trained], trained.record["parameters"], macs(trained.module, shape))
-    if settings.tail is not None and data.tail is not None:
-        trained = trainings.tail("tail", data.tail, settings.tail)
-        contestants["tail"] = Contestant([trained], parameters(trained.module), macs(trained.module, shape))
-    ranked = [
-        {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": score_of(trained, metric)}
-        for architecture, trained in top
-    ]
-    selection = described(
-        candidates=len(candidates),
-        trained=len(top),
-        judge=settings.judge,
-        dropped=len(selected.dropped),
-        limits=limits,
-        metric=metric,
-        reason=reasons["winner"],
-        threshold_by=settings.threshold_by,
-    )
-    return contestants, ranked, {"selection": selection, "limits": dict(limits.set), "dropped": dropped}
-
-
-def control_draws(settings: JobSettings) -> int:
-    """How many random architectures are drawn for the control: some will be dropped where latency is limited."""
-    return settings.retrain_top * (3 if settings.search.limits.latency_ms else 1)
-
-
-def draw_distinct(
-    space: Space,
-    count: int,
-    rng: np.random.Generator,
-    draw: Callable[[np.random.Generator], Architecture] | None = None,
-) -> list[Architecture]:
-    """``count`` different random architectures, or as many as the space holds, or as ``draw`` finds of it."""
-    found: dict[object, Architecture] = {}
-    draw = draw or space.random
-    for _ in range(1000 * count):
-        if len(found) == min(count, space.size):
-            break
-        architecture = draw(rng)
-        found.setdefault(space.key(architecture), architecture)
-    return list(found.values())

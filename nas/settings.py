@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from branches.settings import FitSettings
-from nas.enas import SearchSettings
 from nas.errors import SearchError
+from nas.search_settings import SearchSettings
 from nas.strategies import STRATEGIES
 from nas.winner import RULES
 from search_spaces import Space

@@ -24,8 +24,8 @@ from graftnet.config import (
 from graftnet.errors import ConfigError
 from graftnet.settings import fit_settings, job_settings, pretrain_settings, search_settings, space_of_config
 from graftnet.template import template
-from nas.enas import SearchSettings
 from nas.recipes import RECIPES
+from nas.search_settings import SearchSettings
 from nas.settings import SEARCH_STRATEGIES, JobSettings
 from search_spaces import SpaceError, macro_space, micro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS

@@ -8,9 +8,10 @@ import torch
 from branches.errors import BranchError
 from branches.metrics import auroc
 from nas.candidates import best_rewarded, propose, rank_candidates
-from nas.enas import Search, SearchSettings
+from nas.enas import Search
 from nas.errors import SearchError
 from nas.history import read_history
+from nas.search_settings import SearchSettings
 from nas.settings import JobData
 from search_spaces import Space, macro_space, micro_space
 from tests.nas.conftest import make_split

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from nas.enas import Search, SearchSettings
+from nas.enas import Search
 from nas.errors import SearchError
 from nas.fairness import fair_indices
+from nas.search_settings import SearchSettings
 from nas.settings import JobData
 from search_spaces import Architecture, macro_space
 

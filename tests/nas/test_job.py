@@ -14,9 +14,9 @@ from branches.costs import parameters
 from branches.metrics import best_threshold, measure
 from branches.settings import FitSettings
 from branches.training import predict_scores
-from nas.enas import SearchSettings
 from nas.history import History, read_history
 from nas.job import run_job
+from nas.search_settings import SearchSettings
 from nas.settings import JobData, JobSettings
 from nas.verdict import Gain, gain, sentence
 from search_spaces import macro_space

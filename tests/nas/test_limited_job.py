@@ -18,15 +18,15 @@ from branches.costs import macs, parameters
 from branches.latency import Latency
 from branches.parts import branch_workload
 from branches.settings import FitSettings
-from nas.enas import SearchSettings
 from nas.errors import SearchError
 from nas.history import History, read_history
 from nas.job import run_job
 from nas.pareto import non_dominated
+from nas.search_settings import SearchSettings
 from nas.settings import JobData, JobSettings
 from nas.supernet import Supernet
 from search_spaces import Architecture, macro_space
-from tests.nas.test_job import timeless
+from tests.untimed import untimed
 from trunk.features import ArrayFeatures, LabelledFeatures
 
 SHAPE = (4, 4, 4)
@@ -194,7 +194,7 @@ def test_a_killed_search_under_limits_ends_like_one_that_ran_through(
     digits: JobData, tmp_path: Path, device: list[str], monkeypatch: pytest.MonkeyPatch, settings: JobSettings
 ) -> None:
     whole = run(digits, tmp_path / "whole", settings)
-    whole_history = timeless(read_history(tmp_path / "whole" / "history.jsonl"))
+    whole_history = untimed(read_history(tmp_path / "whole" / "history.jsonl"))
     real = History.append
 
     class KilledError(BaseException):
@@ -219,5 +219,5 @@ def test_a_killed_search_under_limits_ends_like_one_that_ran_through(
         for result in (found, whole):
             result.pop("seconds", None)
         assert found == whole, f"killed after record {limit}"
-        assert timeless(read_history(folder / "history.jsonl")) == whole_history
+        assert untimed(read_history(folder / "history.jsonl")) == whole_history
         shutil.rmtree(folder)

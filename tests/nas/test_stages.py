@@ -11,10 +11,10 @@ import torch
 
 from branches.settings import FitSettings
 from branches.training import fit
-from nas.enas import SearchSettings
 from nas.errors import SearchError
 from nas.history import History, read_history
 from nas.job import run_job
+from nas.search_settings import SearchSettings
 from nas.settings import SEARCH_STRATEGIES, JobData, JobSettings
 from nas.trials import TrialStage
 from search_spaces import macro_space

@@ -19,7 +19,8 @@ from nas.supernet import Supernet
 from nas.warm_start import ENTROPY_SHARE, Start, averaged_weights, begin, checksum, gather, imitate, start_of
 from search_spaces import macro_space
 from tests.nas.conftest import make_split
-from tests.nas.test_job import SETTINGS, timeless
+from tests.nas.test_job import SETTINGS
+from tests.untimed import untimed
 
 SPACE = SETTINGS.space
 CPU = torch.device("cpu")
@@ -142,11 +143,11 @@ def test_a_warm_search_is_repeated_and_resumed_bit_for_bit(sources: list[Path], 
     resumed.run()
     for name, weight in whole.supernet.state_dict().items():
         assert torch.equal(weight, resumed.supernet.state_dict()[name]), name
-    histories = [timeless(read_history(tmp_path / name / "history.jsonl")) for name in ("whole", "halted")]
+    histories = [untimed(read_history(tmp_path / name / "history.jsonl")) for name in ("whole", "halted")]
     assert histories[0] == histories[1]
     cold = search_in(tmp_path / "cold", data, epochs=3)
     cold.run()
-    assert timeless(read_history(tmp_path / "cold" / "history.jsonl")) != histories[0]
+    assert untimed(read_history(tmp_path / "cold" / "history.jsonl")) != histories[0]
 
 
 def test_the_checksum_tells_a_changed_source(sources: list[Path]) -> None:
