@@ -43,7 +43,7 @@ def test_the_loop_interleaves_child_and_controller(data: JobData, tmp_path: Path
 
 
 def test_shared_weights_and_controller_learn(data: JobData, tmp_path: Path) -> None:
-    search = make_search(data, tmp_path, replace(SETTINGS, epochs=12, warmup_epochs=2, learning_rate=1e-2))
+    search = make_search(data, tmp_path, replace(SETTINGS, epochs=24, warmup_epochs=4, learning_rate=1e-2))
     untrained = [search.reward(SPACE.random(np.random.default_rng(n)), *everything(search)) for n in range(20)]
     search.run()
     trained = [search.reward(SPACE.random(np.random.default_rng(n)), *everything(search)) for n in range(20)]
@@ -59,7 +59,7 @@ def everything(search: Search) -> tuple[torch.Tensor, torch.Tensor]:
 def test_a_child_step_moves_only_the_sampled_paths(data: JobData, tmp_path: Path) -> None:
     search = make_search(data, tmp_path, replace(SETTINGS, batch_size=96))
     path = search.space.random(np.random.default_rng(0))
-    search.sample_uniform = lambda count, rng: [path] * count  # type: ignore[method-assign]
+    search.child_paths = lambda steps, fair_share, rng: [path] * steps  # type: ignore[method-assign]
     before = {name: value.clone() for name, value in search.supernet.named_parameters()}
     search.train_child(1, uniform=True)
     moved = {name for name, value in search.supernet.named_parameters() if not torch.equal(value, before[name])}
