@@ -15,6 +15,7 @@ import torch
 from graftnet.digits import import_digits
 from graftnet.project import Project, open_project
 from graftnet.trunks import train_trunk
+from tests.signals import heed_interrupts
 from tests.untimed import untimed
 
 NAMES = ("even", "has-loop")
@@ -72,7 +73,13 @@ def start_fleet(folder: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "graftnet", "search", "--all", "--device", "cpu", "--json", *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
 
 

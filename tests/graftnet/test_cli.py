@@ -13,6 +13,7 @@ import pytest
 from graftnet.cli import run
 from graftnet.version import __version__
 from nas.errors import SearchError
+from tests.signals import heed_interrupts
 
 COMMANDS = (
     ["init"],
@@ -168,7 +169,12 @@ def test_ctrl_c_stops_the_real_process(tmp_path: Path) -> None:
         "sys.argv = ['graftnet', 'doctor']\nmain()"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ},
+        preexec_fn=heed_interrupts,
     )
     assert found.returncode == 130
     assert "Traceback" not in found.stderr
