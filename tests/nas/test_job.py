@@ -14,12 +14,13 @@ from branches.costs import parameters
 from branches.metrics import best_threshold, measure
 from branches.settings import FitSettings
 from branches.training import predict_scores
-from nas.history import History, read_history
+from nas.history import read_history
 from nas.job import run_job
 from nas.search_settings import SearchSettings
 from nas.settings import JobData, JobSettings
 from nas.verdict import Gain, gain, sentence
 from search_spaces import macro_space
+from tests.nas.killing import killed_after
 from tests.untimed import untimed
 
 SETTINGS = JobSettings(
@@ -103,31 +104,13 @@ def test_test_labels_do_not_choose(with_tail: JobData, tmp_path: Path) -> None:
     assert first["test"] != second["test"]
 
 
-def test_a_killed_job_ends_like_one_that_ran_through(
-    with_tail: JobData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_job_ends_like_one_that_ran_through(with_tail: JobData, tmp_path: Path) -> None:
     whole, branch = run(with_tail, tmp_path / "whole")
     whole_history = untimed(read_history(tmp_path / "whole" / "history.jsonl"))
-    real, calls = History.append, 0
-
-    class KilledError(BaseException):
-        pass
-
     for limit in range(1, len(whole_history) + 1, 2):
         folder = tmp_path / f"killed-{limit}"
-        calls = 0
-
-        def append(self: History, kind: str, limit: int = limit, **fields: Any) -> None:
-            nonlocal calls
-            real(self, kind, **fields)
-            calls += 1
-            if calls == limit:
-                raise KilledError
-
-        monkeypatch.setattr(History, "append", append)
-        with pytest.raises(KilledError):
+        with killed_after(limit):
             run(with_tail, folder)
-        monkeypatch.setattr(History, "append", real)
         result, resumed = run(with_tail, folder)
         assert untimed(result) == untimed(whole), f"killed after record {limit}"
         assert untimed(read_history(folder / "history.jsonl")) == whole_history

@@ -19,13 +19,14 @@ from branches.latency import Latency
 from branches.parts import branch_workload
 from branches.settings import FitSettings
 from nas.errors import SearchError
-from nas.history import History, read_history
+from nas.history import read_history
 from nas.job import run_job
 from nas.pareto import non_dominated
 from nas.search_settings import SearchSettings
 from nas.settings import JobData, JobSettings
 from nas.supernet import Supernet
 from search_spaces import Architecture, macro_space
+from tests.nas.killing import killed_after
 from tests.untimed import untimed
 from trunk.features import ArrayFeatures, LabelledFeatures
 
@@ -191,29 +192,14 @@ def test_the_smallest_within_wins_where_that_is_the_rule(digits: JobData, tmp_pa
 
 @pytest.mark.parametrize("settings", [COUNTED, TIMED], ids=["counted", "timed"])
 def test_a_killed_search_under_limits_ends_like_one_that_ran_through(
-    digits: JobData, tmp_path: Path, device: list[str], monkeypatch: pytest.MonkeyPatch, settings: JobSettings
+    digits: JobData, tmp_path: Path, device: list[str], settings: JobSettings
 ) -> None:
     whole = run(digits, tmp_path / "whole", settings)
     whole_history = untimed(read_history(tmp_path / "whole" / "history.jsonl"))
-    real = History.append
-
-    class KilledError(BaseException):
-        pass
-
     for limit in (3, len(whole_history) // 2, len(whole_history) - 3):
-        folder, calls = tmp_path / f"killed-{limit}", 0
-
-        def append(self: History, kind: str, limit: int = limit, **fields: Any) -> None:
-            nonlocal calls
-            real(self, kind, **fields)
-            calls += 1
-            if calls == limit:
-                raise KilledError
-
-        monkeypatch.setattr(History, "append", append)
-        with pytest.raises(KilledError):
+        folder = tmp_path / f"killed-{limit}"
+        with killed_after(limit):
             run(digits, folder, settings)
-        monkeypatch.setattr(History, "append", real)
         found = run(digits, folder, settings)
         # The made-up device is steady, so that even what is timed agrees.
         for result in (found, whole):

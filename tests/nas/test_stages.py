@@ -12,13 +12,14 @@ import torch
 from branches.settings import FitSettings
 from branches.training import fit
 from nas.errors import SearchError
-from nas.history import History, read_history
+from nas.history import read_history
 from nas.job import run_job
 from nas.search_settings import SearchSettings
 from nas.settings import SEARCH_STRATEGIES, JobData, JobSettings
 from nas.trials import TrialStage
 from search_spaces import macro_space
 from tests.nas.extra import needs_nni, with_nni_marked
+from tests.nas.killing import killed_after
 from tests.untimed import untimed
 
 CPU = torch.device("cpu")
@@ -76,30 +77,13 @@ def test_seeds_decide(data: JobData, tmp_path: Path, strategy: str) -> None:
 
 
 @others
-def test_a_killed_search_ends_like_one_that_ran_through(
-    data: JobData, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_search_ends_like_one_that_ran_through(data: JobData, tmp_path: Path, strategy: str) -> None:
     whole = untimed(run(data, tmp_path / "whole", strategy, random=False))
     whole_history = untimed(read_history(tmp_path / "whole" / "history.jsonl"))
-    real = History.append
-
-    class KilledError(BaseException):
-        pass
-
     for limit in range(1, len(whole_history)):
-        folder, calls = tmp_path / f"killed-{limit}", 0
-
-        def append(self: History, kind: str, limit: int = limit, **fields: Any) -> None:
-            nonlocal calls
-            real(self, kind, **fields)
-            calls += 1
-            if calls == limit:
-                raise KilledError
-
-        monkeypatch.setattr(History, "append", append)
-        with pytest.raises(KilledError):
+        folder = tmp_path / f"killed-{limit}"
+        with killed_after(limit):
             run(data, folder, strategy, random=False)
-        monkeypatch.setattr(History, "append", real)
         assert untimed(run(data, folder, strategy, random=False)) == whole, f"killed after record {limit}"
         assert untimed(read_history(folder / "history.jsonl")) == whole_history
         shutil.rmtree(folder)
