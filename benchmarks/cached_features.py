@@ -83,7 +83,7 @@ def cached(shape: Shape, folder: Path, *, steps: int, rounds: int) -> dict[str, 
 
     def disk() -> Iterator[Tensor]:
         order = rng.permutation(len(shards))[: steps * BATCH].reshape(steps, BATCH)
-        return (features for _, features in prefetched(shards, order))
+        return (features for _, features in prefetched(shards, order, torch.device("cpu")))
 
     sources = {"memory": lambda: (held[step % len(held)] for step in range(steps)), "disk": disk}
     found = medians(epoch_of(shape, steps), sources, rounds=rounds)

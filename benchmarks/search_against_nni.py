@@ -61,6 +61,7 @@ def ours(case: str, epochs: int, seed: int) -> dict[str, Any]:
     settings = SearchSettings(
         epochs=epochs,
         warmup_epochs=0,
+        min_steps=0,
         batch_size=BATCH,
         balance="none",
         updates_per_epoch=UPDATES,

@@ -58,6 +58,7 @@ def main() -> None:
             settings = SearchSettings(
                 epochs=arguments.epochs,
                 warmup_epochs=arguments.epochs // 5,
+                min_steps=0,
                 updates_per_epoch=2,
                 reward_images=500,
                 balance="none",

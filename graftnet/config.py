@@ -94,6 +94,7 @@ class SearchTable(Table):
     trial_epochs: Count = 3
     epochs: Count = 20
     warmup_epochs: Index = 4
+    min_steps: Index = 60
     batch_size: Annotated[int, Field(ge=2)] = 128
     learning_rate: Positive = 2e-3
     weight_decay: NonNegative = 0.02
@@ -105,9 +106,10 @@ class SearchTable(Table):
     parameter_penalty: NonNegative = 0.0
     recipe: Literal["paper", "strong", "remembering"] = "strong"
     hidden: Count = 64
-    fair_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    fair_share: Annotated[float, Field(ge=0, le=1)] = 1.0
     candidates: Count = 100
     retrain_top: Count = 4
+    apart: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.5
     winner: Literal["best", "smallest_within"] = "best"
     winner_tolerance: NonNegative = 1.0
     max_parameters: Index = 0

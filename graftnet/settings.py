@@ -115,6 +115,7 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
         retrain=fit_settings(config),
         candidates=config.search.candidates,
         retrain_top=config.search.retrain_top,
+        apart=config.search.apart,
         repeats=config.retrain.repeats,
         winner=config.search.winner,
         winner_tolerance=config.search.winner_tolerance,

@@ -13,6 +13,7 @@ State = Literal["current", "missing", "unfinished", "stale"]
 KEYS = {
     "candidates": "search.candidates",
     "retrain_top": "search.retrain_top",
+    "apart": "search.apart",
     "repeats": "retrain.repeats",
     "threshold_by": "retrain.threshold_by",
     "random": "controls.random",

@@ -1,7 +1,8 @@
 """From a trained controller to a few architectures worth training: propose, rank with the shared weights.
 
-The controller's last sample is not its best: candidates are many distinct samples of the trained policy, its mode, and
-the architectures that were rewarded best during the search, all ranked on the whole val split.
+The controller's last sample is not its best: candidates are many distinct samples of the trained policy, its mode, the
+architectures that were rewarded best during the search, and uniform draws in case the policy settled in a poor place,
+all ranked on the whole val split.
 """
 
 import json
@@ -18,6 +19,7 @@ import torch
 from nas.enas import Progress, Search
 from nas.errors import SearchError
 from nas.history import read_history
+from nas.seeds import seed_of
 from search_spaces import Architecture
 from trunk.checkpoints import write_json
 
@@ -99,7 +101,7 @@ def whole_val_scores(search: Search, architectures: Sequence[Architecture], prog
 
 
 def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:
-    """Distinct architectures with where they come from: ``mode``, ``best`` (rewarded before) or ``controller``."""
+    """Distinct architectures and where they come from: ``mode``, ``best`` (rewarded), ``uniform`` or ``controller``."""
     found: dict[object, tuple[Architecture, str]] = {}
 
     def add(architecture: Architecture, source: str) -> None:
@@ -110,6 +112,8 @@ def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:
         add(likeliest, "mode")
     for architecture in best_rewarded(search, count // 4):
         add(architecture, "best")
+    for architecture in search.sample_uniform(count // 4, np.random.default_rng(seed_of(search.seed, "candidates"))):
+        add(architecture, "uniform")
     for _ in range(ROUNDS):
         if len(found) >= min(count, search.space.size):
             break

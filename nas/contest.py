@@ -66,7 +66,9 @@ def train_all(
         return [first, *more]
 
     proposed = [candidate.architecture for candidate in candidates]
-    selected = select(proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate")
+    selected = select(
+        proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate", apart=settings.apart
+    )
     require_some(selected, limits, len(candidates))
     dropped = selected.dropped
     top = [
@@ -84,7 +86,9 @@ def train_all(
     others: dict[str, list[tuple[Architecture, Trained]]] = {}
     for strategy, found in rivals.items():
         proposed = [candidate.architecture for candidate in found]
-        kept = select(proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy)
+        kept = select(
+            proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy, apart=settings.apart
+        )
         dropped = dropped + kept.dropped
         others[strategy] = [
             retrain(strategy, index, proposed[place], shared_score=None) for index, place in enumerate(kept.places)

@@ -9,6 +9,7 @@ operation has learned something before the controller judges it; a search resume
 import math
 import time
 from collections.abc import Callable, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ class Search:
 
     def run(self, *, progress: Progress | None = None) -> None:
         """Train what is left of the epochs."""
-        steps = max(1, len(self.train) // min(self.settings.batch_size, len(self.train)))
+        steps = self.settings.steps(len(self.train))
         while self.epoch < self.settings.epochs:
             warming = self.epoch < self.settings.warmup_epochs
             with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
@@ -126,8 +127,9 @@ class Search:
         self.supernet.train()
         shared = list(self.supernet.parameters())
         losses = []
-        order = next(batches(self.train.labels.numpy(), self.train.values, self.child, rng))
-        for step, (index, features) in enumerate(prefetched(self.train.features, order)):
+        epochs = batches(self.train.labels.numpy(), self.train.values, self.child, rng)
+        order = islice(chain.from_iterable(epochs), steps)
+        for step, (index, features) in enumerate(prefetched(self.train.features, order, self.device)):
             done = (self.epoch * steps + step) / (self.settings.epochs * steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.child.learning_rate * schedule(done, self.child.warmup_fraction)

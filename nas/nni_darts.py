@@ -55,7 +55,7 @@ class DartsStage(Stage):
             weight_decay=search.weight_decay,
             balance=search.balance,
         )
-        steps = max(1, len(train) // min(settings.batch_size, len(train)))
+        steps = search.steps(len(train))
         tensors, epoch = self.checkpointed()
         choice_seed = seed_of(self.seed, "choices")
 

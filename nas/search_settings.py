@@ -12,8 +12,9 @@ from nas.recipes import RECIPES
 class SearchSettings:
     """How shared weights and controller are trained.
 
-    An epoch is one pass over the training split and then ``updates_per_epoch`` controller updates, each on
-    ``samples_per_update`` architectures whose reward is measured on ``reward_images`` val images (0: all of them).
+    An epoch is one pass over the training split, and on until ``min_steps`` batches are done, and then
+    ``updates_per_epoch`` controller updates, each on ``samples_per_update`` architectures whose reward is measured on
+    ``reward_images`` val images (0: all of them).
     ``parameter_penalty`` is subtracted from the reward per million parameters of the branch. ``recipe`` names the
     controller's settings in :mod:`nas.recipes`. ``max_parameters``, ``max_macs`` and ``max_latency`` (milliseconds per
     ``latency_batch`` images on this device) are limits that every architecture drawn keeps; 0 for none. Of the paths
@@ -23,6 +24,7 @@ class SearchSettings:
 
     epochs: int = 20
     warmup_epochs: int = 4
+    min_steps: int = 60
     batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
@@ -34,7 +36,7 @@ class SearchSettings:
     parameter_penalty: float = 0.0
     recipe: str = "strong"
     hidden: int = 64
-    fair_share: float = 0.5
+    fair_share: float = 1.0
     max_parameters: int = 0
     max_macs: float = 0
     max_latency: float = 0
@@ -44,6 +46,10 @@ class SearchSettings:
     def limits(self) -> Limits:
         """The three limits as one."""
         return Limits(self.max_parameters, self.max_macs, self.max_latency)
+
+    def steps(self, images: int) -> int:
+        """Batches of an epoch over so many training images."""
+        return max(1, self.min_steps, images // self.batch_size)
 
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
@@ -55,7 +61,7 @@ class SearchSettings:
                 raise SearchError(f"search.{name} must be at least 1, is {getattr(self, name)}.")
         if not 0 <= self.fair_share <= 1:
             raise SearchError(f"search.fair_share must lie in 0 .. 1, is {self.fair_share}.")
-        for name in ("warmup_epochs", "reward_images", "parameter_penalty"):
+        for name in ("warmup_epochs", "min_steps", "reward_images", "parameter_penalty"):
             if getattr(self, name) < 0:
                 raise SearchError(f"search.{name} must not be negative, is {getattr(self, name)}.")
         self.limits  # noqa: B018 (raises for a limit that cannot be)

@@ -28,9 +28,15 @@ def select(
     latencies: Latencies,
     *,
     role: str,
+    apart: float = 1.0,
 ) -> Selected:
-    """The first `count` architectures within the limits, in order; latency is measured where it is limited."""
+    """The first `count` architectures within the limits, in order; latency is measured where it is limited.
+
+    One whose parameters differ by less than the factor `apart` from those of a better one waits until no other is left:
+    a policy that has settled proposes near copies of one network, and training several of them tells little.
+    """
     places: list[int] = []
+    waiting: list[int] = []
     dropped: list[dict[str, Any]] = []
     for place, architecture in enumerate(architectures):
         if len(places) == count:
@@ -39,13 +45,15 @@ def select(
         cost = Cost(*costs(architecture), latency_ms)
         broken = limits.broken(cost)
         if not broken:
-            places.append(place)
+            sizes = [costs(architectures[one])[0] for one in places]
+            alike = any(max(cost.parameters, size) < apart * min(cost.parameters, size) for size in sizes)
+            (waiting if alike else places).append(place)
             continue
         reasons = (f"{written(name, getattr(cost, name))}, allowed are {limits.set[name]:,g}" for name in broken)
         dropped.append(
             {"role": role, "identity": architecture.identity, **cost._asdict(), "reason": "; ".join(reasons)}
         )
-    return Selected(places, dropped)
+    return Selected(sorted(places + waiting[: count - len(places)]), dropped)
 
 
 def require_some(selected: Selected, limits: Limits, count: int) -> None:

@@ -36,7 +36,8 @@ class JobSettings:
 
     strategy: one of `SEARCH_STRATEGIES`; a multi-trial one (`nas.strategies`) trains ``trials`` architectures from
     scratch for ``trial_epochs`` epochs, otherwise as in the retraining. candidates: so many architectures are ranked.
-    retrain_top: so many of them are trained from scratch, and as many random architectures as the control. repeats:
+    retrain_top: so many of them are trained from scratch, and as many random architectures as the control.
+    apart: they differ in parameters by this factor at least, while there are such candidates; 1: no matter. repeats:
     trainings of winner and best random architecture, the first included. winner, winner_tolerance: which retrained
     architecture wins, see `nas.winner`. rivals: other strategies that search too, and of whose candidates as many are
     retrained; their best are controls. tail: how the tail is trained; None leaves that control out.
@@ -50,6 +51,7 @@ class JobSettings:
     retrain: FitSettings = field(default_factory=FitSettings)
     candidates: int = 100
     retrain_top: int = 4
+    apart: float = 1.5
     repeats: int = 3
     winner: str = "best"
     winner_tolerance: float = 1.0
@@ -74,6 +76,8 @@ class JobSettings:
         for name in ("trials", "trial_epochs", "candidates", "retrain_top", "repeats"):
             if getattr(self, name) < 1:
                 raise SearchError(f"{name} must be at least 1, is {getattr(self, name)}.")
+        if not 1 <= self.apart < float("inf"):
+            raise SearchError(f"search.apart must be 1 or more, is {self.apart}.")
         if self.winner not in RULES:
             raise SearchError(f"search.winner must be one of {', '.join(RULES)}, is {self.winner!r}.")
         if not 0 <= self.winner_tolerance < float("inf"):

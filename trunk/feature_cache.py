@@ -8,11 +8,12 @@ count: an array file without it, or of another length or checksum, is not read a
 import errno
 import hashlib
 import json
+import mmap
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -55,11 +56,25 @@ class CachedFeatures:
 
     def gather_into(self, held: Tensor, indices: Tensor) -> Tensor:
         """`gather`, as a view of `held`, float32 (n, H, W, C): memory that was used before is filled much faster."""
-        rows = self.rows[indices.numpy()]
-        order = np.lexsort((rows[:, 1], rows[:, 0]))  # as they lie on the disk
-        for place, (shard, row) in zip(order.tolist(), rows[order].tolist(), strict=True):
+        for place, shard, row in self._as_they_lie(indices):
             held[place].copy_(self.maps[shard][row])
         return held.permute(0, 3, 1, 2)
+
+    def expect(self, indices: Tensor) -> None:
+        """Tell the system which rows are gathered soon, so that it reads them from the disk meanwhile."""
+        for _, shard, row in self._as_they_lie(indices):
+            array, mapped = self.shards[shard], cast(object, self.shards[shard].base)
+            if isinstance(array, np.memmap) and isinstance(mapped, mmap.mmap):
+                start, size = array.offset + row * array.strides[0], array.strides[0]
+                page = start - start % mmap.PAGESIZE
+                advise(mapped, page, start + size - page)
+
+    def _as_they_lie(self, indices: Tensor) -> Iterator[tuple[int, int, int]]:
+        """(place among the indices, shard, row in it), in the order of the disk."""
+        rows = self.rows[indices.numpy()]
+        order = np.lexsort((rows[:, 1], rows[:, 0]))
+        for place, (shard, row) in zip(order.tolist(), rows[order].tolist(), strict=True):
+            yield place, shard, row
 
     def part(self, start: int, stop: int) -> "CachedFeatures":
         """Rows ``start`` to ``stop`` of the order asked for."""
@@ -225,6 +240,12 @@ class FeatureCache:
         maps = [np.load(path, mmap_mode="r", allow_pickle=False) for path in shards]
         rows = np.array([index[content] for content in wanted], dtype=np.int64).reshape(-1, 2)
         return CachedFeatures(self.trunk.feature_shape(depth), maps, rows)
+
+
+def advise(mapped: mmap.mmap, start: int, length: int) -> None:
+    """Have the system read these bytes ahead; where it knows no such advice, nothing."""
+    if hasattr(mmap, "MADV_WILLNEED"):
+        mapped.madvise(mmap.MADV_WILLNEED, start, length)
 
 
 def read_shard_record(record: Path, shape: tuple[int, int, int]) -> list[str] | None:

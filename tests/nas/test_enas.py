@@ -17,7 +17,14 @@ from search_spaces import Space, macro_space, micro_space
 from tests.nas.conftest import make_split
 
 SETTINGS = SearchSettings(
-    epochs=4, warmup_epochs=1, batch_size=32, updates_per_epoch=2, samples_per_update=3, reward_images=40, hidden=16
+    epochs=4,
+    warmup_epochs=1,
+    min_steps=0,
+    batch_size=32,
+    updates_per_epoch=2,
+    samples_per_update=3,
+    reward_images=40,
+    hidden=16,
 )
 SPACE = macro_space(2, widths=(4, 8))
 MICRO = micro_space(2, cells=2, widths=(4, 8), depths=(1, 2))
@@ -159,7 +166,24 @@ def test_the_best_rewarded_are_proposed(data: JobData, tmp_path: Path) -> None:
     assert [means[row] for row in best] == sorted(means.values(), reverse=True)[:3]
     sources = [source for _, source in propose(search, 12)]
     assert sources[0] == "mode"
-    assert {"best", "controller"} <= set(sources)
+    assert {"best", "uniform", "controller"} <= set(sources)
+
+
+def test_few_images_pass_more_than_once_in_an_epoch(data: JobData, tmp_path: Path) -> None:
+    search = make_search(data, tmp_path, replace(SETTINGS, epochs=1, min_steps=8))
+    seen: list[int] = []
+    gather = search.train.features.gather
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(search.train.features, "gather", lambda rows: seen.extend(rows.tolist()) or gather(rows))
+        search.run()
+    [epoch] = [record for record in records(tmp_path) if record["kind"] == "child_epoch"]
+    assert epoch["steps"] == 8
+    assert len(seen) == 8 * 32
+    assert {seen.count(row) for row in range(len(search.train))} == {2, 3}
+
+
+def test_many_images_pass_once(data: JobData) -> None:
+    assert replace(SETTINGS, min_steps=2).steps(len(data.train)) == len(data.train) // 32
 
 
 def test_the_parameter_penalty_is_subtracted(data: JobData, tmp_path: Path) -> None:

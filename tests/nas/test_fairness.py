@@ -38,7 +38,7 @@ def test_columns_are_drawn_apart_and_by_the_generator() -> None:
 def test_a_child_epoch_holds_the_share(
     data: JobData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
-    settings = SearchSettings(epochs=2, warmup_epochs=1, batch_size=32, fair_share=share)
+    settings = SearchSettings(epochs=2, warmup_epochs=1, min_steps=0, batch_size=32, fair_share=share)
     search = Search(SPACE, data.train, data.val, settings, folder=tmp_path, seed=0, device=torch.device("cpu"))
     drawn: list[int] = []
 

@@ -26,7 +26,7 @@ from tests.untimed import untimed
 SETTINGS = JobSettings(
     space=macro_space(2, widths=(4,)),
     search=SearchSettings(
-        epochs=2, warmup_epochs=1, batch_size=32, updates_per_epoch=1, samples_per_update=3, hidden=8
+        epochs=2, warmup_epochs=1, min_steps=0, batch_size=32, updates_per_epoch=1, samples_per_update=3, hidden=8
     ),
     retrain=FitSettings(epochs=2, batch_size=32),
     candidates=6,

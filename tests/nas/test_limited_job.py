@@ -32,7 +32,14 @@ from trunk.features import ArrayFeatures, LabelledFeatures
 
 SHAPE = (4, 4, 4)
 SEARCH = SearchSettings(
-    epochs=3, warmup_epochs=1, batch_size=32, updates_per_epoch=2, samples_per_update=4, reward_images=60, hidden=8
+    epochs=3,
+    warmup_epochs=1,
+    min_steps=0,
+    batch_size=32,
+    updates_per_epoch=2,
+    samples_per_update=4,
+    reward_images=60,
+    hidden=8,
 )
 SETTINGS = JobSettings(
     space=macro_space(2, widths=(4, 8, 16), depths=(1, 2)),

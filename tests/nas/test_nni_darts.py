@@ -115,7 +115,7 @@ def test_every_choice_is_learned() -> None:
 
 
 def settings(**changes: object) -> JobSettings:
-    search = SearchSettings(epochs=4, warmup_epochs=1, batch_size=32)
+    search = SearchSettings(epochs=4, warmup_epochs=1, min_steps=0, batch_size=32)
     space = macro_space(2, widths=(2, 4), depths=(1, 2))
     return replace(
         JobSettings(space, search, strategy="nni-darts", retrain=FitSettings(epochs=2)),
@@ -127,7 +127,7 @@ def test_choices_wait_for_the_warm_up_and_then_move(data: JobData, tmp_path: Pat
     from nas.nni_darts import DartsStage
 
     def probabilities(epochs: int, warmup_epochs: int) -> dict[str, list[float]]:
-        search = SearchSettings(epochs=epochs, warmup_epochs=warmup_epochs, batch_size=32)
+        search = SearchSettings(epochs=epochs, warmup_epochs=warmup_epochs, min_steps=0, batch_size=32)
         folder = tmp_path / f"{epochs}-{warmup_epochs}"
         DartsStage(data, settings(search=search), folder=folder, seed=0, device=CPU).candidates()
         found = read_history(folder / "history.jsonl")[-1]["probabilities"]
@@ -193,7 +193,7 @@ def test_it_learns_what_tells_the_values_apart(data: JobData, tmp_path: Path) ->
     from nas.nni_darts import DartsStage
 
     big = replace(data, train=make_split(512, 3))
-    search = SearchSettings(epochs=10, warmup_epochs=2, batch_size=32)
+    search = SearchSettings(epochs=10, warmup_epochs=2, min_steps=0, batch_size=32)
     found = DartsStage(big, settings(search=search), folder=tmp_path, seed=0, device=CPU).candidates()
     assert found[0].score > 0.85
     losses = [one["loss"] for one in read_history(tmp_path / "history.jsonl") if one["kind"] == "child_epoch"]
