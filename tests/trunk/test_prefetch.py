@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from trunk.cached_features import CachedFeatures
 from trunk.errors import TrunkError
-from trunk.feature_cache import CachedFeatures
 from trunk.features import ArrayFeatures
 from trunk.prefetch import prefetched
 
