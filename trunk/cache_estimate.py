@@ -39,7 +39,7 @@ class Estimate(NamedTuple):
 
     def record(self) -> dict[str, Any]:
         """Plain values for --json."""
-        return {**self._asdict(), "folder": str(self.folder), "seconds": round(self.seconds, 1), "fits": self.fits}
+        return {**self._asdict(), "folder": str(self.folder), "seconds": round(self.seconds, 3), "fits": self.fits}
 
     def sentence(self) -> str:
         """What is about to be done."""

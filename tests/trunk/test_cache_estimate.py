@@ -20,7 +20,7 @@ Usage = namedtuple("Usage", "total used free")
 
 @pytest.fixture
 def images(pictures: list[tuple[Path, int, int]]) -> dict[str, Path]:
-    found = {}
+    found: dict[str, Path] = {}
     for path, _, _ in pictures[:20]:
         content = content_hash(path)
         found |= {content: path, key_of(content, "flip"): path}
@@ -59,7 +59,12 @@ def test_time_is_measured_and_counts_whole_batches_and_the_fit(
     trunk: Trunk, images: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passed: list[int] = []
-    monkeypatch.setattr(cache_estimate, "seconds_per_row", lambda cache, rows, depths: passed.append(len(rows)) or 0.5)
+
+    def half_a_second(cache: FeatureCache, rows: list[object], depths: list[int]) -> float:
+        passed.append(len(rows))
+        return 0.5
+
+    monkeypatch.setattr(cache_estimate, "seconds_per_row", half_a_second)
     assert estimated(FeatureCache(tmp_path / "a", trunk), images, [4]).seconds == 32.0  # one batch of 64
     fitting = FeatureCache(tmp_path / "b", trunk, storage="int8")
     missing = fitting.missing(images, [4])

@@ -53,6 +53,7 @@ def test_int8_is_within_half_a_step_and_keeps_zeros(tmp_path: Path) -> None:
     features = some_features()
     features[..., 2] = 0.5  # a channel that never changes
     codec = fitted(Storage("int8"), features, tmp_path)
+    assert isinstance(codec, Int8)
     stored = codec.encode(features)
     assert stored.dtype == np.int8
     assert stored.shape == features.shape
