@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,11 +132,15 @@ def test_ranking_reads_val_in_parts(data: JobData, tmp_path: Path, monkeypatch: 
     search.run()
     monkeypatch.setattr("nas.candidates.IMAGES_AT_ONCE", 25)
     asked: list[int] = []
+    given: list[weakref.ref[torch.Tensor]] = []
     gather = search.val.features.gather
 
     def counted(indices: torch.Tensor) -> torch.Tensor:
+        assert all(part() is None for part in given), "two parts are in memory at once"
         asked.append(len(indices))
-        return gather(indices)
+        features = gather(indices)
+        given.append(weakref.ref(features))
+        return features
 
     monkeypatch.setattr(search.val.features, "gather", counted)
     (candidate, *_) = rank_candidates(search, 5)
