@@ -267,7 +267,8 @@ def finish(
         metrics={"val": result["val"], "test": result["test"]},
     )
     save_branch(folder / "branch", deployed, record)
-    shown = {key: identity[key] for key in ("attribute", "values", "fingerprint", "freeze_depth", "seed")}
+    keys = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")
+    shown = {key: identity[key] for key in keys if key in identity}
     created = time.strftime("%Y-%m-%dT%H:%M:%S")
     write_json(
         folder / "result.json",

@@ -94,6 +94,7 @@ def test_a_branch_searched_on_components_is_refused_nothing(folder: Path) -> Non
     assert result["tail_parameters"] == sum(weight.numel() for weight in trunk.tail(4, 2).parameters())
     assert result["tail_macs"] == macs(trunk.tail(4, 2), shape)
     assert result["controls"]["linear_probe"]["parameters"] == 2 * (shape[0] + 1)
+    assert result["storage"] == "pca:5"
     assert result["codec"] == json.loads((search / "config.json").read_text())["codec"]
     # What was measured on stored components holds on the trunk's own features.
     for split in ("val", "test"):
