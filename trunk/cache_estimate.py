@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import torch
 
 from trunk.errors import TrunkError
-from trunk.feature_cache import BATCH_SIZE, FITTED_IMAGES, FeatureCache, Missing
+from trunk.feature_cache import BATCH_SIZE, FITTED_IMAGES, SHARD_BYTES, FeatureCache, Missing
 from trunk.images import DECODING_THREADS
 from trunk.views import decode_views
 
 SHORT, LONG = 8, 64  # images of the measured pass
 QUICK = 0.2  # seconds; a short pass that took less is repeated with more images
-SHARD_EXTRA = 4096  # bytes of array header and record of a shard, its keys aside
+SHARD_EXTRA = 1024  # bytes of a shard, at most: array header and record, keys aside
 
 
 class Estimate(NamedTuple):
@@ -60,17 +60,21 @@ def estimate_fill(
     """
     feature_bytes = sum(cache.row_bytes(depth) for lacking in missing.values() for depth in lacking)
     keys = sum(len(lacking) * (len(key) + len('    "",\n')) for key, lacking in missing.items())
+    shards = feature_bytes // SHARD_BYTES + len(depths)
     folder = cache.folder
     while not folder.exists():
         folder = folder.parent
-    fitted = min(fit_on or len(images), FITTED_IMAGES) if cache.unfitted(depths) else 0
+    unfitted = cache.unfitted(depths)
+    fitted = min(fit_on or len(images), FITTED_IMAGES) if unfitted else 0
+    # What a codec fits: a row of float32 per component or bound, and one more.
+    codecs = sum(4 * cache.trunk.feature_shape(depth)[0] * (cache.storage.components + 2) for depth in unfitted)
     passed = sum(-(-count // BATCH_SIZE) * BATCH_SIZE for count in (len(missing), fitted))
     rows = [(key, images[key]) for key in missing]
     return Estimate(
         images=len({key.partition("/")[0] for key in images}),
         rows=len(missing),
         feature_bytes=feature_bytes,
-        disk_bytes=feature_bytes + keys + SHARD_EXTRA * len(depths) if missing else 0,
+        disk_bytes=feature_bytes + keys + codecs + SHARD_EXTRA * shards if missing else 0,
         free_bytes=shutil.disk_usage(folder).free,
         seconds=passed * seconds_per_row(cache, rows, depths) if missing else 0.0,
         folder=cache.folder,
