@@ -92,9 +92,10 @@ def seconds_per_row(cache: FeatureCache, rows: Sequence[tuple[str, Path]], depth
         started = time.perf_counter()
         pixels = torch.from_numpy(decode_views(chosen, cache.trunk.preprocessing))
         decoded = time.perf_counter()
-        for features in cache.compute(pixels, depths, least=count).values():
+        for features in cache.run_trunk(pixels, depths).values():
             features.sum().item()  # waits for the device
-        return (decoded - started) / len(chosen) / DECODING_THREADS, (time.perf_counter() - decoded) / count
+        ended = time.perf_counter()
+        return (decoded - started) / DECODING_THREADS / len(chosen), (ended - decoded) / len(chosen)
 
     measured(SHORT)  # the first pass of a process loads what the later ones use
     decoding, computing = measured(SHORT)

@@ -198,19 +198,24 @@ class FeatureCache:
         for pixels in ahead(decode, batches, threads=DECODING_THREADS, depth=4):
             yield self.compute(torch.from_numpy(pixels), depths)
 
-    @torch.inference_mode()
-    def compute(self, pixels: Tensor, depths: Sequence[int], *, least: int = BATCH_SIZE) -> dict[int, Tensor]:
-        """uint8 (N, S, S, 3) -> features per depth, float32 (N, H, W, C): the order that convolutions read fastest.
+    def compute(self, pixels: Tensor, depths: Sequence[int]) -> dict[int, Tensor]:
+        """uint8 (N, S, S, 3) -> features per depth, float32 (N, H, W, C), that do not depend on the batch.
 
-        The last bits of a convolution depend on the size of its batch, so a batch of fewer than `least` is filled up
-        with repetitions: an image has the same features whichever others are computed with it.
+        The last bits of a convolution depend on the size of its batch, so a small batch is filled up with repetitions:
+        an image has the same features whichever others are computed with it.
         """
-        device, count = next(self.trunk.chain.parameters()).device, len(pixels)
-        full = pixels if count >= least else pixels[torch.arange(least) % count]
-        images = self.trunk.preprocessing.normalise(full.to(device))
+        count = len(pixels)
+        full = pixels if count >= BATCH_SIZE else pixels[torch.arange(BATCH_SIZE) % count]
+        return {depth: features[:count] for depth, features in self.run_trunk(full, depths).items()}
+
+    @torch.inference_mode()
+    def run_trunk(self, pixels: Tensor, depths: Sequence[int]) -> dict[int, Tensor]:
+        """uint8 (N, S, S, 3) -> features per depth, float32 (N, H, W, C): the order that convolutions read fastest."""
+        device = next(self.trunk.chain.parameters()).device
+        images = self.trunk.preprocessing.normalise(pixels.to(device))
         with autocast(self.precision, device):
             captured = self.trunk.capture(images, depths)
-        return {depth: features[:count].float().permute(0, 2, 3, 1) for depth, features in captured.items()}
+        return {depth: features.float().permute(0, 2, 3, 1) for depth, features in captured.items()}
 
     def write(self, depth: int, rows: Sequence[tuple[str, NDArray[Any]]], codec: Codec) -> None:
         """Commit rows as one shard."""
