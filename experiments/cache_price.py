@@ -1,6 +1,6 @@
 """What caching costs and what it saves on: views, and the numbers that features are stored as.
 
-    python -m experiments.cache_price PROJECT OUT [--attributes cat bird deer] [--seeds 0 1 2] [--minutes 8] [--table]
+    python -m experiments.cache_price PROJECT OUT [--attributes cat bird deer] [--seeds 0 1 2] [--epochs 6] [--table]
 
 PROJECT has a trunk and sub-datasets. Each arm fills a cache of its own under OUT (bytes per image, fill time beside
 what was estimated), then trains one fixed small branch per attribute and seed, and the linear probe, on what is read
@@ -124,6 +124,7 @@ def measure(
     hashes: dict[Path, str],
     whole: dict[str, LabelledFeatures],
     seeds: Iterable[int],
+    epochs: int,
     lines: Lines,
     until: float,
 ) -> None:
@@ -136,17 +137,17 @@ def measure(
         deployed = on_trunk(probe, train.features)
         lines.add(kind="probe", **same, stored=aurocs(probe, splits), deployed=aurocs(deployed, whole))
     for seed in seeds:
-        if lines.has(kind="branch", seed=seed, **same) or time.monotonic() > until:
+        if lines.has(kind="branch", seed=seed, epochs=epochs, **same) or time.monotonic() > until:
             continue
         generator = torch.Generator().manual_seed(seed)
         branch = Branch(fixed_architecture(), train.features.shape, train.values, generator=generator)
-        settings = FitSettings(epochs=6, metric="auroc")
+        settings = FitSettings(epochs=epochs, metric="auroc")
         fitted = fit(branch, train, val, settings, seed=seed)
         steps = settings.epochs * (len(train) // settings.batch_size)
         figures = {"seconds": round(fitted.seconds, 2), "steps": steps, "epoch": fitted.epoch}
         deployed = on_trunk(branch, train.features)
         shown = {"stored": aurocs(branch, splits), "deployed": aurocs(deployed, whole)}
-        lines.add(kind="branch", **same, seed=seed, **figures, **shown)
+        lines.add(kind="branch", **same, seed=seed, epochs=epochs, **figures, **shown)
 
 
 def main() -> None:
@@ -156,6 +157,7 @@ def main() -> None:
     parser.add_argument("--attributes", nargs="+", default=["cat", "bird", "deer"])
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=6, help="of each training")
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--table", action="store_true", help="show what is there, do nothing")
     arguments = parser.parse_args()
@@ -163,7 +165,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     lines = Lines(arguments.out / "lines.jsonl")
     if arguments.table:
-        print(table(lines.found))
+        print(table([line for line in lines.found if line.get("epochs", arguments.epochs) == arguments.epochs]))
         return
     project = open_project(arguments.project)
     trunk = open_trunk(project, torch.device("cpu"))
@@ -179,7 +181,7 @@ def main() -> None:
         for subdataset in subdatasets:
             if time.monotonic() < until:
                 whole = reference.splits(subdataset, hashes)
-                measure(arm, subdataset, hashes, whole, arguments.seeds, lines, until)
+                measure(arm, subdataset, hashes, whole, arguments.seeds, arguments.epochs, lines, until)
 
 
 if __name__ == "__main__":
