@@ -21,6 +21,7 @@ from branches.errors import BranchError
 from branches.metrics import REWARDS
 from branches.sampling import batches
 from branches.settings import FitSettings
+from trunk.cached_features import drawn
 from trunk.features import FeatureSource, LabelledFeatures
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
@@ -79,11 +80,12 @@ def fit(
         for epoch in range(1, settings.epochs + 1):
             module.train()
             losses = []
+            views = drawn(train.features, np.random.default_rng([seed, epoch]))
             for indices in next(stream):
                 for group in optimizer.param_groups:
                     group["lr"] = settings.learning_rate * schedule(step / steps, settings.warmup_fraction)
                 index = torch.from_numpy(indices)
-                features = train.features.gather(index).to(device)
+                features = views.gather(index).to(device)
                 target = functional.one_hot(train.labels[index], train.values).float().to(device)
                 features, target = augmented(features, target, settings, rng)
                 optimizer.zero_grad(set_to_none=True)

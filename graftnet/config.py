@@ -7,12 +7,32 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from graftnet.config_problems import list_problems
 from graftnet.errors import ConfigError
+from trunk.cache_settings import STORAGE_RULE, VIEW_RULE, is_view, parse_storage
+from trunk.errors import TrunkError
 
 CONFIG_NAME = "graftnet.toml"
+
+
+def view(name: str) -> str:
+    """A view of [features]."""
+    if not is_view(name):
+        raise PydanticCustomError("view", VIEW_RULE)
+    return name
+
+
+def storage(name: str) -> str:
+    """A storage of [features]."""
+    try:
+        parse_storage(name)
+    except TrunkError:
+        raise PydanticCustomError("storage", STORAGE_RULE) from None
+    return name
+
 
 Count = Annotated[int, Field(ge=1)]
 Index = Annotated[int, Field(ge=0)]
@@ -21,6 +41,8 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 Widths = Annotated[tuple[Count, ...], Field(strict=False, min_length=1)]
+Views = Annotated[tuple[Annotated[str, AfterValidator(view)], ...], Field(strict=False)]
+StorageName = Annotated[str, AfterValidator(storage)]
 Places = Annotated[tuple[Count, ...], Field(strict=False)]
 Operation = Literal["conv3x3", "conv5x5", "separable3x3", "separable5x5", "average_pool3x3", "max_pool3x3", "identity"]
 Operations = Annotated[tuple[Operation, ...], Field(strict=False)]
@@ -75,6 +97,13 @@ class TrunkTable(Table):
     validate_every: Count = 500
     checkpoint_every: Count = 200
     val_images: Count = 500
+
+
+class FeaturesTable(Table):
+    """[features]: what is cached of an image, and as which numbers (``trunk.cache_settings``)."""
+
+    views: Views = ()
+    storage: StorageName = "float16"
 
 
 class SearchTable(Table):
@@ -161,6 +190,7 @@ class Config(Table):
 
     project: ProjectTable = ProjectTable()
     trunk: TrunkTable = TrunkTable()
+    features: FeaturesTable = FeaturesTable()
     search: SearchTable = SearchTable()
     retrain: RetrainTable = RetrainTable()
     controls: ControlsTable = ControlsTable()

@@ -1,28 +1,25 @@
 """From a project's sub-datasets to labelled features: hash, run the trunk on what is new, open the cache."""
 
 import hashlib
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 import torch
-from numpy.lib.npyio import NpzFile
 
-from graftnet.errors import ConfigError
 from graftnet.project import Project
 from subdatasets.contents import content_hashes
 from subdatasets.errors import DataError
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import SubDataset
-from trunk.feature_cache import FeatureCache, Progress
-from trunk.features import ArrayFeatures, LabelledFeatures
+from trunk.cache_estimate import Estimate, estimate_fill, require_room
+from trunk.feature_cache import FeatureCache, Missing, Progress
+from trunk.features import LabelledFeatures
 from trunk.precision import resolve_precision
 from trunk.trunk import Trunk
+from trunk.views import key_of
 
-ARRAYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
+Announce = Callable[[Estimate], None]
 
 
 def cache_of(project: Project, trunk: Trunk, precision: str | None = None) -> FeatureCache:
@@ -30,7 +27,75 @@ def cache_of(project: Project, trunk: Trunk, precision: str | None = None) -> Fe
     if precision is None:
         device = next(trunk.parameters()).device
         precision = resolve_precision(project.config.trunk.feature_precision, device)
-    return FeatureCache(project.cache / f"{trunk.fingerprint[:16]}-{precision}", trunk, precision=precision)
+    folder = project.cache / f"{trunk.fingerprint[:16]}-{precision}"
+    return FeatureCache(folder, trunk, precision=precision, storage=project.config.features.storage)
+
+
+def wanted(
+    project: Project, subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]
+) -> tuple[dict[str, Path], list[str]]:
+    """The keys of all features that these sub-datasets need, with their images, and the content of training images.
+
+    Of training images all views are needed, side by side, of others the plain one.
+    """
+    views = project.config.features.views
+    training = {
+        hashes[example.path]: None
+        for subdataset in subdatasets
+        for example in subdataset.examples
+        if example.split == "train"
+    }
+    keys: dict[str, Path] = {}
+    for subdataset in subdatasets:
+        for example in subdataset.examples:
+            content = hashes[example.path]
+            keys[content] = example.path
+            if content in training:
+                keys |= {key_of(content, view): example.path for view in views}
+    return keys, list(training)
+
+
+def fill(
+    project: Project,
+    cache: FeatureCache,
+    subdatasets: Sequence[SubDataset],
+    hashes: Mapping[Path, str],
+    *,
+    announce: Announce | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Fill the cache with what these sub-datasets need; ``announce`` hears what it takes, before anything is done.
+
+    Raises:
+        TrunkError: the disk has not the room for it.
+    """
+    keys, training = wanted(project, subdatasets, hashes)
+    depths = [project.config.trunk.freeze_depth]
+
+    def before(missing: Missing) -> None:
+        estimate = estimate_fill(cache, keys, depths, missing, fit_on=len(training))
+        require_room(estimate)
+        if announce:
+            announce(estimate)
+        elif progress:
+            figures = {"gigabytes": estimate.disk_bytes / 1e9, "estimated_seconds": estimate.seconds}
+            progress("features", 0, estimate.rows, figures)
+
+    return cache.fill(keys, depths, fit_on=training, before=before, progress=progress)
+
+
+def estimate_cache(project: Project, trunk: Trunk, subdatasets: Sequence[SubDataset]) -> Estimate:
+    """What :func:`fill_cache` would take; the trunk runs on a few images, and nothing is written.
+
+    Raises:
+        TrunkError: the disk has not the room for it.
+    """
+    hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
+    keys, training = wanted(project, subdatasets, hashes)
+    cache, depths = cache_of(project, trunk), [project.config.trunk.freeze_depth]
+    estimate = estimate_fill(cache, keys, depths, cache.missing(keys, depths), fit_on=len(training))
+    require_room(estimate)
+    return estimate
 
 
 def fill_cache(
@@ -39,6 +104,7 @@ def fill_cache(
     subdatasets: Sequence[SubDataset],
     *,
     hashes: Mapping[Path, str] | None = None,
+    announce: Announce | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Run the trunk on every image of ``subdatasets`` that it has not seen; an image in several passes it once.
@@ -47,10 +113,10 @@ def fill_cache(
     """
     if hashes is None:
         hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
-    by_content = {content: path for path, content in hashes.items()}
     cache = cache_of(project, trunk)
-    computed = cache.fill(by_content, [project.config.trunk.freeze_depth], progress=progress)
-    return {"images": len(by_content), "computed": computed, "folder": str(cache.folder)}
+    computed = fill(project, cache, subdatasets, hashes, announce=announce, progress=progress)
+    record = {"images": len(set(hashes.values())), "computed": computed, "folder": str(cache.folder)}
+    return record | {"views": ["plain", *project.config.features.views], "storage": cache.storage.name}
 
 
 def featured(
@@ -60,26 +126,30 @@ def featured(
     *,
     hashes: Mapping[Path, str],
     precision: str,
+    announce: Announce | None = None,
     progress: Progress | None = None,
 ) -> dict[str, LabelledFeatures]:
     """The labelled features of each split of a sub-dataset, computed where they are missing.
 
     Args:
         hashes: the content hash of every image. precision: of the trunk's computation, resolved.
+        announce: hears what filling the cache takes, where something is missing.
     """
-    depth = project.config.trunk.freeze_depth
-    cache = cache_of(project, trunk, precision)
-    by_content = {content: path for path, content in hashes.items()}
-    cache.fill(by_content, [depth], progress=progress)
-    contents = contents_in_order(subdataset, hashes)
-    features, start = cache.open(contents, depth), 0
+    cache, views = cache_of(project, trunk, precision), project.config.features.views
+    fill(project, cache, [subdataset], hashes, announce=announce, progress=progress)
+    contents, counts = contents_in_order(subdataset, hashes), [len(subdataset.split(split)) for split in SPLITS]
+    training = contents[: counts[0]]
+    keys = contents + [key_of(content, view) for view in views for content in training]
+    features, start = cache.open(keys, project.config.trunk.freeze_depth), 0
     splits = {}
-    for split in SPLITS:
-        examples = subdataset.split(split)
-        labels = torch.tensor([example.value for example in examples], dtype=torch.int64)
-        part = features.part(start, start + len(examples))
+    for split, count in zip(SPLITS, counts, strict=True):
+        labels = torch.tensor([example.value for example in subdataset.split(split)], dtype=torch.int64)
+        part = features.part(start, start + count)
+        if split == "train":
+            firsts = [len(contents) + number * count for number in range(len(views))]
+            part = part.with_views([features.part(first, first + count) for first in firsts])
         splits[split] = LabelledFeatures(part, labels, len(subdataset.attribute.values))
-        start += len(examples)
+        start += count
     return splits
 
 
@@ -103,74 +173,3 @@ def check_values(subdataset: SubDataset) -> None:
                 f"{subdataset.source}: the {split} split has no image of value {empty[0]!r}; add some, or leave the "
                 f"split column out to have them split anew."
             )
-
-
-def read_features_file(path: Path) -> tuple[tuple[str, ...], dict[str, LabelledFeatures]]:
-    """Arrays of the user's own: ``x_train (N, C, H, W) or (N, C)``, ``y_train (N,)``, the same for val and test.
-
-    Labels may be any whole numbers or strings; sorted, they are the attribute's values.
-
-    Raises:
-        ConfigError: one sentence on what is missing or wrong in the file.
-    """
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, NpzFile):
-            raise ConfigError(
-                f"{path} is one array without a name; save several with np.savez(path, x_train=..., ...)."
-            )
-        with archive:
-            arrays = {name: archive[name] for name in ARRAYS if name in archive.files}
-            unknown = sorted(set(archive.files) - set(ARRAYS))
-    except ConfigError:
-        raise
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise ConfigError(f"{path} cannot be read as an .npz file of plain arrays ({error}).") from error
-    missing = [name for name in ARRAYS[:4] if name not in arrays]
-    if missing:
-        has = f"; it has {', '.join(unknown)}" if unknown else ""
-        raise ConfigError(f"{path} lacks {', '.join(missing)}{has}; save it with np.savez(path, x_train=..., ...).")
-    if ("x_test" in arrays) != ("y_test" in arrays):
-        raise ConfigError(f"{path} has only one of x_test and y_test; give both or neither.")
-    values = np.unique(arrays["y_train"])
-    splits = {}
-    for split in SPLITS:
-        if f"x_{split}" in arrays:
-            x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-            check_arrays(path, split, x, y, arrays["x_train"], values)
-            labels = torch.from_numpy(np.searchsorted(values, y).astype(np.int64))
-            splits[split] = LabelledFeatures(ArrayFeatures(np.ascontiguousarray(x)), labels, len(values))
-    return tuple(str(value) for value in values), splits
-
-
-def check_arrays(path: Path, split: str, x: Any, y: Any, x_train: Any, values: Any) -> None:
-    """Raise ConfigError where a split's arrays do not fit together."""
-    where = f"{path}: x_{split}"
-    if x.ndim not in (2, 4) or x.dtype.kind != "f":
-        raise ConfigError(f"{where} must be floats of shape (N, C, H, W) or (N, C), is {x.dtype} {x.shape}.")
-    if x.shape[1:] != x_train.shape[1:]:
-        raise ConfigError(
-            f"{where} has features of shape {x.shape[1:]}, x_train of {x_train.shape[1:]}; make them agree."
-        )
-    if y.ndim != 1 or len(y) != len(x):
-        raise ConfigError(f"{where} has {len(x)} rows but y_{split} has shape {y.shape}; give one label per row.")
-    if y.dtype.kind not in "iubU":
-        raise ConfigError(f"{path}: y_{split} must hold whole numbers or strings, is {y.dtype}.")
-    if not len(x):
-        raise ConfigError(f"{where} is empty; give images, or leave a test split out.")
-    bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
-    if len(bad):
-        raise ConfigError(
-            f"{where} has NaN or infinity in {len(bad)} of {len(x)} rows (first: row {bad[0]}); remove them."
-        )
-    if len(values) < 2:
-        raise ConfigError(
-            f"{path}: y_train has one value only ({values[0] if len(values) else 'none'}); give two or more."
-        )
-    strange = np.setdiff1d(y, values)
-    if len(strange):
-        raise ConfigError(f"{path}: y_{split} has the value {strange[0]}, which y_train lacks; use the same values.")
-    if len(np.unique(y)) < len(values):
-        raise ConfigError(
-            f"{path}: y_{split} lacks the value {np.setdiff1d(values, y)[0]}; every split needs all values."
-        )

@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 
+from branches.folding import on_trunk
 from branches.records import BranchRecord, save_branch
+from graftnet.compression import codec_key, require_codec, tail_on
 from graftnet.config import Config
-from graftnet.featuring import featured, fill_cache, read_features_file
+from graftnet.features_file import read_features_file
+from graftnet.featuring import Announce, estimate_cache, featured, fill_cache
 from graftnet.locks import only_one
 from graftnet.plans import SearchPlan, described, jsonable, plan_search
 from graftnet.project import Project
@@ -24,6 +27,7 @@ from nas.settings import JobData, JobSettings
 from nas.warm_start import Start
 from subdatasets.contents import content_hash
 from subdatasets.subdataset import read_subdataset
+from trunk.cache_estimate import Estimate
 from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 from trunk.feature_cache import Progress
@@ -31,12 +35,24 @@ from trunk.trunk import Trunk
 
 
 def cache_features(
-    project: Project, attributes: Sequence[str], *, device: torch.device, progress: Progress | None = None
+    project: Project,
+    attributes: Sequence[str],
+    *,
+    device: torch.device,
+    announce: Announce | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Compute what is missing of the features of these attributes' images."""
     seed = project.config.project.seed
     subdatasets = [read_subdataset(project.source(name), seed=seed) for name in attributes]
-    return fill_cache(project, open_trunk(project, device), subdatasets, progress=progress)
+    return fill_cache(project, open_trunk(project, device), subdatasets, announce=announce, progress=progress)
+
+
+def estimate_features(project: Project, attributes: Sequence[str], *, device: torch.device) -> Estimate:
+    """What :func:`cache_features` would take."""
+    seed = project.config.project.seed
+    subdatasets = [read_subdataset(project.source(name), seed=seed) for name in attributes]
+    return estimate_cache(project, open_trunk(project, device), subdatasets)
 
 
 def search_attribute(
@@ -62,12 +78,14 @@ def carry_out(
     progress: Progress | None = None,
     force: bool = False,
     patience: float = 0.0,
+    announce: Announce | None = None,
 ) -> Path:
     """Do a planned search, or what is left of it; a finished one is returned as it is unless ``force``.
 
     Args:
         trunk: the project's, where it is open already.
         patience: seconds to wait for another process that is at work in the search's folder.
+        announce: hears what filling the cache takes, before it begins.
 
     Returns:
         The folder with ``result.json``, ``architecture.json``, ``history.jsonl``, ``config.json`` and ``branch/``.
@@ -80,7 +98,7 @@ def carry_out(
         plan = warmed(plan)
     project, subdataset = plan.project, plan.subdataset
     trunk = trunk or open_trunk(project, device)
-    job = job_data(plan, trunk, progress=progress)
+    job = job_data(plan, trunk, announce=announce, progress=progress)
     seconds = time.perf_counter() - started
     origin = {
         "data": {"digest": plan.identity["data"], "counts": subdataset.counts()},
@@ -90,6 +108,7 @@ def carry_out(
             "blocks": len(trunk.chain),
             "name": project.current_trunk.name,
         },
+        **codec_key(job.train),
         **about_start(plan),
     }
     with only_one(plan.folder, patience=patience):
@@ -108,7 +127,9 @@ def carry_out(
         )
 
 
-def job_data(plan: SearchPlan, trunk: Trunk, *, progress: Progress | None = None) -> JobData:
+def job_data(
+    plan: SearchPlan, trunk: Trunk, *, announce: Announce | None = None, progress: Progress | None = None
+) -> JobData:
     """The features and the tail of a planned search; what is missing of the features is computed.
 
     Raises:
@@ -126,6 +147,7 @@ def job_data(plan: SearchPlan, trunk: Trunk, *, progress: Progress | None = None
         subdataset,
         hashes=plan.hashes,
         precision=plan.identity["feature_precision"],
+        announce=announce,
         progress=progress,
     )
     return JobData(
@@ -134,7 +156,10 @@ def job_data(plan: SearchPlan, trunk: Trunk, *, progress: Progress | None = None
         splits["train"],
         splits["val"],
         splits["test"] if len(splits["test"]) else None,
-        (lambda generator: trunk.tail(depth, len(subdataset.attribute.values), generator=generator))
+        tail_on(
+            splits["train"],
+            lambda generator: trunk.tail(depth, len(subdataset.attribute.values), generator=generator),
+        )
         if depth < len(trunk.chain)
         else None,
     )
@@ -150,7 +175,7 @@ def search_features(
     progress: Progress | None = None,
     force: bool = False,
 ) -> Path:
-    """Search on arrays of the user's own (see :func:`graftnet.featuring.read_features_file`); there is no tail."""
+    """Search on arrays of the user's own (see :func:`graftnet.features_file.read_features_file`); there is no tail."""
     started = time.perf_counter()
     values, splits = read_features_file(path)
     settings = job_settings(config, with_tail=False, device=device)
@@ -212,13 +237,14 @@ def finish(
         # An unfinished search is continued, forced or not: a killed `--force` does not begin again.
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    require_codec(folder / "config.json", origin)
     setting = {
         "space": settings.space.name,
         "space_settings": jsonable(settings.space.settings),
         "decisions": [[d.name, list(d.choices), d.kind] for d in settings.space.decisions],
         "reward": settings.search.reward,
         "strategy": settings.strategy,
-        "feature_shape": list(job.train.features.shape),
+        "feature_shape": list(job.train.trunk_shape),
     }
     about = {"command": command, "versions": versions(), "machine": machine(device)}
     write_json(folder / "config.json", {**identity, **setting, **origin, **about})
@@ -229,18 +255,20 @@ def finish(
     result["seconds"] = {"features": seconds, **result["seconds"]}
     result["seconds"]["total"] = sum(result["seconds"].values())
     write_json(folder / "architecture.json", result["architecture"])
+    deployed = on_trunk(branch, job.train.features)
     record = BranchRecord(
         attribute=job.attribute,
         values=job.values,
-        feature_shape=job.train.features.shape,
+        feature_shape=job.train.trunk_shape,
         freeze_depth=identity["freeze_depth"] or 0,
         fingerprint=identity["fingerprint"] or "",
         threshold=result["val"]["threshold"],
         architecture=branch.architecture,
         metrics={"val": result["val"], "test": result["test"]},
     )
-    save_branch(folder / "branch", branch, record)
-    shown = {key: identity[key] for key in ("attribute", "values", "fingerprint", "freeze_depth", "seed")}
+    save_branch(folder / "branch", deployed, record)
+    keys = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")
+    shown = {key: identity[key] for key in keys if key in identity}
     created = time.strftime("%Y-%m-%dT%H:%M:%S")
     write_json(
         folder / "result.json",

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from graftnet.config import FeaturesTable
 from graftnet.featuring import check_values, contents_in_order, order_of
 from graftnet.project import Project
 from graftnet.provenance import this_command
@@ -97,11 +98,19 @@ def plan_search(
         "freeze_depth": depth,
         "seed": seed,
         "device": device.type,
+        **about_features(project.config.features),
         **described(settings),
     }
     from graftnet.warming import resumed
 
     return resumed(SearchPlan(project, subdataset, used, settings, identity, this_command()))
+
+
+def about_features(table: FeaturesTable) -> dict[str, Any]:
+    """Views and storage where they are not the default, so that searches from before there were any stay current."""
+    usual = FeaturesTable()
+    given = {"views": list(table.views), "storage": table.storage}
+    return {key: value for key, value in given.items() if value not in (list(usual.views), usual.storage)}
 
 
 def described(settings: JobSettings) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from graftnet.overrides import NONE, Overrides, open_overridden
 from graftnet.progress import show_progress
 from graftnet.project import Project, open_project
 from graftnet.settings import seed_or
+
+if TYPE_CHECKING:
+    from trunk.cache_estimate import Estimate
 
 SHOWN = (
     *("attribute", "verdict", "parameters", "parameter_reduction", "macs", "latency_ms", "limits"),
@@ -96,8 +99,13 @@ def search_in(project: Project, attribute: str, *, seed: int | None, device: str
     if sentence := standing_of(plan).sentence(attribute):
         typer.echo(sentence, err=True)
     with show_progress() as progress:
-        found = carry_out(plan, trunk, device=chosen, progress=progress, force=force)
+        found = carry_out(plan, trunk, device=chosen, progress=progress, force=force, announce=announce)
     return Found(found, write_report(found))
+
+
+def announce(estimate: "Estimate") -> None:
+    """Say what filling the cache takes, before it begins."""
+    typer.echo(estimate.sentence(), err=True)
 
 
 def search_file(

@@ -85,11 +85,13 @@ def differences(config: Mapping[str, Any], identity: Mapping[str, Any]) -> Itera
     for part, name in (
         ("freeze_depth", "trunk.freeze_depth"),
         ("feature_precision", "trunk.feature_precision"),
+        ("views", "features.views"),
+        ("storage", "features.storage"),
         ("seed", "seed"),
         ("device", "device"),
     ):
-        if config[part] != identity[part]:
-            yield f"{name} {shown(config[part])} -> {shown(identity[part])}"
+        if config.get(part) != identity.get(part):
+            yield f"{name} {shown(config.get(part))} -> {shown(identity.get(part))}"
     before, now = flat(config["settings"]), flat(identity["settings"])
     # A control that was switched on or off is one change, not one per setting of it.
     whole = {part for part in {*before, *now} if before.get(part, 0) is None or now.get(part, 0) is None}

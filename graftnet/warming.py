@@ -16,7 +16,7 @@ from graftnet.project import Project
 from nas.warm_start import Start, checksum, gather, start_of
 
 Sources = Sequence[Mapping[str, str]]  # attribute, search (its folder's name) and checksum of each
-SAME = ("fingerprint", "freeze_depth", "feature_precision")
+SAME = ("fingerprint", "freeze_depth", "feature_precision", "storage")
 
 
 def resumed(plan: SearchPlan) -> SearchPlan:
@@ -64,7 +64,7 @@ def suitable(plan: SearchPlan) -> list[dict[str, str]]:
     for attribute in sorted(others(plan.project, plan.attribute)):
         for folder in reversed(plan.project.results(attribute)):
             config = read_config(folder / "config.json")
-            same = all(config.get(key) == plan.identity[key] for key in SAME)
+            same = all(config.get(key) == plan.identity.get(key) for key in SAME)
             if same and config.get("space") == plan.settings.space.name and config.get("space_settings") == space:
                 found.append({"attribute": attribute, "search": folder.name, "checksum": checksum(folder)})
                 break

@@ -8,13 +8,14 @@ all ranked on the whole val split.
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from nas.enas import Progress, Search
 from nas.errors import SearchError
@@ -88,9 +89,8 @@ def whole_val_scores(search: Search, architectures: Sequence[Architecture], prog
     # Parts of equal size: batch statistics of a small remainder would mean little.
     rows = torch.tensor_split(torch.arange(len(search.val)), math.ceil(len(search.val) / IMAGES_AT_ONCE))
     for number, index in enumerate(rows):
-        features = search.val.features.gather(index).to(search.device)
-        for place, architecture in enumerate(architectures):
-            parts[place].append(search.scores(architecture, features))
+        for place, scores in enumerate(scores_of(search, architectures, index)):
+            parts[place].append(scores)
             if progress:
                 progress("candidates", number * len(architectures) + place + 1, len(rows) * len(architectures), {})
     labels = search.val.labels
@@ -98,6 +98,15 @@ def whole_val_scores(search: Search, architectures: Sequence[Architecture], prog
         search.rewarded(architecture, np.concatenate(found), labels)
         for architecture, found in zip(architectures, parts, strict=True)
     ]
+
+
+def scores_of(
+    search: Search, architectures: Sequence[Architecture], index: Tensor
+) -> Iterator[npt.NDArray[np.float64]]:
+    """Each architecture's scores on these val images, whose features are let go before others are read."""
+    features = search.val.features.gather(index).to(search.device)
+    for architecture in architectures:
+        yield search.scores(architecture, features)
 
 
 def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:

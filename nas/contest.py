@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from branches.costs import macs, parameters
+from branches.folding import on_trunk
 from nas.candidates import Candidate
 from nas.latencies import Latencies
 from nas.results import Contestant, score_of
@@ -103,13 +104,15 @@ def train_all(
             reasons[role] = reason
             runs = repeated(role, f"{source}-{place}", architecture, first)
             contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
-    shape = data.train.features.shape
+    shape = data.train.trunk_shape
     if settings.probe:
         trained = trainings.probe(metric)
-        contestants["linear_probe"] = Contestant([trained], trained.record["parameters"], macs(trained.module, shape))
+        module = on_trunk(trained.module, data.train.features)
+        contestants["linear_probe"] = Contestant([trained], parameters(module), macs(module, shape))
     if settings.tail is not None and data.tail is not None:
         trained = trainings.tail("tail", data.tail, settings.tail)
-        contestants["tail"] = Contestant([trained], parameters(trained.module), macs(trained.module, shape))
+        module = on_trunk(trained.module, data.train.features)
+        contestants["tail"] = Contestant([trained], parameters(module), macs(module, shape))
     ranked = [
         {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": score_of(trained, metric)}
         for architecture, trained in top

@@ -37,6 +37,7 @@ from nas.seeds import seed_of
 from nas.supernet import Supernet
 from nas.warm_start import Start, begin
 from search_spaces import Architecture, Space
+from trunk.cached_features import drawn
 from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from trunk.features import LabelledFeatures
 from trunk.prefetch import prefetched
@@ -78,7 +79,7 @@ class Search:
         self.allowed = within(
             settings.limits,
             space,
-            train.features.shape,
+            train.trunk_shape,
             train.values,
             folder=folder,
             seed=seed,
@@ -129,7 +130,8 @@ class Search:
         losses = []
         epochs = batches(self.train.labels.numpy(), self.train.values, self.child, rng)
         order = islice(chain.from_iterable(epochs), steps)
-        for step, (index, features) in enumerate(prefetched(self.train.features, order, self.device)):
+        views = drawn(self.train.features, np.random.default_rng(seed_of(self.seed, "views", self.epoch)))
+        for step, (index, features) in enumerate(prefetched(views, order, self.device)):
             done = (self.epoch * steps + step) / (self.settings.epochs * steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.child.learning_rate * schedule(done, self.child.warmup_fraction)
@@ -208,7 +210,7 @@ class Search:
 
     def costs(self, architecture: Architecture) -> tuple[int, int]:
         """(parameters, MACs per image) of the branch this architecture builds."""
-        return branch_costs(architecture, self.train.features.shape, self.train.values)
+        return branch_costs(architecture, self.train.trunk_shape, self.train.values)
 
     def child_paths(self, steps: int, fair_share: float, rng: np.random.Generator) -> list[Architecture]:
         """One path a step: a share drawn fairly, the rest by the controller, in random order."""

@@ -45,7 +45,7 @@ def run_job(
         data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress
     )
     latencies = Latencies(
-        folder, data.train.features.shape, data.train.values, device=device, batch=settings.search.latency_batch
+        folder, data.train.trunk_shape, data.train.values, device=device, batch=settings.search.latency_batch
     )
     architectures = [candidate.architecture for candidate in candidates]
     shown_front = front(candidates, [Cost(*search.costs(one)) for one in architectures], latencies.of(architectures))

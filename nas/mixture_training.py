@@ -16,6 +16,7 @@ from branches.settings import FitSettings
 from branches.training import adamw, schedule
 from nas.nni_extra import quiet_nni, require_nni
 from nas.seeds import seed_of
+from trunk.cached_features import drawn
 from trunk.features import LabelledFeatures
 
 require_nni()
@@ -34,11 +35,12 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng(seed_of(self.seed, self.epoch))
+        features = drawn(self.data.features, np.random.default_rng(seed_of(self.seed, "views", self.epoch)))
         self.epoch += 1
-        drawn = chain.from_iterable(batches(self.data.labels.numpy(), self.data.values, self.settings, rng))
-        for indices in islice(drawn, self.steps):
+        order = chain.from_iterable(batches(self.data.labels.numpy(), self.data.values, self.settings, rng))
+        for indices in islice(order, self.steps):
             index = torch.from_numpy(indices)
-            yield self.data.features.gather(index), self.data.labels[index]
+            yield features.gather(index), self.data.labels[index]
 
 
 class MixtureTraining(LightningModule):  # type: ignore[misc]

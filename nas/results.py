@@ -12,6 +12,7 @@ from torch import nn
 
 from branches.costs import macs, parameters
 from branches.curves import roc_points
+from branches.folding import on_trunk
 from branches.metrics import measure, paired_bootstrap
 from branches.training import predict_scores
 from nas.latencies import Latencies
@@ -111,10 +112,11 @@ def measured_latencies(
     """Write the latency of the winner, the controls and the tail into ``result``, with how it was measured."""
     builders: dict[str, Callable[[], nn.Module]] = {}
     if data.tail is not None:
-        builders["tail"] = partial(data.tail, torch.Generator().manual_seed(0))
+        build = data.tail
+        builders["tail"] = lambda: on_trunk(build(torch.Generator().manual_seed(0)), data.train.features)
     for name, contestant in contestants.items():
         if contestant.architecture is None:
-            builders[name] = partial(_itself, contestant.trainings[0].module)
+            builders[name] = partial(on_trunk, contestant.trainings[0].module, data.train.features)
     by_name = latencies.named(builders)
     for name, contestant in contestants.items():
         found = latencies.of([contestant.architecture])[0] if contestant.architecture else by_name[name]
@@ -125,16 +127,12 @@ def measured_latencies(
     result["tail_latency_ms"] = by_name["tail"].median_ms if "tail" in by_name else None
 
 
-def _itself(module: nn.Module) -> nn.Module:
-    return module
-
-
 def tail_costs(data: JobData) -> tuple[int | None, int | None]:
     """What the tail costs when it was not trained as a control; None without a backbone."""
     if data.tail is None:
         return None, None
-    module = data.tail(torch.Generator().manual_seed(0))
-    return parameters(module), macs(module, data.train.features.shape)
+    module = on_trunk(data.tail(torch.Generator().manual_seed(0)), data.train.features)
+    return parameters(module), macs(module, data.train.trunk_shape)
 
 
 def roc_curves(

@@ -35,7 +35,7 @@ class Stage(ABC):
         self.allowed = within(
             settings.search.limits,
             settings.space,
-            data.train.features.shape,
+            data.train.trunk_shape,
             data.train.values,
             folder=folder,
             seed=seed,
@@ -57,7 +57,7 @@ class Stage(ABC):
 
     def costs(self, architecture: Architecture) -> tuple[int, int]:
         """(parameters, MACs per image) of the branch this architecture builds."""
-        return branch_costs(architecture, self.data.train.features.shape, self.data.train.values)
+        return branch_costs(architecture, self.data.train.trunk_shape, self.data.train.values)
 
     def penalised(self, score: float, architecture: Architecture) -> float:
         """A val score less the penalty for the architecture's parameters, as ENAS's rewards are."""

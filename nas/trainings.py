@@ -16,6 +16,7 @@ from torch import nn
 
 from branches.branch import Branch
 from branches.metrics import best_threshold, measure
+from branches.parts import branch_costs
 from branches.probe import LinearProbe, linear_probe
 from branches.settings import FitSettings
 from branches.training import fit
@@ -77,7 +78,13 @@ class Trainings:
                 generator=generator,
             )
 
-        fields = {**fields, "architecture": architecture.to_json(), "identity": architecture.identity}
+        costs = branch_costs(architecture, self.train.trunk_shape, self.train.values)
+        fields = {
+            "parameters": costs.parameters,
+            **fields,
+            "architecture": architecture.to_json(),
+            "identity": architecture.identity,
+        }
         return self.fitted(kind, name, build, settings, seed, fields)
 
     def tail(
@@ -148,10 +155,10 @@ class Trainings:
         """
         scores = np.nan_to_num(scores, nan=1 / scores.shape[1])
         record = {
+            "parameters": sum(weight.numel() for weight in module.parameters()),
             **fields,
             "kind": kind,
             "val": self.figures(scores),
-            "parameters": sum(weight.numel() for weight in module.parameters()),
             "seconds": time.perf_counter() - started,
         }
         return Trained(module, scores, record)

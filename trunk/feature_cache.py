@@ -1,93 +1,55 @@
-"""Trunk features on disk: computed once per image content, trunk and depth; memory-mapped; never half a shard.
+"""Trunk features on disk: computed once per image content, view, trunk and depth; memory-mapped; never half a shard.
 
-A cache folder holds ``cache.json`` (which trunk wrote it) and one folder per depth with shards: ``<id>.npy`` float16
-(n, H, W, C) and ``<id>.json`` (content hashes, SHA-256 of the array file). The JSON is written last and makes the shard
-count: an array file without it, or of another length or checksum, is not read and its images are done again.
+A cache folder holds ``cache.json`` (which trunk wrote it) and one folder per depth and storage with shards:
+``<id>.npy`` (n, H, W, C) and ``<id>.json`` (the rows' keys, SHA-256 of the array file). The JSON is written last and
+makes the shard count: an array file without it, or of another length or checksum, is not read and its images are done
+again. A row's key is the image's content hash, for other views than the plain one with the view (`trunk.views`).
 """
 
 import errno
-import hashlib
 import json
-import mmap
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trunk.checkpoints import replace_atomically, write_json
+from trunk.cache_settings import PLAIN, parse_storage
+from trunk.cached_features import CachedFeatures
+from trunk.checkpoints import write_json
+from trunk.codecs import Codec, fit_codec, read_codec, stored_channels
 from trunk.errors import TrunkError
-from trunk.images import DECODING_THREADS, pixel_batches
+from trunk.images import DECODING_THREADS, ahead
+from trunk.moments import Moments
 from trunk.precision import autocast
+from trunk.shards import read_shard_record, write_shard
 from trunk.trunk import Trunk
+from trunk.views import decode_views, view_of
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
+Missing = Mapping[str, Sequence[int]]  # key -> the depths at which it is missing
 FORMAT = 1
 SHARD_BYTES = 64 * 2**20
 BATCH_SIZE = 64
-
-
-class CachedFeatures:
-    """Rows of one depth's shards in the order asked for; nothing is held in memory but the index.
-
-    A :class:`trunk.features.FeatureSource`.
-    """
-
-    def __init__(self, shape: tuple[int, int, int], shards: Sequence[NDArray[np.float16]], rows: NDArray[np.int64]):
-        self.shape = shape
-        self.shards = shards
-        self.rows = rows
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nor is it written to
-            self.maps = [torch.from_numpy(np.asarray(shard)) for shard in shards]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def gather(self, indices: Tensor) -> Tensor:
-        """float32 (n, C, H, W), in channels-last memory order."""
-        channels, height, width = self.shape
-        return self.gather_into(torch.empty(len(indices), height, width, channels), indices)
-
-    def gather_into(self, held: Tensor, indices: Tensor) -> Tensor:
-        """`gather`, as a view of `held`, float32 (n, H, W, C): memory that was used before is filled much faster."""
-        for place, shard, row in self._as_they_lie(indices):
-            held[place].copy_(self.maps[shard][row])
-        return held.permute(0, 3, 1, 2)
-
-    def expect(self, indices: Tensor) -> None:
-        """Tell the system which rows are gathered soon, so that it reads them from the disk meanwhile."""
-        for _, shard, row in self._as_they_lie(indices):
-            array, mapped = self.shards[shard], cast(object, self.shards[shard].base)
-            if isinstance(array, np.memmap) and isinstance(mapped, mmap.mmap):
-                start, size = array.offset + row * array.strides[0], array.strides[0]
-                page = start - start % mmap.PAGESIZE
-                advise(mapped, page, start + size - page)
-
-    def _as_they_lie(self, indices: Tensor) -> Iterator[tuple[int, int, int]]:
-        """(place among the indices, shard, row in it), in the order of the disk."""
-        rows = self.rows[indices.numpy()]
-        order = np.lexsort((rows[:, 1], rows[:, 0]))
-        for place, (shard, row) in zip(order.tolist(), rows[order].tolist(), strict=True):
-            yield place, shard, row
-
-    def part(self, start: int, stop: int) -> "CachedFeatures":
-        """Rows ``start`` to ``stop`` of the order asked for."""
-        return CachedFeatures(self.shape, self.shards, self.rows[start:stop])
+FITTED_IMAGES = 2048
 
 
 class FeatureCache:
-    """The features of one trunk in one folder; several searches and several processes may fill and read it."""
+    """The features of one trunk in one folder; several searches and several processes may fill and read it.
 
-    def __init__(self, folder: Path, trunk: Trunk, *, precision: str = "float32") -> None:
+    storage: as what numbers they lie on disk (`trunk.cache_settings`).
+    """
+
+    def __init__(self, folder: Path, trunk: Trunk, *, precision: str = "float32", storage: str = "float16") -> None:
         self.folder = folder
         self.trunk = trunk
         self.precision = precision
+        self.storage = parse_storage(storage)
         self.check_origin()
 
     @property
@@ -115,101 +77,150 @@ class FeatureCache:
             )
 
     def depth_folder(self, depth: int) -> Path:
-        return self.folder / f"depth{self.trunk.check_depth(depth):02d}"
+        """Where a depth's shards lie: ``depth08``, or ``depth08-pca64`` for a storage other than float16."""
+        storage = "" if self.storage.name == "float16" else f"-{self.storage.name.replace(':', '')}"
+        return self.folder / f"depth{self.trunk.check_depth(depth):02d}{storage}"
+
+    def codec_file(self, depth: int) -> Path:
+        """What int8 and PCA fitted, and when."""
+        return self.depth_folder(depth) / "codec.safetensors"
+
+    def codec(self, depth: int) -> Codec | None:
+        """How this depth is stored; None where that is to be fitted first."""
+        return read_codec(self.storage, self.codec_file(depth))
 
     def row_shape(self, depth: int) -> tuple[int, int, int]:
         """(H, W, C): one image's features as they lie on disk."""
         channels, height, width = self.trunk.feature_shape(depth)
-        return height, width, channels
+        return height, width, stored_channels(self.storage, channels)
+
+    def row_bytes(self, depth: int) -> int:
+        """Bytes of one row on disk."""
+        item = np.dtype("float16" if self.storage.components else self.storage.kind).itemsize
+        return item * int(np.prod(self.row_shape(depth)))
 
     def read_index(self, depth: int) -> tuple[list[Path], dict[str, tuple[int, int]]]:
-        """The whole shards of a depth, and (shard, row) per content hash; damaged shards are deleted."""
-        folder = self.depth_folder(depth)
+        """The whole shards of a depth, and (shard, row) per key; damaged shards are deleted."""
+        folder, codec, shape = self.depth_folder(depth), self.codec(depth), self.row_shape(depth)
         if not folder.is_dir():
             return [], {}
         records = sorted(folder.glob("*.json"))
         with ThreadPoolExecutor(DECODING_THREADS) as pool:
-            contents = list(pool.map(lambda record: read_shard_record(record, self.row_shape(depth)), records))
+            read = partial(read_shard_record, shape=shape, codec=codec.key if codec else "none yet")
+            contents = list(pool.map(read, records))
         shards: list[Path] = []
         index: dict[str, tuple[int, int]] = {}
-        for record, hashes in zip(records, contents, strict=True):
-            if hashes is None:
+        for record, keys in zip(records, contents, strict=True):
+            if keys is None:
                 record.unlink(missing_ok=True)
                 record.with_suffix(".npy").unlink(missing_ok=True)
                 continue
-            for row, content in enumerate(hashes):
-                index.setdefault(content, (len(shards), row))
+            for row, key in enumerate(keys):
+                index.setdefault(key, (len(shards), row))
             shards.append(record.with_suffix(".npy"))
         return shards, index
 
-    def fill(self, images: Mapping[str, Path], depths: Sequence[int], *, progress: Progress | None = None) -> int:
-        """Compute what is missing of ``images`` (content hash -> file) at ``depths``, in one pass of the trunk.
+    def missing(self, images: Iterable[str], depths: Sequence[int]) -> Missing:
+        """The keys that are not cached at all of ``depths``."""
+        known = {depth: self.read_index(depth)[1] for depth in depths}
+        found = {key: [depth for depth in depths if key not in known[depth]] for key in images}
+        return {key: lacking for key, lacking in found.items() if lacking}
+
+    def fill(
+        self,
+        images: Mapping[str, Path],
+        depths: Sequence[int],
+        *,
+        fit_on: Collection[str] = (),
+        before: Callable[[Missing], None] | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Compute what is missing of ``images`` (key -> file) at ``depths``, in one pass of the trunk.
+
+        Args:
+            images: views of one image side by side, so that it is decoded once.
+            fit_on: the keys that int8 and PCA are fitted on, where that is not done yet; by default all plain ones.
+            before: called with what is missing before anything is computed; not where everything is there.
 
         Returns:
-            How many images went through the trunk; 0 when everything was there.
+            How many rows went through the trunk; 0 when everything was there.
         """
-        known = {depth: self.read_index(depth)[1] for depth in depths}
-        missing = {
-            content: [depth for depth in depths if content not in known[depth]]
-            for content in images
-            if any(content not in index for index in known.values())
-        }
+        missing = self.missing(images, depths)
         if not missing:
             return 0
-        device = next(self.trunk.chain.parameters()).device
-        contents, done = list(missing), 0
-        waiting: dict[int, list[tuple[str, NDArray[np.float16]]]] = {depth: [] for depth in depths}
-        batches = pixel_batches([images[content] for content in contents], self.trunk.preprocessing, BATCH_SIZE)
-        for pixels in batches:
-            batch = contents[done : done + len(pixels)]
-            for depth, features in self.compute(pixels, depths, device).items():
-                rows = zip(batch, features, strict=True)
-                waiting[depth] += [(content, row) for content, row in rows if depth in missing[content]]
-                if len(waiting[depth]) * features[0].nbytes >= SHARD_BYTES:
-                    self.write_shard(depth, waiting[depth])
+        if before:
+            before(missing)
+        codecs = self.fitted(images, depths, fit_on)
+        keys, done = list(missing), 0
+        waiting: dict[int, list[tuple[str, NDArray[Any]]]] = {depth: [] for depth in depths}
+        for captured in self.captured([(key, images[key]) for key in keys], depths):
+            count = len(captured[depths[0]])
+            batch = keys[done : done + count]
+            for depth, features in captured.items():
+                rows = zip(batch, codecs[depth].encode(features), strict=True)
+                waiting[depth] += [(key, row) for key, row in rows if depth in missing[key]]
+                if len(waiting[depth]) * self.row_bytes(depth) >= SHARD_BYTES:
+                    self.write(depth, waiting[depth], codecs[depth])
                     waiting[depth] = []
-            done += len(pixels)
+            done += count
             if progress:
-                progress("features", done, len(contents), {})
+                progress("features", done, len(keys), {})
         for depth, rows_left in waiting.items():
             if rows_left:
-                self.write_shard(depth, rows_left)
-        return len(contents)
+                self.write(depth, rows_left, codecs[depth])
+        return len(keys)
 
-    @torch.inference_mode()
-    def compute(self, pixels: Tensor, depths: Sequence[int], device: torch.device) -> dict[int, NDArray[np.float16]]:
-        """uint8 (N, S, S, 3) -> features per depth, float16 (N, H, W, C): the order that convolutions read fastest.
+    def unfitted(self, depths: Sequence[int]) -> list[int]:
+        """The depths at which int8 or PCA has nothing fitted yet."""
+        return [depth for depth in depths if self.codec(depth) is None]
+
+    def fitted(self, images: Mapping[str, Path], depths: Sequence[int], fit_on: Collection[str]) -> dict[int, Codec]:
+        """The codec of each depth, fitted where that is not done yet, on at most `FITTED_IMAGES` images.
+
+        Those whose hashes come first: a choice as good as random, that does not depend on the order of the images.
+        """
+        if lacking := self.unfitted(depths):
+            chosen = sorted(fit_on or [key for key in images if view_of(key)[1] == PLAIN] or images)[:FITTED_IMAGES]
+            moments = {depth: Moments(self.trunk.feature_shape(depth)[0]) for depth in lacking}
+            for captured in self.captured([(key, images[key]) for key in chosen], lacking):
+                for depth, features in captured.items():
+                    moments[depth].add(features)
+            for depth in lacking:
+                fit = partial(fit_codec, self.storage, moments[depth], self.codec_file(depth), images=len(chosen))
+                self.guarded(fit)
+        codecs = {depth: self.codec(depth) for depth in depths}
+        return {depth: codec for depth, codec in codecs.items() if codec is not None}
+
+    def captured(self, rows: Sequence[tuple[str, Path]], depths: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+        """The features of (key, image file), batch by batch in this order; images are decoded ahead, in threads."""
+        batches = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
+        decode = partial(decode_views, preprocessing=self.trunk.preprocessing)
+        for pixels in ahead(decode, batches, threads=DECODING_THREADS, depth=4):
+            yield self.compute(torch.from_numpy(pixels), depths)
+
+    def compute(self, pixels: Tensor, depths: Sequence[int]) -> dict[int, Tensor]:
+        """uint8 (N, S, S, 3) -> features per depth, float32 (N, H, W, C), that do not depend on the batch.
 
         The last bits of a convolution depend on the size of its batch, so a small batch is filled up with repetitions:
         an image has the same features whichever others are computed with it.
         """
         count = len(pixels)
         full = pixels if count >= BATCH_SIZE else pixels[torch.arange(BATCH_SIZE) % count]
-        images = self.trunk.preprocessing.normalise(full.to(device))
+        return {depth: features[:count] for depth, features in self.run_trunk(full, depths).items()}
+
+    @torch.inference_mode()
+    def run_trunk(self, pixels: Tensor, depths: Sequence[int]) -> dict[int, Tensor]:
+        """uint8 (N, S, S, 3) -> features per depth, float32 (N, H, W, C): the order that convolutions read fastest."""
+        device = next(self.trunk.chain.parameters()).device
+        images = self.trunk.preprocessing.normalise(pixels.to(device))
         with autocast(self.precision, device):
             captured = self.trunk.capture(images, depths)
-        limit = torch.finfo(torch.float16).max
-        return {
-            depth: features[:count].float().clamp(-limit, limit).half().permute(0, 2, 3, 1).contiguous().cpu().numpy()
-            for depth, features in captured.items()
-        }
+        return {depth: features.float().permute(0, 2, 3, 1) for depth, features in captured.items()}
 
-    def write_shard(self, depth: int, rows: Sequence[tuple[str, NDArray[np.float16]]]) -> None:
-        """Commit rows as one shard; its name depends on its contents, so that two writers cannot clash."""
-        hashes = [content for content, _ in rows]
+    def write(self, depth: int, rows: Sequence[tuple[str, NDArray[Any]]], codec: Codec) -> None:
+        """Commit rows as one shard."""
         array = np.stack([row for _, row in rows])
-        path = self.depth_folder(depth) / f"{hashlib.sha256(''.join(hashes).encode()).hexdigest()[:16]}.npy"
-
-        def write() -> None:
-            def write_array(temporary: Path) -> None:
-                with open(temporary, "wb") as file:
-                    np.save(file, array, allow_pickle=False)
-
-            replace_atomically(path, write_array)
-            record = {"hashes": hashes, "shape": list(array.shape[1:]), "sha256": file_checksum(path)}
-            write_json(path.with_suffix(".json"), record)
-
-        self.guarded(write)
+        self.guarded(partial(write_shard, self.depth_folder(depth), [key for key, _ in rows], array, codec.key))
 
     def guarded(self, write: Callable[[], None]) -> None:
         """Run ``write``; a full disk becomes one sentence instead of a traceback."""
@@ -223,43 +234,21 @@ class FeatureCache:
                 f"larger disk, then call again: what is cached is kept."
             ) from error
 
-    def open(self, hashes: Iterable[str], depth: int) -> CachedFeatures:
-        """The features of these images (content hashes, in this order), memory-mapped.
+    def open(self, keys: Iterable[str], depth: int) -> CachedFeatures:
+        """The features of these keys, in this order, memory-mapped.
 
         Raises:
             TrunkError: some are not cached.
         """
         shards, index = self.read_index(depth)
-        wanted = list(hashes)
-        missing = [content for content in wanted if content not in index]
+        wanted = list(keys)
+        missing = [key for key in wanted if key not in index]
         if missing:
             raise TrunkError(
                 f"{len(missing)} of {len(wanted)} images are not in the feature cache {self.depth_folder(depth)}; call "
                 f"'graftnet cache' first."
             )
         maps = [np.load(path, mmap_mode="r", allow_pickle=False) for path in shards]
-        rows = np.array([index[content] for content in wanted], dtype=np.int64).reshape(-1, 2)
-        return CachedFeatures(self.trunk.feature_shape(depth), maps, rows)
-
-
-def advise(mapped: mmap.mmap, start: int, length: int) -> None:
-    """Have the system read these bytes ahead; where it knows no such advice, nothing."""
-    if hasattr(mmap, "MADV_WILLNEED"):
-        mapped.madvise(mmap.MADV_WILLNEED, start, length)
-
-
-def read_shard_record(record: Path, shape: tuple[int, int, int]) -> list[str] | None:
-    """The content hashes of a shard that is whole; None for one that is damaged."""
-    try:
-        found = json.loads(record.read_text(encoding="utf-8"))
-        hashes: list[str] = found["hashes"]
-        whole = tuple(found["shape"]) == shape and file_checksum(record.with_suffix(".npy")) == found["sha256"]
-    except (OSError, json.JSONDecodeError, KeyError, TypeError):
-        return None
-    return hashes if whole else None
-
-
-def file_checksum(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        rows = np.array([index[key] for key in wanted], dtype=np.int64).reshape(-1, 2)
+        height, width, channels = self.row_shape(depth)
+        return CachedFeatures((channels, height, width), maps, rows, codec=self.codec(depth))

@@ -63,6 +63,12 @@ class LabelledFeatures:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def trunk_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) that the branch of these features reads on the trunk: before compression, where they are."""
+        found: tuple[int, int, int] = getattr(self.features, "trunk_shape", self.features.shape)
+        return found
+
 
 def averaged(features: FeatureSource, *, batch_size: int = 1024) -> Tensor:
     """Global average of each row's map: float32 (N, C); what a linear probe reads."""

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trunk.feature_cache import CachedFeatures
+from trunk.cached_features import CachedFeatures
 from trunk.features import FeatureSource
 
 Batches = Generator[tuple[Tensor, Tensor], None, None]

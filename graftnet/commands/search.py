@@ -13,27 +13,37 @@ def cache(
     attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
     project: Folder = None,
     device: Device = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it takes, in bytes and seconds, and do nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compute the trunk's features ahead of a search.
 
-    Every image passes the trunk once, whatever sub-datasets it is in; a search
-    does this by itself.
+    Every image passes the trunk once per view, whatever sub-datasets it is in;
+    a search does this by itself. Views and storage: \\[features] of graftnet.toml.
 
     \b
     Examples:
       graftnet cache
       graftnet cache bald backpack --device cuda
+      graftnet cache --dry-run
     """
     from graftnet.devices import choose_device
-    from graftnet.pipeline import cache_features
+    from graftnet.pipeline import cache_features, estimate_features
     from graftnet.progress import show_progress
     from graftnet.project import open_project
+    from graftnet.searching import announce
 
     home = open_project(project)
     names = [name for name in attributes or home.sources() if home.source(name)]
+    chosen = choose_device(device)
+    if dry_run:
+        estimate = estimate_features(home, names, device=chosen)
+        answer(estimate.record(), estimate.sentence(), as_json=as_json)
+        return
     with show_progress() as progress:
-        record = cache_features(home, names, device=choose_device(device), progress=progress)
+        record = cache_features(home, names, device=chosen, announce=announce, progress=progress)
     lines = [f"{key}: {value}" for key, value in record.items()]
     answer(record, "\n".join(lines) or "Nothing to do.", as_json=as_json)
 

@@ -206,6 +206,16 @@ weight_decay = nan
         ("[trunk]\nlearning_rate = '1e-3'", "trunk.learning_rate (line 2) must be a number, is '1e-3'"),
         ("[trunk]\nlearning_rate = 0", "trunk.learning_rate (line 2) must be greater than 0, is 0"),
         ("[search]\nwidths = []", "search.widths (line 2) must have at least 1 entries, is []"),
+        (
+            "[features]\nviews = ['flip', 'flop']",
+            "features.views[1] (line 2) must be made of flip, crop1 to crop9 and light1 to light9, joined by '+' and "
+            "each once, is 'flop'",
+        ),
+        (
+            "[features]\nstorage = 'pca'",
+            "features.storage (line 2) must be float16, float32, int8 or pca:K with K components, such as pca:64, "
+            "is 'pca'",
+        ),
         ("trunk.steps = 'x'", "trunk.steps (line 1) must be an integer, is 'x'"),
         ("[trunk\nsteps = 1", "this is not TOML: Expected ']' at the end of a table declaration (at line 1, column 7)"),
     ],

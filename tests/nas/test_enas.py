@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,11 +139,15 @@ def test_ranking_reads_val_in_parts(data: JobData, tmp_path: Path, monkeypatch: 
     search.run()
     monkeypatch.setattr("nas.candidates.IMAGES_AT_ONCE", 25)
     asked: list[int] = []
+    given: list[weakref.ref[torch.Tensor]] = []
     gather = search.val.features.gather
 
     def counted(indices: torch.Tensor) -> torch.Tensor:
+        assert all(part() is None for part in given), "two parts are in memory at once"
         asked.append(len(indices))
-        return gather(indices)
+        features = gather(indices)
+        given.append(weakref.ref(features))
+        return features
 
     monkeypatch.setattr(search.val.features, "gather", counted)
     (candidate, *_) = rank_candidates(search, 5)
@@ -173,8 +178,13 @@ def test_few_images_pass_more_than_once_in_an_epoch(data: JobData, tmp_path: Pat
     search = make_search(data, tmp_path, replace(SETTINGS, epochs=1, min_steps=8))
     seen: list[int] = []
     gather = search.train.features.gather
+
+    def watched(rows: torch.Tensor) -> torch.Tensor:
+        seen.extend(rows.tolist())
+        return gather(rows)
+
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(search.train.features, "gather", lambda rows: seen.extend(rows.tolist()) or gather(rows))
+        patched.setattr(search.train.features, "gather", watched)
         search.run()
     [epoch] = [record for record in records(tmp_path) if record["kind"] == "child_epoch"]
     assert epoch["steps"] == 8

@@ -6,8 +6,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from trunk.cached_features import CachedFeatures
 from trunk.errors import TrunkError
-from trunk.feature_cache import CachedFeatures
 from trunk.features import ArrayFeatures
 from trunk.prefetch import prefetched
 
@@ -89,7 +89,7 @@ def test_mapped_rows_are_told_to_the_system(tmp_path: Path, monkeypatch: pytest.
     told: list[tuple[int, int]] = []
 
     cached.expect(torch.tensor([0, 1, 2]))  # the system takes what it is told
-    monkeypatch.setattr("trunk.feature_cache.advise", lambda _, start, length: told.append((start, start + length)))
+    monkeypatch.setattr("trunk.cached_features.advise", lambda _, start, length: told.append((start, start + length)))
     cached.expect(torch.tensor([0, 1, 2]))
     assert len(told) == 2  # what lies in memory is left out
     for (start, stop), row in zip(told, (2, 5), strict=True):
