@@ -129,7 +129,7 @@ class Tail(nn.Module):
         super().__init__()
         self.blocks = nn.Sequential()
         for name, module in modules:
-            self.blocks.add_module(name, module.requires_grad_(True))
+            self.blocks.add_module(name.replace(".", "_"), module.requires_grad_(True))
         place = next(self.blocks.parameters()).device
         self.dropout = nn.Dropout(0.0)
         self.linear = skip_init(nn.Linear, channels, values)  # type: ignore[no-untyped-call]
