@@ -62,7 +62,7 @@ def sentence(
     name = "AUROC" if metric == "auroc" else metric.replace("_", " ")
     parts = [f"Test {name} {score:.4f} (mean of {repeats} trainings)"]
     if reduction is not None:
-        parts[0] += f" with {reduction:.1%} fewer parameters than the tail"
+        parts[0] += f" with {abs(reduction):.1%} {'fewer' if reduction >= 0 else 'more'} parameters than the tail"
     over = gains.get("over_random")
     if over is not None:
         parts.append(

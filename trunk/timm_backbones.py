@@ -7,6 +7,7 @@ another is seen on a pass (`trunk.sequence`); what comes before the first block 
 import difflib
 from collections.abc import Sequence
 from functools import cache, partial
+from typing import Any
 
 import timm
 import torch
@@ -27,7 +28,7 @@ def timm_backbone(name: str) -> Backbone:
         TrunkError: it is not timm's, or it cannot be cut into blocks.
     """
     with torch.device("meta"):
-        model = timm.create_model(name, pretrained=False).eval()
+        model: Any = timm.create_model(name, pretrained=False).eval()
         size = int(model.default_cfg["input_size"][-1])
         blocks, channels, sides = cut(name, model, torch.empty(1, 3, size, size))
     if channels != model.num_features:

@@ -39,7 +39,7 @@ def test_timm_weights_load_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_weights_of_another_family_load_with_its_own_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
-    models = []
+    models: list[Any] = []
 
     def create(name: str, pretrained: bool) -> Any:
         assert (name, pretrained) == ("resnet18.a1_in1k", True)

@@ -1,5 +1,7 @@
 """timm's models cut at every depth against timm's own forward pass; those that cannot be cut are refused."""
 
+from typing import Any
+
 import pytest
 import timm
 import torch
@@ -43,7 +45,7 @@ def test_cut_at_every_depth_and_run_on_it_gives_the_uncut_model_s_bits(name: str
     blocks, depth, size = FAMILIES[name]
     backbone = find_backbone(name)
     assert (len(backbone.block_names), backbone.freeze_depth) == (blocks, depth)
-    model = timm.create_model(name, pretrained=False).eval()
+    model: Any = timm.create_model(name, pretrained=False).eval()
     chain = backbone.build().eval()
     assert chain.load_state_dict(model.state_dict(), strict=False).missing_keys == []
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
@@ -65,7 +67,7 @@ def test_cut_at_every_depth_and_run_on_it_gives_the_uncut_model_s_bits(name: str
 
 
 def test_in_training_too_the_chain_computes_what_the_model_computes() -> None:
-    model = timm.create_model("regnety_002", pretrained=False).train()
+    model: Any = timm.create_model("regnety_002", pretrained=False).train()
     chain = find_backbone("regnety_002").build().train()
     chain.load_state_dict(model.state_dict(), strict=False)
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
