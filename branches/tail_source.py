@@ -33,6 +33,8 @@ SYMBOLS: dict[Any, str] = {
     operator.sub: "-",
     operator.truediv: "/",
 }
+POOLS = (functional.max_pool2d, functional.avg_pool2d)
+POOLING = {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -96,16 +98,21 @@ class _Written:
             self.expressions[node] = expression
 
     def ends_line(self, node: fx.Node) -> bool:
-        """Whether it is an activation: a line holds a convolution, its norm and what follows them."""
-        part = self.blocks.get_submodule(str(node.target)) if node.op == "call_module" else None
-        return isinstance(part, ACTIVATIONS) or node.target in (functional.relu, functional.silu, functional.gelu)
+        """Whether it is an activation, or no module: a line holds a convolution, its norm and what follows them."""
+        return node.op != "call_module" or isinstance(self.blocks.get_submodule(str(node.target)), ACTIVATIONS)
 
     def expression(self, node: fx.Node) -> str:
         if node.op == "call_module":
             part = self.blocks.get_submodule(str(node.target))
             inputs = ", ".join(self.argument(value) for value in node.args)
             return inputs if isinstance(part, nn.Identity | nn.Dropout) else f"self.{self.attribute(node)}({inputs})"
-        named = {name: value for name, value in node.kwargs.items() if name != "inplace"}
+        # Nothing is done in place, and of a pooling's settings only those are written that are not the usual ones.
+        usual = POOLING if node.target in POOLS else {}
+        named = {
+            name: value
+            for name, value in node.kwargs.items()
+            if name != "inplace" and not (name in usual and usual[name] == value)
+        }
         if node.op == "call_function" and node.target in SYMBOLS and not named:
             left, right = (self.argument(value) for value in node.args)
             return f"({left} {SYMBOLS[node.target]} {right})"
