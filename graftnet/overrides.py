@@ -19,7 +19,7 @@ class Overrides:
     """The options of a call that are settings of [search], [branch] and [trunk]; None leaves graftnet.toml's.
 
     Raises ConfigError: there is no such strategy, branch or pooling, a limit is not above 0, or not a whole number of
-    parameters, or options that do not go together.
+    parameters.
     """
 
     strategy: str | None = None
@@ -48,10 +48,6 @@ class Overrides:
         for option, chosen, allowed in (("branch", self.branch, kinds), ("pooling", self.pooling, get_args(Pooling))):
             if chosen is not None and chosen not in allowed:
                 raise ConfigError(f"--{option} must be one of {', '.join(allowed)}, is {chosen!r}.")
-        if self.branch == "tail" and (of_search := self.given(SEARCH)):
-            raise ConfigError(
-                f"{option_of(next(iter(of_search)))} is for a search, and --branch tail searches nothing."
-            )
 
     def given(self, names: Sequence[str]) -> dict[str, Any]:
         """Those of these options that the call sets."""
@@ -60,16 +56,20 @@ class Overrides:
     def applied(self, config: Config) -> Config:
         """The configuration with what the call sets.
 
-        Raises ConfigError: an option of a tail where the branch is searched.
+        Raises ConfigError: an option of a tail where the branch is searched, or the other way round.
         """
         search, branch, trunk = self.given(SEARCH), self.given(TAIL), self.given(("freeze_depth",))
         if self.max_parameters is not None:
             search["max_parameters"] = int(self.max_parameters)
         kind = self.branch or config.branch.kind
-        if branch and kind != "tail":
-            raise ConfigError(
-                f"{option_of(next(iter(branch)))} goes with --branch tail; a search decides that by itself."
+        idle = [name for name, value in search.items() if value is not False] if kind == "tail" else list(branch)
+        if idle:
+            why = (
+                "a branch of the kind tail is not searched; add --branch searched"
+                if kind == "tail"
+                else ("a search decides that by itself; add --branch tail")
             )
+            raise ConfigError(f"{option_of(idle[0])} has no meaning here: {why}.")
         update = {
             "search": config.search.model_copy(update=search),
             "branch": config.branch.model_copy(update={"kind": kind, **branch}),

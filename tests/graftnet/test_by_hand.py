@@ -150,15 +150,24 @@ def test_blocks_that_are_not_there_are_refused(
     [
         ({"branch": "head"}, "--branch must be one of searched, tail, is 'head'"),
         ({"pooling": "max"}, "--pooling must be one of average, bilinear, is 'max'"),
-        ({"branch": "tail", "strategy": "random"}, "--strategy is for a search"),
-        ({"branch": "tail", "max_macs": 5.0}, "--max-macs is for a search"),
-        ({"branch": "tail", "warm_start": True}, "--warm-start is for a search"),
-        ({"blocks": 5}, "--blocks goes with --branch tail"),
+        ({"branch": "tail", "strategy": "random"}, "--strategy has no meaning here: .* add --branch searched"),
+        ({"branch": "tail", "max_macs": 5.0}, "--max-macs has no meaning here"),
+        ({"branch": "tail", "warm_start": True}, "--warm-start has no meaning here"),
+        ({"blocks": 5}, "--blocks has no meaning here: .* add --branch tail"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Overrides(**options).applied(Config())
+
+
+def test_a_call_may_search_where_the_project_says_tail_and_the_other_way_round() -> None:
+    tail = Overrides(branch="tail", blocks=5).applied(Config())
+    assert (tail.branch.kind, tail.branch.blocks) == ("tail", 5)
+    assert Overrides(branch="searched", strategy="random").applied(tail).search.strategy == "random"
+    assert Overrides(pooling="bilinear", warm_start=False).applied(tail).branch.pooling == "bilinear"
+    with pytest.raises(ConfigError, match="--strategy has no meaning here"):
+        Overrides(strategy="random").applied(tail)
 
 
 def test_features_of_one_s_own_have_no_tail(
