@@ -35,6 +35,7 @@ SYMBOLS: dict[Any, str] = {
 }
 POOLS = (functional.max_pool2d, functional.avg_pool2d)
 POOLING = {"padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
+SHOWN = 4  # modules named one by one in the summary
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -56,8 +57,9 @@ def tail_source(tail: Tail, record: BranchRecord) -> tuple[str, dict[str, Tensor
     constructor.append(f"self.linear = nn.Linear({tail.linear.in_features}, {tail.linear.out_features})")
     weights.update(named_state("linear", tail.linear))
     body.append("return self.linear(pooled)")
-    names = ", ".join(name for name, _ in tail.blocks.named_children())
-    summary = f"The backbone's own {names}; {pooling}."
+    names = [name for name, _ in tail.blocks.named_children()]
+    blocks = ", ".join(names) if len(names) <= SHOWN else f"{names[0]} to {names[-1]}"
+    summary = f"The backbone's own {blocks}; {pooling}."
     text = text_of(record, summary, constructor, body, functional=any("functional." in line for line in body))
     return text, weights
 
@@ -88,6 +90,8 @@ class _Written:
         elif node.op == "output":
             self.result = self.argument(node.args[0])
         else:
+            if overwrites(node, self.blocks) and len(node.all_input_nodes[0].users) > 1:
+                raise BranchError("these blocks overwrite a map that is read again: use branch.onnx")
             expression = self.expression(node)
             reader = next(iter(node.users), None)
             nested = reader is not None and len(node.users) == 1 and takes_one(reader) and not self.ends_line(node)
@@ -142,6 +146,13 @@ class _Written:
         if isinstance(value, PLAIN) and not (isinstance(value, float) and not math.isfinite(value)):
             return repr(value)
         raise BranchError(f"a {type(value).__name__} cannot be exported as source: export the branch as ONNX")
+
+
+def overwrites(node: fx.Node, blocks: nn.Module) -> bool:
+    """Whether an operation writes into what it reads; in the source it does not."""
+    part = blocks.get_submodule(str(node.target)) if node.op == "call_module" else None
+    named = node.kwargs.get("inplace", getattr(part, "inplace", False))
+    return bool(named) or node.target in (operator.iadd, operator.imul)
 
 
 def takes_one(node: fx.Node) -> bool:

@@ -31,8 +31,8 @@ def timm_backbone(name: str) -> Backbone:
         model: Any = timm.create_model(name, pretrained=False).eval()
         size = int(model.default_cfg["input_size"][-1])
         blocks, channels, sides = cut(name, model, torch.empty(1, 3, size, size))
-    if channels != model.num_features:
-        raise TrunkError(cannot(name, f"its maps are not (channels, height, width), {model.num_features} channels"))
+    if channels != getattr(model, "num_features", channels):
+        raise TrunkError(cannot(name, "its maps are not (channels, height, width)"))
     return Backbone(
         name=name,
         block_names=tuple(names[0] for names in blocks),

@@ -178,6 +178,27 @@ def test_blocks_that_are_not_made_of_torch_s_own_modules_are_exported_without_so
     assert sorted(contract["files"]) == ["branch.onnx", "golden.npz", "weights.safetensors"]
 
 
+class Overwriting(nn.Module):
+    """Reads a map again after its activation was taken in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 1)
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        found = self.convolution(maps)
+        result: Tensor = self.activation(found) * found
+        return result
+
+
+def test_a_map_that_is_overwritten_and_read_again_has_no_source() -> None:
+    tail = Tail([("block", Overwriting())], 3, 2)
+    record = BranchRecord("bald", VALUES, (3, 4, 4), 1, "e" * 64, kind="tail", backbone="toy")
+    with pytest.raises(BranchError, match="overwrite a map that is read again"):
+        tail_source(tail, record)
+
+
 class Constant(nn.Module):
     """A convolution and a constant that is no weight."""
 
