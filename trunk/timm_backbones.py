@@ -39,7 +39,7 @@ def timm_backbone(name: str) -> Backbone:
         build=partial(build, name, blocks),
         image_size=size,
         minimum_size=1,
-        freeze_depth=max(1, sum(side > sides[-1] for side in sides)),
+        freeze_depth=sum(side > sides[-1] for side in sides) or max(1, len(sides) // 2),
     )
 
 
