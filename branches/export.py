@@ -1,7 +1,7 @@
 """A branch for deployment: a folder that works without this toolkit, checked before it is put in place.
 
-The folder holds `branch.py` (plain torch, searched branches only), `weights.safetensors`, `branch.onnx`, `branch.json`
-(the contract) and `golden.npz` (inputs with the outputs they must give).
+The folder holds `branch.py` (plain torch, where the branch's parts can be written so), `weights.safetensors`,
+`branch.onnx`, `branch.json` (the contract) and `golden.npz` (inputs with the outputs they must give).
 """
 
 import copy
@@ -21,7 +21,9 @@ from branches.folders import file_hashes, replaced_folder
 from branches.onnx_file import run_onnx, write_onnx
 from branches.records import RECORD, WEIGHTS, BranchRecord, load_branch, plain_state
 from branches.source import branch_source
+from branches.tail_source import tail_source
 from trunk.checkpoints import write_json
+from trunk.trunk import Tail
 
 FORMAT = 1
 GOLDEN_ROWS = 8
@@ -63,25 +65,23 @@ def export_branch(
     with torch.no_grad():
         expected = scores(features)
     with replaced_folder(destination, RECORD) as folder:
-        source = isinstance(module, Branch)
-        if isinstance(module, Branch):
-            text, weights = branch_source(module, record)
+        text, weights, why_none = _source(module, record)
+        if text:
             (folder / "branch.py").write_text(text, encoding="utf-8")
-        else:
-            weights = plain_state(module)
         save_file(weights, folder / WEIGHTS)
         write_onnx(scores, features, folder / "branch.onnx", input_name="features", output_names=["scores"])
         np.savez(folder / "golden.npz", features=features.numpy(), scores=expected.numpy())
         _require_equal("branch.onnx", run_onnx(folder / "branch.onnx", features)[0], expected)
         _require_equal("branch.onnx", run_onnx(folder / "branch.onnx", features[:1])[0], expected[:1])
-        if source:
+        if text:
             _require_equal("branch.py", _run_source(folder, features), expected)
         contract = {
             "format": FORMAT,
             **record.to_json(),
             "input": {"name": "features", "shape": ["batch", *record.feature_shape], "dtype": "float32"},
             "output": {"name": "scores", "shape": ["batch", len(record.values)], "dtype": "float32"},
-            "source": "branch.py" if source else None,
+            "source": "branch.py" if text else None,
+            "without_source": why_none,
             "parameters": parameters(module),
             "macs": macs(module, record.feature_shape),
             "tolerance": TOLERANCE,
@@ -89,6 +89,18 @@ def export_branch(
         }
         write_json(folder / RECORD, contract)
     return destination
+
+
+def _source(module: nn.Module, record: BranchRecord) -> tuple[str | None, dict[str, Tensor], str | None]:
+    """(text of branch.py, weights, None), or (None, weights, why there is no text)."""
+    try:
+        if isinstance(module, Branch):
+            return *branch_source(module, record), None
+        if isinstance(module, Tail):
+            return *tail_source(module, record), None
+    except BranchError as error:
+        return None, plain_state(module), str(error)
+    return None, plain_state(module), f"a {record.kind} is exported as ONNX and safetensors"
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:

@@ -1,13 +1,17 @@
 """From a map to logits: average or bilinear pooling, optionally beside the trunk's own features, then one linear layer.
 
-Bilinear CNN Models for Fine-grained Visual Recognition (Lin et al., 2015), arXiv:1504.07889, with both factors the same
-map, as the GraftNet engineering paper uses it (Table 3).
+Bilinear CNN Models for Fine-grained Visual Recognition (Lin et al., 2015), arXiv:1504.07889, section 3: the outer
+product of two maps at every position, summed, then a signed square root and L2 normalisation; here both factors are the
+same map, as the GraftNet engineering paper uses it (section 3.3, Table 3). C channels make C * C features, so a map of
+many channels is first projected to a stated width: the stem of a searched branch does that, `ProjectedBilinearPool`
+behind a backbone's own blocks.
 
 A step of Adam moves every weight of the linear layer equally far, so many features together move the logits too far:
 at unit scale, the loss of a supernet on CIFAR-10 features grew. Hence the unit length of the bilinear features, and a
 scale for the trunk's that makes them weigh in one step as much as `STEP_FEATURES` at most.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
@@ -15,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from branches.errors import BranchError
+from branches.operations import initialise, projection
 
 EPSILON = 1e-3
 STEP_FEATURES = 64
@@ -48,6 +53,18 @@ class BilinearPool(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return bilinear_pool(maps)
+
+
+class ProjectedBilinearPool(nn.Sequential):
+    """1x1 convolution to `width` channels, batch norm, ReLU, `bilinear_pool`: (N, channels, H, W) -> (N, width ** 2).
+
+    The convolution's weights are drawn from `generator` (None: one seeded with 0).
+    """
+
+    def __init__(self, channels: int, width: int, *, generator: torch.Generator | None = None) -> None:
+        super().__init__(OrderedDict(projection=projection(channels, width), pool=BilinearPool()))
+        self.width = width
+        initialise(self, generator)
 
 
 POOLINGS: dict[str, Callable[[], nn.Module]] = {"average": AveragePool, "bilinear": BilinearPool}

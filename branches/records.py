@@ -15,11 +15,10 @@ from branches.branch import Branch
 from branches.errors import BranchError
 from branches.folders import replaced_folder
 from branches.probe import LinearProbe
+from branches.tails import empty_tail
 from search_spaces import Architecture, SpaceError
-from trunk.backbones import find_backbone
 from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
-from trunk.trunk import Tail
 
 RECORD = "branch.json"
 WEIGHTS = "weights.safetensors"
@@ -30,7 +29,8 @@ KINDS = ("branch", "tail", "linear_probe")
 class BranchRecord:
     """What a branch is: the question it answers, the trunk it was trained on, how it is built and how good it is.
 
-    `kind` is "branch" (built from `architecture`), "tail" (the last blocks of `backbone`) or "linear_probe";
+    `kind` is "branch" (built from `architecture`), "tail" (blocks of `backbone`: those that `architecture`, of the tail
+    space, names, or without one all that follow) or "linear_probe";
     `feature_shape` (C, H, W) after `freeze_depth` blocks of the trunk with this `fingerprint`; `threshold` on the score
     of `values[1]`, None for more than two values; `metrics` {"val": {...}, "test": {...}}.
     """
@@ -74,7 +74,10 @@ class BranchRecord:
     def from_json(cls, value: Mapping[str, Any]) -> "BranchRecord":
         """Read what `to_json` gave. Raises: KeyError or TypeError for a record that lacks parts."""
         architecture = value["architecture"]
-        kind = next((kind for kind in KINDS if architecture.get(kind) is True), "branch")
+        kind = next(
+            (kind for kind in KINDS if architecture.get(kind) is True or architecture.get("space") == kind), None
+        )
+        kind = kind or "branch"
         channels, height, width = value["feature_shape"]
         return cls(
             attribute=value["attribute"],
@@ -84,7 +87,7 @@ class BranchRecord:
             fingerprint=value["fingerprint"],
             threshold=value["threshold"],
             kind=kind,
-            architecture=Architecture.from_json(architecture) if kind == "branch" else None,
+            architecture=Architecture.from_json(architecture) if "space" in architecture else None,
             backbone=value["backbone"],
             metrics=value["metrics"],
         )
@@ -117,6 +120,10 @@ def load_branch(folder: Path) -> tuple[nn.Module, BranchRecord]:
             f"{folder / WEIGHTS} does not fit its {RECORD}: {wrong[0]} is {_described(found.get(wrong[0]))}, must be "
             f"{_described(expected.get(wrong[0]))} ({len(wrong)} such weights): save or search the branch again"
         )
+    if any(buffer.is_meta and name not in expected for name, buffer in module.named_buffers()):
+        # Constants that are no weights, such as the filter of a blur: made anew.
+        with torch.random.fork_rng(devices=[]):
+            module = _build(record, folder, "cpu")
     module.load_state_dict(weights, assign=True)
     if record.kind == "tail":
         # The layout in which the trunk, and so the tail in training, computes: results are the same to the bit.
@@ -129,30 +136,20 @@ def plain_state(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
 
 
-def _build(record: BranchRecord, folder: Path) -> nn.Module:
-    """The module without its weights, on the meta device."""
+def _build(record: BranchRecord, folder: Path, device: str = "meta") -> nn.Module:
+    """The module without its weights."""
     try:
-        with torch.device("meta"):
+        with torch.device(device):
             if record.kind == "linear_probe":
                 return LinearProbe(record.feature_shape[0], len(record.values))
             if record.kind == "tail":
-                return _build_tail(str(record.backbone), record)
+                depth, shape, values = record.freeze_depth, record.feature_shape, len(record.values)
+                return empty_tail(str(record.backbone), depth, shape, values, record.architecture)
             assert record.architecture is not None
             # The generator belongs to the CPU; on the meta device nothing is drawn.
             return Branch(record.architecture, record.feature_shape, len(record.values))
     except (SpaceError, TrunkError) as error:
         raise BranchError(f"{folder / RECORD} describes no branch that can be built: {error}") from error
-
-
-def _build_tail(backbone: str, record: BranchRecord) -> Tail:
-    chain = find_backbone(backbone).build()
-    if not 1 <= record.freeze_depth < len(chain):
-        raise TrunkError(f"{backbone} has no tail after {record.freeze_depth} of {len(chain)} blocks")
-    names = [name for blocks in chain.block_modules[record.freeze_depth :] for name in blocks]
-    features = torch.empty(1, *record.feature_shape)
-    for number in range(record.freeze_depth, len(chain)):
-        features = chain.eval().run_block(number, features)
-    return Tail([(name, chain.get_submodule(name)) for name in names], features.shape[1], len(record.values))
 
 
 def _described(part: tuple[torch.Size, torch.dtype] | None) -> str:

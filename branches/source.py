@@ -1,4 +1,4 @@
-"""A searched branch as plain torch source, readable and without this toolkit, with its weights renamed to match."""
+"""A branch as plain torch source, readable and without this toolkit, with its weights renamed to match."""
 
 import json
 
@@ -15,7 +15,7 @@ TEMPLATE = '''\
 """Branch {attribute}: features of the trunk in, one probability per value out.
 
 Features: float32 {batch_shape}, the trunk's map after {depth} blocks. Scores: {scores_shape}.
-Needs torch and safetensors only. Written by GraftNet from architecture {identity}.
+Needs torch and safetensors only. Written by GraftNet{origin}.
 
     branch = load()
     scores = branch(features)
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor, nn{functional}
 
 ATTRIBUTE = {attribute}
 VALUES = {values}
@@ -76,12 +76,22 @@ def branch_source(branch: Branch, record: BranchRecord) -> tuple[str, dict[str, 
     linear = branch.head.linear
     constructor.append(f"self.linear = nn.Linear({linear.in_features}, {linear.out_features})")
     weights.update(named_state("linear", linear))
-    text = TEMPLATE.format(
+    summary = f"{middle.summary}, {branch.plan.pooling} pooling."
+    body = ["stem = self.stem(features)", *middle.body, *_head(branch)]
+    return text_of(record, summary, constructor, body), weights
+
+
+def text_of(
+    record: BranchRecord, summary: str, constructor: list[str], body: list[str], *, functional: bool = False
+) -> str:
+    """The text of branch.py from the lines of `__init__` and of `logits`; `functional`: they use `functional`."""
+    return TEMPLATE.format(
         attribute=_quoted(record.attribute),
         values=f"({', '.join(_quoted(value) for value in record.values)})",
         threshold=record.threshold,
         threshold_meaning=_threshold_meaning(record),
-        identity=record.architecture.identity,
+        origin=f" from architecture {record.architecture.identity}" if record.architecture else "",
+        functional="\nfrom torch.nn import functional" if functional else "",
         shape=record.feature_shape,
         batch_shape=f"(N, {', '.join(str(size) for size in record.feature_shape)})",
         scores_shape=f"float32 (N, {len(record.values)})",
@@ -89,26 +99,28 @@ def branch_source(branch: Branch, record: BranchRecord) -> tuple[str, dict[str, 
         fingerprint=record.fingerprint,
         channels=record.feature_shape[0],
         count=len(record.values),
-        summary=f"{middle.summary}, {branch.plan.pooling} pooling.",
+        summary=summary,
         constructor=_indented(constructor),
-        body=_indented(["stem = self.stem(features)", *middle.body, *_head(branch)]),
+        body=_indented(body),
     )
-    return text, weights
 
 
-def _head(branch: Branch) -> list[str]:
-    graph, lines = branch.plan, []
-    if graph.pooling == "average":
-        lines.append("pooled = maps.mean((2, 3))")
-    elif graph.pooling == "bilinear":
-        lines += [
+def pooled_lines(pooling: str) -> list[str]:
+    """The lines that compute `pooled` from `maps`. Raises: BranchError for a pooling they are not known of."""
+    if pooling == "average":
+        return ["pooled = maps.mean((2, 3))"]
+    if pooling == "bilinear":
+        return [
             "rows = maps.flatten(2)",
             "pooled = torch.bmm(rows, rows.transpose(1, 2)).flatten(1) / rows.shape[2]",
             f"pooled = pooled / (pooled.abs() + {EPSILON}).sqrt()",
             f"pooled = pooled / (pooled.square().sum(1, keepdim=True) + {EPSILON**2}).sqrt()",
         ]
-    else:
-        raise BranchError(f"pooling {graph.pooling!r} cannot be exported as source: export it as ONNX")
+    raise BranchError(f"pooling {pooling!r} cannot be exported as source: export it as ONNX")
+
+
+def _head(branch: Branch) -> list[str]:
+    graph, lines = branch.plan, pooled_lines(branch.plan.pooling)
     if graph.shortcut:
         lines.append("shortcut = self.shortcut_norm(features.mean((2, 3)))")
         lines.append(f"pooled = torch.cat([pooled, shortcut * {branch.head.shortcut_scale!r}], dim=1)")

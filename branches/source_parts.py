@@ -1,7 +1,6 @@
 """Plain torch modules as source: the line that constructs each, and its weights under the name it has there."""
 
 from collections.abc import Callable, Iterator
-from typing import cast
 
 from torch import Tensor, nn
 
@@ -10,32 +9,59 @@ from branches.records import plain_state
 
 
 def _convolution(part: nn.Conv2d) -> str:
-    sizes = [str(part.in_channels), str(part.out_channels), str(part.kernel_size[0])]
-    if part.stride[0] > 1:
-        sizes.append(f"stride={part.stride[0]}")
-    if part.padding[0]:
-        sizes.append(f"padding={cast(int, part.padding[0])}")
+    if part.padding_mode != "zeros" or isinstance(part.padding, str):
+        raise BranchError(f"a convolution padded by {part.padding_mode} cannot be exported as source")
+    sizes = [str(part.in_channels), str(part.out_channels), _side(part.kernel_size)]
+    for name, sides, usual in (
+        ("stride", part.stride, 1),
+        ("padding", part.padding, 0),
+        ("dilation", part.dilation, 1),
+    ):
+        if set(sides) != {usual}:
+            sizes.append(f"{name}={_side(sides)}")
     if part.groups > 1:
         sizes.append(f"groups={part.groups}")
     return f"nn.Conv2d({', '.join(sizes)}, bias={part.bias is not None})"
 
 
-def _average(part: nn.AvgPool2d) -> str:
-    return f"nn.AvgPool2d({part.kernel_size}, stride={part.stride}, padding={part.padding}, count_include_pad=False)"
+def _side(sides: tuple[int, ...]) -> str:
+    """One number for a square, else both."""
+    return str(sides[0]) if len(set(sides)) == 1 else str(tuple(sides))
 
+
+def _norm(part: nn.BatchNorm2d) -> str:
+    extra = "" if part.eps == USUAL_EPSILON else f", eps={part.eps}"
+    return f"nn.BatchNorm2d({part.num_features}{extra}{'' if part.affine else ', affine=False'})"
+
+
+def _average(part: nn.AvgPool2d) -> str:
+    sizes = f"{part.kernel_size}, stride={part.stride}, padding={part.padding}"
+    ceiling = ", ceil_mode=True" if part.ceil_mode else ""
+    return f"nn.AvgPool2d({sizes}{ceiling}, count_include_pad={part.count_include_pad})"
+
+
+def _largest(part: nn.MaxPool2d) -> str:
+    ceiling = ", ceil_mode=True" if part.ceil_mode else ""
+    return f"nn.MaxPool2d({part.kernel_size}, stride={part.stride}, padding={part.padding}{ceiling})"
+
+
+USUAL_EPSILON = 1e-5
 
 # How each plain module of a branch is written down; what is not listed here cannot be exported as source.
 CONSTRUCTORS: dict[type[nn.Module], Callable[..., str]] = {
     nn.Conv2d: _convolution,
-    nn.BatchNorm2d: lambda part: f"nn.BatchNorm2d({part.num_features})",
+    nn.BatchNorm2d: _norm,
     nn.AvgPool2d: _average,
-    nn.MaxPool2d: lambda part: f"nn.MaxPool2d({part.kernel_size}, stride={part.stride}, padding={part.padding})",
+    nn.MaxPool2d: _largest,
     nn.ReLU: lambda part: "nn.ReLU()",
     nn.SiLU: lambda part: "nn.SiLU()",
     nn.Hardswish: lambda part: "nn.Hardswish()",
     nn.LeakyReLU: lambda part: f"nn.LeakyReLU({part.negative_slope})",
     nn.GELU: lambda part: "nn.GELU()",
     nn.Tanh: lambda part: "nn.Tanh()",
+    nn.Sigmoid: lambda part: "nn.Sigmoid()",
+    nn.Hardsigmoid: lambda part: "nn.Hardsigmoid()",
+    nn.ReLU6: lambda part: "nn.ReLU6()",
 }
 
 

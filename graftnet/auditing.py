@@ -72,6 +72,8 @@ def audit_one(
             f"The data, the trunk, the device or the settings have changed since {attribute} was searched ({place}); "
             f"run `graftnet search {attribute}` again, then audit that."
         )
+    if plan.by_hand:
+        raise ConfigError(f"The branch of {attribute} was chosen by hand ({place}); there is no search to audit.")
     with show_progress() as progress, only_one(place):
         audit = run_audit(
             job_data(plan, trunk, progress=progress),

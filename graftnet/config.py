@@ -151,6 +151,15 @@ class SearchTable(Table):
     warm_weights: bool = False
 
 
+class BranchTable(Table):
+    """[branch]: what a branch is, searched or the backbone's own next blocks (``search_spaces.tail``)."""
+
+    kind: Literal["searched", "tail"] = "searched"
+    blocks: Index = 0
+    pooling: Pooling = "average"
+    width: Count = 64
+
+
 class RetrainTable(Table):
     """[retrain]: how the best candidates are trained from scratch (``branches.settings.FitSettings``)."""
 
@@ -192,6 +201,7 @@ class Config(Table):
     trunk: TrunkTable = TrunkTable()
     features: FeaturesTable = FeaturesTable()
     search: SearchTable = SearchTable()
+    branch: BranchTable = BranchTable()
     retrain: RetrainTable = RetrainTable()
     controls: ControlsTable = ControlsTable()
 

@@ -11,11 +11,11 @@ from typing import Protocol
 
 import torch
 
+from graftnet.by_hand import settings_on
 from graftnet.failures import explain
 from graftnet.featuring import fill_cache
 from graftnet.plans import SearchPlan, plan_search
 from graftnet.project import Project
-from graftnet.settings import job_settings
 from graftnet.standing import Standing, standing_of
 from graftnet.trunks import open_trunk
 from graftnet.work import Message
@@ -62,8 +62,7 @@ def survey(
         ConfigError, TrunkError: no attribute can be searched, for a setting or the trunk is wrong.
     """
     trunk = open_trunk(project, device)
-    depth = trunk.check_depth(project.config.trunk.freeze_depth)
-    job_settings(project.config, with_tail=depth < len(trunk.chain), device=device)
+    settings_on(project.config, trunk, device)  # raises here what no attribute could do without
     jobs: list[Job] = []
     hashes: dict[Path, str] = {}
     names = list(project.sources())

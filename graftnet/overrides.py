@@ -1,20 +1,25 @@
-"""What a call sets for itself, in place of graftnet.toml's [search]."""
+"""What a call sets for itself, in place of graftnet.toml's [search], [branch] and trunk.freeze_depth."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from graftnet.config import Config, Strategy
+from graftnet.config import BranchTable, Config, Pooling, Strategy
 from graftnet.errors import ConfigError
 from graftnet.project import Project, open_project
+
+SEARCH = ("strategy", "max_parameters", "max_macs", "max_latency", "warm_start")
+TAIL = ("blocks", "pooling", "width")
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """The options of a call that are settings of [search]; None leaves graftnet.toml's.
+    """The options of a call that are settings of [search], [branch] and [trunk]; None leaves graftnet.toml's.
 
-    Raises ConfigError: there is no such strategy, a limit is not above 0, or not a whole number of parameters.
+    Raises ConfigError: there is no such strategy, branch or pooling, a limit is not above 0, or not a whole number of
+    parameters.
     """
 
     strategy: str | None = None
@@ -22,6 +27,11 @@ class Overrides:
     max_macs: float | None = None
     max_latency: float | None = None
     warm_start: bool | None = None
+    branch: str | None = None
+    blocks: int | None = None
+    pooling: str | None = None
+    width: int | None = None
+    freeze_depth: int | None = None
 
     def __post_init__(self) -> None:
         known = get_args(Strategy)
@@ -34,13 +44,43 @@ class Overrides:
                 raise ConfigError(f"{option} must be above 0, is {value:g}; leave it out for no limit.")
         if self.max_parameters is not None and self.max_parameters != int(self.max_parameters):
             raise ConfigError(f"--max-parameters must be a whole number, is {self.max_parameters:g}.")
+        kinds = get_args(BranchTable.model_fields["kind"].annotation)
+        for option, chosen, allowed in (("branch", self.branch, kinds), ("pooling", self.pooling, get_args(Pooling))):
+            if chosen is not None and chosen not in allowed:
+                raise ConfigError(f"--{option} must be one of {', '.join(allowed)}, is {chosen!r}.")
+
+    def given(self, names: Sequence[str]) -> dict[str, Any]:
+        """Those of these options that the call sets."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def applied(self, config: Config) -> Config:
-        """The configuration with what the call sets."""
-        given: dict[str, Any] = {name: value for name, value in vars(self).items() if value is not None}
+        """The configuration with what the call sets.
+
+        Raises ConfigError: an option of a tail where the branch is searched, or the other way round.
+        """
+        search, branch, trunk = self.given(SEARCH), self.given(TAIL), self.given(("freeze_depth",))
         if self.max_parameters is not None:
-            given["max_parameters"] = int(self.max_parameters)
-        return config.model_copy(update={"search": config.search.model_copy(update=given)})
+            search["max_parameters"] = int(self.max_parameters)
+        kind = self.branch or config.branch.kind
+        idle = [name for name, value in search.items() if value is not False] if kind == "tail" else list(branch)
+        if idle:
+            why = (
+                "a branch of the kind tail is not searched; add --branch searched"
+                if kind == "tail"
+                else ("a search decides that by itself; add --branch tail")
+            )
+            raise ConfigError(f"{option_of(idle[0])} has no meaning here: {why}.")
+        update = {
+            "search": config.search.model_copy(update=search),
+            "branch": config.branch.model_copy(update={"kind": kind, **branch}),
+            "trunk": config.trunk.model_copy(update=trunk),
+        }
+        return config.model_copy(update=update)
+
+
+def option_of(name: str) -> str:
+    """A field as the command line writes it."""
+    return f"--{name.replace('_', '-')}"
 
 
 NONE = Overrides()

@@ -11,8 +11,10 @@ import torch
 
 from branches.folding import on_trunk
 from branches.records import BranchRecord, save_branch
+from branches.tails import tail_branch
 from graftnet.compression import codec_key, require_codec, tail_on
 from graftnet.config import Config
+from graftnet.errors import ConfigError
 from graftnet.features_file import read_features_file
 from graftnet.featuring import Announce, estimate_cache, featured, fill_cache
 from graftnet.locks import only_one
@@ -23,14 +25,16 @@ from graftnet.settings import job_settings
 from graftnet.trunks import identity_of, open_trunk
 from graftnet.warming import about_start, prepare_start, warmed
 from nas.job import run_job
-from nas.settings import JobData, JobSettings
+from nas.settings import BY_HAND, JobData, JobSettings, TailBuilder
 from nas.warm_start import Start
+from search_spaces import Architecture
 from subdatasets.contents import content_hash
 from subdatasets.subdataset import read_subdataset
 from trunk.cache_estimate import Estimate
 from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 from trunk.feature_cache import Progress
+from trunk.features import LabelledFeatures
 from trunk.trunk import Trunk
 
 
@@ -136,6 +140,7 @@ def job_data(
         TrunkError: the search was planned on another trunk.
     """
     subdataset, depth = plan.subdataset, plan.depth
+    values = subdataset.attribute.values
     if trunk.fingerprint != plan.identity["fingerprint"]:
         raise TrunkError(
             f"The search of {plan.attribute} was planned on trunk {plan.identity['fingerprint'][:12]}, but the trunk "
@@ -152,17 +157,24 @@ def job_data(
     )
     return JobData(
         plan.attribute,
-        subdataset.attribute.values,
+        values,
         splits["train"],
         splits["val"],
         splits["test"] if len(splits["test"]) else None,
-        tail_on(
-            splits["train"],
-            lambda generator: trunk.tail(depth, len(subdataset.attribute.values), generator=generator),
-        )
+        tail_on(splits["train"], lambda generator: trunk.tail(depth, len(values), generator=generator))
         if depth < len(trunk.chain)
         else None,
+        chosen_builder(plan, trunk, splits["train"]),
     )
+
+
+def chosen_builder(plan: SearchPlan, trunk: Trunk, train: LabelledFeatures) -> TailBuilder | None:
+    """What builds the branch that was chosen by hand; None where it is searched."""
+    if not plan.by_hand:
+        return None
+    space, values = plan.settings.space, len(plan.subdataset.attribute.values)
+    architecture = space.architecture([0] * len(space.decisions))
+    return tail_on(train, lambda generator: tail_branch(trunk, architecture, values, generator=generator))
 
 
 def search_features(
@@ -178,6 +190,8 @@ def search_features(
     """Search on arrays of the user's own (see :func:`graftnet.features_file.read_features_file`); there is no tail."""
     started = time.perf_counter()
     values, splits = read_features_file(path)
+    if config.branch.kind == "tail":
+        raise ConfigError("Features from a file have no backbone, so no tail; search them with --branch searched.")
     settings = job_settings(config, with_tail=False, device=device)
     digest = identity_of({"file": content_hash(path)})
     identity = {
@@ -263,7 +277,9 @@ def finish(
         freeze_depth=identity["freeze_depth"] or 0,
         fingerprint=identity["fingerprint"] or "",
         threshold=result["val"]["threshold"],
-        architecture=branch.architecture,
+        kind="tail" if settings.strategy == BY_HAND else "branch",
+        architecture=Architecture.from_json(result["architecture"]),
+        backbone=origin["trunk"]["backbone"] if settings.strategy == BY_HAND else None,
         metrics={"val": result["val"], "test": result["test"]},
     )
     save_branch(folder / "branch", deployed, record)

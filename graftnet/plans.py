@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
+from graftnet.by_hand import settings_on
 from graftnet.config import FeaturesTable
 from graftnet.featuring import check_values, contents_in_order, order_of
 from graftnet.project import Project
 from graftnet.provenance import this_command
-from graftnet.settings import job_settings
 from graftnet.trunks import identity_of
-from nas.settings import JobSettings
+from nas.settings import BY_HAND, JobSettings
 from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset
 from trunk.precision import resolve_precision
@@ -46,6 +46,11 @@ class SearchPlan:
         """Blocks of the trunk that the features come from."""
         value: int = self.identity["freeze_depth"]
         return value
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether the branch is chosen by hand, and nothing searched."""
+        return self.settings.strategy == BY_HAND
 
     @property
     def folder(self) -> Path:
@@ -81,7 +86,7 @@ def plan_search(
         DataError: the sub-dataset cannot be used. ConfigError, TrunkError: a setting cannot.
     """
     depth = trunk.check_depth(project.config.trunk.freeze_depth)
-    settings = job_settings(project.config, with_tail=depth < len(trunk.chain), device=device)
+    settings = settings_on(project.config, trunk, device)
     subdataset = read_subdataset(project.source(attribute), seed=project.config.project.seed)
     check_values(subdataset)
     known = hashes or {}

@@ -27,6 +27,9 @@ KEYS = {
     "tail.metric": "search.reward",
     "retrain.metric": "search.reward",
     "space.name": "search.space",
+    "space.settings.blocks": "branch.blocks",
+    "space.settings.freeze_depth": "trunk.freeze_depth",
+    "space.settings.backbone": "trunk.backbone",
 }
 HEX_SHOWN = 8
 
@@ -92,6 +95,10 @@ def differences(config: Mapping[str, Any], identity: Mapping[str, Any]) -> Itera
     ):
         if config.get(part) != identity.get(part):
             yield f"{name} {shown(config.get(part))} -> {shown(identity.get(part))}"
+    kinds = [kind_of(one["settings"]) for one in (config, identity)]
+    if kinds[0] != kinds[1]:
+        yield f"branch.kind {shown(kinds[0])} -> {shown(kinds[1])}"
+        return
     before, now = flat(config["settings"]), flat(identity["settings"])
     # A control that was switched on or off is one change, not one per setting of it.
     whole = {part for part in {*before, *now} if before.get(part, 0) is None or now.get(part, 0) is None}
@@ -102,6 +109,11 @@ def differences(config: Mapping[str, Any], identity: Mapping[str, Any]) -> Itera
             yield f"{key_of(part)} is now {'off' if now.get(part, 0) is None else 'on'}"
         elif not any(part.startswith(f"{prefix}.") for prefix in whole):
             yield f"{key_of(part)} {shown(before.get(part))} -> {shown(now.get(part))}"
+
+
+def kind_of(settings: Mapping[str, Any]) -> str:
+    """The setting branch.kind of a job."""
+    return "tail" if settings["space"]["name"] == "tail" else "searched"
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -25,7 +25,7 @@ def resumed(plan: SearchPlan) -> SearchPlan:
     A finished one before an unfinished one, then the newest; `plan` itself where there is none, or where
     search.warm_start is off.
     """
-    if not plan.project.config.search.warm_start:
+    if plan.by_hand or not plan.project.config.search.warm_start:
         return plan
     found = []
     for config in sorted(plan.project.searches(plan.attribute).glob("*/config.json")):
@@ -38,7 +38,8 @@ def resumed(plan: SearchPlan) -> SearchPlan:
 
 def warmed(plan: SearchPlan) -> SearchPlan:
     """A plan that is about to begin, with the sources that are there now; `plan` itself where nothing suits it."""
-    return with_sources(plan, suitable(plan)) if plan.project.config.search.warm_start else plan
+    warm = plan.project.config.search.warm_start and not plan.by_hand
+    return with_sources(plan, suitable(plan)) if warm else plan
 
 
 def with_sources(plan: SearchPlan, sources: Sources) -> SearchPlan:
@@ -102,7 +103,7 @@ def prepare_start(plan: SearchPlan) -> Start | None:
 
 def about_start(plan: SearchPlan) -> dict[str, Any]:
     """The sources and a sentence for config.json and result.json; nothing where search.warm_start is off."""
-    if not plan.project.config.search.warm_start:
+    if plan.by_hand or not plan.project.config.search.warm_start:
         return {}
     sources = list(plan.identity.get("warm_start") or ())
     sentence = (

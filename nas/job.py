@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from branches.branch import Branch
 from nas.candidates import Candidate, candidates_history, rank_candidates
 from nas.collapse import collapse
 from nas.contest import train_all
@@ -20,8 +20,9 @@ from nas.latencies import Latencies
 from nas.limits import Cost
 from nas.pareto import front
 from nas.results import measure_all, measured_latencies, stage_seconds
-from nas.settings import JobData, JobSettings
+from nas.settings import BY_HAND, JobData, JobSettings
 from nas.stage import Searched, stage_of
+from nas.tail_job import run_tail_job
 from nas.trainings import Trainings
 from nas.warm_start import Start
 
@@ -35,12 +36,16 @@ def run_job(
     device: torch.device,
     start: Start | None = None,
     progress: Progress | None = None,
-) -> tuple[dict[str, Any], Branch]:
+) -> tuple[dict[str, Any], nn.Module]:
     """Run or continue the job in ``folder``; ``start``: what a new search starts from, None for a cold start.
+
+    Where the branch was chosen by hand there is no first stage (:mod:`nas.tail_job`).
 
     Returns:
         The records of ``result.json`` that the search itself knows, and the winning branch with its weights.
     """
+    if settings.strategy == BY_HAND:
+        return run_tail_job(data, settings, folder=folder, seed=seed, device=device, progress=progress)
     search, candidates = find_candidates(
         data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress
     )
@@ -76,7 +81,6 @@ def run_job(
     result.update(chosen, front=shown_front)
     measured_latencies(result, data, contestants, latencies)
     branch = contestants["winner"].trainings[0].module
-    assert isinstance(branch, Branch)
     history = read_history(folder / "history.jsonl")
     result["retrained"] = ranked
     result["collapse"] = collapse(

@@ -34,6 +34,11 @@ class Contestant:
     macs: int
     architecture: Architecture | None = None
 
+    @property
+    def searchable(self) -> bool:
+        """Whether the architecture alone says what to build; a probe has none, a tail also needs the backbone."""
+        return self.architecture is not None and self.architecture.space != "tail"
+
 
 def score_of(trained: Trained, metric: str) -> float:
     """The val figure a training is chosen by."""
@@ -115,11 +120,12 @@ def measured_latencies(
         build = data.tail
         builders["tail"] = lambda: on_trunk(build(torch.Generator().manual_seed(0)), data.train.features)
     for name, contestant in contestants.items():
-        if contestant.architecture is None:
+        if not contestant.searchable:
             builders[name] = partial(on_trunk, contestant.trainings[0].module, data.train.features)
     by_name = latencies.named(builders)
     for name, contestant in contestants.items():
-        found = latencies.of([contestant.architecture])[0] if contestant.architecture else by_name[name]
+        known = contestant.architecture if contestant.searchable else None
+        found = latencies.of([known])[0] if known else by_name[name]
         place = result if name == "winner" else result["controls"][name]
         place["latency_ms"] = found.median_ms
         if name == "winner":

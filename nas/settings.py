@@ -14,13 +14,17 @@ from nas.winner import RULES
 from search_spaces import Space
 from trunk.features import LabelledFeatures
 
+BY_HAND = "by-hand"  # nothing is searched: the space is the tail's, with one architecture
 SEARCH_STRATEGIES = ("enas", *STRATEGIES, "nni-darts")
 TailBuilder = Callable[[torch.Generator], nn.Module]
 
 
 @dataclass(frozen=True)
 class JobData:
-    """One attribute's features and, where there is a backbone, the tail that a branch would replace."""
+    """One attribute's features and, where there is a backbone, the tail that a branch would replace.
+
+    chosen: builds the branch that was chosen by hand, where one was.
+    """
 
     attribute: str
     values: tuple[str, ...]
@@ -28,19 +32,21 @@ class JobData:
     val: LabelledFeatures
     test: LabelledFeatures | None = None
     tail: TailBuilder | None = None
+    chosen: TailBuilder | None = None
 
 
 @dataclass(frozen=True)
 class JobSettings:
     """What a job does beside the search itself.
 
-    strategy: one of `SEARCH_STRATEGIES`; a multi-trial one (`nas.strategies`) trains ``trials`` architectures from
-    scratch for ``trial_epochs`` epochs, otherwise as in the retraining. candidates: so many architectures are ranked.
-    retrain_top: so many of them are trained from scratch, and as many random architectures as the control.
-    apart: they differ in parameters by this factor at least, while there are such candidates; 1: no matter. repeats:
-    trainings of winner and best random architecture, the first included. winner, winner_tolerance: which retrained
-    architecture wins, see `nas.winner`. rivals: other strategies that search too, and of whose candidates as many are
-    retrained; their best are controls. tail: how the tail is trained; None leaves that control out.
+    strategy: one of `SEARCH_STRATEGIES`, or `BY_HAND`, which trains the space's one tail (`nas.tail_job`) and searches
+    nothing; a multi-trial one (`nas.strategies`) trains ``trials`` architectures from scratch for ``trial_epochs``
+    epochs, otherwise as in the retraining. candidates: so many architectures are ranked. retrain_top: so many of them
+    are trained from scratch, and as many random architectures as the control. apart: they differ in parameters by this
+    factor at least, while there are such candidates; 1: no matter. repeats: trainings of winner and best random
+    architecture, the first included. winner, winner_tolerance: which retrained architecture wins, see `nas.winner`.
+    rivals: other strategies that search too, and of whose candidates as many are retrained; their best are controls.
+    tail: how the tail is trained; None leaves that control out.
     """
 
     space: Space
@@ -64,7 +70,7 @@ class JobSettings:
     )
 
     def __post_init__(self) -> None:
-        if self.strategy not in SEARCH_STRATEGIES:
+        if self.strategy not in (*SEARCH_STRATEGIES, BY_HAND):
             known = ", ".join(SEARCH_STRATEGIES)
             raise SearchError(f"search.strategy must be one of {known}, is {self.strategy!r}.")
         taken = {"enas", "random", self.strategy}

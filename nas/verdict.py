@@ -61,8 +61,8 @@ def sentence(
     """The verdict: what the search gained over random at equal budget, and whether the branch is worth having."""
     name = "AUROC" if metric == "auroc" else metric.replace("_", " ")
     parts = [f"Test {name} {score:.4f} (mean of {repeats} trainings)"]
-    if reduction is not None:
-        parts[0] += f" with {reduction:.1%} fewer parameters than the tail"
+    if reduction:  # the whole tail has no share of itself to tell
+        parts[0] += f" with {abs(reduction):.1%} {'fewer' if reduction >= 0 else 'more'} parameters than the tail"
     over = gains.get("over_random")
     if over is not None:
         parts.append(

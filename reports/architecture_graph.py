@@ -1,6 +1,7 @@
 """Architecture -> a directed graph of what happens to the trunk's features, from trunk to values.
 
-Every vertex has `kind`, `title` and `detail`, nodes and cells a `number` and a `family` too; every edge has `kind`:
+Every vertex has `kind`, `title` and `detail`, nodes and cells a `number` and a `family` too ("block": the backbone's
+own); every edge has `kind`:
 "chain", "skip" (past at least one node or cell), "loose" (a loose end's way into the mean), "shortcut" (the trunk's
 features, averaged, into the head) or "tail".
 """
@@ -12,11 +13,13 @@ import networkx as nx
 from reports.macro_graph import macro_graph
 from reports.micro_graph import micro_graph
 from reports.surroundings import Surroundings
-from search_spaces import Architecture, SpaceError, micro_plan, plan, space_of
+from reports.tail_graph import tail_graph
+from search_spaces import Architecture, SpaceError, micro_plan, plan, space_of, tail_plan
 
 GRAPHS: dict[str, Callable[[Architecture, Surroundings], nx.DiGraph]] = {
     "macro": lambda architecture, around: macro_graph(plan(architecture), around),
     "micro": lambda architecture, around: micro_graph(micro_plan(architecture), around),
+    "tail": lambda architecture, around: tail_graph(tail_plan(architecture), around),
 }
 
 
@@ -52,7 +55,7 @@ def describe(graph: nx.DiGraph) -> str:
 
 
 def _called(name: str) -> str:
-    for numbered in ("node", "cell"):
+    for numbered in ("node", "cell", "block"):
         if name.startswith(numbered):
             return name.replace(numbered, f"{numbered} ")
     return f"the {name}"

@@ -64,6 +64,7 @@ def _legend(graph: nx.DiGraph) -> str:
         ("node", "Boxes: blue convolution, green separable convolution, orange pooling; every node has batch norm"),
         ("node", "before its activation."),
         ("cell", "Boxes: blue normal cells, orange reduction cells, with the shapes of their maps."),
+        ("block", "Boxes: the backbone's own blocks, with the trunk's weights at first, then fine-tuned."),
         ("tail", "The bar at the right shows the branch's parameters as part of the tail's, to scale."),
     )
     return " ".join(words for kind, words in sentences if kind in kinds)
@@ -84,7 +85,9 @@ def _nodes_table(graph: nx.DiGraph, architecture: Architecture, around: Surround
 
 
 def _called(vertex: str) -> str:
-    numbered = vertex.replace("node", "node\N{NO-BREAK SPACE}").replace("cell", "cell\N{NO-BREAK SPACE}")
+    numbered = vertex
+    for part in ("node", "cell", "block"):
+        numbered = numbered.replace(part, f"{part}\N{NO-BREAK SPACE}")
     return {"pool": "pooling"}.get(vertex, numbered)
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from reports.records import Records
-from reports.summaries import reward_metric
+from reports.summaries import by_hand, reward_metric
 from reports.values import items, number, numbers, numbers_of, table, text
 
 NAMES = {
@@ -99,6 +99,8 @@ def methods(records: Records) -> tuple[Method, ...]:
             macs = number(result.get("tail_macs")) if macs is None else macs
         if not val and not test:
             continue
+        if key == "winner":
+            name = winner_name(records)
         repeat = table(repeats.get(key))
         reduction = 1 - parameters / tail_parameters if parameters is not None and tail_parameters else None
         seeds = numbers(repeat.get(f"val_{metric}")), numbers(repeat.get(f"test_{metric}"))
@@ -130,9 +132,14 @@ def roc_curves(records: Records, split: str) -> tuple[Roc, ...]:
     sources = {"winner": result} | table(result.get("controls"))
     return tuple(
         curve
-        for key, name in NAMES.items()
+        for key, name in {**NAMES, "winner": winner_name(records)}.items()
         for curve in _curves(key, name, by_name.get(key), table(table(sources.get(key)).get(split)))
     )
+
+
+def winner_name(records: Records) -> str:
+    """What the winner is called beside its controls."""
+    return "backbone's own blocks" if by_hand(records) else NAMES["winner"]
 
 
 def _mean(seeds: tuple[float, ...], single: float | None) -> float | None:

@@ -15,7 +15,14 @@ from reports.palette import FAMILY_FILLS, light
 from reports.surroundings import Surroundings
 from reports.svg import styled
 
-FILLS = {"trunk": "trunk_fill", "stem": "convolution_fill", "head": "head_fill", "values": "surface", "mean": "surface"}
+FILLS = {
+    "trunk": "trunk_fill",
+    "stem": "convolution_fill",
+    "block": "convolution_fill",
+    "head": "head_fill",
+    "values": "surface",
+    "mean": "surface",
+}
 NUMBERED = ("node", "cell")
 
 

@@ -13,8 +13,9 @@ LINE = 12.5  # points from one line of text to the next
 
 def draw_tail(axes: Axes, places: dict[str, Place], edge: float, left: float, title: str, around: Surroundings) -> None:
     """The tail as a dashed box beside the branch, with a bar that shows the branch's share of its parameters."""
-    trunk, stem, values = places["trunk"], places["stem"], places["values"]
-    bottom, top = values.bottom, stem.top
+    trunk, values = places["trunk"], places["values"]
+    first = max((place for name, place in places.items() if name != "trunk"), key=lambda place: place.y)
+    bottom, top = values.bottom, first.top
     axes.add_patch(
         FancyBboxPatch(
             (left, bottom),

@@ -24,31 +24,32 @@ def add_head(
     last: str,
     around: Surroundings,
     *,
-    width: int,
+    width: int | None,
     sides: tuple[int, ...] | None,
     pooling: str,
     shortcut: bool,
 ) -> None:
-    """What reads the vertex `last`, a map of `width` channels with these sides: pooling, linear, values; the tail."""
-    pooled = width * width if pooling == "bilinear" else width
-    rule = (
-        f"{width}×{width}, signed root, L2"
-        if pooling == "bilinear"
-        else f"{width}{area(sides)} to {width}"
-        if sides
-        else f"to {width}"
-    )
+    """What reads the vertex `last`, a map of `width` channels with these sides: pooling, linear, values; the tail.
+
+    `width`: None where it is not known, and the pooling is not bilinear.
+    """
+    if width is None:
+        pooled, rule = None, "over all positions"
+    elif pooling == "bilinear":
+        pooled, rule = width * width, f"{width}×{width}, signed root, L2"
+    else:
+        pooled, rule = width, f"{width}{area(sides)} to {width}" if sides else f"to {width}"
     graph.add_node("pool", kind="head", title=f"{pooling} pooling", detail=rule)
     graph.add_edge(last, "pool", kind="chain")
     last = "pool"
-    if shortcut:
+    if shortcut and pooled is not None:
         channels = around.shape[0] if around.shape else None
         extra = count(channels) if channels else "trunk"
         graph.add_node("join", kind="mean", title=f"join {count(pooled)} + {extra}", detail="")
         graph.add_edge("pool", "join", kind="chain")
         graph.add_edge("trunk", "join", kind="shortcut")
         pooled, last = pooled + (channels or 0), "join"
-    known = around.shape is not None or not shortcut
+    known = pooled is not None and (around.shape is not None or not shortcut)
     sizes = f"{count(pooled) if known else 'features'} to {len(around.values) or 'the values'}"
     graph.add_node("linear", kind="head", title="linear", detail=sizes)
     graph.add_edge(last, "linear", kind="chain")

@@ -18,14 +18,26 @@ from reports.figures import (
 from reports.formats import NOTHING, count, duration, score, share
 from reports.layout import Listing, Picture, Section, Table, picture
 from reports.records import Records
-from reports.summaries import METRIC_NAMES, child_loss, entropy, judge_of, reward_metric, rewards, strategy_of, trials
+from reports.summaries import (
+    METRIC_NAMES,
+    by_hand,
+    child_loss,
+    entropy,
+    judge_of,
+    reward_metric,
+    rewards,
+    strategy_of,
+    trials,
+)
 from reports.values import number, numbers_of, table, text, whole
 
 STAGES = {"features": "features", "search": "search", "retrain": "retraining", "controls": "controls", "total": "total"}
 
 
-def search_section(records: Records) -> Section:
-    """Reward, loss and entropy over the child epochs."""
+def search_section(records: Records) -> Section | None:
+    """Reward, loss and entropy over the child epochs; none where nothing was searched."""
+    if by_hand(records):
+        return None
     pictures, missing = [], []
     if rewarded := rewards(records):
         first, last = score(rewarded.mean[0], 3), score(rewarded.mean[-1], 3)
@@ -50,8 +62,20 @@ def search_section(records: Records) -> Section:
     return Section("search", "The search", collapse, tuple(pictures), missing=tuple(missing))
 
 
+def training_section(records: Records) -> Section:
+    """The training of a branch that was chosen by hand."""
+    trained, metric = retrainings(records), reward_metric(records)
+    if not trained:
+        return Section("candidates", "Training", missing=("it has not been trained yet",))
+    drawn = retraining_figure(trained, metric)
+    caption = "On the cached features, from the trunk's weights."
+    return Section("candidates", "Training", "", (picture("retraining", "Training", drawn, caption),))
+
+
 def candidates_section(records: Records) -> Section:
     """What the search proposed, how the proposals fared when retrained, and whether the ranking held."""
+    if by_hand(records):
+        return training_section(records)
     proposed, trained, metric = candidates(records), retrainings(records), reward_metric(records)
     judge = judge_of(records)
     pictures: list[Picture] = []

@@ -1,12 +1,12 @@
 """Records -> the sections of a report about the winner's scores: comparison with controls, operating point."""
 
-from reports.comparison import Gain, Method, gains, methods, roc_curves
+from reports.comparison import Gain, Method, gains, methods, roc_curves, winner_name
 from reports.comparison_figures import gains_figure, roc_figure, scores_figure, size_figure
 from reports.costs import latency_sentence
 from reports.formats import change, count, interval, milliseconds, score, short_count, signed
 from reports.layout import Picture, Section, Table, picture
 from reports.records import Records
-from reports.summaries import METRIC_NAMES, reward_metric
+from reports.summaries import METRIC_NAMES, by_hand, reward_metric
 from reports.values import numbers_of, text
 from reports.verdict import values_of
 
@@ -14,12 +14,14 @@ from reports.verdict import values_of
 def comparison_section(records: Records) -> Section:
     """The winner beside random search, linear probe and tail: sizes and scores."""
     compared, gained, metric = methods(records), gains(records), reward_metric(records)
-    name = METRIC_NAMES[metric]
+    name, ours = METRIC_NAMES[metric], winner_name(records)
     split = "test" if any(method.test_score is not None for method in compared) else "val"
     missing = []
+    # Beside a branch by hand there is no random one, and no tail where it is the whole tail itself.
+    controls = {"linear_probe": _CONTROLS["linear_probe"]} if by_hand(records) else _CONTROLS
     if not compared:
         missing.append("no architecture has been retrained and no control has been run yet")
-    elif absent := [control for key, control in _CONTROLS.items() if key not in {method.key for method in compared}]:
+    elif absent := [control for key, control in controls.items() if key not in {method.key for method in compared}]:
         missing.append(f"not measured: {', '.join(absent)}")
     pictures: list[Picture] = []
     if any(method.score(split) is not None for method in compared):
@@ -34,9 +36,7 @@ def comparison_section(records: Records) -> Section:
         caption = f"With 95 % intervals{_over(gained)}. One that holds zero does not tell the two apart."
         drawn = gains_figure(gained, metric)
         pictures.append(
-            picture(
-                "gains", "Gain of the searched branch", drawn, caption, f"Gain in test {name}, with interval: {spoken}."
-            )
+            picture("gains", f"Gain of the {ours}", drawn, caption, f"Gain in test {name}, with interval: {spoken}.")
         )
     if len([method for method in compared if method.parameters and method.score(split) is not None]) > 1:
         caption = "Higher is better, further left is smaller; the axis of parameters is logarithmic."
@@ -70,7 +70,7 @@ def _comparison_table(compared: tuple[Method, ...], records: Records) -> Table:
     head: tuple[str, ...] = ("", "parameters", "against tail", "MACs", *(("latency",) if timed else ()))
     head += (f"val {name}", f"test {name}")
     head += ("test accuracy",) if metric != "accuracy" else ()
-    head += ("gain of the search",) if gained else ()
+    head += ("its gain" if by_hand(records) else "gain of the search",) if gained else ()
     rows = []
     for method in compared:
         own_tail = method.key == "tail" and method.reduction is not None and abs(method.reduction) < 0.0005
@@ -93,7 +93,9 @@ def _comparison_table(compared: tuple[Method, ...], records: Records) -> Table:
     if any(len(method.val_seeds) > 1 or len(method.test_seeds) > 1 for method in compared):
         caption += f" {name[0].upper()}{name[1:]}: the mean of several trainings; below it their lowest and highest."
     if gained:
-        caption += f" Gain: searched branch minus control in test {name}, 95 % interval{_over(tuple(gained.values()))}."
+        caption += (
+            f" Gain: {winner_name(records)} minus control in test {name}, 95 % interval{_over(tuple(gained.values()))}."
+        )
     marked = next((row for row, method in enumerate(compared) if method.key == "winner"), None)
     return Table(caption, head, tuple(rows), marked)
 
@@ -120,7 +122,8 @@ def operation_section(records: Records) -> Section:
         names = [key for key in METRIC_NAMES if key in val or key in test]
         rows = tuple((METRIC_NAMES[key], score(val.get(key)), score(test.get(key))) for key in names)
         kind = "one value against the rest, averaged over values" if len(values_of(records)) > 2 else _positive(records)
-        caption = f"The searched branch. Reward of the search: val {METRIC_NAMES[reward_metric(records)]}.{kind}"
+        whose = "Chosen by val" if by_hand(records) else "Reward of the search: val"
+        caption = f"The {winner_name(records)}. {whose} {METRIC_NAMES[reward_metric(records)]}.{kind}"
         tables = (Table(caption, ("metric", "val", "test"), rows),)
         if not test:
             missing.append("the test split has not been measured")

@@ -70,6 +70,11 @@ def strategy_of(records: Records) -> str:
     return text(records.result.get("strategy")) or text(records.config.get("strategy")) or "enas"
 
 
+def by_hand(records: Records) -> bool:
+    """Whether the branch was chosen by hand, and nothing searched."""
+    return strategy_of(records) == "by-hand"
+
+
 def judge_of(records: Records) -> str:
     """What the candidates' scores are from: shared weights, DARTS's mixture, or short trainings."""
     strategy = strategy_of(records)

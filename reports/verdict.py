@@ -5,7 +5,7 @@ from typing import NamedTuple
 from reports.comparison import Method, gains, methods
 from reports.formats import change, count, duration, interval, score, short_count, signed
 from reports.records import Records
-from reports.summaries import METRIC_NAMES, reward_metric
+from reports.summaries import METRIC_NAMES, by_hand, reward_metric
 from reports.values import items, number, numbers_of, table, text
 
 
@@ -18,7 +18,7 @@ class Tile(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """`standing`: "better", "worse", "not told apart" (from random search) or "unfinished"."""
+    """`standing`: "better", "worse", "not told apart" (from random search), "by hand" or "unfinished"."""
 
     standing: str
     headline: str
@@ -31,6 +31,7 @@ _HEADLINES = {
     "worse": "Worse than random search",
     "not told apart": "Not told apart from random search",
     "uncompared": "Finished, without a comparison",
+    "by hand": "Chosen by hand, not searched",
     "unfinished": "Not finished yet",
 }
 
@@ -40,7 +41,8 @@ def verdict(records: Records) -> Verdict:
     result = records.result
     over_random = next((gain for gain in gains(records) if gain.key == "random"), None)
     finished = text(result.get("status")) == "complete"
-    standing = "unfinished" if not finished else over_random.judgement if over_random else "uncompared"
+    alone = "by hand" if by_hand(records) else "uncompared"
+    standing = "unfinished" if not finished else over_random.judgement if over_random else alone
     sentence = text(result.get("verdict")) or _progress(records)
     return Verdict(standing, _HEADLINES[standing], sentence, _tiles(records))
 

@@ -6,6 +6,7 @@ from search_spaces.errors import SpaceError
 from search_spaces.macro import MacroPlan, NodePlan, macro_space, plan
 from search_spaces.micro import CellPlan, MicroPlan, PairPlan, micro_plan, micro_space
 from search_spaces.registry import SPACES, space_from_json, space_of
+from search_spaces.tail import TailPlan, tail_plan, tail_space
 
 __all__ = [
     "SPACES",
@@ -20,10 +21,13 @@ __all__ = [
     "Setting",
     "Space",
     "SpaceError",
+    "TailPlan",
     "macro_space",
     "micro_plan",
     "micro_space",
     "plan",
     "space_from_json",
     "space_of",
+    "tail_plan",
+    "tail_space",
 ]

@@ -10,8 +10,9 @@ from search_spaces.decisions import Space
 from search_spaces.errors import SpaceError
 from search_spaces.macro import macro_space
 from search_spaces.micro import micro_space
+from search_spaces.tail import tail_space
 
-SPACES: dict[str, Callable[..., Space]] = {"macro": macro_space, "micro": micro_space}
+SPACES: dict[str, Callable[..., Space]] = {"macro": macro_space, "micro": micro_space, "tail": tail_space}
 
 
 def space_from_json(name: str, settings: Mapping[str, Any]) -> Space:

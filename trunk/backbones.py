@@ -1,7 +1,8 @@
 """Backbones as tables of numbered blocks: where a trunk may be cut, and what comes out there.
 
 InceptionV3: Rethinking the Inception Architecture for Computer Vision (Szegedy et al., 2015), arXiv:1512.00567; its
-eleven Mixed blocks are the numbered blocks of the GraftNet papers, the stem counted with block 0.
+eleven Mixed blocks are the numbered blocks of the GraftNet papers, the stem counted with block 0. Other
+names, TResNet-M (`tresnet_m`) among them, are timm's: `trunk.timm_backbones`.
 """
 
 from collections.abc import Callable
@@ -15,12 +16,14 @@ from torchvision.models import inception_v3
 from trunk.errors import TrunkError
 
 NamedModules = list[tuple[str, nn.Module]]
+STEP = 16  # pixels from one size that is tried to the next, when one was too small
 
 
 class BlockChain(nn.Module):
     """A backbone's convolutional part as numbered blocks that run one after the other.
 
-    Modules keep the names they have in the source library, so that its weights load unchanged.
+    Modules keep the names they have in the source library, so that its weights load unchanged; a name may be a path
+    into nested modules (`layer1.0`).
 
     Shapes: images (N, 3, S, S) -> features after d blocks (N, C_d, H_d, W_d).
     """
@@ -30,7 +33,7 @@ class BlockChain(nn.Module):
         self.block_modules: list[tuple[str, ...]] = []
         for block in blocks:
             for name, module in block:
-                self.add_module(name, module)
+                insert(self, name, module)
             self.block_modules.append(tuple(name for name, _ in block))
 
     def __len__(self) -> int:
@@ -46,6 +49,16 @@ class BlockChain(nn.Module):
         for number in range(len(self)):
             features = self.run_block(number, features)
         return features
+
+
+def insert(parent: nn.Module, path: str, module: nn.Module) -> None:
+    """Put a module at a dotted path, inside empty modules that are made where they are missing."""
+    *parents, last = path.split(".")
+    for name in parents:
+        if name not in parent._modules:
+            parent.add_module(name, nn.Module())  # holds what is inside it and never runs
+        parent = parent.get_submodule(name)
+    parent.add_module(last, module)
 
 
 @dataclass(frozen=True)
@@ -107,14 +120,27 @@ BACKBONES = {
 
 
 def find_backbone(name: str) -> Backbone:
-    """The table of this name.
+    """The table of this name: one of :data:`BACKBONES`, or a convolutional model of timm's.
 
     Raises:
-        TrunkError: there is none.
+        TrunkError: there is none, or it cannot be cut into blocks.
     """
-    if name not in BACKBONES:
-        raise TrunkError(f"There is no backbone {name!r}; choose one of {', '.join(BACKBONES)}.")
-    return BACKBONES[name]
+    if name in BACKBONES:
+        return BACKBONES[name]
+    from trunk.timm_backbones import close_names, known, timm_backbone  # timm takes seconds to import
+
+    base, _, tag = name.partition(".")
+    if tag and (base in BACKBONES or known(base)):
+        raise TrunkError(
+            f"{name!r} names weights; set trunk.backbone to {base!r} and call 'graftnet trunk use timm:{name}'."
+        )
+    if not known(name):
+        close = close_names(name, list(BACKBONES))
+        hint = (
+            f"did you mean {', '.join(close)}?" if close else f"choose {', '.join(BACKBONES)} or a timm model's name."
+        )
+        raise TrunkError(f"There is no backbone {name!r}, here or in timm; {hint}")
+    return timm_backbone(name)
 
 
 @cache
@@ -125,14 +151,24 @@ def block_shapes(name: str, size: int) -> tuple[tuple[int, int, int], ...]:
         TrunkError: images of this size do not reach the last block.
     """
     backbone = find_backbone(name)
-    too_small = f"Images of {size} pixels are too small for {name}; use {backbone.minimum_size} or more."
-    if size < backbone.minimum_size:
-        raise TrunkError(too_small)
+    shapes = shapes_at(backbone, size) if size >= backbone.minimum_size else None
+    if shapes is None:
+        larger = (backbone.minimum_size, *range(-(-size // STEP) * STEP, backbone.image_size, STEP))
+        smallest = next((side for side in larger if shapes_at(backbone, side)), backbone.image_size)
+        raise TrunkError(f"Images of {size} pixels are too small for {name}; use {smallest} or more.")
+    return shapes
+
+
+def shapes_at(backbone: Backbone, size: int) -> tuple[tuple[int, int, int], ...] | None:
+    """(C, H, W) after each block; None where images of this size shrink to nothing on the way."""
     shapes = []
     with torch.device("meta"), torch.no_grad():
         chain = backbone.build().eval()
         features = torch.empty(1, 3, size, size)
-        for number in range(len(chain)):
-            features = chain.run_block(number, features)
-            shapes.append((features.shape[1], features.shape[2], features.shape[3]))
-    return tuple(shapes)
+        try:
+            for number in range(len(chain)):
+                features = chain.run_block(number, features)
+                shapes.append((features.shape[1], features.shape[2], features.shape[3]))
+        except (RuntimeError, AssertionError, ValueError):
+            return None
+    return tuple(shapes) if min(shapes[-1]) else None

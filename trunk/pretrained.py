@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import timm
+from timm import create_model, list_models
 from torchvision.models import Inception_V3_Weights
 
+from trunk.backbones import find_backbone
 from trunk.errors import TrunkError
-from trunk.preprocessing import Preprocessing
+from trunk.preprocessing import INTERPOLATIONS, Preprocessing
 from trunk.trunk import Trunk, trunk_from_weights
 
 HALF = (0.5, 0.5, 0.5)
@@ -26,21 +27,25 @@ def imagenet_trunk(size: int) -> Trunk:
 
 
 def timm_trunk(name: str, size: int) -> Trunk:
-    """An InceptionV3 of timm's by its name, for example ``inception_v3.tf_in1k``; normalised as timm states it."""
-    if name.split(".")[0] != "inception_v3":
-        raise TrunkError(f"timm's {name!r} is not an InceptionV3; choose one of {', '.join(timm_names())}.")
+    """A convolutional model of timm's by its name, for example ``resnet50.a1_in1k``; normalised as timm states it.
+
+    Raises:
+        TrunkError: it is not timm's, it cannot be cut into blocks, or its weights cannot be had.
+    """
+    backbone = name.split(".")[0]
+    find_backbone(backbone)
+    offered = list_models(f"{backbone}.*", pretrained=True)
+    if not offered or name not in (backbone, *offered):
+        raise TrunkError(f"timm has no weights {name!r}; of {backbone} it offers: {', '.join(offered) or 'none'}.")
     try:
-        model = timm.create_model(name, pretrained=True)
+        model = create_model(name, pretrained=True)
     except (OSError, RuntimeError) as error:
         raise unreachable(f"timm's {name}", error) from error
     settings: dict[str, Any] = vars(model)["pretrained_cfg"]
-    preprocessing = Preprocessing(size, settings["mean"], settings["std"])
-    return trunk_from_weights(model.state_dict(), "inception_v3", preprocessing, source=f"timm {name}")
-
-
-def timm_names() -> list[str]:
-    """The InceptionV3 weights that timm offers."""
-    return timm.list_models("inception_v3*", pretrained=True)
+    stated = settings.get("interpolation")
+    interpolation = stated if stated in INTERPOLATIONS else "bilinear"
+    preprocessing = Preprocessing(size, settings["mean"], settings["std"], interpolation)
+    return trunk_from_weights(model.state_dict(), backbone, preprocessing, source=f"timm {name}")
 
 
 def unreachable(what: str, error: Exception) -> TrunkError:

@@ -77,13 +77,35 @@ class Trunk(nn.Module):
     def forward(self, images: Tensor, depth: int) -> Tensor:
         return self.capture(images, [depth])[depth]
 
-    def tail(self, depth: int, values: int, *, generator: torch.Generator | None = None) -> "Tail":
-        """The backbone's own blocks from ``depth`` on, with the trunk's weights, and a new linear layer."""
+    def tail(
+        self,
+        depth: int,
+        values: int,
+        *,
+        blocks: int | None = None,
+        pool: tuple[nn.Module, int] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> "Tail":
+        """The backbone's own blocks from ``depth`` on, with the trunk's weights, and a new linear layer.
+
+        Args:
+            blocks: so many the backbone has in all; None for all of them, fewer cut the tail short.
+            pool: what pools the last map, and to how many features; None for the mean over the positions.
+
+        Raises:
+            TrunkError: no block is left between ``depth`` and ``blocks``, or the backbone has not so many.
+        """
         if depth >= len(self.chain):
             raise TrunkError(f"A trunk of all {depth} blocks leaves no tail; choose a freeze_depth below {depth}.")
-        blocks = [self.chain.block_modules[number] for number in range(depth, len(self.chain))]
-        modules = [(name, copy.deepcopy(self.chain.get_submodule(name))) for names in blocks for name in names]
-        return Tail(modules, self.shapes[-1][0], values, generator=generator)
+        end = len(self.chain) if blocks is None else blocks
+        if not self.check_depth(depth) < end <= len(self.chain):
+            raise TrunkError(
+                f"A tail of {self.backbone} behind {depth} blocks must end after {depth + 1} to {len(self.chain)} of "
+                f"them, is to end after {end}."
+            )
+        modules = tail_modules(self.chain, depth, end)
+        copies = [(name, copy.deepcopy(module)) for name, module in modules]
+        return Tail(copies, self.shapes[end - 1][0], values, pool=pool, generator=generator)
 
     def save(self, folder: Path, record: dict[str, Any]) -> None:
         """Write ``weights.safetensors`` (convolution and batch-norm weights only) and ``trunk.json``."""
@@ -113,7 +135,7 @@ class Trunk(nn.Module):
 
 
 class Tail(nn.Module):
-    """The backbone's last blocks, global average pooling and a linear layer.
+    """Some of the backbone's blocks, pooling (``pool``: module and number of features; None: the mean), a linear layer.
 
     Shapes: features (N, C, H, W) -> logits (N, values).
     """
@@ -124,23 +146,32 @@ class Tail(nn.Module):
         channels: int,
         values: int,
         *,
+        pool: tuple[nn.Module, int] | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.blocks = nn.Sequential()
         for name, module in modules:
-            self.blocks.add_module(name, module.requires_grad_(True))
+            self.blocks.add_module(name.replace(".", "_"), module.requires_grad_(True))
         place = next(self.blocks.parameters()).device
+        self.pool = pool[0] if pool else None
+        pooled = pool[1] if pool else channels
         self.dropout = nn.Dropout(0.0)
-        self.linear = skip_init(nn.Linear, channels, values)  # type: ignore[no-untyped-call]
-        nn.init.normal_(self.linear.weight, std=channels**-0.5, generator=generator)
+        self.linear = skip_init(nn.Linear, pooled, values)  # type: ignore[no-untyped-call]
+        nn.init.normal_(self.linear.weight, std=pooled**-0.5, generator=generator)
         nn.init.zeros_(self.linear.bias)
-        self.linear.to(place)
+        self.to(place)
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.blocks(features.contiguous(memory_format=torch.channels_last))
-        logits: Tensor = self.linear(self.dropout(features.mean(dim=(2, 3))))
+        pooled = features.mean(dim=(2, 3)) if self.pool is None else self.pool(features)
+        logits: Tensor = self.linear(self.dropout(pooled))
         return logits
+
+
+def tail_modules(chain: BlockChain, depth: int, end: int) -> list[tuple[str, nn.Module]]:
+    """The modules of blocks ``depth`` .. ``end`` - 1, with their names."""
+    return [(name, chain.get_submodule(name)) for names in chain.block_modules[depth:end] for name in names]
 
 
 def trunk_state(chain: BlockChain) -> dict[str, Tensor]:

@@ -81,6 +81,28 @@ def search(
     max_latency: Annotated[
         float | None, typer.Option("--max-latency", metavar="MS", help="Likewise, milliseconds on this device.")
     ] = None,
+    branch: Annotated[
+        str | None,
+        typer.Option(
+            "--branch",
+            metavar="KIND",
+            help="searched, or tail: the backbone's own next blocks, fine-tuned; nothing is searched.",
+        ),
+    ] = None,
+    blocks: Annotated[
+        int | None,
+        typer.Option("--blocks", min=1, metavar="N", help="Of a tail: it ends after the backbone's first N blocks."),
+    ] = None,
+    pooling: Annotated[
+        str | None, typer.Option("--pooling", metavar="NAME", help="Of a tail: average or bilinear.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option("--width", min=1, metavar="N", help="Of a tail: channels before bilinear pooling.")
+    ] = None,
+    freeze_depth: Annotated[
+        int | None,
+        typer.Option("--freeze-depth", min=1, metavar="N", help="Blocks of the trunk that this branch reads."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
     warm_start: Annotated[
         bool | None,
@@ -125,6 +147,7 @@ def search(
       graftnet search --all --on ray --address head:6379 --gpus 1
       graftnet search bald --strategy nni-evolution
       graftnet search bald --max-parameters 50000 --max-latency 0.5
+      graftnet search bald --branch tail --freeze-depth 6 --blocks 8 --pooling bilinear
       graftnet search --features feats.npz --out searches/mine
 
     Settings: the \\[search], \\[retrain] and \\[controls] tables of
@@ -135,7 +158,8 @@ def search(
 
     fleet_options = {"--workers": workers, "--on": on if on != "here" else None, "--address": address}
     require_one(attribute, everything, features, out, {**fleet_options, "--cpus": cpus, "--gpus": gpus})
-    overrides = Overrides(strategy, max_parameters, max_macs, max_latency, warm_start)
+    limits = (max_parameters, max_macs, max_latency)
+    overrides = Overrides(strategy, *limits, warm_start, branch, blocks, pooling, width, freeze_depth)
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
     if everything:
         from graftnet.fleet import choose_place, search_all

@@ -8,7 +8,7 @@ import typer
 from graftnet.answer import answer
 from graftnet.options import Device, Folder, Json, Seed
 
-app = typer.Typer(no_args_is_help=True, help="The frozen blocks that all branches share: train, use, info.")
+app = typer.Typer(no_args_is_help=True, help="The frozen blocks that all branches share: train, use, info, blocks.")
 
 
 @app.command("train")
@@ -73,6 +73,36 @@ def info(project: Folder = None, as_json: Json = False) -> None:
     from graftnet.project import open_project
 
     describe(open_project(project).current_trunk, "In use:", as_json)
+
+
+@app.command("blocks")
+def blocks(
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone", metavar="NAME", help="inception_v3, small_cnn or a timm model. Default: trunk.backbone."
+        ),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", min=1, metavar="PX", help="Side of the images. Default: trunk.image_size.")
+    ] = None,
+    project: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Show where a backbone can be cut: its numbered blocks.
+
+    Trunk.freeze_depth D keeps blocks 0 to D - 1; a branch reads what the last of
+    them writes.
+
+    \b
+    Examples:
+      graftnet trunk blocks
+      graftnet trunk blocks --backbone tresnet_m --size 224
+    """
+    from graftnet.block_table import block_table, table_lines
+
+    table = block_table(project, backbone, size)
+    answer(table, "\n".join(table_lines(table)), as_json=as_json)
 
 
 def describe(folder: Path, verb: str, as_json: bool) -> None:

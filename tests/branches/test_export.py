@@ -169,7 +169,7 @@ def test_the_source_of_any_architecture_computes_the_same(seed: int, space: str)
 
 
 @pytest.mark.parametrize("kind", ["tail", "linear_probe"])
-def test_a_tail_is_exported_without_source(kind: str, tmp_path: Path) -> None:
+def test_a_control_is_exported_too_a_probe_without_source(kind: str, tmp_path: Path) -> None:
     if kind == "tail":
         trunk = Trunk("small_cnn", build_small_cnn(), Preprocessing(16))
         shape, depth = trunk.feature_shape(5), 5
@@ -182,9 +182,10 @@ def test_a_tail_is_exported_without_source(kind: str, tmp_path: Path) -> None:
     save_branch(tmp_path / "saved", module, record)
     folder = export_branch(tmp_path / "saved", tmp_path / "out")
     contract = json.loads((folder / "branch.json").read_text())
-    assert contract["source"] is None
+    source = ["branch.py"] if kind == "tail" else []
+    assert contract["source"] == (source[0] if source else None)
     assert contract["architecture"] == {kind: True}
-    assert sorted(contract["files"]) == ["branch.onnx", "golden.npz", "weights.safetensors"]
+    assert sorted(contract["files"]) == ["branch.onnx", *source, "golden.npz", "weights.safetensors"]
     features = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
     session = onnxruntime.InferenceSession(str(folder / "branch.onnx"), providers=["CPUExecutionProvider"])
     with torch.no_grad():

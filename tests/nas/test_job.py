@@ -52,7 +52,9 @@ class Tail(nn.Sequential):
 
 
 def run(data: JobData, folder: Path, settings: JobSettings = SETTINGS, seed: int = 0) -> tuple[dict[str, Any], Branch]:
-    return run_job(data, settings, folder=folder, seed=seed, device=torch.device("cpu"))
+    result, branch = run_job(data, settings, folder=folder, seed=seed, device=torch.device("cpu"))
+    assert isinstance(branch, Branch)
+    return result, branch
 
 
 @pytest.fixture

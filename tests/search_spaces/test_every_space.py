@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from search_spaces import SPACES, Architecture, Decision, Space, macro_space, micro_space
+from search_spaces import SPACES, Architecture, Decision, Space, macro_space, micro_space, tail_space
 
 EXAMPLES = {
     "macro": [macro_space(), macro_space(3, widths=(8,), depths=(1, 2, 3))],
@@ -15,6 +15,11 @@ EXAMPLES = {
         micro_space(2, cells=2, depths=(1, 2)),
         micro_space(3, cells=2, reductions=(), depths=(1, 2)),
         micro_space(2, cells=4, reductions=(1, 3), depths=(1, 2, 3, 4)),
+    ],
+    "tail": [
+        tail_space(),
+        tail_space(6, blocks=(8, 11), widths=(32, 64)),
+        tail_space(2, blocks=(3, 5, 7), poolings=("bilinear",), widths=(8, 16)),
     ],
 }
 SPACES_TO_TRY = [(name, number) for name in SPACES for number in range(len(EXAMPLES[name]))]

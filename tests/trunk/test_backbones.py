@@ -67,5 +67,5 @@ def test_too_small_images_are_refused(name: str) -> None:
 
 
 def test_unknown_backbone_names_the_known_ones() -> None:
-    with pytest.raises(TrunkError, match="inception_v3, small_cnn"):
+    with pytest.raises(TrunkError, match=r"did you mean .*inception_v3"):
         find_backbone("inception")

@@ -26,19 +26,39 @@ def test_imagenet_weights_see_what_torchvisions_model_sees(monkeypatch: pytest.M
 
 
 def test_timm_weights_load_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = timm.create_model
     asked = []
 
     def create(name: str, pretrained: bool) -> Any:
         asked.append((name, pretrained))
-        return real(name, pretrained=False)
+        return timm.create_model(name, pretrained=False)
 
-    monkeypatch.setattr(timm, "create_model", create)
+    monkeypatch.setattr("trunk.pretrained.create_model", create)
     trunk = timm_trunk("inception_v3.tf_in1k", 96)
     assert asked == [("inception_v3.tf_in1k", True)]
     assert trunk.preprocessing.mean == (0.5, 0.5, 0.5)
-    with pytest.raises(TrunkError, match=r"'resnet50' is not an InceptionV3; choose one of inception_v3"):
-        timm_trunk("resnet50", 96)
+
+
+def test_weights_of_another_family_load_with_its_own_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
+    models: list[Any] = []
+
+    def create(name: str, pretrained: bool) -> Any:
+        assert (name, pretrained) == ("resnet18.a1_in1k", True)
+        models.append(timm.create_model("resnet18", pretrained=False).eval())
+        return models[-1]
+
+    monkeypatch.setattr("trunk.pretrained.create_model", create)
+    trunk = timm_trunk("resnet18.a1_in1k", 64)
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(trunk(images, 9), models[0].forward_features(images), rtol=1e-4, atol=1e-5)
+    assert (trunk.backbone, trunk.preprocessing.interpolation) == ("resnet18", "bicubic")
+
+
+def test_weights_that_timm_does_not_have_are_refused_with_those_it_has() -> None:
+    with pytest.raises(TrunkError, match=r"no weights 'resnet18.mine'; of resnet18 it offers: .*resnet18.a1_in1k"):
+        timm_trunk("resnet18.mine", 64)
+    with pytest.raises(TrunkError, match="vit_tiny_patch16_224 cannot be cut"):
+        timm_trunk("vit_tiny_patch16_224.augreg_in21k", 224)
 
 
 def test_no_connection_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +68,6 @@ def test_no_connection_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Inception_V3_Weights, "get_state_dict", refuse)
     with pytest.raises(TrunkError, match=r"could not be downloaded .*'graftnet trunk use FILE'"):
         imagenet_trunk(96)
-    monkeypatch.setattr(timm, "create_model", refuse)
+    monkeypatch.setattr("trunk.pretrained.create_model", refuse)
     with pytest.raises(TrunkError, match="could not be downloaded"):
         timm_trunk("inception_v3.tf_in1k", 96)

@@ -1,0 +1,106 @@
+"""The job of a branch that was chosen by hand: the backbone's own blocks, trained and compared, with nothing searched.
+
+It leaves the records that a search leaves: the winner's trainings, the linear probe and the uncut tail as controls, one
+look at the test split. What is done stays in the folder, so that a killed job called again continues.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from branches import folding
+from branches.costs import macs, parameters
+from nas.enas import Progress
+from nas.errors import SearchError
+from nas.history import History, read_history
+from nas.latencies import Latencies
+from nas.results import Contestant, measure_all, measured_latencies, score_of, stage_seconds
+from nas.seeds import seed_of
+from nas.settings import JobData, JobSettings
+from nas.trainings import Trained, Trainings
+from search_spaces.tail import tail_plan
+
+NAME = "by-hand"
+
+
+def run_tail_job(
+    data: JobData,
+    settings: JobSettings,
+    *,
+    folder: Path,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], nn.Module]:
+    """Run or continue the job in ``folder``: train the space's one tail ``settings.repeats`` times, and the controls.
+
+    Returns:
+        The records of ``result.json`` as :func:`nas.job.run_job` gives them, and the branch: of the first training,
+        with the weights of its best epoch on val.
+
+    Raises:
+        SearchError: nothing builds the branch, or the space leaves a choice.
+    """
+    if data.chosen is None or settings.space.size != 1:
+        raise SearchError(f"a branch by hand needs its builder and a space of one choice, of {settings.space.size}.")
+    architecture = settings.space.architecture([0] * len(settings.space.decisions))
+    history = History(folder / "history.jsonl")
+    trainings = Trainings(
+        data.train,
+        data.val,
+        folder=folder,
+        history=history,
+        finished=0,
+        seed=seed,
+        device=device,
+        threshold_by=settings.threshold_by,
+        progress=progress,
+    )
+    shape, metric = data.train.trunk_shape, settings.search.reward
+
+    def on_trunk(module: nn.Module) -> nn.Module:
+        return folding.on_trunk(module, data.train.features)
+
+    costs = macs(on_trunk(data.chosen(torch.Generator().manual_seed(0))), shape)
+    about = {"architecture": architecture.to_json(), "identity": architecture.identity}
+
+    def train(kind: str, name: str, **fields: Any) -> Trained:
+        own = seed_of(seed, "training", name)
+        build = data.chosen
+        assert build is not None
+        return trainings.fitted(
+            kind,
+            name,
+            lambda: build(torch.Generator().manual_seed(own)),
+            settings.retrain,
+            own,
+            {**fields, **about},
+        )
+
+    first = train("retraining", NAME, role="candidate", index=0, macs=costs, shared_score=None)
+    more = [train("repeat", f"{NAME}-repeat{n}", of="winner") for n in range(1, settings.repeats)]
+    winner = Contestant([first, *more], parameters(on_trunk(first.module)), costs, architecture)
+    contestants = {"winner": winner}
+    if settings.probe:
+        trained = trainings.probe(metric)
+        contestants["linear_probe"] = Contestant(
+            [trained], trained.record["parameters"], macs(on_trunk(trained.module), shape)
+        )
+    if settings.tail is not None and data.tail is not None:
+        trained = trainings.tail("tail", data.tail, settings.tail)
+        contestants["tail"] = Contestant(
+            [trained], parameters(on_trunk(trained.module)), macs(on_trunk(trained.module), shape)
+        )
+    result = measure_all(data, settings, contestants, seed=seed, device=device)
+    result["selection"] = (
+        f"chosen by hand and not searched: {tail_plan(architecture).described()}, fine-tuned from the trunk's weights; "
+        f"val chose the epoch, and the threshold by {settings.threshold_by}"
+    )
+    result.update(front=[], limits={}, dropped=[])
+    latencies = Latencies(folder, shape, data.train.values, device=device, batch=settings.search.latency_batch)
+    measured_latencies(result, data, contestants, latencies)
+    result["retrained"] = [{"identity": architecture.identity, "shared": None, "val": score_of(first, metric)}]
+    result["seconds"] = stage_seconds(read_history(folder / "history.jsonl"))
+    return result, first.module

@@ -1,0 +1,40 @@
+"""A project on a timm backbone: trained, cached, searched, cut by hand, exported, as on the backbones of our own."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from deployment.runtime import Runtime
+from graftnet.overrides import Overrides, overridden
+from graftnet.pipeline import search_attribute
+from graftnet.project import open_project
+from graftnet.tree import export_attributes, graft_attribute
+from graftnet.trunks import open_trunk, train_trunk
+from subdatasets.importers import import_labels
+from tests.graftnet.test_pipeline import CONFIG, CPU, make_pictures
+
+NAME = "mobilenetv3_small_050"
+CONFIG_TIMM = (
+    CONFIG.replace("small_cnn", NAME).replace("image_size = 8", "image_size = 32").replace("steps = 6", "steps = 2")
+)
+
+
+@pytest.mark.slow
+def test_a_timm_backbone_goes_all_the_way(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    (tmp_path / "graftnet.toml").write_text(CONFIG_TIMM)
+    images, labels = make_pictures(48, 0)
+    import_labels(images, labels, tmp_path / "data", splits=["train"] * 24 + ["val"] * 12 + ["test"] * 12)
+    project = open_project(tmp_path)
+    folder = train_trunk(project, seed=0, device=CPU)
+    trunk = open_trunk(project, CPU)
+    assert (trunk.backbone, len(trunk.chain), folder) == (NAME, 13, project.current_trunk)
+    search_attribute(project, "bright", seed=0, device=CPU)
+    options = Overrides(branch="tail", blocks=9, pooling="bilinear", width=4, freeze_depth=6)
+    search_attribute(overridden(project, options), "corner", seed=0, device=CPU)
+    for name in ("bright", "corner"):
+        graft_attribute(project, name)
+    bundle = export_attributes(project, ["bright", "corner"], project.exports / "bundle")
+    assert all(check["ok"] for check in Runtime(bundle).verify())
+    assert Runtime(bundle).bundle["outputs"] == {"4": "block3", "6": "block5"}
