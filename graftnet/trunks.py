@@ -21,8 +21,9 @@ from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 from trunk.precision import resolve_precision
 from trunk.preprocessing import Preprocessing
+from trunk.pretrain_settings import PretrainSettings
 from trunk.pretrained import imagenet_trunk, timm_trunk
-from trunk.training import Pretraining, PretrainSettings, Progress
+from trunk.training import Pretraining, Progress
 from trunk.trunk import Trunk, load_trunk
 
 

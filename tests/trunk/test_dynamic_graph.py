@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from subdatasets.attribute import Attribute
 from subdatasets.subdataset import Example, SubDataset
 from trunk.backbones import find_backbone
-from trunk.dynamic_graph import BatchPlan, DynamicGraph, pool_images
+from trunk.batch_plan import BatchPlan
+from trunk.dynamic_graph import DynamicGraph, pool_images
 from trunk.errors import TrunkError
 
 

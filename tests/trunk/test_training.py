@@ -10,9 +10,11 @@ import torch
 
 from subdatasets.subdataset import SubDataset
 from tests.trunk.conftest import SIZE
+from trunk.augmentation import augment
 from trunk.errors import TrunkError
 from trunk.preprocessing import Preprocessing
-from trunk.training import Pretraining, PretrainSettings, augment, learning_rate_at
+from trunk.pretrain_settings import PretrainSettings, learning_rate_at
+from trunk.training import Pretraining
 from trunk.trunk import trunk_state
 
 SETTINGS = PretrainSettings(
