@@ -1,14 +1,14 @@
 """Which recipe makes the most generic trunk? Trunks of different recipes, judged on attributes they have never seen.
 
     python -m experiments.cifar10_projects ARCHIVE_FOLDER OUT --backbone small_cnn
-    python -m experiments.trunk_recipes OUT/trunk OUT/search FOLDER [--arms paper shared ...] [--seeds 0 1] [--steps 600]
+    python -m experiments.trunk_recipes OUT/trunk OUT/search FOLDER [--arms paper shared ...] [--seeds 0 1]
 
-Each arm trains the trunk project's backbone on its eight attributes (cat and truck kept out), all for as many steps of as
-many images. Its features at the project's freeze depth are then judged on images of the search project, all as new to
-the trunk as a new attribute's: a linear probe is fitted on the first 200, 1,000 and 3,200 images of a seeded shuffle of
-the train split (three shuffles), the val split chooses its penalty, and the AUROC is measured on the train images that
-no probe of that shuffle is fitted on (4,800). The search project's test split is never read. A small branch, the same
-for all, is trained on 3,200 images too.
+Each arm trains the trunk project's backbone on its eight attributes (cat and truck kept out), all for `--steps` steps
+of as many images. Its features at the project's freeze depth are then judged on images of the search project, all as
+new to the trunk as a new attribute's: a linear probe is fitted on the first 200, 1,000 and 3,200 images of a seeded
+shuffle of the train split (three shuffles), the val split chooses its penalty, and the AUROC is measured on the train
+images that no probe of that shuffle is fitted on (4,800). The search project's test split is never read. A small
+branch, the same for all, is trained on 3,200 images too.
 
 Arms that start with `uneven` see sub-datasets of very different sizes: of the n-th attribute's images one in 2^n.
 

@@ -20,8 +20,8 @@ AXES = (0, 2, 3)
 class JointNormalise(Function):
     """x -> (x - mean) / sqrt(variance + eps), with mean and variance of all ranks' images.
 
-    Shapes: x float32 (N, C, H, W) -> normalised (N, C, H, W), mean, variance and count of values, (C,) each; the last
-    three are for the running statistics and carry no gradient.
+    Shapes: x (N, C, H, W), float32 or finer -> normalised (N, C, H, W), mean, variance and count of values, (C,) each;
+    the last three are for the running statistics and carry no gradient.
     """
 
     @staticmethod
@@ -74,7 +74,9 @@ class JointBatchNorm2d(nn.BatchNorm2d):
             answer: Tensor = self.after(super().forward(x))
             return answer
         with torch.autocast(x.device.type, enabled=False):
-            normalised, mean, variance, total = JointNormalise.apply(x.float(), self.eps, self.ranks)  # type: ignore[no-untyped-call]
+            normalised, mean, variance, total = JointNormalise.apply(
+                x.to(torch.promote_types(x.dtype, torch.float32)), self.eps, self.ranks
+            )  # type: ignore[no-untyped-call]
             scaled = normalised * self.weight[:, None, None] + self.bias[:, None, None]
         self.follow(mean, variance * total / (total - 1).clamp(min=1))
         answer = self.after(scaled.to(x.dtype))

@@ -35,11 +35,11 @@ def auroc_per_attribute(
     if not len(rows):
         return {}
     place = {int(row): index for index, row in enumerate(rows)}
-    device = next(graph.parameters()).device
+    weight = next(graph.parameters())
     pooled = []
     for pixels in pixel_batches([images.paths[row] for row in rows], preprocessing, BATCH_SIZE):
-        with autocast(precision, device):
-            pooled.append(graph(preprocessing.normalise(pixels.to(device))).float())
+        with autocast(precision, weight.device):
+            pooled.append(graph(preprocessing.normalise(pixels.to(weight.device))).to(weight.dtype))
     features = torch.cat(pooled)
     figures = {}
     for t, name in enumerate(names):
