@@ -1,12 +1,13 @@
-"""What the dynamic graph adds to the bare backbone's training step, and what decoding and changing pictures adds to both.
+"""What the dynamic graph adds to the bare backbone's training step, and what decoding and changing pictures adds.
 
     python -m benchmarks.trunk_step [--backbone small_cnn] [--size 32] [--batch 128] [--threads 1] [--device cpu]
 
 Prints one JSON line. `bare_ms`: forward, cross entropy, backward, AdamW's update of the backbone with one linear layer,
 on a normalised batch that lies ready. `ours_ms`: a step of trunk.training on the same batch as decoded bytes, which
 normalises it, picks the attribute's layer and clips the gradient, too. `loaded_ms`: the same with every batch drawn,
-read from JPEG files, decoded, flipped and shifted by the loader's threads. Same model, optimiser and number format;
-medians of steps taken in turns.
+read from JPEG files, decoded, flipped and shifted by the loader's threads, in an unbroken row once the loader's lead is
+used up. Same model, optimiser and number format; medians over steps, `bare` and `ours` in turns, `loaded` in rows
+between rows of `bare`.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from trunk.pretrain_settings import PretrainSettings
 from trunk.training import Pretraining
 
 IMAGES, ATTRIBUTES = 1024, 8
+ROWS, LEAD = 4, 6
 
 
 def make_subdatasets(folder: Path, size: int) -> list[SubDataset]:
@@ -86,6 +88,26 @@ def measure(steps: dict[str, Callable[[], None]], *, rounds: int, device: torch.
     return seconds
 
 
+def rows(
+    training: Pretraining, bare: Callable[[], None], *, rounds: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Seconds of bare steps, and of steps that wait for their batch, in rows of each kind."""
+    seconds: dict[str, list[float]] = {"bare": [], "loaded": []}
+    for _ in range(ROWS):
+        seconds["bare"] += measure({"bare": bare}, rounds=rounds // ROWS, device=device)["bare"]
+        batches = ahead(training.load_batch, range(10**6), threads=DECODING_THREADS, depth=LEAD)
+
+        def loaded(batches: Iterator[Any] = batches) -> None:
+            pixels, batch = next(batches)
+            training.train_step(torch.from_numpy(pixels), batch)
+
+        for _ in range(LEAD):
+            loaded()
+        seconds["loaded"] += measure({"loaded": loaded}, rounds=rounds // ROWS, device=device)["loaded"]
+        batches.close()  # type: ignore[attr-defined]
+    return seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--backbone", default="small_cnn")
@@ -115,14 +137,7 @@ def main() -> None:
             {"bare": bare, "ours": lambda: (training.train_step(pixels, batch), None)[1]},
             rounds=arguments.rounds, device=device,
         )  # fmt: skip
-        batches = ahead(training.load_batch, range(10**6), threads=DECODING_THREADS, depth=6)
-
-        def loaded() -> None:
-            fresh, drawn = next(batches)
-            training.train_step(torch.from_numpy(fresh), drawn)
-
-        together = measure({"bare": bare, "loaded": loaded}, rounds=arguments.rounds, device=device)
-        batches.close()  # type: ignore[attr-defined]
+        together = rows(training, bare, rounds=arguments.rounds, device=device)
     print(json.dumps(answer(alone, together, vars(arguments), training.precision)))
 
 
