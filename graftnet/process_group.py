@@ -30,6 +30,7 @@ def ranks_of_torchrun(device: "torch.device") -> Iterator[tuple["Ranks", "torch.
         ConfigError: the device cannot be shared by ranks, or there are more ranks here than GPUs.
     """
     from torch import cuda, distributed
+    from torch import device as torch_device
 
     from trunk.ranks import Ranks
 
@@ -45,7 +46,7 @@ def ranks_of_torchrun(device: "torch.device") -> Iterator[tuple["Ranks", "torch.
                 f"torchrun started more ranks than the {cuda.device_count()} GPU(s) of this machine; give "
                 f"--nproc-per-node {cuda.device_count()}, or --device cpu."
             )
-        device = type(device)("cuda", local)
+        device = torch_device("cuda", local)
         cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:

@@ -211,6 +211,18 @@ def test_norms_are_joined_and_parted_without_a_trace() -> None:
     assert int(learnt["1.0.num_batches_tracked"]) == 1
 
 
+def test_joint_norm_keeps_the_number_format() -> None:
+    x = torch.randn(4, 3, 2, 2).bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = JointBatchNorm2d(nn.BatchNorm2d(3), Ranks())(x)
+        expected = nn.BatchNorm2d(3)(x)
+    assert found.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(found, expected, rtol=2e-2, atol=1e-2)
+    found.square().sum().backward()
+    assert x.grad is not None
+    assert x.grad.dtype == torch.bfloat16
+
+
 def test_what_cannot_be_joined_is_named() -> None:
     with pytest.raises(TrunkError, match="layer 0 is a SyncBatchNorm, which several ranks cannot share"):
         join_norms(nn.Sequential(nn.SyncBatchNorm(3)), Ranks(0, 2))
