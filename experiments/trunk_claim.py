@@ -95,7 +95,10 @@ def ways(subdatasets: list[SubDataset], singles: list[str], least: int) -> dict[
 def train(project: Project, way: Way, *, steps: int, seed: int, folder: Path, name: str) -> Trunk:
     """Train, continue, or (with no step left to do) reopen a trunk."""
     table = project.config.trunk
-    settings = replace(pretrain_settings(project.config), **{"steps": steps, "validate_every": steps, **way.changes})
+    settings = replace(
+        pretrain_settings(project.config),
+        **{"steps": steps, "validate_every": steps, "warmup_steps": steps // 6, **way.changes},
+    )
     preprocessing = Preprocessing(table.image_size)
     training = Pretraining(way.subdatasets, table.backbone, preprocessing, settings, folder=folder, seed=seed)
     training.resume()
