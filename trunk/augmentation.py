@@ -31,7 +31,12 @@ class Changes(NamedTuple):
 
     def of(self, part: slice) -> "Changes":
         """Those of a part of the batch."""
-        return Changes(*(None if values is None else values[part] for values in self))
+        return Changes(
+            self.flipped[part],
+            None if self.corners is None else self.corners[part],
+            None if self.factors is None else self.factors[part],
+            None if self.erased is None else self.erased[part],
+        )
 
 
 def draw_changes(count: int, size: int, settings: PretrainSettings, rng: np.random.Generator) -> Changes:
@@ -64,7 +69,7 @@ def change(pixels: NDArray[np.uint8], changes: Changes, settings: PretrainSettin
 
 def augment(pixels: NDArray[np.uint8], settings: PretrainSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw changes for a whole batch and apply them, uint8 (N, S, S, 3) -> (N, S, S, 3)."""
-    return change(pixels, draw_changes(*pixels.shape[:2], settings, rng), settings)
+    return change(pixels, draw_changes(len(pixels), pixels.shape[1], settings, rng), settings)
 
 
 def recoloured(pixels: NDArray[np.uint8], factors: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -74,4 +79,5 @@ def recoloured(pixels: NDArray[np.uint8], factors: NDArray[np.float64]) -> NDArr
     mean = (colours @ LUMA).mean(axis=(1, 2))[:, None, None, None]
     colours = mean + (colours - mean) * contrast
     grey = (colours @ LUMA)[..., None]
-    return np.clip(np.rint(grey + (colours - grey) * saturation), 0, 255).astype(np.uint8)
+    changed: NDArray[np.uint8] = np.clip(np.rint(grey + (colours - grey) * saturation), 0, 255).astype(np.uint8)
+    return changed

@@ -67,7 +67,7 @@ class DynamicGraph(nn.Module):
         parts: how many images go through batch normalisation together, in their order; None for all of them.
         mean: divide by the number of attributes, instead of eq. 1's sum.
         """
-        pooled = self(images) if parts is None else torch.cat([self(part) for part in images.split(list(parts))])
+        pooled = self(images) if parts is None else torch.cat([self(part) for part in torch.split(images, list(parts))])
         counts = (labels >= 0).sum(dim=0).tolist() if known is None else list(known)
         losses = [
             F.cross_entropy(self.classify(pooled, t).float(), labels[:, t], ignore_index=UNKNOWN, reduction="sum")

@@ -7,7 +7,7 @@ arXiv:1502.03167. Unlike ``nn.SyncBatchNorm`` it runs on CPUs too (gloo), and on
 from typing import Any
 
 import torch
-from timm.layers import BatchNormAct2d
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.autograd import Function
 
@@ -76,7 +76,7 @@ class JointBatchNorm2d(nn.BatchNorm2d):
         with torch.autocast(x.device.type, enabled=False):
             normalised, mean, variance, total = JointNormalise.apply(
                 x.to(torch.promote_types(x.dtype, torch.float32)), self.eps, self.ranks
-            )  # type: ignore[no-untyped-call]
+            )
             scaled = normalised * self.weight[:, None, None] + self.bias[:, None, None]
         self.follow(mean, variance * total / (total - 1).clamp(min=1))
         answer = self.after(scaled.to(x.dtype))

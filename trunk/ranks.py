@@ -55,7 +55,8 @@ class Ranks:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         together = self.sum(torch.cat([gradient.flatten() for gradient in gradients]))
-        for gradient, summed in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+        parts = torch.split(together, [gradient.numel() for gradient in gradients])
+        for gradient, summed in zip(gradients, parts, strict=True):
             gradient.copy_(summed.view_as(gradient))
 
     def check_equal(self, module: nn.Module, when: str) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from timm.layers import BatchNormAct2d
-from torch import Tensor, distributed, multiprocessing, nn
+from timm.layers.norm_act import BatchNormAct2d
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 from subdatasets.subdataset import SubDataset
 from tests.trunk.conftest import SIZE
@@ -139,7 +140,7 @@ def joined(layer: nn.Module, ranks: Ranks) -> JointBatchNorm2d:
 def outcome(subdatasets: list[SubDataset], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What both processes wrote."""
     folder = tmp_path_factory.mktemp("ranks")
-    multiprocessing.spawn(in_each_process, args=(folder, subdatasets), nprocs=COUNT)
+    spawn(in_each_process, args=(folder, subdatasets), nprocs=COUNT)
     return folder
 
 
@@ -158,7 +159,7 @@ def test_ranks_end_with_equal_weights_that_one_process_would_have(
         begun = start(subdatasets, tmp_path / "new", recipe, Ranks()).graph.state_dict()
     assert alone.keys() == first.keys()
     for name, value in alone.items():
-        torch.testing.assert_close(first[name], value, rtol=0, atol=1e-7, msg=lambda text, name=name: name + text)
+        torch.testing.assert_close(first[name], value, rtol=0, atol=1e-7)
     moved = [float((alone[name] - begun[name]).abs().max()) for name in alone if name.endswith("weight")]
     assert min(moved) > 1e-4  # every layer by far more than the tolerance
     histories = [(folder / "history.jsonl").read_text().splitlines() for folder in (outcome / recipe, tmp_path)]

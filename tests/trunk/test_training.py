@@ -114,7 +114,7 @@ def test_statistics_are_measured_anew_at_the_end_and_survive_a_resume(
     # The first layer's input does not depend on any weight: its mean is that of the 40 images of the mixture.
     images = torch.cat(list(training.mixture()))
     assert len(images) == 40
-    first = measured.chain.block0[0](images).mean(dim=(0, 2, 3))  # type: ignore[index]
+    first = measured.chain.get_submodule("block0.0")(images).mean(dim=(0, 2, 3))
     torch.testing.assert_close(trunk_state(measured.chain)["block0.1.running_mean"], first, rtol=1e-4, atol=1e-5)
     resumed = start(subdatasets, tmp_path / "measured", again)
     assert resumed.resume()
