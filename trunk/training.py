@@ -25,7 +25,8 @@ from trunk.batch_statistics import reestimate
 from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from trunk.dynamic_graph import DynamicGraph, PooledImages, pool_images
 from trunk.errors import TrunkError
-from trunk.images import DECODING_THREADS, ahead, decode
+from trunk.held_images import HeldImages
+from trunk.images import DECODING_THREADS, ahead
 from trunk.joint_norm import join_norms, part_norms
 from trunk.precision import autocast, resolve_precision
 from trunk.preprocessing import Preprocessing
@@ -67,6 +68,7 @@ class Pretraining:
         self.device = device or torch.device("cpu")
         self.precision = resolve_precision(settings.precision, self.device)
         self.images: PooledImages = pool_images(subdatasets)
+        self.held = HeldImages(self.images.paths, preprocessing)
         self.plan = BatchPlan(
             self.images,
             batch_size=settings.batch_size,
@@ -144,13 +146,14 @@ class Pretraining:
         return True
 
     def load_batch(self, step: int) -> tuple[NDArray[np.uint8], Batch]:
-        """Decode and change this rank's images of one step; runs in the decoding threads."""
+        """This rank's images of one step, changed at random; runs in the decoding threads."""
         batch = self.plan.batch(step)
         size, rng = self.preprocessing.size, np.random.default_rng((self.seed, step, 1))
         changes = draw_changes(len(batch.rows), size, self.settings, rng)
         mine = batch.part(self.ranks.rank, self.ranks.count)
-        pixels = decode([self.images.paths[row] for row in mine.rows], self.preprocessing)
-        return change(pixels, changes.of(slice(self.ranks.rank, None, self.ranks.count)), self.settings), mine
+        return change(
+            self.held.pixels(mine.rows), changes.of(slice(self.ranks.rank, None, self.ranks.count)), self.settings
+        ), mine
 
     def train_step(self, pixels: Tensor, batch: Batch) -> Tensor:
         """One update (eq. 1); this rank's part of the loss stays on the device."""
@@ -176,11 +179,7 @@ class Pretraining:
         drawn = np.random.default_rng((self.seed, 0, 3)).permutation(rows)[: self.settings.reestimate_images]
         count = max(1, len(drawn) // self.settings.batch_size)
         shares = [batch[self.ranks.rank :: self.ranks.count] for batch in np.array_split(drawn, count)]
-
-        def load(share: NDArray[np.int64]) -> NDArray[np.uint8]:
-            return decode([self.images.paths[row] for row in share], self.preprocessing)
-
-        for pixels in ahead(load, shares, threads=DECODING_THREADS, depth=4):
+        for pixels in ahead(self.held.pixels, shares, threads=DECODING_THREADS, depth=4):
             yield self.preprocessing.normalise(torch.from_numpy(pixels).to(self.device))
 
     def validate(self) -> dict[str, float]:
