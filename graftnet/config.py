@@ -52,6 +52,9 @@ Pooling = Literal["average", "bilinear"]
 Poolings = Annotated[tuple[Pooling, ...], Field(strict=False, min_length=1)]
 Balance = Literal["sampling", "weights", "none"]
 Reward = Literal["auroc", "average_precision", "balanced_accuracy", "accuracy"]
+Sampling = Literal["uniform", "sqrt", "size"]
+Losses = Literal["sum", "mean"]
+BatchStatistics = Literal["step", "attribute"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Rival = Literal["controller", "local", "nni-random", "nni-evolution", "nni-darts"]
 Rivals = Annotated[tuple[Rival, ...], Field(strict=False)]
@@ -74,7 +77,7 @@ class ProjectTable(Table):
 
 
 class TrunkTable(Table):
-    """[trunk]: the shared blocks and their dynamic-graph pre-training (``trunk.training.PretrainSettings``)."""
+    """[trunk]: the shared blocks and their dynamic-graph training (``trunk.pretrain_settings.PretrainSettings``)."""
 
     backbone: str = "inception_v3"
     image_size: Annotated[int, Field(ge=8)] = 96
@@ -84,14 +87,20 @@ class TrunkTable(Table):
     steps: Count = 6000
     batch_size: Annotated[int, Field(ge=2)] = 64
     attributes_per_step: Count = 1
+    sampling: Sampling = "uniform"
+    losses: Losses = "sum"
     shared_labels: bool = False
     balanced: bool = True
+    batch_statistics: BatchStatistics = "step"
+    reestimate_images: Index = 0
     learning_rate: Positive = 1e-3
     weight_decay: NonNegative = 0.02
     warmup_steps: Index = 200
     gradient_clip: NonNegative = 5.0
     flip: bool = True
     pad: Share = 0.125
+    jitter: Share = 0.0
+    erase: Share = 0.0
     precision: Precision = "auto"
     feature_precision: Precision = "float32"
     validate_every: Count = 500

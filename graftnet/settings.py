@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nas.search_settings import SearchSettings
     from nas.settings import JobSettings
     from search_spaces import Space
-    from trunk.training import PretrainSettings
+    from trunk.pretrain_settings import PretrainSettings
 
 
 def values_for(kind: Any, table: Table) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def values_for(kind: Any, table: Table) -> dict[str, Any]:
 
 def pretrain_settings(config: Config) -> "PretrainSettings":
     """[trunk] as the trunk's pre-training takes it."""
-    from trunk.training import PretrainSettings
+    from trunk.pretrain_settings import PretrainSettings
 
     return PretrainSettings(**values_for(PretrainSettings, config.trunk))
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,19 @@ from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 from trunk.precision import resolve_precision
 from trunk.preprocessing import Preprocessing
+from trunk.pretrain_settings import PretrainSettings
 from trunk.pretrained import imagenet_trunk, timm_trunk
-from trunk.training import Pretraining, PretrainSettings, Progress
+from trunk.ranks import Ranks
+from trunk.training import ALONE, Pretraining, Progress
 from trunk.trunk import Trunk, load_trunk
 
 
-def train_trunk(project: Project, *, seed: int, device: torch.device, progress: Progress | None = None) -> Path:
+def train_trunk(
+    project: Project, *, seed: int, device: torch.device, progress: Progress | None = None, ranks: Ranks = ALONE
+) -> Path:
     """Pre-train the trunk on the project's attributes, or continue a training that was stopped.
+
+    Several ranks train it together; they all see the project's folder, and the first one writes.
 
     A version is named after what defines it (data, settings, seed): the same call finds its own half-done work, and a
     finished version is not trained again.
@@ -45,10 +52,17 @@ def train_trunk(project: Project, *, seed: int, device: torch.device, progress: 
         "data": digests(subdatasets),
     }
     folder = project.trunks / identity_of(identity)
-    with only_one(folder):
-        if not (folder / "trunk.json").exists():
-            train_version(folder, subdatasets, settings, identity, seed=seed, device=device, progress=progress)
-    return make_current(project, folder)
+    with only_one(folder) if ranks.first else nullcontext():
+        # The first rank looks for all: a file that it writes later must not surprise a slower one.
+        finished = torch.tensor([int(ranks.first and (folder / "trunk.json").exists())], device=device)
+        if not ranks.sum(finished).item():
+            train_version(
+                folder, subdatasets, settings, identity, seed=seed, device=device, progress=progress, ranks=ranks
+            )
+        if ranks.first:
+            make_current(project, folder)
+        ranks.wait()
+    return folder
 
 
 def train_version(
@@ -60,6 +74,7 @@ def train_version(
     seed: int,
     device: torch.device,
     progress: Progress | None,
+    ranks: Ranks,
 ) -> None:
     """Train, or continue, one version in its folder."""
     training = Pretraining(
@@ -70,9 +85,12 @@ def train_version(
         folder=folder / "training",
         seed=seed,
         device=device,
+        ranks=ranks,
     )
     training.resume()
     trunk = training.run(progress=progress)
+    if not ranks.first:
+        return
     record = {
         **identity,
         "source": "dynamic graph",

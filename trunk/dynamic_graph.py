@@ -1,9 +1,8 @@
-"""The dynamic graph: one backbone, one linear layer per attribute, and the batches that train them.
+"""The dynamic graph: one backbone, one linear layer per attribute, and the images that train them.
 
 GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), section 3.2. Each
-step draws one attribute at random, fetches a batch of its sub-dataset, and updates the backbone and that attribute's
-layer alone. Beyond the paper, as options: several attributes per step; class-balanced batches; and labels that an image
-has in other sub-datasets (same content), which make more of eq. 1's epsilon_t one instead of zero.
+step draws one attribute at random, fetches a batch of its sub-dataset (:mod:`trunk.batch_plan`), and updates the
+backbone and that attribute's layer alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,18 +50,33 @@ class DynamicGraph(nn.Module):
         logits: Tensor = self.heads[attribute](pooled)
         return logits
 
-    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Eq. 1: the sum of each attribute's cross entropy over the images that carry a label for it.
+    def loss(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        known: Sequence[int] | None = None,
+        parts: Sequence[int] | None = None,
+        mean: bool = False,
+    ) -> Tensor:
+        """Eq. 1: the sum over attributes of the mean cross entropy over the images that carry a label for it.
 
         labels: int64 (N, attributes), -1 where epsilon_t is zero.
+        known: how many images carry each attribute's label, (attributes,). Where a batch is shared out, those of the
+            whole batch: the parts' losses then add up to its loss. None counts ``labels`` (which waits for a GPU).
+        parts: how many images go through batch normalisation together, in their order; None for all of them.
+        mean: divide by the number of attributes, instead of eq. 1's sum.
         """
-        pooled = self(images)
-        known = labels >= 0
+        pooled = self(images) if parts is None else torch.cat([self(part) for part in torch.split(images, list(parts))])
+        counts = (labels >= 0).sum(dim=0).tolist() if known is None else list(known)
         losses = [
-            F.cross_entropy(self.classify(pooled[known[:, t]], t).float(), labels[known[:, t], t])
-            for t in known.any(dim=0).nonzero().flatten().tolist()
+            F.cross_entropy(self.classify(pooled, t).float(), labels[:, t], ignore_index=UNKNOWN, reduction="sum")
+            / counts[t]
+            for t in range(len(counts))
+            if counts[t]
         ]
-        return torch.stack(losses).sum()
+        total = torch.stack(losses).sum()
+        return total / len(losses) if mean else total
 
 
 @dataclass(frozen=True)
@@ -118,65 +132,3 @@ def pool_images(subdatasets: Sequence[SubDataset], *, hashes: Mapping[Path, str]
         train_rows.append([np.array(found, dtype=np.int64) for found in by_value])
         val_rows.append(np.array([rows[hashes[example.path]] for example in val], dtype=np.int64))
     return PooledImages(paths, labels, train_rows, val_rows)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of :class:`PooledImages` that one step trains on, with the labels that count in it (N, attributes)."""
-
-    rows: NDArray[np.int64]
-    labels: NDArray[np.int64]
-
-
-class BatchPlan:
-    """Which images step ``s`` trains on: a pure function of (seed, s), so that a resumed run sees the same batches."""
-
-    def __init__(
-        self,
-        images: PooledImages,
-        *,
-        batch_size: int,
-        attributes_per_step: int = 1,
-        balanced: bool = True,
-        shared_labels: bool = False,
-        seed: int = 0,
-    ) -> None:
-        if not 1 <= attributes_per_step <= images.attributes:
-            raise TrunkError(
-                f"trunk.attributes_per_step must lie between 1 and the number of attributes ({images.attributes}), is "
-                f"{attributes_per_step}."
-            )
-        if batch_size < 2 * attributes_per_step:
-            raise TrunkError(f"trunk.batch_size must be at least 2 per attribute of a step, is {batch_size}.")
-        self.images = images
-        self.batch_size = batch_size
-        self.attributes_per_step = attributes_per_step
-        self.balanced = balanced
-        self.shared_labels = shared_labels
-        self.seed = seed
-
-    def batch(self, step: int) -> Batch:
-        """The batch of one step; attributes are drawn uniformly, whatever their sub-datasets' sizes."""
-        rng = np.random.default_rng((self.seed, step))
-        attributes = rng.choice(self.images.attributes, self.attributes_per_step, replace=False)
-        sizes = np.full(len(attributes), self.batch_size // len(attributes))
-        sizes[: self.batch_size % len(attributes)] += 1
-        rows, labels = [], []
-        for t, size in zip(attributes.tolist(), sizes.tolist(), strict=True):
-            drawn = self.draw(t, size, rng)
-            known = np.full((size, self.images.attributes), UNKNOWN, dtype=np.int64)
-            if self.shared_labels:
-                known[:] = self.images.labels[drawn]
-            known[:, t] = self.images.labels[drawn, t]
-            rows.append(drawn)
-            labels.append(known)
-        return Batch(np.concatenate(rows), np.concatenate(labels))
-
-    def draw(self, attribute: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """``size`` training rows of one attribute, values in equal shares when balanced, else as they occur."""
-        by_value = self.images.train_rows[attribute]
-        if not self.balanced:
-            pool = np.concatenate(by_value)
-            return rng.choice(pool, size, replace=size > len(pool))
-        values = rng.permutation(np.arange(size) % len(by_value))
-        return np.array([rng.choice(by_value[value]) for value in values], dtype=np.int64)

@@ -1,84 +1,50 @@
-"""The loop that pre-trains a trunk: mixed precision, warm-up and cosine, checkpoints, validation per attribute.
+"""The loop that pre-trains a trunk: mixed precision, warm-up and cosine, checkpoints, validation per attribute, ranks.
 
 GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), section 3.2.
+Several ranks (:mod:`trunk.ranks`) share each step's batch and end, but for rounding, as one process would.
 """
 
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from subdatasets.subdataset import SubDataset
+from trunk.augmentation import change, draw_changes
 from trunk.backbones import block_shapes, find_backbone
+from trunk.batch_plan import Batch, BatchPlan
+from trunk.batch_statistics import reestimate
 from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
-from trunk.dynamic_graph import Batch, BatchPlan, DynamicGraph, PooledImages, pool_images
+from trunk.dynamic_graph import DynamicGraph, PooledImages, pool_images
 from trunk.errors import TrunkError
-from trunk.images import DECODING_THREADS, ahead, decode, pixel_batches
+from trunk.held_images import HeldImages
+from trunk.images import DECODING_THREADS, ahead
+from trunk.joint_norm import join_norms, part_norms
 from trunk.precision import autocast, resolve_precision
 from trunk.preprocessing import Preprocessing
+from trunk.pretrain_settings import PretrainSettings, learning_rate_at
+from trunk.ranks import Ranks
 from trunk.trunk import Trunk
+from trunk.validation import auroc_per_attribute
 
 REPORT_EVERY = 20
+ALONE = Ranks()
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 
-@dataclass(frozen=True)
-class PretrainSettings:
-    """How a trunk is pre-trained. The paper's recipe is one attribute per step and no shared labels.
-
-    pad: images are reflect-padded by this fraction of their side and cropped back at random; 0 turns it off.
-    val_images: at most so many val images per attribute are scored at each validation.
-    """
-
-    steps: int = 6000
-    batch_size: int = 64
-    attributes_per_step: int = 1
-    shared_labels: bool = False
-    balanced: bool = True
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    warmup_steps: int = 200
-    gradient_clip: float = 5.0
-    flip: bool = True
-    pad: float = 0.125
-    precision: str = "auto"
-    validate_every: int = 500
-    checkpoint_every: int = 200
-    val_images: int = 500
-
-
-def learning_rate_at(step: int, settings: PretrainSettings) -> float:
-    """Linear warm-up over ``warmup_steps``, then a half cosine to zero at ``steps``."""
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    done = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def augment(pixels: NDArray[np.uint8], settings: PretrainSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Random horizontal flips and random crops of the reflect-padded images, (N, S, S, 3) -> (N, S, S, 3)."""
-    count, size = pixels.shape[:2]
-    margin = round(size * settings.pad)
-    flipped = rng.random(count) < np.full(count, 0.5 if settings.flip else 0.0)
-    pixels = np.where(flipped[:, None, None, None], pixels[:, :, ::-1], pixels)
-    if not margin:
-        return pixels
-    padded = np.pad(pixels, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="reflect")
-    corners = rng.integers(0, 2 * margin + 1, size=(count, 2)).tolist()
-    return np.stack([padded[n, y : y + size, x : x + size] for n, (y, x) in enumerate(corners)])
-
-
 class Pretraining:
-    """One pre-training run in a folder: ``checkpoint.safetensors`` and ``history.jsonl`` while it lasts."""
+    """One pre-training run in a folder: ``checkpoint.safetensors`` and ``history.jsonl`` while it lasts.
+
+    ranks: the processes that train together; all of them read the folder's checkpoint, the first writes.
+    """
 
     def __init__(
         self,
@@ -90,6 +56,7 @@ class Pretraining:
         folder: Path,
         seed: int = 0,
         device: torch.device | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.subdatasets = subdatasets
         self.backbone = backbone
@@ -97,17 +64,25 @@ class Pretraining:
         self.settings = settings
         self.folder = folder
         self.seed = seed
+        self.ranks = ranks
         self.device = device or torch.device("cpu")
         self.precision = resolve_precision(settings.precision, self.device)
         self.images: PooledImages = pool_images(subdatasets)
+        self.held = HeldImages(self.images.paths, preprocessing)
         self.plan = BatchPlan(
             self.images,
             batch_size=settings.batch_size,
             attributes_per_step=settings.attributes_per_step,
+            sampling=settings.sampling,
             balanced=settings.balanced,
             shared_labels=settings.shared_labels,
             seed=seed,
         )
+        if settings.batch_size < ranks.count * settings.attributes_per_step:
+            raise TrunkError(
+                f"trunk.batch_size must hold an image of each of a step's {settings.attributes_per_step} attributes "
+                f"for each of the {ranks.count} ranks, is {settings.batch_size}."
+            )
         with torch.random.fork_rng(devices=[]):
             # The source libraries initialise their layers from the global generator; it is put back afterwards.
             torch.manual_seed(seed)
@@ -117,6 +92,8 @@ class Pretraining:
         generator = torch.Generator().manual_seed(seed)
         self.graph = DynamicGraph(chain, channels, values, generator=generator)
         self.graph.to(self.device).to(memory_format=torch.channels_last)
+        if ranks.count > 1:
+            join_norms(self.graph.chain, ranks)
         decayed = [parameter for parameter in self.graph.parameters() if parameter.dim() > 1]
         plain = [parameter for parameter in self.graph.parameters() if parameter.dim() <= 1]
         self.optimizer = torch.optim.AdamW(
@@ -169,51 +146,54 @@ class Pretraining:
         return True
 
     def load_batch(self, step: int) -> tuple[NDArray[np.uint8], Batch]:
-        """Decode and augment the images of one step; runs in the decoding threads."""
+        """This rank's images of one step, changed at random; runs in the decoding threads."""
         batch = self.plan.batch(step)
-        pixels = decode([self.images.paths[row] for row in batch.rows], self.preprocessing)
-        return augment(pixels, self.settings, np.random.default_rng((self.seed, step, 1))), batch
+        size, rng = self.preprocessing.size, np.random.default_rng((self.seed, step, 1))
+        changes = draw_changes(len(batch.rows), size, self.settings, rng)
+        mine = batch.part(self.ranks.rank, self.ranks.count)
+        return change(
+            self.held.pixels(mine.rows), changes.of(slice(self.ranks.rank, None, self.ranks.count)), self.settings
+        ), mine
 
-    def train_step(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """One update (eq. 1); the loss stays on the device."""
+    def train_step(self, pixels: Tensor, batch: Batch) -> Tensor:
+        """One update (eq. 1); this rank's part of the loss stays on the device."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.settings)
         images = self.preprocessing.normalise(pixels.to(self.device, non_blocking=True))
+        labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
+        parts = batch.sizes if self.settings.batch_statistics == "attribute" else None
         with autocast(self.precision, self.device):
-            loss = self.graph.loss(images, labels.to(self.device))
+            loss = self.graph.loss(
+                images, labels, known=batch.known.tolist(), parts=parts, mean=self.settings.losses == "mean"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.ranks.sum_gradients(self.graph.parameters())
         torch.nn.utils.clip_grad_norm_(self.graph.parameters(), self.settings.gradient_clip)
         self.optimizer.step()
         return loss.detach()
 
-    @torch.inference_mode()
+    def mixture(self) -> Iterator[Tensor]:
+        """This rank's share of batches that hold ``reestimate_images`` training images of all sub-datasets."""
+        rows = np.concatenate([found for by_value in self.images.train_rows for found in by_value])
+        drawn = np.random.default_rng((self.seed, 0, 3)).permutation(rows)[: self.settings.reestimate_images]
+        count = max(1, len(drawn) // self.settings.batch_size)
+        shares = [batch[self.ranks.rank :: self.ranks.count] for batch in np.array_split(drawn, count)]
+        for pixels in ahead(self.held.pixels, shares, threads=DECODING_THREADS, depth=4):
+            yield self.preprocessing.normalise(torch.from_numpy(pixels).to(self.device))
+
     def validate(self) -> dict[str, float]:
-        """AUROC per attribute on at most ``val_images`` val images each (mean over values, one against the rest)."""
-        rng = np.random.default_rng((self.seed, 0, 2))
-        chosen = [rng.permutation(rows)[: self.settings.val_images] for rows in self.images.val_rows]
-        rows = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *chosen]))
-        if not len(rows):
-            return {}
-        place = {int(row): index for index, row in enumerate(rows)}
-        self.graph.eval()
-        pooled = []
-        for pixels in pixel_batches([self.images.paths[row] for row in rows], self.preprocessing, 128):
-            with autocast(self.precision, self.device):
-                pooled.append(self.graph(self.preprocessing.normalise(pixels.to(self.device))).float())
-        features = torch.cat(pooled)
-        figures = {}
-        for t, subdataset in enumerate(self.subdatasets):
-            labels = self.images.labels[chosen[t], t]
-            if len(set(labels.tolist())) < len(subdataset.attribute.values):
-                continue
-            scores = (
-                self.graph.classify(features[[place[int(row)] for row in chosen[t]]], t).softmax(dim=1).cpu().numpy()
-            )
-            target = labels if scores.shape[1] > 2 else labels == 1
-            figures[subdataset.attribute.name] = float(
-                roc_auc_score(target, scores if scores.shape[1] > 2 else scores[:, 1], multi_class="ovr")
-            )
+        """AUROC per attribute on at most ``val_images`` val images each."""
+        names = [subdataset.attribute.name for subdataset in self.subdatasets]
+        figures = auroc_per_attribute(
+            self.graph,
+            self.images,
+            names,
+            self.preprocessing,
+            limit=self.settings.val_images,
+            precision=self.precision,
+            rng=np.random.default_rng((self.seed, 0, 2)),
+        )
         self.graph.train()
         return figures
 
@@ -226,40 +206,53 @@ class Pretraining:
 
         Only convolution and batch-norm weights go into the trunk; the linear layers are left behind.
         """
-        settings = self.settings
+        settings, first = self.settings, self.ranks.first
+        self.ranks.check_equal(self.graph, "at the start")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.graph.train()
-        # Interrupted runs redo the steps after their last checkpoint: records past it would stand twice.
-        drop_records_after(self.folder / "history.jsonl", self.step)
+        if first:
+            # Interrupted runs redo the steps after their last checkpoint: records past it would stand twice.
+            drop_records_after(self.folder / "history.jsonl", self.step)
         batches = ahead(self.load_batch, range(self.step, settings.steps), threads=DECODING_THREADS, depth=6)
         started = time.perf_counter() - self.seconds
         losses: list[Tensor] = []
         for pixels, batch in batches:
-            losses.append(self.train_step(torch.from_numpy(pixels), torch.from_numpy(batch.labels)))
+            losses.append(self.train_step(torch.from_numpy(pixels), batch))
             self.step += 1
             last = self.step == settings.steps
             validating = last or self.step % settings.validate_every == 0
             saving = last or self.step % settings.checkpoint_every == 0
+            if last and settings.reestimate_images:
+                with autocast(self.precision, self.device):
+                    reestimate(self.graph.chain, self.mixture())
             if validating or saving or self.step % REPORT_EVERY == 0:
                 # Reading the loss waits for the device, so it is not done at every step.
-                loss = float(torch.stack(losses).mean())
+                loss = float(self.ranks.sum(torch.stack(losses)).mean())
                 losses = []
                 self.seconds = time.perf_counter() - started
                 if not math.isfinite(loss):
                     raise TrunkError(
                         f"Trunk training diverged by step {self.step} (loss {loss}); lower trunk.learning_rate."
                     )
-                rate = learning_rate_at(self.step - 1, settings)
-                self.log(kind="training", step=self.step, loss=loss, learning_rate=rate, seconds=round(self.seconds, 2))
-                if validating:
-                    self.auroc = self.validate()
-                    self.log(kind="validation", step=self.step, auroc=self.auroc)
-                if progress:
-                    figures = {"loss": loss, **{f"auroc {name}": value for name, value in self.auroc.items()}}
-                    progress("trunk", self.step, settings.steps, figures)
+                if first:
+                    self.report(loss, validating=validating, progress=progress)
                 if saving:
-                    self.save()
+                    self.ranks.check_equal(self.graph, f"after step {self.step}")
+                    if first:
+                        self.save()
+        part_norms(self.graph.chain)
         return Trunk(self.backbone, self.graph.chain.cpu(), self.preprocessing)
+
+    def report(self, loss: float, *, validating: bool, progress: Progress | None) -> None:
+        """Write how far the training is, and show it."""
+        rate = learning_rate_at(self.step - 1, self.settings)
+        self.log(kind="training", step=self.step, loss=loss, learning_rate=rate, seconds=round(self.seconds, 2))
+        if validating:
+            self.auroc = self.validate()
+            self.log(kind="validation", step=self.step, auroc=self.auroc)
+        if progress:
+            figures = {"loss": loss, **{f"auroc {name}": value for name, value in self.auroc.items()}}
+            progress("trunk", self.step, self.settings.steps, figures)
 
 
 def drop_records_after(path: Path, step: int) -> None:

@@ -21,20 +21,25 @@ def train(project: Folder = None, seed: Seed = None, device: Device = "auto", as
     Examples:
       graftnet trunk train
       graftnet trunk train --device cuda --seed 1
+      torchrun --nproc-per-node 2 -m graftnet trunk train   (the same on two GPUs)
 
     It survives Ctrl-C and kill: call it again and it continues at its last
     checkpoint.
     """
     from graftnet.devices import choose_device
+    from graftnet.process_group import ranks_of_torchrun
     from graftnet.progress import show_progress
     from graftnet.project import open_project
     from graftnet.settings import seed_or
     from graftnet.trunks import train_trunk
 
     home = open_project(project)
-    with show_progress() as progress:
-        folder = train_trunk(home, seed=seed_or(seed, home), device=choose_device(device), progress=progress)
-    describe(folder, "Trained", as_json)
+    with ranks_of_torchrun(choose_device(device)) as (ranks, own_device), show_progress() as progress:
+        folder = train_trunk(
+            home, seed=seed_or(seed, home), device=own_device, progress=progress if ranks.first else None, ranks=ranks
+        )
+    if ranks.first:
+        describe(folder, "Trained", as_json)
 
 
 @app.command("use")

@@ -31,7 +31,7 @@ from search_spaces import SpaceError, macro_space, micro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
 from trunk.backbones import find_backbone
 from trunk.precision import PRECISIONS, resolve_precision
-from trunk.training import PretrainSettings
+from trunk.pretrain_settings import PretrainSettings
 
 CPU = torch.device("cpu")
 TABLES: dict[str, type[Table]] = {

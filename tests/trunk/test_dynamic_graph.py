@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from subdatasets.attribute import Attribute
 from subdatasets.subdataset import Example, SubDataset
 from trunk.backbones import find_backbone
-from trunk.dynamic_graph import BatchPlan, DynamicGraph, pool_images
+from trunk.batch_plan import BatchPlan
+from trunk.dynamic_graph import DynamicGraph, pool_images
 from trunk.errors import TrunkError
 
 
@@ -44,6 +45,31 @@ def test_loss_is_equation_1(graph: DynamicGraph) -> None:
         taken = log_probability[torch.arange(5), labels[:, t].clamp(min=0)]
         expected = expected - (epsilon * taken).sum() / epsilon.sum()
     torch.testing.assert_close(graph.loss(images, labels), expected)
+
+
+def test_parts_of_a_batch_add_up_to_its_loss(graph: DynamicGraph) -> None:
+    images = torch.randn(5, 3, 16, 16)
+    labels = torch.tensor([[0, -1, 1], [1, -1, -1], [-1, -1, 0], [1, -1, -1], [-1, -1, 1]])
+    graph.eval()  # so that batch norm does not tie the images together
+    whole = graph.loss(images, labels)
+    shares = [graph.loss(images[rank::3], labels[rank::3], known=[3, 0, 3]) for rank in range(3)]
+    torch.testing.assert_close(torch.stack(shares).sum(), whole)
+    torch.testing.assert_close(graph.loss(images, labels, mean=True), whole / 2)
+    # A rank without an image of attribute 0 still gives that layer a gradient, of zeros.
+    graph.loss(images[2::3], labels[2::3], known=[3, 0, 3]).backward()
+    gradient, unused = (graph.heads[t].get_parameter("weight").grad for t in (0, 1))
+    assert gradient is not None
+    assert not gradient.any()
+    assert unused is None
+
+
+def test_parts_go_through_batch_norm_by_themselves(graph: DynamicGraph) -> None:
+    images, labels = torch.randn(6, 3, 16, 16), torch.tensor([[0, -1, -1]] * 4 + [[-1, -1, 1]] * 2)
+    graph.train()
+    apart = graph.loss(images, labels, parts=(4, 2))
+    by_hand = graph.loss(images[:4], labels[:4]) + graph.loss(images[4:], labels[4:])
+    torch.testing.assert_close(apart, by_hand)
+    assert abs(float((graph.loss(images, labels) - apart).detach())) > 1e-4
 
 
 def make_subdatasets(tmp_path: Path) -> list[SubDataset]:
@@ -146,3 +172,29 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     only = SubDataset(Attribute("a", ("no", "yes")), (Example(tmp_path / "0", 0, "train"),), tmp_path / "a.csv")
     with pytest.raises(TrunkError, match="'a' has no training image of value 'yes' that no other"):
         pool_images([only], hashes={tmp_path / "0": "0"})
+
+
+def test_attributes_are_drawn_by_the_size_of_their_subdatasets(tmp_path: Path) -> None:
+    def share(**options: object) -> float:
+        """Of the steps, those of the first attribute: 10 training images against the other's 10, or 40 against 10."""
+        plan = plan_of(tmp_path, batch_size=4, **options)
+        plan.images.train_rows[0] = [np.tile(rows, 4) for rows in plan.images.train_rows[0]]
+        fresh = BatchPlan(plan.images, batch_size=4, **options)  # type: ignore[arg-type]
+        return float(np.mean([(fresh.batch(step).labels[:, 0] >= 0).all() for step in range(2000)]))
+
+    assert abs(share() - 1 / 2) < 0.04
+    assert abs(share(sampling="sqrt") - 2 / 3) < 0.04
+    assert abs(share(sampling="size") - 4 / 5) < 0.04
+
+
+def test_a_batch_is_shared_out_without_loss_or_repetition(tmp_path: Path) -> None:
+    batch = plan_of(tmp_path, batch_size=9, attributes_per_step=2, shared_labels=True).batch(3)
+    parts = [batch.part(rank, 4) for rank in range(4)]
+    together = np.empty_like(batch.rows)
+    for rank, part in enumerate(parts):
+        together[rank::4] = part.rows
+        assert len(part.rows) == len(part.labels) == sum(part.sizes)
+        assert np.array_equal(part.known, batch.known)
+    assert np.array_equal(together, batch.rows)
+    assert np.array_equal(np.sum([part.sizes for part in parts], axis=0), batch.sizes)
+    assert batch.known.tolist() == (batch.labels >= 0).sum(axis=0).tolist()

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -12,7 +11,8 @@ from subdatasets.subdataset import SubDataset
 from tests.trunk.conftest import SIZE
 from trunk.errors import TrunkError
 from trunk.preprocessing import Preprocessing
-from trunk.training import Pretraining, PretrainSettings, augment, learning_rate_at
+from trunk.pretrain_settings import PretrainSettings, learning_rate_at
+from trunk.training import Pretraining
 from trunk.trunk import trunk_state
 
 SETTINGS = PretrainSettings(
@@ -101,17 +101,29 @@ def test_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert 0 < rates[-1] < 1e-5
 
 
-def test_augmentation_crops_and_flips_within_the_reflected_image() -> None:
-    pixels = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
-    untouched = augment(pixels, replace(SETTINGS, flip=False, pad=0.0), np.random.default_rng(0))
-    assert np.array_equal(untouched, pixels)
-    flipped = np.stack(
-        [augment(pixels, replace(SETTINGS, flip=True, pad=0.0), np.random.default_rng(n))[0] for n in range(20)]
-    )
-    is_flipped = [np.array_equal(one, pixels[0, :, ::-1]) for one in flipped]
-    assert 0 < sum(is_flipped) < 20
-    assert all(np.array_equal(one, pixels[0]) for one, turned in zip(flipped, is_flipped, strict=True) if not turned)
-    cropped = augment(pixels, replace(SETTINGS, flip=False, pad=0.25), np.random.default_rng(3))
-    padded = np.pad(pixels, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
-    places = [(y, x) for y in range(5) for x in range(5) if np.array_equal(padded[0, y : y + 8, x : x + 8], cropped[0])]
-    assert len(places) == 1
+def test_statistics_are_measured_anew_at_the_end_and_survive_a_resume(
+    subdatasets: list[SubDataset], tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, steps=5)
+    running = start(subdatasets, tmp_path / "running", settings).run()
+    again = replace(settings, reestimate_images=40)
+    training = start(subdatasets, tmp_path / "measured", again)
+    measured = training.run()
+    for name, value in trunk_state(measured.chain).items():
+        assert torch.equal(value, trunk_state(running.chain)[name]) is not ("running" in name), name
+    # The first layer's input does not depend on any weight: its mean is that of the 40 images of the mixture.
+    images = torch.cat(list(training.mixture()))
+    assert len(images) == 40
+    first = measured.chain.get_submodule("block0.0")(images).mean(dim=(0, 2, 3))
+    torch.testing.assert_close(trunk_state(measured.chain)["block0.1.running_mean"], first, rtol=1e-4, atol=1e-5)
+    resumed = start(subdatasets, tmp_path / "measured", again)
+    assert resumed.resume()
+    assert resumed.run().fingerprint == measured.fingerprint
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    for name, value in (("sampling", "often"), ("losses", "product"), ("batch_statistics", "image")):
+        with pytest.raises(TrunkError, match=f"trunk.{name} must be one of .*, is '{value}'"):
+            PretrainSettings(**{name: value})  # type: ignore[arg-type]
+    with pytest.raises(TrunkError, match=r"trunk.erase must lie in \[0, 1\), is 1.5"):
+        PretrainSettings(erase=1.5)

@@ -1,0 +1,107 @@
+"""Which images each step of the dynamic graph trains on, and which of their labels count.
+
+GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), section 3.2: one
+attribute at random, a batch of its sub-dataset. Beyond the paper, as options: several attributes per step; attributes
+drawn by the size of their sub-datasets; class-balanced batches; and labels that an image has in other sub-datasets
+(same content), which make more of eq. 1's epsilon_t one instead of zero.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trunk.dynamic_graph import UNKNOWN, PooledImages
+from trunk.errors import TrunkError
+
+POWERS = {"uniform": 0.0, "sqrt": 0.5, "size": 1.0}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of :class:`PooledImages` that one step trains on, with the labels that count in it, int64 (N, attributes).
+
+    sizes: how many of the rows, in their order, were drawn for each attribute of the step.
+    known: images with a label of each attribute, (attributes,), in the whole step: of a part too, the step's.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    sizes: tuple[int, ...]
+    known: NDArray[np.int64]
+
+    def part(self, rank: int, ranks: int) -> "Batch":
+        """Every ``ranks``-th row from ``rank`` on: the share of one of several processes.
+
+        >>> batch = Batch(np.arange(7), np.zeros((7, 1), dtype=np.int64), (4, 3), np.array([7]))
+        >>> [batch.part(rank, 2).sizes for rank in (0, 1)]
+        [(2, 2), (2, 1)]
+        """
+        chosen = slice(rank, None, ranks)
+        attribute = np.repeat(np.arange(len(self.sizes)), self.sizes)[chosen]
+        sizes = tuple(np.bincount(attribute, minlength=len(self.sizes)).tolist())
+        return Batch(self.rows[chosen], self.labels[chosen], sizes, self.known)
+
+
+class BatchPlan:
+    """Which images step ``s`` trains on: a pure function of (seed, s), so that a resumed run sees the same batches."""
+
+    def __init__(
+        self,
+        images: PooledImages,
+        *,
+        batch_size: int,
+        attributes_per_step: int = 1,
+        sampling: str = "uniform",
+        balanced: bool = True,
+        shared_labels: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if not 1 <= attributes_per_step <= images.attributes:
+            raise TrunkError(
+                f"trunk.attributes_per_step must lie between 1 and the number of attributes ({images.attributes}), is "
+                f"{attributes_per_step}."
+            )
+        if batch_size < 2 * attributes_per_step:
+            raise TrunkError(f"trunk.batch_size must be at least 2 per attribute of a step, is {batch_size}.")
+        self.images = images
+        self.batch_size = batch_size
+        self.attributes_per_step = attributes_per_step
+        self.balanced = balanced
+        self.shared_labels = shared_labels
+        self.seed = seed
+        self.shares = None if sampling == "uniform" else shares_of(images, POWERS[sampling])
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step; an attribute is drawn at most once for it."""
+        rng = np.random.default_rng((self.seed, step))
+        attributes = rng.choice(self.images.attributes, self.attributes_per_step, replace=False, p=self.shares)
+        sizes = np.full(len(attributes), self.batch_size // len(attributes))
+        sizes[: self.batch_size % len(attributes)] += 1
+        rows, labels = [], []
+        for t, size in zip(attributes.tolist(), sizes.tolist(), strict=True):
+            drawn = self.draw(t, size, rng)
+            known = np.full((size, self.images.attributes), UNKNOWN, dtype=np.int64)
+            if self.shared_labels:
+                known[:] = self.images.labels[drawn]
+            known[:, t] = self.images.labels[drawn, t]
+            rows.append(drawn)
+            labels.append(known)
+        together = np.concatenate(labels)
+        return Batch(np.concatenate(rows), together, tuple(sizes.tolist()), (together >= 0).sum(axis=0))
+
+    def draw(self, attribute: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """``size`` training rows of one attribute, values in equal shares when balanced, else as they occur."""
+        by_value = self.images.train_rows[attribute]
+        if not self.balanced:
+            pool = np.concatenate(by_value)
+            return rng.choice(pool, size, replace=size > len(pool))
+        values = rng.permutation(np.arange(size) % len(by_value))
+        return np.array([rng.choice(by_value[value]) for value in values], dtype=np.int64)
+
+
+def shares_of(images: PooledImages, power: float) -> NDArray[np.float64]:
+    """How likely each attribute is, (attributes,): its number of training images to a power, over their sum."""
+    sizes = np.array([sum(map(len, by_value)) for by_value in images.train_rows], dtype=np.float64) ** power
+    shares: NDArray[np.float64] = sizes / sizes.sum()
+    return shares

@@ -1,0 +1,68 @@
+"""How a trunk is pre-trained: the settings of the dynamic graph, and the learning rate they give each step."""
+
+import math
+from dataclasses import dataclass
+
+from trunk.errors import TrunkError
+
+SAMPLINGS = ("uniform", "sqrt", "size")
+BATCH_STATISTICS = ("step", "attribute")
+LOSSES = ("sum", "mean")
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """The recipe of :class:`trunk.training.Pretraining`. The paper's is one attribute per step, no shared labels.
+
+    sampling: how often an attribute is drawn: all alike, or by (the root of) its number of training images.
+    losses: of several attributes in a step, their "sum" (eq. 1) or "mean".
+    batch_statistics: what batch normalisation takes together, all images of a "step" or those of each "attribute".
+    reestimate_images: at the end, the statistics that evaluation uses are measured anew on so many training images,
+        every image of every sub-dataset as likely; 0 keeps the running averages of training.
+    pad: images are reflect-padded by this fraction of their side and cropped back at random; 0 turns it off.
+    jitter: brightness, contrast and saturation change by factors within 1 ± jitter.
+    erase: a square of this fraction of the side is greyed out somewhere.
+    val_images: at most so many val images per attribute are scored at each validation.
+    """
+
+    steps: int = 6000
+    batch_size: int = 64
+    attributes_per_step: int = 1
+    sampling: str = "uniform"
+    losses: str = "sum"
+    shared_labels: bool = False
+    balanced: bool = True
+    batch_statistics: str = "step"
+    reestimate_images: int = 0
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 200
+    gradient_clip: float = 5.0
+    flip: bool = True
+    pad: float = 0.125
+    jitter: float = 0.0
+    erase: float = 0.0
+    precision: str = "auto"
+    validate_every: int = 500
+    checkpoint_every: int = 200
+    val_images: int = 500
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("sampling", SAMPLINGS),
+            ("losses", LOSSES),
+            ("batch_statistics", BATCH_STATISTICS),
+        ):
+            if getattr(self, name) not in allowed:
+                raise TrunkError(f"trunk.{name} must be one of {', '.join(allowed)}, is {getattr(self, name)!r}.")
+        for name in ("pad", "jitter", "erase"):
+            if not 0 <= getattr(self, name) < 1:
+                raise TrunkError(f"trunk.{name} must lie in [0, 1), is {getattr(self, name)}.")
+
+
+def learning_rate_at(step: int, settings: PretrainSettings) -> float:
+    """Linear warm-up over ``warmup_steps``, then a half cosine to zero at ``steps``."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    done = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))

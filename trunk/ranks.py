@@ -1,0 +1,76 @@
+"""The processes that train one trunk together, and what they tell each other: sums, and nothing else.
+
+PyTorch's DistributedDataParallel averages gradients over ranks and wants every rank to use every parameter; here a step
+uses some attributes' layers only, and a sum over ranks of losses that are already divided by the whole batch is exactly
+the one process's gradient.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+from trunk.errors import TrunkError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process is number ``rank`` of ``count``; of one alone nothing is sent.
+
+    With more, PyTorch's default process group has to stand while they work (gloo on CPUs, nccl on GPUs).
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files and shows progress."""
+        return self.rank == 0
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum over ranks, in place; all get the same bits."""
+        if self.count > 1:
+            distributed.all_reduce(value)
+        return value
+
+    def gather(self, value: Tensor) -> Tensor:
+        """Every rank's value, in order of rank: (count, ...)."""
+        if self.count == 1:
+            return value[None]
+        found = [torch.empty_like(value) for _ in range(self.count)]
+        distributed.all_gather(found, value)
+        return torch.stack(found)
+
+    def wait(self) -> None:
+        """Until all ranks are here."""
+        if self.count > 1:
+            distributed.barrier()
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace every gradient by its sum over ranks, in one message; those that are None stay so on all ranks."""
+        if self.count == 1:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        together = self.sum(torch.cat([gradient.flatten() for gradient in gradients]))
+        parts = torch.split(together, [gradient.numel() for gradient in gradients])
+        for gradient, summed in zip(gradients, parts, strict=True):
+            gradient.copy_(summed.view_as(gradient))
+
+    def check_equal(self, module: nn.Module, when: str) -> None:
+        """Raise TrunkError unless all ranks hold the same weights, bit for bit."""
+        if self.count == 1:
+            return
+        digest = hashlib.sha256()
+        for value in module.state_dict().values():
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        device = next(module.parameters()).device
+        mine = torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8).long().to(device)
+        differing = [rank for rank, theirs in enumerate(self.gather(mine)) if not torch.equal(theirs, mine)]
+        if differing:
+            raise TrunkError(
+                f"The ranks of this trunk training hold different weights {when} (rank {self.rank} and rank "
+                f"{differing[0]}); give all of them the same data, settings and checkpoint, and call again."
+            )
