@@ -1,0 +1,95 @@
+"""Pre-training on whole images: every step draws images, whatever their labels, and all that is known of them counts.
+
+The attributes' values are classes of one multi-label classifier: "yes" of a yes/no attribute, every value of one with
+more. This is the plain way to train on multi-label data, the baseline of INDeeD (`trunk.indeed_training`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trunk.dynamic_graph import UNKNOWN, Batch, BatchPlan, DynamicGraph, PooledImages
+from trunk.images import pixel_batches
+from trunk.indeed import binary_cross_entropy
+from trunk.precision import autocast
+from trunk.training import Pretraining
+
+
+def class_labels(labels: Tensor, values: Sequence[int]) -> Tensor:
+    """Value numbers of attributes (N, attributes) -> classes (N, C): 1 present, 0 absent, -1 unknown.
+
+    values: how many each attribute has; one with two makes one class, its second value, one with more a class per value.
+    """
+    columns = []
+    for column, count in zip(labels.T, values, strict=True):
+        kinds = torch.arange(1 if count == 2 else 0, count, device=labels.device)
+        present = (column[:, None] == kinds).to(labels.dtype)
+        columns.append(torch.where(column[:, None] == UNKNOWN, UNKNOWN, present))
+    return torch.cat(columns, dim=1)
+
+
+def class_logits(graph: DynamicGraph, pooled: Tensor, values: Sequence[int]) -> Tensor:
+    """Pooled features (N, n) -> logits of the classes (N, C), by the layers of the attributes.
+
+    The logit of a yes/no attribute is yes minus no, so that its sigmoid is the softmax which the layer was made for.
+    """
+    logits = [graph.classify(pooled, t) for t in range(len(values))]
+    return torch.cat([one[:, 1:] - one[:, :1] if one.shape[1] == 2 else one for one in logits], dim=1)
+
+
+class ImagePlan(BatchPlan):
+    """Which images step ``s`` trains on: epochs in random order, a pure function of (seed, s).
+
+    What is left of an epoch after its last whole batch is left out; it is other images each time.
+    """
+
+    def __init__(self, images: PooledImages, *, batch_size: int, seed: int) -> None:
+        super().__init__(images, batch_size=batch_size, shared_labels=True, seed=seed)
+        self.rows = np.unique(np.concatenate([rows for by_value in images.train_rows for rows in by_value]))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, len(self.rows) // self.batch_size)
+
+    def batch(self, step: int) -> Batch:
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng((self.seed, epoch, 3)).permutation(self.rows)
+        drawn = order[place * self.batch_size : (place + 1) * self.batch_size]
+        return Batch(drawn, self.images.labels[drawn].astype(np.int64))
+
+
+class MultiLabelPretraining(Pretraining):
+    """Pre-training by binary cross entropy over all classes; its folder, checkpoints and trunk are `Pretraining`'s."""
+
+    plan: ImagePlan
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.plan = ImagePlan(self.images, batch_size=self.settings.batch_size, seed=self.seed)
+        self.values = [len(subdataset.attribute.values) for subdataset in self.subdatasets]
+
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), "method": "multi-label"}
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        return binary_cross_entropy(
+            class_logits(self.graph, self.graph(images), self.values),
+            class_labels(labels, self.values).to(self.device),
+        )
+
+    @torch.inference_mode()
+    def scores(self, paths: Sequence[Path], *, batch_size: int = 128) -> NDArray[np.float32]:
+        """Probabilities of all classes for image files, (N, C)."""
+        self.graph.eval()
+        found = []
+        for pixels in pixel_batches(list(paths), self.preprocessing, batch_size):
+            with autocast(self.precision, self.device):
+                pooled = self.graph(self.preprocessing.normalise(pixels.to(self.device))).float()
+            found.append(class_logits(self.graph, pooled, self.values).sigmoid().cpu())
+        self.graph.train()
+        return torch.cat(found).numpy()
