@@ -31,6 +31,9 @@ Poolings = Annotated[tuple[Pooling, ...], Field(strict=False, min_length=1)]
 Balance = Literal["sampling", "weights", "none"]
 Reward = Literal["auroc", "average_precision", "balanced_accuracy", "accuracy"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Method = Literal["dynamic", "multi_label", "indeed"]
+IdenticalMap = Literal["minmax", "l2"]
+Blocks = Literal["both", "identical", "disparate"]
 Rival = Literal["controller", "local", "nni-random", "nni-evolution", "nni-darts"]
 Rivals = Annotated[tuple[Rival, ...], Field(strict=False)]
 Strategy = Literal["enas", "controller", "random", "local", "nni-random", "nni-evolution", "nni-darts"]
@@ -59,6 +62,10 @@ class TrunkTable(Table):
     freeze_depth: Count = 8
     weights: str = ""
     attributes: Names = ()
+    method: Method = "dynamic"
+    indeed_map: IdenticalMap = "minmax"
+    indeed_weight: NonNegative = 1.0
+    indeed_blocks: Blocks = "both"
     steps: Count = 6000
     batch_size: Annotated[int, Field(ge=2)] = 64
     attributes_per_step: Count = 1

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trunk.dynamic_graph import Batch
 from trunk.errors import TrunkError
 from trunk.indeed import IndeedSettings, indeed_loss
 from trunk.indeed_pairs import draw_pairs
@@ -39,9 +40,9 @@ class IndeedPretraining(MultiLabelPretraining):
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "method": "indeed", "indeed": asdict(self.indeed)}
 
-    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        classes = class_labels(labels, self.values)
-        pairs = torch.from_numpy(draw_pairs(classes.numpy(), np.random.default_rng((self.seed, self.step, 4))))
+    def loss(self, images: Tensor, batch: Batch) -> Tensor:
+        classes = self.classes(batch)
+        pairs = torch.from_numpy(draw_pairs(classes.numpy(), np.random.default_rng((self.seed, self.step, 6))))
         return indeed_loss(
             self.graph(images).float(),
             classes.to(self.device),

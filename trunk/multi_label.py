@@ -23,7 +23,7 @@ from trunk.training import Pretraining
 def class_labels(labels: Tensor, values: Sequence[int]) -> Tensor:
     """Value numbers of attributes (N, attributes) -> classes (N, C): 1 present, 0 absent, -1 unknown.
 
-    values: how many each attribute has; one with two makes one class, its second value, one with more a class per value.
+    values: how many each attribute has; two make one class, the second value, and more make a class each.
     """
     columns = []
     for column, count in zip(labels.T, values, strict=True):
@@ -58,7 +58,7 @@ class ImagePlan(BatchPlan):
 
     def batch(self, step: int) -> Batch:
         epoch, place = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.seed, epoch, 3)).permutation(self.rows)
+        order = np.random.default_rng((self.seed, epoch, 5)).permutation(self.rows)
         drawn = order[place * self.batch_size : (place + 1) * self.batch_size]
         return Batch(drawn, self.images.labels[drawn].astype(np.int64))
 
@@ -76,20 +76,21 @@ class MultiLabelPretraining(Pretraining):
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "method": "multi-label"}
 
-    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        return binary_cross_entropy(
-            class_logits(self.graph, self.graph(images), self.values),
-            class_labels(labels, self.values).to(self.device),
-        )
+    def classes(self, batch: Batch) -> Tensor:
+        """The labels of a batch as classes, on the CPU."""
+        return class_labels(torch.from_numpy(batch.labels), self.values)
+
+    def loss(self, images: Tensor, batch: Batch) -> Tensor:
+        logits = class_logits(self.graph, self.graph(images), self.values)
+        return binary_cross_entropy(logits, self.classes(batch).to(self.device))
 
     @torch.inference_mode()
     def scores(self, paths: Sequence[Path], *, batch_size: int = 128) -> NDArray[np.float32]:
-        """Probabilities of all classes for image files, (N, C)."""
+        """Probabilities of all classes for image files, (N, C); the network is left in evaluation mode."""
         self.graph.eval()
         found = []
         for pixels in pixel_batches(list(paths), self.preprocessing, batch_size):
             with autocast(self.precision, self.device):
                 pooled = self.graph(self.preprocessing.normalise(pixels.to(self.device))).float()
             found.append(class_logits(self.graph, pooled, self.values).sigmoid().cpu())
-        self.graph.train()
         return torch.cat(found).numpy()

@@ -174,17 +174,17 @@ class Pretraining:
         pixels = decode([self.images.paths[row] for row in batch.rows], self.preprocessing)
         return augment(pixels, self.settings, np.random.default_rng((self.seed, step, 1))), batch
 
-    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """What a step minimises; labels come from the batch and are still on the CPU."""
-        return self.graph.loss(images, labels.to(self.device))
+    def loss(self, images: Tensor, batch: Batch) -> Tensor:
+        """What a step minimises: here eq. 1."""
+        return self.graph.loss(images, torch.from_numpy(batch.labels).to(self.device, non_blocking=True))
 
-    def train_step(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """One update (eq. 1); the loss stays on the device."""
+    def train_step(self, pixels: Tensor, batch: Batch) -> Tensor:
+        """One update; the loss stays on the device."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.settings)
         images = self.preprocessing.normalise(pixels.to(self.device, non_blocking=True))
         with autocast(self.precision, self.device):
-            loss = self.loss(images, labels)
+            loss = self.loss(images, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.graph.parameters(), self.settings.gradient_clip)
@@ -239,7 +239,7 @@ class Pretraining:
         started = time.perf_counter() - self.seconds
         losses: list[Tensor] = []
         for pixels, batch in batches:
-            losses.append(self.train_step(torch.from_numpy(pixels), torch.from_numpy(batch.labels)))
+            losses.append(self.train_step(torch.from_numpy(pixels), batch))
             self.step += 1
             last = self.step == settings.steps
             validating = last or self.step % settings.validate_every == 0
