@@ -15,6 +15,7 @@ confidence maps, averaged over the seeds, are written as CSV and PNG.
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean
@@ -133,7 +134,7 @@ def read_records(path: Path) -> dict[Run, dict[str, Any]]:
     return {Run(**{field.name: record[field.name] for field in fields(Run)}): record for record in records}
 
 
-def main() -> None:
+def main(call: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with MNIST's IDX files, or the CIFAR-10 archive")
     parser.add_argument("out", type=Path)
@@ -147,7 +148,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--weight", type=float, default=1.0, help="lambda")
     parser.add_argument("--stop-after", type=float, default=float("inf"), help="seconds; begin no training after them")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(call)
     started = time.monotonic()
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / f"{arguments.dataset}.jsonl"

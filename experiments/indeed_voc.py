@@ -14,6 +14,7 @@ OUT_FOLDER/voc.jsonl when it is done.
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -88,11 +89,9 @@ def table(records: list[dict[str, Any]]) -> str:
     return markdown(["mAP, %", *(f"{part}, {test}" for part in TRAININGS for test in TESTS)], rows)
 
 
-def main() -> None:
+def main(call: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "voc", type=Path, help="a VOC2007 folder of trainval and test: Annotations, ImageSets, JPEGImages"
-    )
+    parser.add_argument("voc", type=Path, help="a VOC2007 folder with ImageSets and JPEGImages")
     parser.add_argument("out", type=Path)
     parser.add_argument("--backbone", default="tresnet_m")
     parser.add_argument("--size", type=int, default=224, help="of the images, in pixels")
@@ -102,7 +101,7 @@ def main() -> None:
     parser.add_argument("--trainings", nargs="+", choices=TRAININGS, default=list(TRAININGS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(call)
     trainval, classes = read_part(arguments.voc, "trainval")
     test, _ = read_part(arguments.voc, "test")
     parts = {"all": trainval, "split": trainval.of(trainval.classes_per_image >= 2)}
