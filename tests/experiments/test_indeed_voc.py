@@ -97,14 +97,14 @@ def test_every_arm_of_the_tables_is_there() -> None:
 
 
 def test_a_folder_of_another_form_is_refused(voc: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has no ImageSets/Main/CLASS_trainval.txt: give the VOC2007 folder"):
+    with pytest.raises(DataError, match=r"has no ImageSets/Main/CLASS_trainval.txt: give the VOC2007 folder"):
         read_part(tmp_path, "trainval")
     lists = tmp_path / "ImageSets" / "Main"
     lists.mkdir(parents=True)
     (lists / "bird_test.txt").write_text("000001 1\n000002 -1\n")
     (lists / "cat_test.txt").write_text("000001 1\n")
-    with pytest.raises(DataError, match="cat_test.txt lists other images than bird_test.txt"):
+    with pytest.raises(DataError, match=r"cat_test.txt lists other images than bird_test.txt"):
         read_part(tmp_path, "test")
     (lists / "cat_test.txt").write_text("000001 yes\n000002 -1\n")
-    with pytest.raises(DataError, match="cat_test.txt has a line that is not 'IMAGE 1'"):
+    with pytest.raises(DataError, match=r"cat_test.txt has a line that is not 'IMAGE 1'"):
         read_part(tmp_path, "test")

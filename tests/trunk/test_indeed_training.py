@@ -133,5 +133,5 @@ def test_images_of_one_class_each_are_refused(pictures: list[tuple[Path, int, in
         )
         for value, name in enumerate(("left", "right"))
     ]
-    with pytest.raises(TrunkError, match="no training image carries two .* set trunk.method to 'dynamic'"):
+    with pytest.raises(TrunkError, match=r"no training image carries two .* set trunk.method to 'dynamic'"):
         start(rest, tmp_path)

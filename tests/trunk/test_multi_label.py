@@ -87,7 +87,7 @@ def test_scoring_leaves_the_trunk_as_it_is(
     together, one_by_one = trained.scores(paths), trained.scores(paths, batch_size=1)
     np.testing.assert_allclose(together, one_by_one, atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in trunk.state_dict().items())
-    assert not any(module.training for module in trunk.modules())
+    assert not any(module.training for module in trunk.chain.modules())
 
 
 def test_an_attribute_that_is_unknown_for_an_image_does_not_touch_its_loss(
