@@ -19,7 +19,8 @@ def confidence_map(scores: NDArray[np.floating], labels: NDArray[np.integer]) ->
     """
     members = (labels == 1).astype(np.float64)
     with np.errstate(invalid="ignore"):
-        return members.T @ scores / members.sum(axis=0)[:, None]
+        means: NDArray[np.float64] = members.T @ scores / members.sum(axis=0)[:, None]
+    return means
 
 
 def confidence_csv(values: NDArray[np.floating], classes: Sequence[str]) -> str:

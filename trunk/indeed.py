@@ -132,7 +132,7 @@ def indeed_loss(
     disparate = settings.weight if settings.blocks != "identical" else 0.0
     weights = (1.0, 1.0, identical, identical, disparate, disparate)
     used = [place for place, weight in enumerate(weights) if weight]
-    logits = classify(torch.cat([parts[place] for place in used])).split(len(pairs))
+    logits = torch.split(classify(torch.cat([parts[place] for place in used])), len(pairs))
     losses = [
         weights[place] * binary_cross_entropy(one, targets[place]) for place, one in zip(used, logits, strict=True)
     ]

@@ -18,7 +18,8 @@ def partial_coco(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     present, absent = (labels == 1).astype(np.float32), (labels == 0).astype(np.float32)
     shared = present @ present.T > 0
     differ = present @ absent.T > 0
-    return shared & (differ | differ.T)
+    pairs: NDArray[np.bool_] = shared & (differ | differ.T)
+    return pairs
 
 
 def draw_pairs(labels: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:

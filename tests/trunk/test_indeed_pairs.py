@@ -35,7 +35,7 @@ def test_images_without_a_partner_get_the_default_pair() -> None:
     assert as_set(draw_pairs(labels, np.random.default_rng(0))) == {(0, 1), (2, 2), (3, 3)}
     same = np.tile([1, 1, 0], (3, 1))
     assert draw_pairs(same, np.random.default_rng(0)).tolist() == [[0, 0], [1, 1], [2, 2]]
-    assert draw_pairs(np.empty((0, 4)), np.random.default_rng(0)).shape == (0, 2)
+    assert draw_pairs(np.empty((0, 4), dtype=np.int64), np.random.default_rng(0)).shape == (0, 2)
 
 
 def random_labels(seed: int, count: int = 40) -> NDArray[np.int64]:
