@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from nas.search_settings import SearchSettings
     from nas.settings import JobSettings
     from search_spaces import Space
-    from trunk.indeed import IndeedSettings
     from trunk.training import PretrainSettings
 
 
@@ -29,14 +28,6 @@ def pretrain_settings(config: Config) -> "PretrainSettings":
     from trunk.training import PretrainSettings
 
     return PretrainSettings(**values_for(PretrainSettings, config.trunk))
-
-
-def indeed_settings(config: Config) -> "IndeedSettings":
-    """What [trunk] says of INDeeD, as its training takes it."""
-    from trunk.indeed import IndeedSettings
-
-    table = config.trunk
-    return IndeedSettings(table.indeed_map, table.indeed_weight, table.indeed_blocks)
 
 
 # The keys of [search] that describe a branch of each space; `depths` counts the one named here.

@@ -3,33 +3,28 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from graftnet.config import CONFIG_NAME, Config
+from graftnet.config import CONFIG_NAME
 from graftnet.errors import ConfigError
 from graftnet.locks import only_one
 from graftnet.project import Project, open_project
-from graftnet.settings import indeed_settings, pretrain_settings
+from graftnet.settings import pretrain_settings
+from graftnet.trunk_methods import method_identity, source_of, training_of
 from graftnet.version import __version__
 from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset
 from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
-from trunk.indeed_training import IndeedPretraining
-from trunk.multi_label import MultiLabelPretraining
 from trunk.precision import resolve_precision
 from trunk.preprocessing import Preprocessing
 from trunk.pretrained import imagenet_trunk, timm_trunk
-from trunk.training import Pretraining, PretrainSettings, Progress
+from trunk.training import PretrainSettings, Progress
 from trunk.trunk import Trunk, load_trunk
-
-SOURCES = {"dynamic": "dynamic graph", "multi_label": "multi-label training", "indeed": "INDeeD"}
 
 
 def train_trunk(project: Project, *, seed: int, device: torch.device, progress: Progress | None = None) -> Path:
@@ -54,23 +49,8 @@ def train_trunk(project: Project, *, seed: int, device: torch.device, progress: 
     folder = project.trunks / identity_of(identity)
     with only_one(folder):
         if not (folder / "trunk.json").exists():
-            kind = training_kind(project.config)
-            train_version(folder, subdatasets, settings, identity, kind, seed=seed, device=device, progress=progress)
+            train_version(folder, subdatasets, settings, identity, seed=seed, device=device, progress=progress)
     return make_current(project, folder)
-
-
-def training_kind(config: Config) -> Callable[..., Pretraining]:
-    """The training that trunk.method names."""
-    if config.trunk.method == "indeed":
-        return partial(IndeedPretraining, indeed=indeed_settings(config))
-    return MultiLabelPretraining if config.trunk.method == "multi_label" else Pretraining
-
-
-def method_identity(config: Config) -> dict[str, Any]:
-    """What the method adds to what defines a version: the dynamic graph nothing."""
-    method = config.trunk.method
-    indeed = {"indeed": asdict(indeed_settings(config))} if method == "indeed" else {}
-    return {} if method == "dynamic" else {"method": method, **indeed}
 
 
 def train_version(
@@ -78,14 +58,13 @@ def train_version(
     subdatasets: list[SubDataset],
     settings: PretrainSettings,
     identity: dict[str, Any],
-    kind: Callable[..., Pretraining],
     *,
     seed: int,
     device: torch.device,
     progress: Progress | None,
 ) -> None:
     """Train, or continue, one version in its folder."""
-    training = kind(
+    training = training_of(identity)(
         subdatasets,
         identity["backbone"],
         Preprocessing(identity["image_size"]),
@@ -98,7 +77,7 @@ def train_version(
     trunk = training.run(progress=progress)
     record = {
         **identity,
-        "source": SOURCES[identity.get("method", "dynamic")],
+        "source": source_of(identity),
         "attributes": [subdataset.attribute.name for subdataset in subdatasets],
         "val_auroc": training.auroc,
         "seconds": round(training.seconds, 1),

@@ -12,8 +12,8 @@ from graftnet import config as names
 from graftnet.config import Config, parse_config
 from graftnet.errors import ConfigError
 from graftnet.project import Project, open_project
-from graftnet.settings import indeed_settings
-from graftnet.trunks import SOURCES, method_identity, open_trunk, train_trunk
+from graftnet.trunk_methods import SOURCES, indeed_settings, method_identity
+from graftnet.trunks import open_trunk, train_trunk
 from subdatasets.importers import import_labels
 from trunk.errors import TrunkError
 from trunk.indeed import BLOCKS, NORMALISATIONS, IndeedSettings
