@@ -60,7 +60,7 @@ class Run:
     canvases: int
     epochs: int
     batch_size: int
-    weight: float
+    weight: float  # lambda; 0 of the baseline
 
 
 def trained(run: Run, canvases: Composites) -> SimpleNetwork:
@@ -152,9 +152,10 @@ def main(call: Sequence[str] | None = None) -> None:
     started = time.monotonic()
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / f"{arguments.dataset}.jsonl"
+    budget = arguments.canvases, arguments.epochs, arguments.batch_size
+    weights = {arm: arguments.weight if settings else 0.0 for arm, settings in ARMS.items()}
     wanted = [
-        Run(arguments.dataset, arguments.measure, per_canvas, arm, seed, *budget)
-        for budget in [(arguments.canvases, arguments.epochs, arguments.batch_size, arguments.weight)]
+        Run(arguments.dataset, arguments.measure, per_canvas, arm, seed, *budget, weights[arm])
         for seed in arguments.seeds
         for per_canvas in arguments.per_canvas
         for arm in arguments.arms
