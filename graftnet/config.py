@@ -56,6 +56,9 @@ Sampling = Literal["uniform", "sqrt", "size"]
 Losses = Literal["sum", "mean"]
 BatchStatistics = Literal["step", "attribute"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Method = Literal["dynamic", "multi_label", "indeed"]
+IdenticalMap = Literal["minmax", "l2"]
+Blocks = Literal["both", "identical", "disparate"]
 Rival = Literal["controller", "local", "nni-random", "nni-evolution", "nni-darts"]
 Rivals = Annotated[tuple[Rival, ...], Field(strict=False)]
 Strategy = Literal["enas", "controller", "random", "local", "nni-random", "nni-evolution", "nni-darts"]
@@ -84,6 +87,10 @@ class TrunkTable(Table):
     freeze_depth: Count = 8
     weights: str = ""
     attributes: Names = ()
+    method: Method = "dynamic"
+    indeed_map: IdenticalMap = "minmax"
+    indeed_weight: NonNegative = 1.0
+    indeed_blocks: Blocks = "both"
     steps: Count = 6000
     batch_size: Annotated[int, Field(ge=2)] = 64
     attributes_per_step: Count = 1

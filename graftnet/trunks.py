@@ -15,6 +15,7 @@ from graftnet.errors import ConfigError
 from graftnet.locks import only_one
 from graftnet.project import Project, open_project
 from graftnet.settings import pretrain_settings
+from graftnet.trunk_methods import method_identity, source_of, training_of
 from graftnet.version import __version__
 from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset
@@ -25,7 +26,7 @@ from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import PretrainSettings
 from trunk.pretrained import imagenet_trunk, timm_trunk
 from trunk.ranks import Ranks
-from trunk.training import ALONE, Pretraining, Progress
+from trunk.training import ALONE, Progress
 from trunk.trunk import Trunk, load_trunk
 
 
@@ -50,6 +51,7 @@ def train_trunk(
         "settings": asdict(settings),
         "seed": seed,
         "data": digests(subdatasets),
+        **method_identity(project.config),
     }
     folder = project.trunks / identity_of(identity)
     with only_one(folder) if ranks.first else nullcontext():
@@ -77,7 +79,7 @@ def train_version(
     ranks: Ranks,
 ) -> None:
     """Train, or continue, one version in its folder."""
-    training = Pretraining(
+    training = training_of(identity)(
         subdatasets,
         identity["backbone"],
         Preprocessing(identity["image_size"]),
@@ -93,7 +95,7 @@ def train_version(
         return
     record = {
         **identity,
-        "source": "dynamic graph",
+        "source": source_of(identity),
         "attributes": [subdataset.attribute.name for subdataset in subdatasets],
         "val_auroc": training.auroc,
         "seconds": round(training.seconds, 1),

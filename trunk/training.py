@@ -155,17 +155,20 @@ class Pretraining:
             self.held.pixels(mine.rows), changes.of(slice(self.ranks.rank, None, self.ranks.count)), self.settings
         ), mine
 
+    def loss(self, images: Tensor, batch: Batch) -> Tensor:
+        """What a step minimises, here eq. 1: this rank's part, which the ranks sum."""
+        labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
+        parts = batch.sizes if self.settings.batch_statistics == "attribute" else None
+        mean = self.settings.losses == "mean"
+        return self.graph.loss(images, labels, known=batch.known.tolist(), parts=parts, mean=mean)
+
     def train_step(self, pixels: Tensor, batch: Batch) -> Tensor:
-        """One update (eq. 1); this rank's part of the loss stays on the device."""
+        """One update; this rank's part of the loss stays on the device."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate_at(self.step, self.settings)
         images = self.preprocessing.normalise(pixels.to(self.device, non_blocking=True))
-        labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
-        parts = batch.sizes if self.settings.batch_statistics == "attribute" else None
         with autocast(self.precision, self.device):
-            loss = self.graph.loss(
-                images, labels, known=batch.known.tolist(), parts=parts, mean=self.settings.losses == "mean"
-            )
+            loss = self.loss(images, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.ranks.sum_gradients(self.graph.parameters())

@@ -15,7 +15,8 @@ app = typer.Typer(no_args_is_help=True, help="The frozen blocks that all branche
 def train(project: Folder = None, seed: Seed = None, device: Device = "auto", as_json: Json = False) -> None:
     """Pre-train the trunk on the project's attributes.
 
-    By the dynamic graph; the recipe is the \\[trunk] table of graftnet.toml.
+    By the dynamic graph, or as trunk.method says; the recipe is the
+    \\[trunk] table of graftnet.toml.
 
     \b
     Examples:

@@ -1,0 +1,139 @@
+"""INDeeD: features split into what two images share and what tells them apart, each part classified by itself.
+
+INDeeD: Identical and Disparate Feature Decomposition from Multi-label Data (Adiya and Lee), equations 3 to 11. The two
+blocks have no weights and act on the loss alone, so the trained network is the plain backbone with its classifier.
+
+Departures from the paper, which prints some formulas wrongly: the sigmoid (eq. 10) is 1 / (1 + exp(-x)); the binary
+cross entropy is minus the whole sum, both terms; y_a - y_b (eq. 11) is y_a without y_b; and y_a and y_b's common labels
+belong to the identical features, not to f_a and f_b. Sums over classes and pairs are means here, which changes the
+scale of the loss alone. Labels may be unknown; the paper knows none of that kind.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trunk.errors import TrunkError
+
+NORMALISATIONS = ("minmax", "l2")
+BLOCKS = ("both", "identical", "disparate")
+UNKNOWN = -1
+SMALLEST_SCALE = 1e-12
+
+
+@dataclass(frozen=True)
+class IndeedSettings:
+    """How the identical map is normalised (eq. 3 or 4), lambda (eq. 6), and which blocks take part.
+
+    The paper finds min-max better on clean composites, L2 on natural photographs; it does not state its lambda.
+    """
+
+    normalisation: str = "minmax"
+    weight: float = 1.0
+    blocks: str = "both"
+
+    def __post_init__(self) -> None:
+        if self.normalisation not in NORMALISATIONS:
+            raise TrunkError(
+                f"INDeeD's normalisation must be one of {', '.join(NORMALISATIONS)}, is {self.normalisation!r}."
+            )
+        if self.blocks not in BLOCKS:
+            raise TrunkError(f"INDeeD's blocks must be one of {', '.join(BLOCKS)}, are {self.blocks!r}.")
+        if not self.weight >= 0:
+            raise TrunkError(f"INDeeD's weight (lambda) must be at least 0, is {self.weight}.")
+
+
+class Six(NamedTuple):
+    """One value for each of the six features of a pair (eq. 5), in the paper's order."""
+
+    a: Tensor
+    b: Tensor
+    a_and_b: Tensor
+    b_and_a: Tensor
+    a_minus_b: Tensor
+    b_minus_a: Tensor
+
+
+def identical_map(f_a: Tensor, f_b: Tensor, normalisation: str) -> Tensor:
+    """How alike two feature vectors are, element by element (eq. 3: ``l2``, eq. 4: ``minmax``): (P, n) -> (P, n).
+
+    Between 0 and 1 for features that are not negative, as they are after a ReLU. Where the norm or the range is zero,
+    which the paper leaves open, the map is 0 and has no gradient: nothing is known to be alike.
+    """
+    product = f_a * f_b
+    if normalisation == "l2":
+        return product / infinite_where_zero(product.norm(dim=1, keepdim=True))
+    low, high = product.aminmax(dim=1, keepdim=True)
+    return (product - low) / infinite_where_zero(high - low)
+
+
+def infinite_where_zero(scale: Tensor) -> Tensor:
+    """Divided by this, a vector without a scale becomes zero, and so does its gradient; a small constant would make the
+    gradient huge instead."""
+    return scale.masked_fill(scale <= SMALLEST_SCALE, torch.inf)
+
+
+def six_features(f_a: Tensor, f_b: Tensor, normalisation: str) -> Six:
+    """The features of each pair with their identical and disparate parts (eq. 5), each (P, n)."""
+    m = identical_map(f_a, f_b, normalisation)
+    return Six(f_a, f_b, m * f_a, m * f_b, (1 - m) * f_a, (1 - m) * f_b)
+
+
+def six_labels(y_a: Tensor, y_b: Tensor) -> Six:
+    """The labels of the six features (eq. 11), each (P, C): 1 present, 0 absent, -1 unknown.
+
+    An unknown label stays open only where it decides: what a is known to lack, a and b do not share, whatever b has.
+    """
+    return Six(y_a, y_b, both(y_a, y_b), both(y_b, y_a), both(y_a, opposite(y_b)), both(y_b, opposite(y_a)))
+
+
+def both(y: Tensor, z: Tensor) -> Tensor:
+    """y and z, with unknowns: absent where either is absent, present where both are present."""
+    unknown = torch.full_like(y, UNKNOWN)
+    decided = torch.where((y == 1) & (z == 1), 1, unknown)
+    return torch.where((y == 0) | (z == 0), 0, decided)
+
+
+def opposite(y: Tensor) -> Tensor:
+    """Not y, with unknowns."""
+    return torch.where(y == UNKNOWN, y, 1 - y)
+
+
+def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Eq. 10 as the mean over the known labels; 0 where none is known.
+
+    logits: (N, C). labels: (N, C), 1 present, 0 absent, -1 unknown.
+    """
+    known = labels != UNKNOWN
+    losses = F.binary_cross_entropy_with_logits(logits.float(), labels.clamp_min(0).float(), reduction="none")
+    return (losses * known).sum() / known.sum().clamp_min(1)
+
+
+def indeed_loss(
+    features: Tensor, labels: Tensor, pairs: Tensor, classify: Callable[[Tensor], Tensor], settings: IndeedSettings
+) -> Tensor:
+    """L_O + lambda (L_I + L_S) of eq. 6 to 9, over the pairs of one mini-batch.
+
+    Args:
+        features: (N, n), not negative; float32, whatever the backbone ran in.
+        labels: (N, C), 1 present, 0 absent, -1 unknown.
+        pairs: (P, 2) rows, as `trunk.indeed_pairs.draw_pairs` gives them.
+        classify: the one classifier of all six features, (M, n) -> (M, C).
+        settings: lambda, the normalisation and the blocks; with one block alone the other's loss is left out.
+    """
+    a, b = pairs.T
+    parts = six_features(features[a], features[b], settings.normalisation)
+    targets = six_labels(labels[a], labels[b])
+    identical = settings.weight if settings.blocks != "disparate" else 0.0
+    disparate = settings.weight if settings.blocks != "identical" else 0.0
+    weights = (1.0, 1.0, identical, identical, disparate, disparate)
+    used = [place for place, weight in enumerate(weights) if weight]
+    logits = torch.split(classify(torch.cat([parts[place] for place in used])), len(pairs))
+    losses = [
+        weights[place] * binary_cross_entropy(one, targets[place]) for place, one in zip(used, logits, strict=True)
+    ]
+    return torch.stack(losses).sum()
