@@ -5,7 +5,7 @@
     python -m experiments.mined_negatives OUT/search --attribute cat --out cat.jsonl
 
 The attribute's train positives are thinned until there are 20 times as many negatives. Which test negatives are hard is
-settled before any training: those of the three other attributes (one-versus-rest: classes) whose train images are
+settled before any training: those of the two other attributes (one-versus-rest: classes) whose train images are
 closest to the train positives, by earth mover's distance. Every arm trains the same branch, once for as many epochs and
 once for as many steps as the arm with all negatives, and a linear probe. A finished training is one line of --out; a
 second call does what is missing and prints the table: means over seeds, and the paired difference to all negatives with
@@ -30,7 +30,7 @@ from branches.settings import FitSettings
 from branches.training import fit, predict_scores
 from experiments.gain_over_random import interval
 from graftnet.featuring import featured
-from graftnet.mining import embeddings
+from graftnet.mining import PROVENANCE, embeddings
 from graftnet.project import Project, open_project
 from graftnet.settings import fit_settings
 from graftnet.trunks import open_trunk
@@ -41,7 +41,7 @@ from subdatasets.subdataset import Example, read_subdataset
 from trunk.features import LabelledFeatures
 
 CPU = torch.device("cpu")
-RATIO, KEEP, HARD_CLASSES, RECALL = 20, 0.5, 3, 0.8
+RATIO, KEEP, HARD_CLASSES, RECALL = 20, 0.5, 2, 0.8
 FIGURES = ("hard_auroc", "hard_fpr", "auroc", "fpr")
 
 
@@ -68,7 +68,8 @@ def prepare(project: Project, attribute: str) -> Setting:
     labels = splits["train"].labels.numpy()
     negatives, all_positives = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
     drawn = np.random.default_rng(0).choice(all_positives, len(negatives) // RATIO, replace=False)
-    members = {name: members_of(project, name) for name in project.sources() if name != attribute}
+    mined = {name for name in project.sources() if (project.data / f"{name}{PROVENANCE}").exists()}
+    members = {name: members_of(project, name) for name in project.sources() if name not in {attribute, *mined}}
     distances = [
         (name, earth_movers_distance(embedded[rows(train, paths)], embedded[drawn], np.random.default_rng(0)))
         for name, paths in members.items()
