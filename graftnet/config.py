@@ -113,6 +113,8 @@ class TrunkTable(Table):
     validate_every: Count = 500
     checkpoint_every: Count = 200
     val_images: Count = 500
+    retrain_due: Count = 5
+    retrain_overdue: Count = 7
 
 
 class FeaturesTable(Table):

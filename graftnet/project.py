@@ -5,19 +5,25 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from graftnet.config import CONFIG_NAME, Config, read_config
 from graftnet.errors import ConfigError
 
 IMAGES = "images"
+TREE = "tree"  # the first one; after a switch of trunks, trees/VERSION-N
 
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a graftnet.toml; the properties name its files and create nothing."""
+    """A folder with a graftnet.toml; the properties name its files and create nothing.
+
+    version: of the trunk that this view of the project works on; None for the one in use.
+    """
 
     folder: Path
     config: Config
+    version: str | None = None
 
     @property
     def data(self) -> Path:
@@ -36,8 +42,17 @@ class Project:
 
     @property
     def current_trunk_file(self) -> Path:
-        """Which version is in use: ``{"version": ...}``."""
+        """Which version is in use, and which tree was grown on it (:mod:`graftnet.serving`)."""
         return self.trunks / "current.json"
+
+    @property
+    def current(self) -> dict[str, Any]:
+        """What :attr:`current_trunk_file` says; empty while there is no trunk."""
+        try:
+            value: dict[str, Any] = json.loads(self.current_trunk_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return value
 
     @property
     def current_trunk(self) -> Path:
@@ -47,9 +62,9 @@ class Project:
             ConfigError: the project has no trunk yet, or the one it names is gone.
         """
         remedy = "train one with `graftnet trunk train`, or bring one with `graftnet trunk use FILE`"
-        if not self.current_trunk_file.exists():
+        version = self.version or self.current.get("version")
+        if version is None:
             raise ConfigError(f"{self.folder} has no trunk yet; {remedy}.")
-        version = json.loads(self.current_trunk_file.read_text(encoding="utf-8"))["version"]
         folder = self.trunks / str(version)
         if not folder.is_dir():
             raise ConfigError(f"{self.current_trunk_file} names trunk {version}, which is not there; {remedy}.")
@@ -62,8 +77,8 @@ class Project:
 
     @property
     def tree(self) -> Path:
-        """The grafted branches, one folder per attribute."""
-        return self.runs / "tree"
+        """The branches grafted on the trunk in use, one folder per attribute."""
+        return self.runs / str(self.current.get("tree", TREE))
 
     @property
     def exports(self) -> Path:

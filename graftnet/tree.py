@@ -1,5 +1,6 @@
 """The project's tree: grafted branches, and their export as one bundle."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from branches.records import load_branch, save_branch
 from deployment.bundle import write_bundle
 from graftnet.errors import ConfigError
 from graftnet.project import Project
+from graftnet.serving import grafted, holding_tree, served
 from graftnet.trunks import open_trunk
 from subdatasets.contents import read_image
 from subdatasets.subdataset import read_subdataset
@@ -28,20 +30,47 @@ def graft_attribute(project: Project, attribute: str) -> Path:
         raise ConfigError(
             f"The search of {attribute} is not finished; run 'graftnet search {attribute}' to continue it."
         )
+    trunk = open_trunk(project, torch.device("cpu"))
+    folder = newest_on(project, attribute, trunk.fingerprint) or folder
     module, record = load_branch(folder / "branch")
-    net = GraftedNet(open_trunk(project, torch.device("cpu")))
-    net.graft_saved(folder / "branch")
-    destination = project.tree / attribute
-    save_branch(destination, module, record)
+    GraftedNet(trunk).graft_saved(folder / "branch")
+    with holding_tree(project):
+        if read_fingerprint(project.current_trunk) != trunk.fingerprint:
+            raise ConfigError(f"The trunk was switched while {attribute} was to be grafted; call again.")
+        destination = project.tree / attribute
+        save_branch(destination, module, record)
     return destination
+
+
+def read_fingerprint(trunk: Path) -> str:
+    """The fingerprint in a trunk's folder."""
+    return str(json.loads((trunk / "trunk.json").read_text(encoding="utf-8"))["fingerprint"])
+
+
+def newest_on(project: Project, attribute: str, fingerprint: str) -> Path | None:
+    """The newest finished search on this trunk: while a switch is prepared, there are newer ones on another."""
+    for folder in reversed(project.results(attribute)):
+        if json.loads((folder / "config.json").read_text(encoding="utf-8")).get("fingerprint") == fingerprint:
+            return folder
+    return None
+
+
+def open_tree(project: Project) -> GraftedNet:
+    """The trunk in use with every grafted branch, both as they are served at one moment."""
+    now = served(project)
+    net = GraftedNet(Trunk.load(project.trunks / now.version))
+    for folder in grafted(project.runs / now.tree).values():
+        net.graft_saved(folder)
+    return net
 
 
 def export_attributes(project: Project, attributes: Sequence[str], destination: Path) -> Path:
     """Write grafted branches and their trunk as one verified bundle."""
-    trunk: Trunk = open_trunk(project, torch.device("cpu"))
+    now = served(project)
+    trunk = Trunk.load(project.trunks / now.version)
     folders = []
     for attribute in attributes:
-        folder = project.tree / attribute
+        folder = project.runs / now.tree / attribute
         if not (folder / "branch.json").exists():
             project.source(attribute)
             raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")

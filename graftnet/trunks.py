@@ -13,13 +13,13 @@ import torch
 from graftnet.config import CONFIG_NAME
 from graftnet.errors import ConfigError
 from graftnet.locks import only_one
-from graftnet.project import Project, open_project
+from graftnet.project import TREE, Project, open_project
+from graftnet.serving import Served, grafted, history, holding_tree, write
 from graftnet.settings import pretrain_settings
 from graftnet.trunk_methods import method_identity, source_of, training_of
 from graftnet.version import __version__
 from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset
-from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 from trunk.precision import resolve_precision
 from trunk.preprocessing import Preprocessing
@@ -114,14 +114,18 @@ def use_trunk(project: Project, source: str) -> Path:
     """
     table = project.config.trunk
     path = Path(source).expanduser()
+    record: dict[str, Any] = {"source": source, "version": __version__}
     if source == "imagenet":
         trunk = imagenet_trunk(table.image_size)
     elif source.startswith("timm:"):
         trunk = timm_trunk(source.removeprefix("timm:"), table.image_size)
     elif (path / CONFIG_NAME).is_file():
-        trunk = Trunk.load(open_project(path).current_trunk)
+        path = open_project(path).current_trunk
+        trunk = Trunk.load(path)
+        record.update(learnt_from(path))
     elif (path / "trunk.json").is_file():
         trunk = Trunk.load(path)
+        record.update(learnt_from(path))
     elif path.is_dir() or not path.exists():
         raise ConfigError(
             f"{source} is no trunk: give a weights file, a trunk folder, another project's folder, 'imagenet' or "
@@ -131,7 +135,7 @@ def use_trunk(project: Project, source: str) -> Path:
         trunk = load_trunk(path, table.backbone, Preprocessing(table.image_size))
     folder = project.trunks / trunk.fingerprint[:12]
     if not (folder / "trunk.json").exists():
-        keep(trunk, folder, {"source": source, "version": __version__})
+        keep(trunk, folder, record)
     return make_current(project, folder)
 
 
@@ -141,9 +145,18 @@ def keep(trunk: Trunk, folder: Path, record: dict[str, Any]) -> None:
     trunk.save(folder, {**record, **table, "created": time.strftime("%Y-%m-%dT%H:%M:%S")})
 
 
+def learnt_from(folder: Path) -> dict[str, Any]:
+    """What a trunk's record says of the attributes it was trained on, for the record of its copy."""
+    record = json.loads((folder / "trunk.json").read_text(encoding="utf-8"))
+    return {key: record[key] for key in ("attributes",) if key in record}
+
+
 def make_current(project: Project, folder: Path) -> Path:
-    """Point the project at this version."""
-    write_json(project.current_trunk_file, {"version": folder.name})
+    """Use this version from now on, unless branches are grafted on another: they wait for `graftnet trunk switch`."""
+    with holding_tree(project):
+        now = project.current
+        if not now or (now["version"] != folder.name and not grafted(project.tree)):
+            write(project, Served(folder.name, now.get("tree", TREE)), history(project))
     return folder
 
 

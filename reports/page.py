@@ -38,8 +38,11 @@ def write_report(search_folder: Path, destination: Path | None = None) -> Path:
     """
     page = render(read_records(search_folder))
     target = destination if destination is not None else search_folder / "report.html"
-    if target.is_dir():
-        target = target / "report.html"
+    return write_page(page, target / "report.html" if target.is_dir() else target)
+
+
+def write_page(page: str, target: Path) -> Path:
+    """Writes a page, whole or not at all, and returns its path. Raises ReportError when it cannot be written."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=target.parent, prefix=".report-", suffix=".html")
@@ -61,24 +64,32 @@ def write_report(search_folder: Path, destination: Path | None = None) -> Path:
     return target
 
 
-def render(records: Records) -> str:
-    """The page as text; the same records give the same page."""
-    environment = Environment(
+def templates() -> Environment:
+    """The room's templates: everything is escaped, and a name that is not given is an error."""
+    return Environment(
         loader=PackageLoader("reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.jinja").render(
-        attribute=attribute_of(records),
-        values=values_of(records),
-        about=_about(records),
-        verdict=verdict(records),
-        problems=records.problems,
-        sections=[section for build in SECTIONS if (section := build(records)) is not None],
-        light=css_variables("light"),
-        dark=css_variables("dark"),
+
+
+def render(records: Records) -> str:
+    """The page as text; the same records give the same page."""
+    return (
+        templates()
+        .get_template("page.html.jinja")
+        .render(
+            attribute=attribute_of(records),
+            values=values_of(records),
+            about=_about(records),
+            verdict=verdict(records),
+            problems=records.problems,
+            sections=[section for build in SECTIONS if (section := build(records)) is not None],
+            light=css_variables("light"),
+            dark=css_variables("dark"),
+        )
     )
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from graftnet.answer import answer
-from graftnet.options import Folder, Json, Seed
+from graftnet.options import Device, Folder, Json, Seed
 
-app = typer.Typer(no_args_is_help=True, help="Sub-datasets: import them, check them.")
+app = typer.Typer(no_args_is_help=True, help="Sub-datasets: import them, check them, mine hard negatives.")
 
 
 @app.command("import")
@@ -95,3 +95,55 @@ def check(
     answer(record, "\n".join(problem_lines(problems, checked=len(sources))), as_json=as_json)
     if errors:
         raise typer.Exit(2)
+
+
+@app.command("mine")
+def mine(
+    attribute: Annotated[str, typer.Argument(metavar="ATTR", help="An attribute with many negatives.")],
+    keep: Annotated[
+        float, typer.Option("--keep", metavar="N", help="Train negatives that stay: a share below 1, or their number.")
+    ] = 0.5,
+    clusters: Annotated[int, typer.Option("--clusters", metavar="K", help="Of k-means, over the negatives.")] = 10,
+    whole: Annotated[
+        float,
+        typer.Option("--whole", metavar="SHARE", help="How much of what stays may be close clusters, kept whole."),
+    ] = 0.5,
+    positive: Annotated[
+        str | None, typer.Option("--positive", metavar="VALUE", help="Default: the second of two values.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="ATTR", help="The new attribute. Default: ATTR-mined.")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option("--depth", metavar="N", help="Blocks that embed an image. Default: all of them.")
+    ] = None,
+    project: Folder = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Thin out easy negatives, into a new sub-dataset.
+
+    The train negatives are clustered on the trunk's features. Clusters close to
+    the positives (earth mover's distance) stay whole, the others are thinned. Val
+    and test stay as they are, and so does the source.
+
+    \b
+    Examples:
+      graftnet data mine bald
+      graftnet data mine bald --keep 20000 --clusters 20 --name bald-hard
+      graftnet data mine gender --positive other
+    """
+    from graftnet.devices import choose_device
+    from graftnet.mining import MiningChoices, mine_attribute, mining_lines
+    from graftnet.progress import show_progress
+    from graftnet.project import open_project
+    from graftnet.settings import seed_or
+
+    home = open_project(project)
+    choices = MiningChoices(keep, clusters, whole, positive, name, depth)
+    with show_progress() as progress:
+        mined = mine_attribute(
+            home, attribute, choices, seed=seed_or(seed, home), device=choose_device(device), progress=progress
+        )
+    answer({**mined.record, "report": mined.report}, "\n".join(mining_lines(mined)), as_json=as_json)

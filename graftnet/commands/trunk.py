@@ -1,5 +1,6 @@
 """graftnet trunk: the shared, frozen blocks."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,10 @@ import typer
 from graftnet.answer import answer
 from graftnet.options import Device, Folder, Json, Seed
 
-app = typer.Typer(no_args_is_help=True, help="The frozen blocks that all branches share: train, use, info, blocks.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The frozen blocks that all branches share: train, use, blocks, switch, what stands when.",
+)
 
 
 @app.command("train")
@@ -25,7 +29,8 @@ def train(project: Folder = None, seed: Seed = None, device: Device = "auto", as
       torchrun --nproc-per-node 2 -m graftnet trunk train   (the same on two GPUs)
 
     It survives Ctrl-C and kill: call it again and it continues at its last
-    checkpoint.
+    checkpoint. Where branches are grafted on another version, that one stays in
+    use until `graftnet trunk switch`.
     """
     from graftnet.devices import choose_device
     from graftnet.process_group import ranks_of_torchrun
@@ -40,7 +45,7 @@ def train(project: Folder = None, seed: Seed = None, device: Device = "auto", as
             home, seed=seed_or(seed, home), device=own_device, progress=progress if ranks.first else None, ranks=ranks
         )
     if ranks.first:
-        describe(folder, "Trained", as_json)
+        describe(folder, "Trained", as_json, in_use=home.current_trunk)
 
 
 @app.command("use")
@@ -65,7 +70,9 @@ def use(
     from graftnet.project import open_project
     from graftnet.trunks import use_trunk
 
-    describe(use_trunk(open_project(project), source), "Using", as_json)
+    home = open_project(project)
+    folder = use_trunk(home, source)
+    describe(folder, "Using" if folder == home.current_trunk else "Brought", as_json, in_use=home.current_trunk)
 
 
 @app.command("info")
@@ -111,11 +118,120 @@ def blocks(
     answer(table, "\n".join(table_lines(table)), as_json=as_json)
 
 
-def describe(folder: Path, verb: str, as_json: bool) -> None:
-    """Show what a trunk folder's trunk.json says."""
+@app.command("status")
+def status(project: Folder = None, as_json: Json = False) -> None:
+    """Say whether it is time to train the trunk again.
+
+    Counts the attributes that are new since its last training: at 5 to 7 a new
+    trunk pays (\\[trunk] retrain_due, retrain_overdue). Lists the versions.
+
+    \b
+    Examples:
+      graftnet trunk status
+    """
+    from graftnet.project import open_project
+    from graftnet.trunk_status import status_lines, trunk_status
+
+    record = trunk_status(open_project(project))
+    answer(record, "\n".join(status_lines(record)), as_json=as_json)
+
+
+@app.command("switch")
+def switch(
+    version: Annotated[
+        str | None, typer.Argument(metavar="VERSION", help="Default: the newest that is not in use.")
+    ] = None,
+    search: Annotated[
+        bool,
+        typer.Option("--search/--retrain", help="Search every architecture again, or train those there are (default)."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Change over without asking.")] = False,
+    most: Annotated[
+        float | None,
+        typer.Option("--max-drop", min=0, metavar="X", help="Refuse if a branch's val score falls by more."),
+    ] = None,
+    project: Folder = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Make every grafted branch anew on another version, and change over.
+
+    Shows old and new figures side by side. All branches and the trunk change at
+    once, or nothing does; until then, the old ones are served. Killed, it
+    continues when called again. `graftnet trunk rollback` takes it back.
+
+    \b
+    Examples:
+      graftnet trunk switch
+      graftnet trunk switch --search --yes --max-drop 0.01
+    """
+    from graftnet.devices import choose_device
+    from graftnet.progress import show_progress
+    from graftnet.project import open_project
+    from graftnet.settings import seed_or
+    from graftnet.side_by_side import table_lines
+    from graftnet.switching import change_over, prepare
+    from graftnet.trunk_status import choose_version
+
+    home = open_project(project)
+    chosen = choose_version(home, version)
+    with show_progress() as progress:
+        made = prepare(
+            home, chosen, search=search, seed=seed_or(seed, home), device=choose_device(device), progress=progress
+        )
+    lines = table_lines(made.branches, made.now.version, made.version)
+    refusal = made.refusal(most)
+    agreed = yes
+    if not (refusal or yes or as_json) and sys.stdin.isatty():
+        typer.echo("\n".join(lines), err=True)
+        lines = []
+        agreed = typer.confirm(f"Change over to trunk {chosen}?", err=True)
+    switched = agreed and not refusal
+    if switched:
+        change_over(home, made)
+    lines.append(
+        f"Changed over to trunk {chosen}; `graftnet trunk rollback` takes it back. Next: graftnet export --all"
+        if switched
+        else f"Not changed over: trunk {made.now.version} and its branches are served on (--yes changes over)."
+    )
+    answer({**made.record(), "switched": switched, "refused": refusal}, "\n".join(lines), as_json=as_json)
+    if refusal:
+        typer.echo(refusal, err=True)
+        raise typer.Exit(1)
+
+
+@app.command("rollback")
+def rollback(project: Folder = None, as_json: Json = False) -> None:
+    """Serve the trunk and the branches from before the last switch.
+
+    Nothing is trained; `graftnet trunk switch` goes forward again.
+
+    \b
+    Examples:
+      graftnet trunk rollback
+    """
+    from graftnet.project import open_project
+    from graftnet.serving import grafted, roll_back
+
+    home = open_project(project)
+    left, back = roll_back(home)
+    lost = sorted(grafted(home.runs / left.tree).keys() - grafted(home.runs / back.tree).keys())
+    record = {"from": left.version, "to": back.version, "attributes": list(grafted(home.tree)), "left": lost}
+    lines = [f"Back on trunk {back.version}, with {', '.join(record['attributes']) or 'no branches'}."]
+    if lost:
+        lines.append(f"Grafted since, on trunk {left.version} alone: {', '.join(lost)}; search and graft them here.")
+    answer(record, "\n".join(lines), as_json=as_json)
+
+
+def describe(folder: Path, verb: str, as_json: bool, *, in_use: Path | None = None) -> None:
+    """Show what a trunk folder's trunk.json says, and, where ``in_use`` is another folder, how to change over."""
     import json
 
     record = json.loads((folder / "trunk.json").read_text(encoding="utf-8"))
     lines = [f"{verb} trunk {folder.name} ({folder})"]
     lines += [f"  {key}: {value}" for key, value in record.items() if not isinstance(value, (dict, list))]
-    answer({"folder": folder, **record}, "\n".join(lines), as_json=as_json)
+    waiting = in_use is not None and in_use != folder
+    if in_use is not None and waiting:
+        lines.append(f"Trunk {in_use.name} stays in use, for branches are grafted on it. Next: graftnet trunk switch")
+    answer({"folder": folder, "in_use": not waiting, **record}, "\n".join(lines), as_json=as_json)

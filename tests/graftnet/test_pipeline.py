@@ -16,6 +16,7 @@ from deployment.runtime import Runtime
 from graftnet.featuring import cache_of
 from graftnet.pipeline import cache_features, search_attribute
 from graftnet.project import Project, open_project
+from graftnet.serving import Served, serve
 from graftnet.tree import export_attributes, graft_attribute
 from graftnet.trunks import open_trunk, train_trunk, use_trunk
 from subdatasets.contents import read_image
@@ -240,7 +241,7 @@ def test_a_branch_of_another_trunk_is_refused(project: Project) -> None:
     weights = load_file(project.current_trunk / "weights.safetensors")
     weights["block0.0.weight"] = weights["block0.0.weight"] + 0.01
     save_file(weights, project.folder / "other.safetensors")
-    use_trunk(project, str(project.folder / "other.safetensors"))
+    serve(project, Served(use_trunk(project, str(project.folder / "other.safetensors")).name))
     new = open_trunk(project, CPU).fingerprint
     with pytest.raises(BranchError, match=rf"(?s){old}.*{new}"):
         graft_attribute(project, "bright")

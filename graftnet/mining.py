@@ -1,0 +1,218 @@
+"""Hard negatives of a project's attribute: embed, mine, and write a new sub-dataset with its provenance and report."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from graftnet.errors import ConfigError
+from graftnet.featuring import cache_of
+from graftnet.mining_examples import strips_of
+from graftnet.project import Project
+from graftnet.provenance import this_command
+from graftnet.trunks import open_trunk
+from subdatasets.attribute import Attribute
+from subdatasets.contents import content_hashes
+from subdatasets.errors import DataError
+from subdatasets.mining import Cluster, MiningSettings, mine
+from subdatasets.subdataset import Example, SubDataset, csv_bytes, read_subdataset, write_subdataset
+from trunk.checkpoints import write_json
+from trunk.feature_cache import Progress
+from trunk.features import averaged
+from trunk.trunk import Trunk
+
+PROVENANCE = ".mining.json"
+
+
+@dataclass(frozen=True)
+class MiningChoices:
+    """What a call of `graftnet data mine` decides; None leaves it to the data.
+
+    keep: below 1 a share of the train negatives, else their number. positive: the positive value, by default the last
+    of two. name: of the new attribute. depth: blocks that embed, by default all of the backbone.
+    """
+
+    keep: float = 0.5
+    clusters: int = 10
+    close_share: float = 0.5
+    positive: str | None = None
+    name: str | None = None
+    depth: int | None = None
+
+
+@dataclass(frozen=True)
+class Mined:
+    """The new sub-dataset, its provenance (what ``NAME.mining.json`` holds), and the report."""
+
+    subdataset: SubDataset
+    record: dict[str, Any]
+    report: Path
+
+
+def mine_attribute(
+    project: Project,
+    attribute: str,
+    choices: MiningChoices,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> Mined:
+    """Write ``data/NAME.csv``: all positives, the mined train negatives, val and test as they are.
+
+    Raises:
+        ConfigError: the name is taken by something that was not mined. DataError: the sub-dataset cannot be mined so.
+    """
+    source = read_subdataset(project.source(attribute), seed=project.config.project.seed)
+    target = target_of(project, attribute, choices.name or f"{attribute}-mined")
+    positive = positive_of(source, choices.positive)
+    trunk = open_trunk(project, device)
+    depth = len(trunk.chain) if choices.depth is None else trunk.check_depth(choices.depth)
+    train = source.split("train")
+    hashes = content_hashes([example.path for example in source.examples])
+    embedded = embeddings(project, trunk, [hashes[one.path] for one in train], hashes, depth, progress)
+    is_positive = np.array([example.value == positive for example in train])
+    negatives = [example for example in train if example.value != positive]
+    settings = MiningSettings(kept_number(choices.keep, len(negatives)), choices.clusters, choices.close_share)
+    clusters = mine(embedded[is_positive], embedded[~is_positive], settings, seed=seed)
+    mined = thinned(source, negatives, clusters, target)
+    record = {
+        "attribute": mined.attribute.name,
+        "mined_from": attribute,
+        "source": str(source.source),
+        "source_digest": source.digest(hashes),
+        "digest": mined.digest(hashes),
+        "csv_sha256": hashlib.sha256(csv_bytes(mined, target.parent)).hexdigest(),
+        "positive": source.attribute.values[positive],
+        "positives": int(is_positive.sum()),
+        "negatives": len(negatives),
+        "kept": settings.keep,
+        "settings": asdict(settings),
+        "seed": seed,
+        "fingerprint": trunk.fingerprint,
+        "depth": depth,
+        "counts": mined.counts(),
+        "clusters": [described(cluster, negatives, source.attribute.values) for cluster in clusters],
+        "command": this_command(),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+    }
+    write_json(target.with_name(f"{mined.attribute.name}{PROVENANCE}"), record)
+    write_subdataset(mined, target)
+    from reports.mining import write_mining_report
+
+    strips = strips_of([example for example in train if example.value == positive], negatives, clusters)
+    report = write_mining_report(record, strips, project.reports / f"mining-{mined.attribute.name}.html")
+    return Mined(mined, record, report)
+
+
+def target_of(project: Project, attribute: str, name: str) -> Path:
+    """The CSV of the new sub-dataset; one that was mined before may be mined again.
+
+    Raises:
+        ConfigError: it would take the place of something else.
+    """
+    Attribute(name, ("no", "yes"))  # an unusable name is refused before anything is computed
+    target = project.data / f"{name}.csv"
+    known = project.sources().get(name)
+    again = known == target and target.with_name(f"{name}{PROVENANCE}").exists()
+    if name == attribute or (known is not None and not again):
+        raise ConfigError(f"{name} has a sub-dataset already, {known}; choose another --name for the mined one.")
+    return target
+
+
+def positive_of(subdataset: SubDataset, value: str | None) -> int:
+    """The index of the positive value.
+
+    Raises:
+        ConfigError: there is no such value, or none is named where there are more than two.
+    """
+    values = subdataset.attribute.values
+    if value is None:
+        if len(values) > 2:
+            raise ConfigError(
+                f"{subdataset.attribute.name} has {len(values)} values; say with --positive which one the others are "
+                f"negatives of: {', '.join(values)}."
+            )
+        return 1
+    if value not in values:
+        raise ConfigError(f"{subdataset.attribute.name} has no value {value!r}; it has {', '.join(values)}.")
+    return values.index(value)
+
+
+def kept_number(keep: float, negatives: int) -> int:
+    """How many negatives stay: a share below 1, a whole number from 1.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if not (keep > 0 and (keep < 1 or keep == int(keep))):
+        raise ConfigError(f"--keep must be a share between 0 and 1, or a whole number of negatives, is {keep:g}.")
+    return max(1, round(keep * negatives)) if keep < 1 else int(keep)
+
+
+def embeddings(
+    project: Project,
+    trunk: Trunk,
+    contents: Sequence[str],
+    hashes: dict[Path, str],
+    depth: int,
+    progress: Progress | None,
+) -> npt.NDArray[np.float32]:
+    """The globally averaged features after ``depth`` blocks, (N, channels), through the project's cache."""
+    cache = cache_of(project, trunk)
+    paths = {content: path for path, content in hashes.items()}
+    cache.fill({content: paths[content] for content in contents}, [depth], progress=progress)
+    found: npt.NDArray[np.float32] = averaged(cache.open(contents, depth)).numpy()
+    return found
+
+
+def thinned(source: SubDataset, negatives: Sequence[Example], clusters: Sequence[Cluster], target: Path) -> SubDataset:
+    """The source without the train negatives that no cluster keeps, under the name of ``target``.
+
+    Raises:
+        DataError: a value would be left without a train image.
+    """
+    kept = {negatives[row] for cluster in clusters for row in cluster.kept}
+    dropped = set(negatives) - kept
+    examples = tuple(example for example in source.examples if example not in dropped)
+    mined = replace(source, attribute=Attribute(target.stem, source.attribute.values), examples=examples, source=target)
+    for value, count in mined.counts()["train"].items():
+        if not count:
+            raise DataError(f"no train image of value {value!r} would be left: keep more, or leave that value out")
+    return mined
+
+
+def described(cluster: Cluster, negatives: Sequence[Example], values: Sequence[str]) -> dict[str, Any]:
+    """A cluster as the provenance and the report have it."""
+    counts = np.bincount([negatives[row].value for row in cluster.members], minlength=len(values)).tolist()
+    return {
+        "distance": cluster.distance,
+        "similarity": cluster.similarity,
+        "close": cluster.close,
+        "size": len(cluster.members),
+        "kept": len(cluster.kept),
+        "values": {value: count for value, count in zip(values, counts, strict=True) if count},
+    }
+
+
+def mining_lines(mined: Mined) -> list[str]:
+    """What was kept, a line per cluster, for a person."""
+    record = mined.record
+    lines = [
+        f"{record['attribute']}: {record['kept']:,} of {record['negatives']:,} train negatives kept, beside "
+        f"{record['positives']:,} positives ({mined.subdataset.source})",
+        "  cluster  distance  similarity  images    kept",
+    ]
+    for number, cluster in enumerate(record["clusters"], 1):
+        how = "whole" if cluster["close"] else "thinned"
+        lines.append(
+            f"  {number:>7}  {cluster['distance']:>8.3f}  {cluster['similarity']:>10.3f}  {cluster['size']:>6,}  "
+            f"{cluster['kept']:>6,}  {how}"
+        )
+    return [*lines, f"  report {mined.report}", f"Next: graftnet search {record['attribute']}"]

@@ -1,0 +1,109 @@
+"""One attribute's branch on the old trunk beside the one on the new: the figures of both on the same images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from branches.metrics import paired_bootstrap
+from branches.records import load_branch
+from graftnet.bed import Figures, bed_for, measured
+from graftnet.project import Project
+from trunk.feature_cache import Progress
+from trunk.trunk import Trunk
+
+ROUNDS = 300
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """One attribute's branch on both trunks; ``error`` says why there is no new one.
+
+    branch: the new one's folder. old, new: {"val", "test"}, on today's images; "test" is None without a test split.
+    difference: of the metric on test, new less old, with its 95 % interval over images.
+    """
+
+    attribute: str
+    metric: str
+    old: Mapping[str, Figures | None]
+    new: Mapping[str, Figures | None] | None = None
+    branch: Path | None = None
+    difference: tuple[float, float, float] | None = None
+    error: str | None = None
+
+    def value(self, side: str, split: str) -> float | None:
+        """The metric of side "old" or "new" on a split; None where it is not known."""
+        figures = (self.old if side == "old" else self.new or {}).get(split)
+        return figures[self.metric] if figures else None
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for --json and for ``switch.json``."""
+        return {
+            "attribute": self.attribute,
+            "old": dict(self.old),
+            "new": dict(self.new) if self.new else None,
+            "difference": list(self.difference) if self.difference else None,
+            "branch": str(self.branch) if self.branch else None,
+            "error": self.error,
+        }
+
+
+def compared(
+    old: tuple[Project, Trunk, Path],
+    new: tuple[Project, Trunk, Path],
+    metric: str,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> Renewed:
+    """Both branches on today's images; where the attribute's values changed, the old one's recorded figures.
+
+    Args:
+        old, new: a view of the project on a trunk, that trunk, and the folder of the branch.
+    """
+    before, after = load_branch(old[2])[1], load_branch(new[2])[1]
+    bed = bed_for(*new[:2], after.attribute, after.freeze_depth)
+    figures, scores = measured(bed, new[2], progress)
+    if before.values != bed.subdataset.attribute.values:
+        return Renewed(after.attribute, metric, before.metrics, figures, new[2])
+    old_bed = replace(bed, view=old[0], trunk=old[1], depth=before.freeze_depth)
+    old_figures, old_scores = measured(old_bed, old[2], progress)
+    difference = None
+    if scores is not None and old_scores is not None:
+        labels = [example.value for example in bed.subdataset.split("test")]
+        difference = paired_bootstrap(scores, old_scores, labels, metric, seed % 2**32, rounds=ROUNDS)
+    return Renewed(after.attribute, metric, old_figures, figures, new[2], difference)
+
+
+def table_lines(branches: Sequence[Renewed], old: str, new: str) -> list[str]:
+    """The figures side by side, a line per attribute, for a person."""
+    if not branches:
+        return ["No branch is grafted."]
+    metric = branches[0].metric.replace("_", " ")
+    width = max(len("attribute"), *(len(one.attribute) for one in branches))
+    lines = [
+        f"{metric} on trunk {old} (old) and {new} (new)",
+        f"{'attribute':<{width}}  val old  val new  test old  test new  test new - old",
+    ]
+    for one in branches:
+        if one.error:
+            lines.append(f"{one.attribute:<{width}}  FAILED: {one.error}")
+            continue
+        cells = [
+            f"{written(one.value(side, split)):>{len(f'{split} {side}')}}"
+            for split in ("val", "test")
+            for side in ("old", "new")
+        ]
+        lines.append(f"{one.attribute:<{width}}  {'  '.join(cells)}  {gain(one.difference)}")
+    return lines
+
+
+def written(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def gain(difference: tuple[float, float, float] | None) -> str:
+    """The difference with its 95 % interval over images."""
+    if difference is None:
+        return "not comparable"
+    return "{:+.4f} [{:+.4f}, {:+.4f}]".format(*difference)

@@ -1,0 +1,162 @@
+"""What a mining of hard negatives kept -> one HTML file: the clusters by distance, and pictures of each."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from reports.figures import legend, panel
+from reports.formats import NOTHING, count, score, share
+from reports.layout import Listing, Picture, Section, Table, picture
+from reports.page import templates, write_page
+from reports.palette import css_variables, light
+from reports.svg import styled
+from reports.values import items, number, numbers_of, table, text
+
+
+class Strip(NamedTuple):
+    """Example images of one group: a heading, a remark, and the pictures as data URLs."""
+
+    title: str
+    note: str
+    pictures: tuple[str, ...]
+
+
+class Bar(NamedTuple):
+    """One cluster in the figure: its number from 1, distance, size, how many are kept, and whether all are."""
+
+    number: int
+    distance: float
+    size: float
+    kept: float
+    close: bool
+
+
+def write_mining_report(record: Mapping[str, object], strips: Sequence[Strip], destination: Path) -> Path:
+    """Write the page of one mining and return its path.
+
+    Args:
+        record: what ``NAME.mining.json`` holds. strips: example images, in the order they are shown.
+
+    Raises:
+        ReportError: it cannot be written.
+    """
+    page = (
+        templates()
+        .get_template("mining.html.jinja")
+        .render(
+            name=text(record.get("attribute")) or "",
+            about=about(record),
+            sentence=sentence(record),
+            sections=[clusters_section(record), repeat_section(record)],
+            strips=strips,
+            light=css_variables("light"),
+            dark=css_variables("dark"),
+        )
+    )
+    return write_page(page, destination)
+
+
+def about(record: Mapping[str, object]) -> str:
+    """One line below the title: the source, the positive value, the trunk, the seed, the date."""
+    seed = number(record.get("seed"))
+    parts = [
+        f"mined from {text(record.get('mined_from'))}",
+        f"positive: {text(record.get('positive'))}",
+        f"trunk {(text(record.get('fingerprint')) or '')[:12]}",
+        f"seed {seed:.0f}" if seed is not None else None,
+        text(record.get("created")),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def sentence(record: Mapping[str, object]) -> str:
+    """What was kept of what there was."""
+    kept, before, positives = (number(record.get(key)) for key in ("kept", "negatives", "positives"))
+    part = share(kept / before) if kept is not None and before else NOTHING
+    close = sum(bar.close for bar in bars(record))
+    return (
+        f"{count(kept)} of {count(before)} train negatives are kept ({part}), beside {count(positives)} positives: the "
+        f"{close} closest of {len(bars(record))} clusters whole, the others thinned. Val and test are as they were."
+    )
+
+
+def bars(record: Mapping[str, object]) -> tuple[Bar, ...]:
+    """The clusters whose numbers are all there, closest first."""
+    found = []
+    for place, one in enumerate(map(table, items(record.get("clusters"))), 1):
+        distance, size, kept = (number(one.get(key)) for key in ("distance", "size", "kept"))
+        if distance is not None and size is not None and kept is not None:
+            found.append(Bar(place, distance, size, kept, one.get("close") is True))
+    return tuple(found)
+
+
+def clusters_section(record: Mapping[str, object]) -> Section:
+    """A figure of distances and sizes, and the table with all figures."""
+    drawn = bars(record)
+    pictures: tuple[Picture, ...] = ()
+    if drawn:
+        caption = "The clusters by earth mover's distance to the positives; a cluster all of whose images stay is hard."
+        pictures = (
+            picture("distances", "How far from the positives", distance_figure(drawn), caption),
+            picture("sizes", "How much is kept", size_figure(drawn), "Images of each cluster, kept and removed."),
+        )
+    rows = []
+    for place, one in enumerate(map(table, items(record.get("clusters"))), 1):
+        values = numbers_of(one.get("values"))
+        size, kept = number(one.get("size")), number(one.get("kept"))
+        rows.append(
+            (
+                str(place),
+                "whole" if one.get("close") is True else "thinned",
+                score(number(one.get("distance")), 3),
+                score(number(one.get("similarity")), 3),
+                count(size),
+                f"{count(kept)}\n{share(kept / size) if kept is not None and size else ''}",
+                ", ".join(f"{count(n)} {value}" for value, n in values.items()),
+            )
+        )
+    head = ("cluster", "kept how", "distance", "similarity", "images", "kept", "by value")
+    caption = (
+        "Distance: earth mover's, in units of the embeddings. Similarity: cosine of the means of cluster and positives."
+    )
+    lead = "Train negatives, clustered by k-means on the trunk's averaged features; closest to the positives first."
+    return Section("clusters", "Clusters", lead, pictures, (Table(caption, head, tuple(rows)),))
+
+
+@styled
+def distance_figure(drawn: Sequence[Bar]) -> Figure:
+    """The distance of each cluster."""
+    figure, axes = panel("cluster, closest first", "earth mover's distance to the positives")
+    for close, role, hatch, label in ((True, "random", "", "kept whole"), (False, "tail", "///", "thinned")):
+        chosen = [bar for bar in drawn if bar.close is close]
+        if chosen:
+            x, height = [bar.number for bar in chosen], [bar.distance for bar in chosen]
+            axes.bar(x, height, color=light(role), hatch=hatch, edgecolor=light("surface"), label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(axes)
+    return figure
+
+
+@styled
+def size_figure(drawn: Sequence[Bar]) -> Figure:
+    """How many images of each cluster are kept and removed."""
+    figure, axes = panel("cluster, closest first", "images")
+    numbers, kept = [bar.number for bar in drawn], [bar.kept for bar in drawn]
+    axes.bar(numbers, kept, color=light("winner"), label="kept")
+    removed = [bar.size - bar.kept for bar in drawn]
+    axes.bar(numbers, removed, bottom=kept, color=light("grid"), edgecolor=light("muted"), hatch="///", label="removed")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(axes)
+    return figure
+
+
+def repeat_section(record: Mapping[str, object]) -> Section:
+    """The command and what it started from."""
+    listings = (
+        Listing("Command", text(record.get("command")) or NOTHING),
+        Listing("Source", f"{text(record.get('source'))}\nSHA-256 {text(record.get('source_digest'))}"),
+    )
+    return Section("repeat", "To repeat it", listings=listings)
