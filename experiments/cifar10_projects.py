@@ -33,6 +33,7 @@ image_size = {size}
 freeze_depth = {depth}
 steps = {steps}
 batch_size = 128
+attributes_per_step = 1
 shared_labels = true
 """
 

@@ -27,6 +27,8 @@ image_size = 64
 freeze_depth = 4
 steps = 1500
 batch_size = 64
+attributes_per_step = 1
+shared_labels = false
 """
 
 

@@ -4,8 +4,9 @@
 
 Trunks of the trunk project's backbone, all trained for `--steps` steps of as many images of the same training split:
 
-- `dynamic`: by the dynamic graph over all of its attributes, as its graftnet.toml says, labels of one attribute a step;
-- `dynamic-shared`: the same with the labels that an image has in other sub-datasets (`shared_labels`);
+- `dynamic`: by the dynamic graph over all of its attributes by the paper's recipe, one attribute a step;
+- `dynamic-shared`: the same by the default recipe, up to eight attributes a step and the labels that an image has in
+  other sub-datasets (`shared_labels`);
 - `single NAME`: on one attribute alone, for each of `--singles`;
 - `multi-class`: one plain softmax over what the images are in all attributes together: every combination of labels that
   `--least` images or more have is a class, the others are one more (CIFAR-10: eight classes and "none of them");
@@ -82,8 +83,8 @@ def together(subdatasets: list[SubDataset], least: int) -> SubDataset:
 def ways(subdatasets: list[SubDataset], singles: list[str], least: int) -> dict[str, Way]:
     """The trunks that are trained here, by name."""
     found = {
-        "dynamic": Way(subdatasets, {"shared_labels": False}),
-        "dynamic-shared": Way(subdatasets, {"shared_labels": True}),
+        "dynamic": Way(subdatasets, {"shared_labels": False, "attributes_per_step": 1}),
+        "dynamic-shared": Way(subdatasets, {"shared_labels": True, "attributes_per_step": 8}),
     }
     for name in singles:
         alone = [subdataset for subdataset in subdatasets if subdataset.attribute.name == name]

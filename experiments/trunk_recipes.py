@@ -87,7 +87,13 @@ def trained(project: Project, arm: str, *, seed: int, steps: int, folder: Path, 
     subdatasets = [read_subdataset(source) for source in project.sources().values()]
     if arm.startswith("uneven"):
         subdatasets = thinned(subdatasets)
-    fixed = {"shared_labels": False, "steps": steps, "validate_every": steps, "warmup_steps": steps // 6}
+    fixed = {
+        "shared_labels": False,
+        "attributes_per_step": 1,
+        "steps": steps,
+        "validate_every": steps,
+        "warmup_steps": steps // 6,
+    }
     settings = replace(pretrain_settings(project.config), **{**fixed, **ARMS[arm]})
     preprocessing = Preprocessing(table.image_size)
     training = Pretraining(subdatasets, table.backbone, preprocessing, settings, folder=folder, seed=seed)

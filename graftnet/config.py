@@ -93,10 +93,10 @@ class TrunkTable(Table):
     indeed_blocks: Blocks = "both"
     steps: Count = 6000
     batch_size: Annotated[int, Field(ge=2)] = 64
-    attributes_per_step: Count = 1
+    attributes_per_step: Count = 8
     sampling: Sampling = "uniform"
     losses: Losses = "sum"
-    shared_labels: bool = False
+    shared_labels: bool = True
     balanced: bool = True
     batch_statistics: BatchStatistics = "step"
     reestimate_images: Index = 0

@@ -44,7 +44,10 @@ class Batch:
 
 
 class BatchPlan:
-    """Which images step ``s`` trains on: a pure function of (seed, s), so that a resumed run sees the same batches."""
+    """Which images step ``s`` trains on: a pure function of (seed, s), so that a resumed run sees the same batches.
+
+    attributes_per_step: at most; fewer where there are fewer, or less than two images of each would be in a batch.
+    """
 
     def __init__(
         self,
@@ -57,16 +60,13 @@ class BatchPlan:
         shared_labels: bool = False,
         seed: int = 0,
     ) -> None:
-        if not 1 <= attributes_per_step <= images.attributes:
-            raise TrunkError(
-                f"trunk.attributes_per_step must lie between 1 and the number of attributes ({images.attributes}), is "
-                f"{attributes_per_step}."
-            )
-        if batch_size < 2 * attributes_per_step:
-            raise TrunkError(f"trunk.batch_size must be at least 2 per attribute of a step, is {batch_size}.")
+        if attributes_per_step < 1:
+            raise TrunkError(f"trunk.attributes_per_step must be at least 1, is {attributes_per_step}.")
+        if batch_size < 2:
+            raise TrunkError(f"trunk.batch_size must be at least 2, is {batch_size}.")
         self.images = images
         self.batch_size = batch_size
-        self.attributes_per_step = attributes_per_step
+        self.attributes_per_step = min(attributes_per_step, images.attributes, batch_size // 2)
         self.balanced = balanced
         self.shared_labels = shared_labels
         self.seed = seed

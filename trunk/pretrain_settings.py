@@ -14,6 +14,9 @@ LOSSES = ("sum", "mean")
 class PretrainSettings:
     """The recipe of :class:`trunk.training.Pretraining`. The paper's is one attribute per step, no shared labels.
 
+    attributes_per_step: at most; fewer where there are fewer, or where a step's batch would hold less than two images
+        of each.
+    shared_labels: labels that an image has in other sub-datasets count too.
     sampling: how often an attribute is drawn: all alike, or by (the root of) its number of training images.
     losses: of several attributes in a step, their "sum" (eq. 1) or "mean".
     batch_statistics: what batch normalisation takes together, all images of a "step" or those of each "attribute".
@@ -27,10 +30,10 @@ class PretrainSettings:
 
     steps: int = 6000
     batch_size: int = 64
-    attributes_per_step: int = 1
+    attributes_per_step: int = 8
     sampling: str = "uniform"
     losses: str = "sum"
-    shared_labels: bool = False
+    shared_labels: bool = True
     balanced: bool = True
     batch_statistics: str = "step"
     reestimate_images: int = 0

@@ -78,9 +78,9 @@ class Pretraining:
             shared_labels=settings.shared_labels,
             seed=seed,
         )
-        if settings.batch_size < ranks.count * settings.attributes_per_step:
+        if settings.batch_size < ranks.count * self.plan.attributes_per_step:
             raise TrunkError(
-                f"trunk.batch_size must hold an image of each of a step's {settings.attributes_per_step} attributes "
+                f"trunk.batch_size must hold an image of each of a step's {self.plan.attributes_per_step} attributes "
                 f"for each of the {ranks.count} ranks, is {settings.batch_size}."
             )
         with torch.random.fork_rng(devices=[]):

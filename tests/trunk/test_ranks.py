@@ -24,7 +24,15 @@ from trunk.ranks import Ranks
 from trunk.training import Pretraining
 
 PAPER = PretrainSettings(
-    steps=6, batch_size=9, warmup_steps=2, validate_every=6, checkpoint_every=4, precision="float32", jitter=0.2
+    attributes_per_step=1,
+    shared_labels=False,
+    steps=6,
+    batch_size=9,
+    warmup_steps=2,
+    validate_every=6,
+    checkpoint_every=4,
+    precision="float32",
+    jitter=0.2,
 )
 # Unequal shares of a batch (5 and 4 of 9 images), some without an image of every attribute's label.
 RECIPES = {
