@@ -34,7 +34,7 @@ def confidence_csv(values: NDArray[np.floating], classes: Sequence[str]) -> str:
 
 
 def confidence_figure(maps: Sequence[Sequence[tuple[str, NDArray[np.floating]]]], classes: Sequence[str]) -> Figure:
-    """Rows of titled confidence maps beside each other, on one scale from 0 (white) to 1."""
+    """Rows of titled confidence maps beside each other, on one scale from 0 (light) to 1 (dark)."""
     rows, columns = len(maps), max(len(row) for row in maps)
     figure = Figure(figsize=(2.6 * columns + 0.6, 2.75 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
