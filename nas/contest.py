@@ -67,9 +67,9 @@ def train_all(
         return [first, *more]
 
     proposed = [candidate.architecture for candidate in candidates]
-    selected = select(
-        proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate", apart=settings.apart
-    )
+    # Short trainings rank well enough to be taken at their word; shared weights favour a size.
+    apart = settings.apart if settings.strategy == "enas" else 1.0
+    selected = select(proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate", apart=apart)
     require_some(selected, limits, len(candidates))
     dropped = selected.dropped
     top = [
@@ -87,9 +87,7 @@ def train_all(
     others: dict[str, list[tuple[Architecture, Trained]]] = {}
     for strategy, found in rivals.items():
         proposed = [candidate.architecture for candidate in found]
-        kept = select(
-            proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy, apart=settings.apart
-        )
+        kept = select(proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy)
         dropped = dropped + kept.dropped
         others[strategy] = [
             retrain(strategy, index, proposed[place], shared_score=None) for index, place in enumerate(kept.places)

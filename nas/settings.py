@@ -42,11 +42,11 @@ class JobSettings:
     strategy: one of `SEARCH_STRATEGIES`, or `BY_HAND`, which trains the space's one tail (`nas.tail_job`) and searches
     nothing; a multi-trial one (`nas.strategies`) trains ``trials`` architectures from scratch for ``trial_epochs``
     epochs, otherwise as in the retraining. candidates: so many architectures are ranked. retrain_top: so many of them
-    are trained from scratch, and as many random architectures as the control. apart: they differ in parameters by this
-    factor at least, while there are such candidates; 1: no matter. repeats: trainings of winner and best random
-    architecture, the first included. winner, winner_tolerance: which retrained architecture wins, see `nas.winner`.
-    rivals: other strategies that search too, and of whose candidates as many are retrained; their best are controls.
-    tail: how the tail is trained; None leaves that control out.
+    are trained from scratch, and as many random architectures as the control. apart: those of "enas" differ in
+    parameters by this factor at least, while there are such candidates; 1: no matter. repeats: trainings of winner and
+    best random architecture, the first included. winner, winner_tolerance: which retrained architecture wins, see
+    `nas.winner`. rivals: other strategies that search too, and of whose candidates as many are retrained; their best
+    are controls. tail: how the tail is trained; None leaves that control out.
     """
 
     space: Space

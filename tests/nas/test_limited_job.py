@@ -47,6 +47,7 @@ SETTINGS = JobSettings(
     retrain=FitSettings(epochs=1, batch_size=32),
     candidates=12,
     retrain_top=3,
+    apart=1,
     repeats=2,
 )
 CPU = torch.device("cpu")
