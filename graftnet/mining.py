@@ -164,8 +164,12 @@ def embeddings(
     depth: int,
     progress: Progress | None,
 ) -> npt.NDArray[np.float32]:
-    """The globally averaged features after ``depth`` blocks, (N, channels), through the project's cache."""
-    cache = cache_of(project, trunk)
+    """The globally averaged features after ``depth`` blocks, (N, channels), through the project's cache.
+
+    They are cached as float16 whatever `features.storage` says: distances are of the trunk's own channels.
+    """
+    features = project.config.features.model_copy(update={"storage": "float16"})
+    cache = cache_of(replace(project, config=project.config.model_copy(update={"features": features})), trunk)
     paths = {content: path for path, content in hashes.items()}
     cache.fill({content: paths[content] for content in contents}, [depth], progress=progress)
     found: npt.NDArray[np.float32] = averaged(cache.open(contents, depth)).numpy()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,17 @@ def test_the_same_seed_mines_the_same_again(made: Path, capsys: pytest.CaptureFi
     first = mine(made, capsys, *options, "--seed", "1")["csv_sha256"]
     assert mine(made, capsys, *options, "--seed", "1")["csv_sha256"] == first
     assert mine(made, capsys, *options, "--seed", "2")["csv_sha256"] != first
+
+
+@pytest.mark.parametrize("storage", ["int8", "pca:4"])
+def test_distances_do_not_depend_on_how_features_are_stored(
+    storage: str, made: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = ("few", "--clusters", "3", "--name", "stored")
+    whole = mine(made, capsys, *options)
+    folder = Path(shutil.copytree(made, tmp_path / "copy"))
+    (folder / "graftnet.toml").write_text(f'{CONFIG}\n[features]\nstorage = "{storage}"\n')
+    assert mine(folder, capsys, *options)["clusters"] == whole["clusters"]
 
 
 def test_one_of_several_values_is_positive(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
