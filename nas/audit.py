@@ -15,7 +15,7 @@ import torch
 from nas.audit_gain import extra_random, fresh_figures, paired, random_at_equal_cost
 from nas.audit_ranking import SIDES, audit_ranking
 from nas.audit_sentence import audit_sentence
-from nas.candidates import rank_candidates
+from nas.candidates import own_proposals, rank_candidates
 from nas.collapse import collapse
 from nas.enas import Progress, Search
 from nas.errors import SearchError
@@ -100,14 +100,14 @@ def run_audit(
         )
         done()
         rows.append(row_of(of, repeats, longer, metric, test=test))
-    ranked = [candidate.architecture for candidate in rank_candidates(search, settings.candidates)]
+    own, asked = own_proposals(rank_candidates(search, settings.candidates), settings.candidates)
     audit: dict[str, Any] = {
         "attribute": data.attribute,
         "metric": metric,
         "seed": seed,
         "ranking": ranking,
         "gain": gain_of(rows, extra, test=test),
-        "collapse": collapse(history, ranked, settings.space, asked=settings.candidates, metric=metric),
+        "collapse": collapse(history, own, settings.space, asked=asked, metric=metric),
         "cost": cost_of(folder, places, result),
     }
     audit["sentence"] = audit_sentence(audit)

@@ -43,7 +43,7 @@ def pool(search: Search, candidates: int, progress: Progress | None) -> list[Sco
             random.setdefault(key, architecture)
     drawn = list(random.values())
     scores = whole_val_scores(search, drawn, progress)
-    scored = [Scored(one.architecture, one.score, "policy") for one in ranked]
+    scored = [Scored(one.architecture, one.score, "random" if one.source == "uniform" else "policy") for one in ranked]
     scored += [Scored(architecture, score, "random") for architecture, score in zip(drawn, scores, strict=True)]
     return sorted(scored, key=lambda one: (-one.shared, one.architecture.identity))
 

@@ -25,6 +25,7 @@ from search_spaces import Architecture
 from trunk.checkpoints import write_json
 
 ROUNDS = 50
+UNIFORM_SHARE = 4  # one candidate in so many is drawn uniformly
 IMAGES_AT_ONCE = 4096
 
 
@@ -109,8 +110,14 @@ def scores_of(
         yield search.scores(architecture, features)
 
 
+def own_proposals(candidates: Sequence[Candidate], count: int) -> tuple[list[Architecture], int]:
+    """What the policy and its search proposed of `count` candidates, and how many it was asked for."""
+    own = [candidate.architecture for candidate in candidates if candidate.source != "uniform"]
+    return own, count if len(own) == len(candidates) else count - count // UNIFORM_SHARE
+
+
 def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:
-    """Distinct architectures and where they come from: ``mode``, ``best`` (rewarded), ``uniform`` or ``controller``."""
+    """Distinct architectures and where they come from: ``mode``, ``best`` (rewarded), ``controller`` or ``uniform``."""
     found: dict[object, tuple[Architecture, str]] = {}
 
     def add(architecture: Architecture, source: str) -> None:
@@ -121,13 +128,19 @@ def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:
         add(likeliest, "mode")
     for architecture in best_rewarded(search, count // 4):
         add(architecture, "best")
-    for architecture in search.sample_uniform(count // 4, np.random.default_rng(seed_of(search.seed, "candidates"))):
-        add(architecture, "uniform")
+    uniform = count // UNIFORM_SHARE
     for _ in range(ROUNDS):
-        if len(found) >= min(count, search.space.size):
+        if len(found) >= min(count - uniform, search.space.size):
             break
         for architecture in search.sample_policy(count):
             add(architecture, "controller")
+    found = dict(list(found.items())[: count - uniform])
+    rng = np.random.default_rng(seed_of(search.seed, "candidates"))
+    for _ in range(ROUNDS):
+        if len(found) >= min(count, search.space.size):
+            break
+        for architecture in search.sample_uniform(uniform, rng):
+            add(architecture, "uniform")
     return list(found.values())[:count]
 
 

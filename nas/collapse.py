@@ -32,7 +32,7 @@ def collapse(
 ) -> dict[str, Any]:
     """Entropy path, duplicates, candidates and settled decisions, with the alarms they raise and one sentence.
 
-    `candidates`: the distinct ones that were ranked, of `asked`; entropies in nats, shares in 0..1.
+    `candidates`: the distinct ones that the policy proposed, of `asked`; entropies in nats, shares in 0..1.
     """
     updates = [record for record in history if record["kind"] == "controller_update"]
     last = [list(row) for record in updates[-LAST_UPDATES:] for row in record["architectures"]]
@@ -102,7 +102,7 @@ def sentence(found: Mapping[str, Any]) -> str:
     """One sentence for the user."""
     if found["alarms"]:
         return (
-            f"The controller has collapsed: {'; '.join(found['alarms'])}. Its candidates are too much alike: lower "
+            f"The controller has collapsed: {'; '.join(found['alarms'])}. Its samples are too much alike: lower "
             "search.updates_per_epoch, or set search.recipe to one with more entropy."
         )
     if found["entropy_share_last"] is None:
@@ -110,5 +110,5 @@ def sentence(found: Mapping[str, Any]) -> str:
     return (
         f"No collapse: the policy ended at {found['entropy_share_last']:.0%} of a uniform policy's entropy, "
         f"{found['duplicates_last']:.0%} of its last {found['samples_last']} samples were duplicates, and "
-        f"{found['candidates_distinct']} distinct candidates were ranked."
+        f"it proposed {found['candidates_distinct']} distinct candidates."
     )

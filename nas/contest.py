@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from branches.costs import macs, parameters
-from branches.folding import on_trunk
+from nas.baselines import baselines
 from nas.candidates import Candidate
 from nas.latencies import Latencies
 from nas.results import Contestant, score_of
@@ -67,8 +66,7 @@ def train_all(
         return [first, *more]
 
     proposed = [candidate.architecture for candidate in candidates]
-    # Short trainings rank well enough to be taken at their word; shared weights favour a size.
-    apart = settings.apart if settings.strategy == "enas" else 1.0
+    apart = settings.finalists_apart
     selected = select(proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate", apart=apart)
     require_some(selected, limits, len(candidates))
     dropped = selected.dropped
@@ -102,15 +100,7 @@ def train_all(
             reasons[role] = reason
             runs = repeated(role, f"{source}-{place}", architecture, first)
             contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
-    shape = data.train.trunk_shape
-    if settings.probe:
-        trained = trainings.probe(metric)
-        module = on_trunk(trained.module, data.train.features)
-        contestants["linear_probe"] = Contestant([trained], parameters(module), macs(module, shape))
-    if settings.tail is not None and data.tail is not None:
-        trained = trainings.tail("tail", data.tail, settings.tail)
-        module = on_trunk(trained.module, data.train.features)
-        contestants["tail"] = Contestant([trained], parameters(module), macs(module, shape))
+    contestants |= baselines(data, settings, trainings)
     ranked = [
         {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": score_of(trained, metric)}
         for architecture, trained in top
@@ -124,6 +114,7 @@ def train_all(
         metric=metric,
         reason=reasons["winner"],
         threshold_by=settings.threshold_by,
+        apart=apart,
     )
     return contestants, ranked, {"selection": selection, "limits": dict(limits.set), "dropped": dropped}
 

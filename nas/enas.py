@@ -2,7 +2,8 @@
 
 Efficient Neural Architecture Search via Parameter Sharing (Pham et al., 2018), arXiv:1802.03268, section 2.2, as used
 in GraftNet: An Efficient and Flexible Multi-label Image Classification (Jia et al.), section 3.3. Differences: rewards
-come from the val split of the attribute and may be an AUROC; the first epochs draw paths uniformly, so that every
+come from the val split of the attribute and may be an AUROC; all paths of the first epochs, and as many of the later
+ones as ``fair_share`` says (by default all), train every choice equally often (:mod:`nas.fairness`), so that every
 operation has learned something before the controller judges it; a search resumes exactly where it stopped.
 """
 

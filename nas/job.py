@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nas.candidates import Candidate, candidates_history, rank_candidates
+from nas.candidates import Candidate, candidates_history, own_proposals, rank_candidates
 from nas.collapse import collapse
 from nas.contest import train_all
 from nas.enas import Progress, Search
@@ -83,9 +83,8 @@ def run_job(
     branch = contestants["winner"].trainings[0].module
     history = read_history(folder / "history.jsonl")
     result["retrained"] = ranked
-    result["collapse"] = collapse(
-        history, architectures, settings.space, asked=settings.candidates, metric=settings.search.reward
-    )
+    own, asked = own_proposals(candidates, settings.candidates)
+    result["collapse"] = collapse(history, own, settings.space, asked=asked, metric=settings.search.reward)
     result["seconds"] = stage_seconds(history)
     for strategy in rivals:
         spent = stage_seconds(read_history(folder / "rivals" / strategy / "history.jsonl"))

@@ -32,28 +32,36 @@ def select(
 ) -> Selected:
     """The first `count` architectures within the limits, in order; latency is measured where it is limited.
 
-    One whose parameters differ by less than the factor `apart` from those of a better one waits until no other is left:
-    a policy that has settled proposes near copies of one network, and training several of them tells little.
+    One whose parameters differ by less than the factor `apart` from those of a better one waits until no other is left.
     """
     places: list[int] = []
+    sizes: list[int] = []
     waiting: list[int] = []
     dropped: list[dict[str, Any]] = []
+
+    def fits(architecture: Architecture) -> bool:
+        latency_ms = latencies.of([architecture])[0].median_ms if limits.latency_ms else None
+        cost = Cost(*costs(architecture), latency_ms)
+        if broken := limits.broken(cost):
+            reasons = (f"{written(name, getattr(cost, name))}, allowed are {limits.set[name]:,g}" for name in broken)
+            dropped.append(
+                {"role": role, "identity": architecture.identity, **cost._asdict(), "reason": "; ".join(reasons)}
+            )
+        return not broken
+
     for place, architecture in enumerate(architectures):
         if len(places) == count:
             break
-        latency_ms = latencies.of([architecture])[0].median_ms if limits.latency_ms else None
-        cost = Cost(*costs(architecture), latency_ms)
-        broken = limits.broken(cost)
-        if not broken:
-            sizes = [costs(architectures[one])[0] for one in places]
-            alike = any(max(cost.parameters, size) < apart * min(cost.parameters, size) for size in sizes)
-            (waiting if alike else places).append(place)
-            continue
-        reasons = (f"{written(name, getattr(cost, name))}, allowed are {limits.set[name]:,g}" for name in broken)
-        dropped.append(
-            {"role": role, "identity": architecture.identity, **cost._asdict(), "reason": "; ".join(reasons)}
-        )
-    return Selected(sorted(places + waiting[: count - len(places)]), dropped)
+        size = costs(architecture)[0]
+        if any(max(size, other) < apart * min(size, other) for other in sizes):
+            waiting.append(place)
+        elif fits(architecture):
+            places.append(place)
+            sizes.append(size)
+    for place in waiting:
+        if len(places) < count and fits(architectures[place]):
+            places.append(place)
+    return Selected(sorted(places), dropped)
 
 
 def require_some(selected: Selected, limits: Limits, count: int) -> None:
@@ -77,12 +85,14 @@ def described(
     metric: str,
     reason: str,
     threshold_by: str,
+    apart: float = 1.0,
 ) -> str:
     """How the winner was found, with the figures that applied."""
     kept = f" with {limits.text}" if limits else ""
     over = f" ({dropped} more were dropped, measured outside the limits)" if dropped else ""
+    sizes = f", {apart:g} x apart in parameters while there are such," if apart > 1 else ""
     return (
-        f"Of {candidates} candidates{kept}, the {trained} that {judge} highest by val {metric}{over} "
+        f"Of {candidates} candidates{kept}, the {trained} that {judge} highest by val {metric}{sizes}{over} "
         f"were trained from scratch; {reason}. The threshold maximises {threshold_by} on val. Test was measured once, "
         "at the end."
     )

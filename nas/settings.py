@@ -100,6 +100,15 @@ class JobSettings:
         return 1 if self.strategy == "nni-darts" else self.retrain_top
 
     @property
+    def finalists_apart(self) -> float:
+        """The least factor between the parameters of two retrained candidates.
+
+        Short trainings rank well enough to be taken at their word; shared weights favour a size, and a policy that has
+        settled proposes near copies of one network.
+        """
+        return self.apart if self.strategy == "enas" else 1.0
+
+    @property
     def judge(self) -> str:
         """What ranks the candidates, as the result says it."""
         names = {"enas": "the shared weights rank", "nni-darts": "DARTS's likeliest choices rank"}

@@ -10,19 +10,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from branches import folding
 from branches.costs import macs, parameters
+from branches.folding import on_trunk
+from nas.baselines import baselines
 from nas.enas import Progress
 from nas.errors import SearchError
 from nas.history import History, read_history
 from nas.latencies import Latencies
 from nas.results import Contestant, measure_all, measured_latencies, score_of, stage_seconds
 from nas.seeds import seed_of
-from nas.settings import JobData, JobSettings
+from nas.settings import BY_HAND, JobData, JobSettings
 from nas.trainings import Trained, Trainings
 from search_spaces.tail import tail_plan
-
-NAME = "by-hand"
 
 
 def run_tail_job(
@@ -58,12 +57,8 @@ def run_tail_job(
         threshold_by=settings.threshold_by,
         progress=progress,
     )
-    shape, metric = data.train.trunk_shape, settings.search.reward
-
-    def on_trunk(module: nn.Module) -> nn.Module:
-        return folding.on_trunk(module, data.train.features)
-
-    costs = macs(on_trunk(data.chosen(torch.Generator().manual_seed(0))), shape)
+    metric, features, shape = settings.search.reward, data.train.features, data.train.trunk_shape
+    costs = macs(on_trunk(data.chosen(torch.Generator().manual_seed(0)), features), shape)
     about = {"architecture": architecture.to_json(), "identity": architecture.identity}
 
     def train(kind: str, name: str, **fields: Any) -> Trained:
@@ -79,20 +74,10 @@ def run_tail_job(
             {**fields, **about},
         )
 
-    first = train("retraining", NAME, role="candidate", index=0, macs=costs, shared_score=None)
-    more = [train("repeat", f"{NAME}-repeat{n}", of="winner") for n in range(1, settings.repeats)]
-    winner = Contestant([first, *more], parameters(on_trunk(first.module)), costs, architecture)
-    contestants = {"winner": winner}
-    if settings.probe:
-        trained = trainings.probe(metric)
-        contestants["linear_probe"] = Contestant(
-            [trained], trained.record["parameters"], macs(on_trunk(trained.module), shape)
-        )
-    if settings.tail is not None and data.tail is not None:
-        trained = trainings.tail("tail", data.tail, settings.tail)
-        contestants["tail"] = Contestant(
-            [trained], parameters(on_trunk(trained.module)), macs(on_trunk(trained.module), shape)
-        )
+    first = train("retraining", BY_HAND, role="candidate", index=0, macs=costs, shared_score=None)
+    more = [train("repeat", f"{BY_HAND}-repeat{n}", of="winner") for n in range(1, settings.repeats)]
+    winner = Contestant([first, *more], parameters(on_trunk(first.module, features)), costs, architecture)
+    contestants = {"winner": winner, **baselines(data, settings, trainings)}
     result = measure_all(data, settings, contestants, seed=seed, device=device)
     result["selection"] = (
         f"chosen by hand and not searched: {tail_plan(architecture).described()}, fine-tuned from the trunk's weights; "

@@ -8,7 +8,7 @@ import torch
 
 from branches.errors import BranchError
 from branches.metrics import auroc
-from nas.candidates import best_rewarded, propose, rank_candidates
+from nas.candidates import Candidate, best_rewarded, own_proposals, propose, rank_candidates
 from nas.enas import Search
 from nas.errors import SearchError
 from nas.history import read_history
@@ -171,7 +171,25 @@ def test_the_best_rewarded_are_proposed(data: JobData, tmp_path: Path) -> None:
     assert [means[row] for row in best] == sorted(means.values(), reverse=True)[:3]
     sources = [source for _, source in propose(search, 12)]
     assert sources[0] == "mode"
-    assert {"best", "uniform", "controller"} <= set(sources)
+    assert {"best", "controller"} <= set(sources)
+    assert sources.count("uniform") == 3
+    assert len(sources) == 12
+
+
+def test_a_settled_policy_leaves_room_for_uniform_draws(data: JobData, tmp_path: Path) -> None:
+    search = make_search(data, tmp_path, replace(SETTINGS, epochs=1))
+    search.run()
+    one = SPACE.architecture([0] * len(SPACE.decisions))
+    search.sample_policy = lambda count: [one] * count  # type: ignore[method-assign]
+    candidates = rank_candidates(search, 12)
+    own, asked = own_proposals(candidates, 12)
+    assert len(candidates) == 12
+    assert (len(own), asked) == (2, 9)  # the mode, and what the policy always draws
+
+
+def test_candidates_of_other_strategies_are_all_their_own() -> None:
+    found = [Candidate(SPACE.architecture([0] * len(SPACE.decisions)), 0.5, "local")]
+    assert own_proposals(found, 12) == ([found[0].architecture], 12)
 
 
 def test_few_images_pass_more_than_once_in_an_epoch(data: JobData, tmp_path: Path) -> None:
