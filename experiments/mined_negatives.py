@@ -30,7 +30,7 @@ from branches.settings import FitSettings
 from branches.training import fit, predict_scores
 from experiments.gain_over_random import interval
 from graftnet.featuring import featured
-from graftnet.mining import PROVENANCE, embeddings
+from graftnet.mining import embeddings
 from graftnet.project import Project, open_project
 from graftnet.settings import fit_settings
 from graftnet.trunks import open_trunk
@@ -68,8 +68,7 @@ def prepare(project: Project, attribute: str) -> Setting:
     labels = splits["train"].labels.numpy()
     negatives, all_positives = np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)
     drawn = np.random.default_rng(0).choice(all_positives, len(negatives) // RATIO, replace=False)
-    mined = {name for name in project.sources() if (project.data / f"{name}{PROVENANCE}").exists()}
-    members = {name: members_of(project, name) for name in project.sources() if name not in {attribute, *mined}}
+    members = {name: members_of(project, name) for name in project.questions() if name != attribute}
     distances = [
         (name, earth_movers_distance(embedded[rows(train, paths)], embedded[drawn], np.random.default_rng(0)))
         for name, paths in members.items()

@@ -54,6 +54,10 @@ def audit_one(
         raise ConfigError(f"{attribute} has no finished search to audit; run `graftnet search {attribute}` first.")
     place = found[-1]
     config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    from nas.settings import BY_HAND
+
+    if config["strategy"] == BY_HAND:
+        raise ConfigError(f"The branch of {attribute} was chosen by hand ({place}); there is no search to audit.")
     seed = config["seed"]
     chosen = choose_device(device)
     from graftnet.overrides import Overrides, overridden
@@ -72,8 +76,6 @@ def audit_one(
             f"The data, the trunk, the device or the settings have changed since {attribute} was searched ({place}); "
             f"run `graftnet search {attribute}` again, then audit that."
         )
-    if plan.by_hand:
-        raise ConfigError(f"The branch of {attribute} was chosen by hand ({place}); there is no search to audit.")
     with show_progress() as progress, only_one(place):
         audit = run_audit(
             job_data(plan, trunk, progress=progress),

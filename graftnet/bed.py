@@ -76,7 +76,8 @@ def measured(
     """
     module, record = load_branch(branch)
     module.to(bed.device)
-    splits = bed.splits(progress)
+    held_out = tuple(example for example in bed.subdataset.examples if example.split != "train")
+    splits = replace(bed, subdataset=replace(bed.subdataset, examples=held_out)).splits(progress)
     figures: dict[str, Figures | None] = {"val": None, "test": None}
     scores = None
     for split in figures:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from graftnet.config import Config
 from graftnet.errors import ConfigError
-from graftnet.settings import job_settings
+from graftnet.settings import control_tail, job_settings, tail_settings
 
 if TYPE_CHECKING:
     import torch
@@ -20,17 +20,17 @@ def settings_on(config: Config, trunk: "Trunk", device: "torch.device") -> "JobS
         ConfigError, TrunkError, SpaceError: a setting that cannot be, or does not fit the trunk.
     """
     depth = trunk.check_depth(config.trunk.freeze_depth)
-    settings = job_settings(config, with_tail=depth < len(trunk.chain), device=device)
-    return hand_settings(config, trunk, settings) if config.branch.kind == "tail" else settings
+    if config.branch.kind == "tail":
+        return hand_settings(config, trunk, device)
+    return job_settings(config, with_tail=depth < len(trunk.chain), device=device)
 
 
-def hand_settings(config: Config, trunk: "Trunk", searched: "JobSettings") -> "JobSettings":
-    """A search's settings -> those of the tail that [branch] describes; what only a search reads takes its default.
+def hand_settings(config: Config, trunk: "Trunk", device: "torch.device") -> "JobSettings":
+    """The settings of a job of the tail that [branch] describes; what only a search reads takes its default.
 
-    It is trained as the control of that name is, in float32, so that what val chooses is what is deployed. The uncut
-    tail is a control beside it, unless it is that itself.
+    It is trained as the control of that name is, but in float32, so that what val chooses is what is deployed. The
+    uncut tail is a control beside it, unless it is that itself.
     """
-    from branches.settings import FitSettings
     from nas.search_settings import SearchSettings
     from nas.settings import BY_HAND, JobSettings
     from search_spaces import tail_space
@@ -47,25 +47,16 @@ def hand_settings(config: Config, trunk: "Trunk", searched: "JobSettings") -> "J
             f"of {trunk.backbone}, is {end}; `graftnet trunk blocks` lists them."
         )
     whole = end == blocks and table.pooling == "average"
-    controls = config.controls
-    fit = FitSettings(
-        epochs=controls.tail_epochs,
-        batch_size=config.retrain.batch_size,
-        learning_rate=controls.tail_learning_rate,
-        weight_decay=controls.tail_weight_decay,
-        balance=config.retrain.balance,
-        metric=config.search.reward,
-    )
     return JobSettings(
         space=tail_space(
             depth, backbone=trunk.backbone, blocks=(end,), poolings=(table.pooling,), widths=(table.width,)
         ),
         search=SearchSettings(reward=config.search.reward, latency_batch=config.search.latency_batch),
         strategy=BY_HAND,
-        retrain=fit,
-        repeats=searched.repeats,
-        threshold_by=searched.threshold_by,
+        retrain=tail_settings(config),
+        repeats=config.retrain.repeats,
+        threshold_by=config.retrain.threshold_by,
         random=False,
-        probe=searched.probe,
-        tail=None if whole else searched.tail,
+        probe=config.controls.linear_probe,
+        tail=control_tail(config, device) if config.controls.tail and not whole else None,
     )

@@ -85,7 +85,7 @@ def fill(
 
 
 def estimate_cache(project: Project, trunk: Trunk, subdatasets: Sequence[SubDataset]) -> Estimate:
-    """What :func:`fill_cache` would take; the trunk runs on a few images, and nothing is written.
+    """What :func:`fill_cache` would take; the trunk runs on a few images, and no feature is written.
 
     Raises:
         TrunkError: the disk has not the room for it.

@@ -27,8 +27,6 @@ from trunk.feature_cache import Progress
 from trunk.features import averaged
 from trunk.trunk import Trunk
 
-PROVENANCE = ".mining.json"
-
 
 @dataclass(frozen=True)
 class MiningChoices:
@@ -102,7 +100,7 @@ def mine_attribute(
         "command": this_command(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
     }
-    write_json(target.with_name(f"{mined.attribute.name}{PROVENANCE}"), record)
+    write_json(project.mined(mined.attribute.name), record)
     write_subdataset(mined, target)
     from reports.mining import write_mining_report
 
@@ -120,7 +118,7 @@ def target_of(project: Project, attribute: str, name: str) -> Path:
     Attribute(name, ("no", "yes"))  # an unusable name is refused before anything is computed
     target = project.data / f"{name}.csv"
     known = project.sources().get(name)
-    again = known == target and target.with_name(f"{name}{PROVENANCE}").exists()
+    again = known == target and project.mined(name).exists()
     if name == attribute or (known is not None and not again):
         raise ConfigError(f"{name} has a sub-dataset already, {known}; choose another --name for the mined one.")
     return target

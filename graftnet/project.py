@@ -11,6 +11,7 @@ from graftnet.config import CONFIG_NAME, Config, read_config
 from graftnet.errors import ConfigError
 
 IMAGES = "images"
+MINED = ".mining.json"  # beside a sub-dataset that was mined from another one (:mod:`graftnet.mining`)
 TREE = "tree"  # the first one; after a switch of trunks, trees/VERSION-N
 
 
@@ -132,6 +133,14 @@ class Project:
                 raise ConfigError(f"{name} has two sub-datasets, {found[name]} and {path}; keep one of them.")
             found[name] = path
         return found
+
+    def questions(self) -> list[str]:
+        """The attributes, without those that were mined from another one: these ask the same of fewer images."""
+        return [name for name in self.sources() if not self.mined(name).exists()]
+
+    def mined(self, attribute: str) -> Path:
+        """The record beside a sub-dataset that was mined from another one."""
+        return self.data / f"{attribute}{MINED}"
 
     def source(self, attribute: str) -> Path:
         """The sub-dataset of one attribute.

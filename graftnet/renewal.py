@@ -15,15 +15,15 @@ from torch import nn
 
 from branches.metrics import measure
 from branches.records import BranchRecord, save_branch
+from branches.settings import FitSettings
 from branches.tails import tail_branch
 from graftnet.bed import Bed, scores_on
 from graftnet.featuring import contents_in_order, order_of
 from graftnet.locks import only_one
-from graftnet.settings import job_settings
+from graftnet.settings import control_tail, fit_settings, tail_settings
 from graftnet.trunks import identity_of
 from nas.history import History
 from nas.results import score_of
-from nas.settings import JobSettings
 from nas.trainings import Trained, Trainings
 from trunk.checkpoints import write_json
 from trunk.feature_cache import Progress
@@ -35,7 +35,7 @@ def renew(bed: Bed, record: BranchRecord, *, seed: int, progress: Progress | Non
     Returns:
         The folder with ``result.json``, ``history.jsonl`` and ``branch/``.
     """
-    settings = settings_of(bed)
+    config = bed.view.config
     identity = {
         "attribute": record.attribute,
         "values": list(bed.subdataset.attribute.values),
@@ -45,23 +45,23 @@ def renew(bed: Bed, record: BranchRecord, *, seed: int, progress: Progress | Non
         "fingerprint": bed.trunk.fingerprint,
         "freeze_depth": bed.depth,
         "architecture": record.to_json()["architecture"],
-        "recipe": asdict(settings.tail if record.kind == "tail" and settings.tail else settings.retrain),
-        "repeats": settings.repeats,
-        "threshold_by": settings.threshold_by,
+        "recipe": asdict(recipe_of(bed, record)),
+        "repeats": config.retrain.repeats,
+        "threshold_by": config.retrain.threshold_by,
+        "views": list(config.features.views),
         "seed": seed,
         "device": bed.device.type,
     }
     folder = bed.view.current_trunk / "branches" / record.attribute / identity_of(identity)
     with only_one(folder):
         if not (folder / "result.json").exists():
-            train(bed, record, settings, identity, folder, seed=seed, progress=progress)
+            train(bed, record, identity, folder, seed=seed, progress=progress)
     return folder
 
 
 def train(
     bed: Bed,
     record: BranchRecord,
-    settings: JobSettings,
     identity: Mapping[str, Any],
     folder: Path,
     *,
@@ -79,11 +79,11 @@ def train(
         finished=0,
         seed=seed,
         device=bed.device,
-        threshold_by=settings.threshold_by,
+        threshold_by=bed.view.config.retrain.threshold_by,
         progress=progress,
     )
-    metric = settings.search.reward
-    best = max(trained_anew(bed, record, settings, trainings), key=lambda trained: score_of(trained, metric))
+    metric = bed.view.config.search.reward
+    best = max(trained_anew(bed, record, trainings), key=lambda trained: score_of(trained, metric))
     scores = scores_on(best.module, splits["test"], bed.device)
     test = None if scores is None else measure(scores, splits["test"].labels.numpy(), threshold=best.val["threshold"])
     renewed = replace(
@@ -101,34 +101,34 @@ def train(
     write_json(folder / "result.json", {**identity, "val": best.val, "test": test, "created": created})
 
 
-def trained_anew(bed: Bed, record: BranchRecord, settings: JobSettings, trainings: Trainings) -> list[Trained]:
+def trained_anew(bed: Bed, record: BranchRecord, trainings: Trainings) -> list[Trained]:
     """The trainings of a branch of this kind: several from scratch, or one of a tail or a probe.
 
     Raises:
         BranchError: a tail that was chosen by hand is of another backbone than the trunk.
     """
-    values = len(bed.subdataset.attribute.values)
+    values, recipe = len(bed.subdataset.attribute.values), recipe_of(bed, record)
     if record.kind == "linear_probe":
-        return [trainings.probe(settings.search.reward)]
+        return [trainings.probe(recipe.metric)]
     if record.kind == "tail":
-        assert settings.tail is not None
 
         def build(generator: torch.Generator) -> nn.Module:
             if record.architecture is None:
                 return bed.trunk.tail(bed.depth, values, generator=generator)
             return tail_branch(bed.trunk, record.architecture, values, generator=generator)
 
-        return [trainings.tail("tail", build, settings.tail)]
+        return [trainings.tail("tail", build, recipe)]
     architecture = record.architecture
     assert architecture is not None
     return [
-        trainings.branch("retraining", f"renewed-{number}", architecture, settings.retrain)
-        for number in range(settings.repeats)
+        trainings.branch("retraining", f"renewed-{number}", architecture, recipe)
+        for number in range(bed.view.config.retrain.repeats)
     ]
 
 
-def settings_of(bed: Bed) -> JobSettings:
-    """The recipes of graftnet.toml, that of a tail among them even where the tail is no control."""
+def recipe_of(bed: Bed, record: BranchRecord) -> FitSettings:
+    """How graftnet.toml trains a branch of this kind: a tail as a control, or, chosen by hand, as such a branch."""
     config = bed.view.config
-    config = config.model_copy(update={"controls": config.controls.model_copy(update={"tail": True})})
-    return job_settings(config, with_tail=True, device=bed.device)
+    if record.kind != "tail":
+        return fit_settings(config)
+    return control_tail(config, bed.device) if record.architecture is None else tail_settings(config)

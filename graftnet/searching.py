@@ -11,7 +11,7 @@ import typer
 from graftnet.config import CONFIG_NAME, Config
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
-from graftnet.overrides import NONE, Overrides, open_overridden
+from graftnet.overrides import NONE, TAIL, Overrides, open_overridden, option_of
 from graftnet.progress import show_progress
 from graftnet.project import Project, open_project
 from graftnet.settings import seed_or
@@ -125,6 +125,10 @@ def search_file(
     here = Path.cwd()
     has_project = folder or any((parent / CONFIG_NAME).is_file() for parent in (here, *here.parents))
     project = open_project(folder) if has_project else None
+    if idle := list(overrides.given((*TAIL, "freeze_depth"))):
+        raise ConfigError(
+            f"{option_of(idle[0])} has no meaning here: features from a file have no backbone; leave it out."
+        )
     config = overrides.applied(project.config if project else Config())
     destination = out or (project.runs / "features" / features.stem if project else Path(f"{features.stem}-search"))
     chosen_seed = config.project.seed if seed is None else seed

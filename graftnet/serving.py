@@ -45,8 +45,9 @@ def history(project: Project) -> list[Served]:
 
 def serve(project: Project, new: Served) -> None:
     """Serve this from now on; what was served is kept for :func:`roll_back`."""
-    before = [*history(project), served(project)] if project.current else []
-    write(project, new, before)
+    now = served(project)
+    (project.runs / now.tree).mkdir(parents=True, exist_ok=True)  # where nothing was grafted: else it seems gone
+    write(project, new, [*history(project), now])
 
 
 def roll_back(project: Project) -> tuple[Served, Served]:

@@ -82,29 +82,41 @@ def fit_settings(config: Config) -> "FitSettings":
     return FitSettings(**values_for(FitSettings, config.retrain), metric=config.search.reward)
 
 
+def tail_settings(config: Config, precision: str = "float32") -> "FitSettings":
+    """[controls] as the fine-tuning of a tail takes it."""
+    from branches.settings import FitSettings
+
+    controls = config.controls
+    return FitSettings(
+        epochs=controls.tail_epochs,
+        batch_size=config.retrain.batch_size,
+        learning_rate=controls.tail_learning_rate,
+        weight_decay=controls.tail_weight_decay,
+        balance=config.retrain.balance,
+        precision=precision,
+        metric=config.search.reward,
+    )
+
+
+def control_tail(config: Config, device: "torch.device") -> "FitSettings":
+    """The tail as a control: in the number format that is fastest on the device."""
+    from trunk.precision import resolve_precision
+
+    return tail_settings(config, resolve_precision("auto", device))
+
+
 def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> "JobSettings":
     """[search], [retrain] and [controls] as one attribute's job takes them.
 
     Raises:
         SearchError: a strategy of NNI's is wanted where its extra is missing.
     """
-    from branches.settings import FitSettings
     from nas.nni_extra import require_nni
     from nas.settings import JobSettings
-    from trunk.precision import resolve_precision
 
     controls = config.controls
     if any(strategy.startswith("nni-") for strategy in (config.search.strategy, *controls.strategies)):
         require_nni()
-    tail = FitSettings(
-        epochs=controls.tail_epochs,
-        batch_size=config.retrain.batch_size,
-        learning_rate=controls.tail_learning_rate,
-        weight_decay=controls.tail_weight_decay,
-        balance=config.retrain.balance,
-        precision=resolve_precision("auto", device),
-        metric=config.search.reward,
-    )
     return JobSettings(
         space=space_of_config(config),
         search=search_settings(config),
@@ -122,7 +134,7 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
         threshold_by=config.retrain.threshold_by,
         random=controls.random,
         probe=controls.linear_probe,
-        tail=tail if controls.tail and with_tail else None,
+        tail=control_tail(config, device) if controls.tail and with_tail else None,
     )
 
 

@@ -31,6 +31,14 @@ KEYS = {
     "space.settings.freeze_depth": "trunk.freeze_depth",
     "space.settings.backbone": "trunk.backbone",
 }
+# A branch by hand is trained as the control of that name is, and described by [branch].
+TAIL_KEYS = {
+    "retrain.epochs": "controls.tail_epochs",
+    "retrain.learning_rate": "controls.tail_learning_rate",
+    "retrain.weight_decay": "controls.tail_weight_decay",
+    "space.settings.poolings": "branch.pooling",
+    "space.settings.widths": "branch.width",
+}
 HEX_SHOWN = 8
 
 
@@ -106,9 +114,9 @@ def differences(config: Mapping[str, Any], identity: Mapping[str, Any]) -> Itera
         if before.get(part) == now.get(part) and (part in before) == (part in now):
             continue
         if part in whole:
-            yield f"{key_of(part)} is now {'off' if now.get(part, 0) is None else 'on'}"
+            yield f"{key_of(part, kinds[1])} is now {'off' if now.get(part, 0) is None else 'on'}"
         elif not any(part.startswith(f"{prefix}.") for prefix in whole):
-            yield f"{key_of(part)} {shown(before.get(part))} -> {shown(now.get(part))}"
+            yield f"{key_of(part, kinds[1])} {shown(before.get(part))} -> {shown(now.get(part))}"
 
 
 def kind_of(settings: Mapping[str, Any]) -> str:
@@ -125,9 +133,10 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def key_of(part: str) -> str:
-    """The key of graftnet.toml that a job's setting comes from."""
-    return KEYS.get(part, part.replace("space.settings.", "search."))
+def key_of(part: str, kind: str) -> str:
+    """The key of graftnet.toml that a setting comes from, of a job of this kind of branch."""
+    keys = KEYS | TAIL_KEYS if kind == "tail" else KEYS
+    return keys.get(part, part.replace("space.settings.", "search."))
 
 
 def shown(value: Any) -> str:

@@ -20,6 +20,7 @@ from graftnet.bed import Figures, bed_for
 from graftnet.errors import ConfigError
 from graftnet.failures import explain
 from graftnet.locks import only_one
+from graftnet.overrides import Overrides, overridden
 from graftnet.pipeline import search_attribute
 from graftnet.project import Project
 from graftnet.renewal import renew
@@ -58,8 +59,8 @@ class Prepared:
             names = ", ".join(one.attribute for one in self.failed)
             return (
                 f"Not switched, for {len(self.failed)} of {len(self.branches)} branches failed ({names}): do what the "
-                f"figures' lines say and call again; a branch that is not wanted any more is a folder of the tree to "
-                f"delete."
+                f"figures' lines say and call again; a branch that is not wanted any more is a folder of "
+                f"runs/{self.now.tree} to delete."
             )
         fallen = [] if most is None else self.fallen(most)
         if fallen:
@@ -116,6 +117,7 @@ def made_anew(
     by_hand = record.kind == "tail" and record.architecture is not None
     if search and not by_hand:
         device = next(trunk.parameters()).device
+        view = overridden(view, Overrides(branch="searched", freeze_depth=record.freeze_depth))
         found = search_attribute(view, record.attribute, seed=seed, device=device, progress=progress)
     else:
         bed = bed_for(view, trunk, record.attribute, record.freeze_depth)

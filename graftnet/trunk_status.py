@@ -5,7 +5,7 @@ from typing import Any
 
 from graftnet.errors import ConfigError
 from graftnet.project import Project
-from graftnet.serving import grafted, history
+from graftnet.serving import grafted, history, served
 from trunk.retraining import Policy, advise
 
 
@@ -33,8 +33,7 @@ def choose_version(project: Project, name: str | None) -> str:
     Raises:
         ConfigError: there is none, or several begin so.
     """
-    project.current_trunk  # noqa: B018  (a project without a trunk has its own sentence)
-    now = str(project.current["version"])
+    now = served(project).version
     known = [str(one["version"]) for one in versions(project)]
     if name is None:
         others = [version for version in known if version != now]
@@ -58,8 +57,7 @@ def trunk_status(project: Project) -> dict[str, Any]:
     now = project.current_trunk.name
     every = versions(project)
     learnt: list[str] = next((one["attributes"] for one in every if one["version"] == now), [])
-    labels = list(project.sources())
-    advice = advise(learnt, labels, Policy(table.retrain_due, table.retrain_overdue))
+    advice = advise(learnt, project.questions(), Policy(table.retrain_due, table.retrain_overdue))
     before = history(project)
     return {
         "version": now,

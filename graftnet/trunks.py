@@ -41,7 +41,7 @@ def train_trunk(
     finished version is not trained again.
     """
     table = project.config.trunk
-    names = list(table.attributes) or list(project.sources())
+    names = list(table.attributes) or project.questions()
     subdatasets = [read_subdataset(project.source(name), seed=project.config.project.seed) for name in names]
     settings = pretrain_settings(project.config)
     settings = replace(settings, precision=resolve_precision(settings.precision, device))

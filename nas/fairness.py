@@ -2,8 +2,8 @@
 
 After FairNAS (Chu, Zhang, Xu, 2019), arXiv:1907.01845, whose strict fairness trains all choices of a layer before each
 step of the optimiser. Different: one path a step, as ENAS has it, and fairness over any stretch of steps as long as a
-decision has choices. It costs nothing. Under limits, paths that break them are replaced by uniform ones that do not: the
-fairness is rough then.
+decision has choices. It costs nothing. Under limits, paths that break them are replaced by uniform ones that do not:
+the fairness is rough then.
 """
 
 from collections.abc import Sequence

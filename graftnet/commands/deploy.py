@@ -33,12 +33,12 @@ def export(
     """
     from graftnet.errors import ConfigError
     from graftnet.project import open_project
+    from graftnet.serving import grafted
 
     home = open_project(project)
     if (attribute is None) != everything:
         raise ConfigError("Name one attribute, or give --all; see `graftnet export --help`.")
-    grafted = sorted(path.parent.name for path in home.tree.glob("[!.]*/branch.json"))
-    names = grafted if everything else [str(attribute)]
+    names = list(grafted(home.tree)) if everything else [str(attribute)]
     if not names:
         raise ConfigError("No branch is grafted yet; run `graftnet graft ATTR` first.")
     from graftnet.tree import export_attributes

@@ -158,7 +158,8 @@ def switch(
     """Make every grafted branch anew on another version, and change over.
 
     Shows old and new figures side by side. All branches and the trunk change at
-    once, or nothing does; until then, the old ones are served. Killed, it
+    once, or nothing does; until then, the old ones are served. --search searches
+    with graftnet.toml's settings and limits, at each branch's depth. Killed, it
     continues when called again. `graftnet trunk rollback` takes it back.
 
     \b
@@ -193,7 +194,8 @@ def switch(
     lines.append(
         f"Changed over to trunk {chosen}; `graftnet trunk rollback` takes it back. Next: graftnet export --all"
         if switched
-        else f"Not changed over: trunk {made.now.version} and its branches are served on (--yes changes over)."
+        else f"Not changed over: trunk {made.now.version} and its branches are served on"
+        + ("." if refusal else " (--yes changes over).")
     )
     answer({**made.record(), "switched": switched, "refused": refusal}, "\n".join(lines), as_json=as_json)
     if refusal:

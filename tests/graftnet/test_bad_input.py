@@ -219,6 +219,9 @@ def test_a_search_on_features_of_ones_own(project: Path, capsys: pytest.CaptureF
     toml.write_text(
         toml.read_text().replace("[retrain]\nepochs = 2\n", "[retrain]\nepochs = 30\nlearning_rate = 0.02\n")
     )
+    for option in ("--freeze-depth", "--blocks"):
+        assert run(["search", "--features", "mine.npz", option, "3"]) == 2
+        assert f"{option} has no meaning here" in capsys.readouterr().err
     assert run(["search", "--features", "mine.npz", "--json"]) == 0
     record = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert record["attribute"] == "mine"

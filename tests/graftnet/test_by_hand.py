@@ -1,6 +1,7 @@
 """Branches by hand, by command line: trained, grafted at another depth, exported, reported; others untouched."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,10 @@ def test_it_is_current_until_something_that_defines_it_changes(
     toml.write_text(toml.read_text() + "blocks = 5\n")
     changed = standing_of(plan_search(open_project(folder), trunk, "corner", seed=0, device=CPU))
     assert "branch.blocks [6] -> [5]" in changed.reasons
-    assert run(["audit", "corner"]) == 2
-    toml.write_text(toml.read_text().replace("blocks = 5\n", ""))
+    toml.write_text(toml.read_text().replace("tail_epochs = 1", "tail_epochs = 2") + 'pooling = "bilinear"\n')
+    changed = standing_of(plan_search(open_project(folder), trunk, "corner", seed=0, device=CPU))
+    assert {'branch.pooling ["average"] -> ["bilinear"]', "controls.tail_epochs 1 -> 2"} <= set(changed.reasons)
+    capfd.readouterr()
     assert run(["audit", "corner"]) == 2
     assert "chosen by hand" in capfd.readouterr().err
 
@@ -139,8 +142,6 @@ def test_a_search_too_may_read_another_depth(folder: Path, capfd: pytest.Capture
 def test_blocks_that_are_not_there_are_refused(
     options: tuple[str, ...], message: str, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import re
-
     assert run(["search", "corner", "--branch", "tail", *options]) == 2
     assert re.search(message, capfd.readouterr().err)
 

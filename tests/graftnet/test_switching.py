@@ -17,16 +17,20 @@ import torch
 
 from branches.records import load_branch, save_branch
 from branches.tails import tail_branch
+from graftnet.bed import bed_for
+from graftnet.by_hand import hand_settings
 from graftnet.cli import run
 from graftnet.errors import ConfigError
 from graftnet.project import Project, open_project
+from graftnet.renewal import recipe_of, renew
 from graftnet.serving import Served, grafted, served
+from graftnet.settings import job_settings
 from graftnet.switching import Prepared, change_over, prepare
 from graftnet.tree import graft_attribute
 from graftnet.trunk_status import choose_version
 from graftnet.trunks import open_trunk, train_trunk
 from search_spaces import tail_space
-from tests.graftnet.grafts import KINDS, all_differ, make_grafts, predictions, same
+from tests.graftnet.grafts import DEPTH, KINDS, all_differ, make_grafts, predictions, same
 from tests.graftnet.test_pipeline import forbid
 from tests.nas.killing import KilledError
 from trunk.errors import TrunkError
@@ -265,6 +269,38 @@ def test_searched_again_and_grafted_from_the_search_on_the_trunk_in_use(project:
     change_over(project, made_ready)
     assert load_branch(project.tree / "bright")[1].fingerprint != fingerprint
     assert load_branch(graft_attribute(project, "bright"))[1].fingerprint != fingerprint
+
+
+def test_searched_again_a_branch_keeps_its_depth_and_stays_searched(project: Project) -> None:
+    shutil.rmtree(project.tree / "corner")
+    shutil.rmtree(project.tree / "shape")
+    trunk = project.config.trunk.model_copy(update={"freeze_depth": 3})
+    branch = project.config.branch.model_copy(update={"kind": "tail"})
+    other = replace(project, config=project.config.model_copy(update={"trunk": trunk, "branch": branch}))
+    (one,) = prepared(other, search=True).branches
+    assert not one.error
+    assert one.branch is not None
+    record = load_branch(one.branch)[1]
+    assert (record.kind, record.freeze_depth) == ("branch", DEPTH)
+
+
+def test_other_views_are_another_renewal(project: Project) -> None:
+    new = replace(project, version=choose_version(project, None))
+    trunk, record = open_trunk(new, CPU), load_branch(project.tree / "shape")[1]
+    plain = bed_for(new, trunk, "shape", DEPTH)
+    features = new.config.features.model_copy(update={"views": ("flip",)})
+    flipped = replace(plain, view=replace(new, config=new.config.model_copy(update={"features": features})))
+    assert renew(plain, record, seed=0) == renew(plain, record, seed=0) != renew(flipped, record, seed=0)
+
+
+def test_a_tail_is_renewed_as_it_was_made(project: Project) -> None:
+    new = replace(project, version=choose_version(project, None))
+    bed = bed_for(new, open_trunk(new, CPU), "corner", DEPTH)
+    control = load_branch(project.tree / "corner")[1]
+    by_hand = replace(control, architecture=tail_space(4, backbone="small_cnn", blocks=(6,)).architecture([0, 0, 0]))
+    assert recipe_of(bed, by_hand) == hand_settings(new.config, bed.trunk, CPU).retrain
+    assert recipe_of(bed, by_hand).precision == "float32"
+    assert recipe_of(bed, control) == job_settings(new.config, with_tail=True, device=CPU).tail
 
 
 @pytest.mark.parametrize("search", [False, True])

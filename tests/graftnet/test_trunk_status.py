@@ -123,3 +123,22 @@ def test_what_is_gone_is_not_served_again(project: Project, capsys: pytest.Captu
     assert run(["trunk", "rollback", "--project", str(project.folder)]) == 2
     assert f"{project.runs / 'tree'} is gone, so trunk {now.version} cannot be served again" in capsys.readouterr().err
     assert served(project).version == other
+
+
+def test_a_mined_copy_is_no_new_label(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    (name,) = more_labels(project, 1)
+    assert status(project, capsys)["added"] == [name]
+    project.mined(name).write_text("{}")
+    assert status(project, capsys)["added"] == []
+    assert name in project.sources()
+    assert name not in project.questions()
+    record = json.loads((train_trunk(project, seed=2, device=CPU) / "trunk.json").read_text())
+    assert record["attributes"] == sorted(KINDS)
+
+
+def test_a_trunk_on_which_nothing_was_grafted_can_be_served_again(project: Project) -> None:
+    shutil.rmtree(project.tree)
+    now = served(project)
+    other = next(one["version"] for one in versions(project) if one["version"] != now.version)
+    serve(project, Served(other, "trees/new"))
+    assert roll_back(project)[1] == now
