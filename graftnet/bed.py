@@ -44,12 +44,8 @@ class Bed:
 
     def splits(self, progress: Progress | None) -> dict[str, LabelledFeatures]:
         """Labelled features of every split as the trunk gives them, whole; computed where they are missing."""
-        config = self.view.config
-        tables = {
-            "trunk": config.trunk.model_copy(update={"freeze_depth": self.depth}),
-            "features": config.features.model_copy(update={"storage": "float16"}),
-        }
-        view = replace(self.view, config=config.model_copy(update=tables))
+        trunk_table = self.view.config.trunk.model_copy(update={"freeze_depth": self.depth})
+        view = replace(self.view, config=self.view.config.model_copy(update={"trunk": trunk_table})).uncompressed
         return featured(
             view, self.trunk, self.subdataset, hashes=self.hashes, precision=self.precision, progress=progress
         )

@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from graftnet.config import CONFIG_NAME
-from graftnet.project import open_project
+from graftnet.project import project_here
 from trunk.backbones import BlockChain, block_shapes, find_backbone
 
 HEAD = ("block", "depth", "name", "channels", "map", "stride", "parameters")
@@ -21,9 +20,7 @@ def block_table(folder: Path | None, backbone: str | None, size: int | None) -> 
 
     Raises: TrunkError: there is no such backbone, it cannot be cut, or the images are too small for it.
     """
-    here = Path.cwd()
-    inside = any((parent / CONFIG_NAME).is_file() for parent in (here, *here.parents))
-    home = open_project(folder) if folder or inside else None
+    home = project_here(folder)
     table = home.config.trunk if home else None
     found = find_backbone(backbone or (table.backbone if table else "inception_v3"))
     configured = table is not None and found.name == table.backbone

@@ -166,8 +166,7 @@ def embeddings(
 
     They are cached as float16 whatever `features.storage` says: distances are of the trunk's own channels.
     """
-    features = project.config.features.model_copy(update={"storage": "float16"})
-    cache = cache_of(replace(project, config=project.config.model_copy(update={"features": features})), trunk)
+    cache = cache_of(project.uncompressed, trunk)
     paths = {content: path for path, content in hashes.items()}
     cache.fill({content: paths[content] for content in contents}, [depth], progress=progress)
     found: npt.NDArray[np.float32] = averaged(cache.open(contents, depth)).numpy()

@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,15 @@ class Project:
             raise ConfigError(f"{self.folder} has no trunk yet; {remedy}.")
         folder = self.trunks / str(version)
         if not folder.is_dir():
-            raise ConfigError(f"{self.current_trunk_file} names trunk {version}, which is not there; {remedy}.")
+            again = f"restore {folder}, or delete {self.current_trunk_file} and {self.tree} and {remedy}"
+            raise ConfigError(f"{self.current_trunk_file} names trunk {version}, which is not there; {again}.")
         return folder
+
+    @property
+    def uncompressed(self) -> "Project":
+        """This project, with its features as the trunk gives them, whatever `features.storage` says."""
+        features = self.config.features.model_copy(update={"storage": "float16"})
+        return replace(self, config=self.config.model_copy(update={"features": features}))
 
     @property
     def cache(self) -> Path:
@@ -166,6 +173,13 @@ def unknown_attribute(attribute: str, known: list[str], data: Path) -> str:
     near = difflib.get_close_matches(attribute, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:10])}."
     return f"{data} has no sub-dataset for {attribute!r}; {hint}"
+
+
+def project_here(folder: Path | None) -> Project | None:
+    """The project in ``folder``, or around the working directory; None where no folder is named and none is there."""
+    here = Path.cwd()
+    inside = any((parent / CONFIG_NAME).is_file() for parent in (here, *here.parents))
+    return open_project(folder) if folder or inside else None
 
 
 def find_project(start: Path) -> Path:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from graftnet.config import CONFIG_NAME, Config
+from graftnet.config import Config
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
 from graftnet.overrides import NONE, TAIL, Overrides, open_overridden, option_of
 from graftnet.progress import show_progress
-from graftnet.project import Project, open_project
+from graftnet.project import Project, project_here
 from graftnet.settings import seed_or
 
 if TYPE_CHECKING:
@@ -122,9 +122,7 @@ def search_file(
     from graftnet.pipeline import search_features
     from reports import write_report
 
-    here = Path.cwd()
-    has_project = folder or any((parent / CONFIG_NAME).is_file() for parent in (here, *here.parents))
-    project = open_project(folder) if has_project else None
+    project = project_here(folder)
     if idle := list(overrides.given((*TAIL, "freeze_depth"))):
         raise ConfigError(
             f"{option_of(idle[0])} has no meaning here: features from a file have no backbone; leave it out."
