@@ -5,6 +5,7 @@ more. This is the plain way to train on multi-label data, the baseline of INDeeD
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,19 @@ class ImagePlan(BatchPlan):
     def __init__(self, images: PooledImages, *, batch_size: int, seed: int) -> None:
         super().__init__(images, batch_size=batch_size, shared_labels=True, seed=seed)
         self.rows = np.unique(np.concatenate([rows for by_value in images.train_rows for rows in by_value]))
+        self.order = lru_cache(maxsize=2)(self.shuffled)  # steps of two epochs may be loaded at once
 
     @property
     def steps_per_epoch(self) -> int:
         return max(1, len(self.rows) // self.batch_size)
 
+    def shuffled(self, epoch: int) -> NDArray[np.int64]:
+        """All rows in the random order of an epoch."""
+        return np.random.default_rng((self.seed, epoch, 5)).permutation(self.rows)
+
     def batch(self, step: int) -> Batch:
         epoch, place = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.seed, epoch, 5)).permutation(self.rows)
-        drawn = order[place * self.batch_size : (place + 1) * self.batch_size]
+        drawn = self.order(epoch)[place * self.batch_size : (place + 1) * self.batch_size]
         labels = self.images.labels[drawn].astype(np.int64)
         return Batch(drawn, labels, (len(drawn),), (labels >= 0).sum(axis=0))
 
@@ -73,10 +78,13 @@ class MultiLabelPretraining(Pretraining):
 
     plan: ImagePlan
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self.plan = ImagePlan(self.images, batch_size=self.settings.batch_size, seed=self.seed)
-        self.values = [len(subdataset.attribute.values) for subdataset in self.subdatasets]
+    def batch_plan(self) -> ImagePlan:
+        return ImagePlan(self.images, batch_size=self.settings.batch_size, seed=self.seed)
+
+    @property
+    def values(self) -> list[int]:
+        """How many values each attribute has."""
+        return [len(subdataset.attribute.values) for subdataset in self.subdatasets]
 
     def identity(self) -> dict[str, Any]:
         return {**super().identity(), "method": "multi-label"}

@@ -69,15 +69,7 @@ class Pretraining:
         self.precision = resolve_precision(settings.precision, self.device)
         self.images: PooledImages = pool_images(subdatasets)
         self.held = HeldImages(self.images.paths, preprocessing)
-        self.plan = BatchPlan(
-            self.images,
-            batch_size=settings.batch_size,
-            attributes_per_step=settings.attributes_per_step,
-            sampling=settings.sampling,
-            balanced=settings.balanced,
-            shared_labels=settings.shared_labels,
-            seed=seed,
-        )
+        self.plan = self.batch_plan()
         if settings.batch_size < ranks.count * self.plan.attributes_per_step:
             raise TrunkError(
                 f"trunk.batch_size must hold an image of each of a step's {self.plan.attributes_per_step} attributes "
@@ -104,6 +96,18 @@ class Pretraining:
         self.step = 0
         self.seconds = 0.0
         self.auroc: dict[str, float] = {}
+
+    def batch_plan(self) -> BatchPlan:
+        """Which images each step trains on."""
+        return BatchPlan(
+            self.images,
+            batch_size=self.settings.batch_size,
+            attributes_per_step=self.settings.attributes_per_step,
+            sampling=self.settings.sampling,
+            balanced=self.settings.balanced,
+            shared_labels=self.settings.shared_labels,
+            seed=self.seed,
+        )
 
     @property
     def checkpoint(self) -> Path:
