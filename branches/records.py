@@ -75,9 +75,8 @@ class BranchRecord:
         """Read what `to_json` gave. Raises: KeyError or TypeError for a record that lacks parts."""
         architecture = value["architecture"]
         kind = next(
-            (kind for kind in KINDS if architecture.get(kind) is True or architecture.get("space") == kind), None
+            (kind for kind in KINDS if architecture.get(kind) is True or architecture.get("space") == kind), "branch"
         )
-        kind = kind or "branch"
         channels, height, width = value["feature_shape"]
         return cls(
             attribute=value["attribute"],

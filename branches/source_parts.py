@@ -35,12 +35,16 @@ def _norm(part: nn.BatchNorm2d) -> str:
 
 
 def _average(part: nn.AvgPool2d) -> str:
+    if part.divisor_override is not None:
+        raise BranchError("an average with a divisor of its own cannot be exported as source: export it as ONNX")
     sizes = f"{part.kernel_size}, stride={part.stride}, padding={part.padding}"
     ceiling = ", ceil_mode=True" if part.ceil_mode else ""
     return f"nn.AvgPool2d({sizes}{ceiling}, count_include_pad={part.count_include_pad})"
 
 
 def _largest(part: nn.MaxPool2d) -> str:
+    if part.dilation not in (1, (1, 1)):
+        raise BranchError("a dilated maximum cannot be exported as source: export it as ONNX")
     ceiling = ", ceil_mode=True" if part.ceil_mode else ""
     return f"nn.MaxPool2d({part.kernel_size}, stride={part.stride}, padding={part.padding}{ceiling})"
 

@@ -11,7 +11,7 @@ from branches.errors import BranchError
 from branches.heads import ProjectedBilinearPool
 from search_spaces.architecture import Architecture
 from search_spaces.tail import TailPlan, tail_plan
-from trunk.backbones import find_backbone
+from trunk.backbones import block_shapes, find_backbone
 from trunk.errors import TrunkError
 from trunk.trunk import Tail, Trunk, tail_modules
 
@@ -51,8 +51,8 @@ def empty_tail(
     end = plan.blocks if plan else len(chain)
     if not 1 <= depth < end <= len(chain):
         raise TrunkError(f"{backbone} has no tail after {depth} of {end} blocks, {len(chain)} in all")
-    features = torch.empty(1, *shape)
-    for number in range(depth, end):
-        features = chain.run_block(number, features)
-    channels = features.shape[1]
+    maps = block_shapes(backbone, find_backbone(backbone).image_size)  # channels do not depend on the size
+    if shape[0] != maps[depth - 1][0]:
+        raise TrunkError(f"{backbone} has {maps[depth - 1][0]} channels after {depth} blocks, not {shape[0]}")
+    channels = maps[end - 1][0]
     return Tail(tail_modules(chain, depth, end), channels, values, pool=pool_of(plan, channels) if plan else None)

@@ -23,6 +23,7 @@ from branches.sampling import batches
 from branches.settings import FitSettings
 from trunk.cached_features import drawn
 from trunk.features import FeatureSource, LabelledFeatures
+from trunk.prefetch import prefetched
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
@@ -81,11 +82,10 @@ def fit(
             module.train()
             losses = []
             views = drawn(train.features, np.random.default_rng([seed, epoch]))
-            for indices in next(stream):
+            for index, raw in prefetched(views, next(stream), device):
                 for group in optimizer.param_groups:
                     group["lr"] = settings.learning_rate * schedule(step / steps, settings.warmup_fraction)
-                index = torch.from_numpy(indices)
-                features = views.gather(index).to(device)
+                features = raw.to(device)
                 target = functional.one_hot(train.labels[index], train.values).float().to(device)
                 features, target = augmented(features, target, settings, rng)
                 optimizer.zero_grad(set_to_none=True)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -43,6 +44,7 @@ def train_trunk(
     table = project.config.trunk
     names = list(table.attributes) or project.questions()
     subdatasets = [read_subdataset(project.source(name), seed=project.config.project.seed) for name in names]
+    hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
     settings = pretrain_settings(project.config)
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
     identity = {
@@ -50,7 +52,7 @@ def train_trunk(
         "image_size": table.image_size,
         "settings": asdict(settings),
         "seed": seed,
-        "data": digests(subdatasets),
+        "data": {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets},
         **method_identity(project.config),
     }
     folder = project.trunks / identity_of(identity)
@@ -59,7 +61,15 @@ def train_trunk(
         finished = torch.tensor([int(ranks.first and (folder / "trunk.json").exists())], device=device)
         if not ranks.sum(finished).item():
             train_version(
-                folder, subdatasets, settings, identity, seed=seed, device=device, progress=progress, ranks=ranks
+                folder,
+                subdatasets,
+                settings,
+                identity,
+                hashes=hashes,
+                seed=seed,
+                device=device,
+                progress=progress,
+                ranks=ranks,
             )
         if ranks.first:
             make_current(project, folder)
@@ -73,6 +83,7 @@ def train_version(
     settings: PretrainSettings,
     identity: dict[str, Any],
     *,
+    hashes: Mapping[Path, str],
     seed: int,
     device: torch.device,
     progress: Progress | None,
@@ -88,6 +99,7 @@ def train_version(
         seed=seed,
         device=device,
         ranks=ranks,
+        hashes=hashes,
     )
     training.resume()
     trunk = training.run(progress=progress)
@@ -182,12 +194,6 @@ def open_trunk(project: Project, device: torch.device) -> Trunk:
             f"choose another trunk."
         )
     return trunk.to(device)
-
-
-def digests(subdatasets: list[SubDataset]) -> dict[str, str]:
-    """Attribute -> digest of what is learnt from."""
-    hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
-    return {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets}
 
 
 def identity_of(values: dict[str, Any]) -> str:

@@ -67,11 +67,6 @@ def change(pixels: NDArray[np.uint8], changes: Changes, settings: PretrainSettin
     return pixels
 
 
-def augment(pixels: NDArray[np.uint8], settings: PretrainSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw changes for a whole batch and apply them, uint8 (N, S, S, 3) -> (N, S, S, 3)."""
-    return change(pixels, draw_changes(len(pixels), pixels.shape[1], settings, rng), settings)
-
-
 def recoloured(pixels: NDArray[np.uint8], factors: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Brightness, contrast (about the image's mean grey) and saturation (about each pixel's grey) by ``factors``."""
     brightness, contrast, saturation = factors.astype(np.float32).T[:, :, None, None, None]

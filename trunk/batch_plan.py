@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from trunk.dynamic_graph import UNKNOWN, PooledImages
 from trunk.errors import TrunkError
-
-POWERS = {"uniform": 0.0, "sqrt": 0.5, "size": 1.0}
+from trunk.pretrain_settings import POWERS
 
 
 @dataclass(frozen=True)

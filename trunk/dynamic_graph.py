@@ -83,7 +83,8 @@ class DynamicGraph(nn.Module):
 class PooledImages:
     """The distinct images of several sub-datasets with what is known of each: -1 stands for unknown.
 
-    labels: int16 (images, attributes); members: per attribute and value, the rows of its training split.
+    labels: int16 (images, attributes); train_rows: per attribute and value, the rows of its training split.
+    val_rows: per attribute, those of its val split.
     """
 
     paths: list[Path]

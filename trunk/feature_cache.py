@@ -50,6 +50,7 @@ class FeatureCache:
         self.trunk = trunk
         self.precision = precision
         self.storage = parse_storage(storage)
+        self.verified: dict[Path, tuple[Any, list[str]]] = {}  # record -> both files as they were, and the keys
         self.check_origin()
 
     @property
@@ -106,7 +107,7 @@ class FeatureCache:
             return [], {}
         records = sorted(folder.glob("*.json"))
         with ThreadPoolExecutor(DECODING_THREADS) as pool:
-            read = partial(read_shard_record, shape=shape, codec=codec.key if codec else "none yet")
+            read = partial(self.keys_of, shape=shape, codec=codec.key if codec else "none yet")
             contents = list(pool.map(read, records))
         shards: list[Path] = []
         index: dict[str, tuple[int, int]] = {}
@@ -119,6 +120,21 @@ class FeatureCache:
                 index.setdefault(key, (len(shards), row))
             shards.append(record.with_suffix(".npy"))
         return shards, index
+
+    def keys_of(self, record: Path, shape: tuple[int, int, int], codec: str | None) -> list[str] | None:
+        """What `read_shard_record` says; files that have not changed since this object read them are not read again."""
+        try:
+            found = [path.stat() for path in (record, record.with_suffix(".npy"))]
+        except OSError:
+            return None
+        now = codec, [(one.st_ino, one.st_size, one.st_mtime_ns) for one in found]
+        before = self.verified.get(record)
+        if before is not None and before[0] == now:
+            return before[1]
+        keys = read_shard_record(record, shape, codec)
+        if keys is not None:
+            self.verified[record] = now, keys
+        return keys
 
     def missing(self, images: Iterable[str], depths: Sequence[int]) -> Missing:
         """The keys that are not cached at all of ``depths``."""
@@ -181,7 +197,8 @@ class FeatureCache:
         """
         if lacking := self.unfitted(depths):
             chosen = sorted(fit_on or [key for key in images if view_of(key)[1] == PLAIN] or images)[:FITTED_IMAGES]
-            moments = {depth: Moments(self.trunk.feature_shape(depth)[0]) for depth in lacking}
+            products = self.storage.kind == "pca"
+            moments = {depth: Moments(self.trunk.feature_shape(depth)[0], products=products) for depth in lacking}
             for captured in self.captured([(key, images[key]) for key in chosen], lacking):
                 for depth, features in captured.items():
                     moments[depth].add(features)

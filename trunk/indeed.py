@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trunk.dynamic_graph import UNKNOWN
 from trunk.errors import TrunkError
 
 NORMALISATIONS = ("minmax", "l2")
 BLOCKS = ("both", "identical", "disparate")
-UNKNOWN = -1
 SMALLEST_SCALE = 1e-12
 
 

@@ -5,9 +5,13 @@ from torch import Tensor
 
 
 class Moments:
-    """Over all positions of all maps seen so far; each is one observation of C numbers. Sums are float64."""
+    """Over all positions of all maps seen so far; each is one observation of C numbers. Sums are float64.
 
-    def __init__(self, channels: int) -> None:
+    products: False leaves out what mean and covariance are made of, and most of the time.
+    """
+
+    def __init__(self, channels: int, *, products: bool = True) -> None:
+        self.with_products = products
         self.count = 0
         self.lowest = torch.full((channels,), torch.inf)
         self.highest = torch.full((channels,), -torch.inf)
@@ -20,6 +24,8 @@ class Moments:
         self.count += len(seen)
         self.lowest = torch.minimum(self.lowest, seen.amin(0))
         self.highest = torch.maximum(self.highest, seen.amax(0))
+        if not self.with_products:
+            return
         wide = seen.double()
         self.sums += wide.sum(0)
         self.products += wide.T @ wide

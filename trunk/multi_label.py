@@ -18,8 +18,8 @@ from trunk.batch_plan import Batch, BatchPlan
 from trunk.dynamic_graph import UNKNOWN, DynamicGraph, PooledImages
 from trunk.images import pixel_batches
 from trunk.indeed import binary_cross_entropy
-from trunk.precision import autocast
 from trunk.training import Pretraining
+from trunk.validation import pooled_features
 
 
 def class_labels(labels: Tensor, values: Sequence[int]) -> Tensor:
@@ -100,10 +100,8 @@ class MultiLabelPretraining(Pretraining):
     @torch.inference_mode()
     def scores(self, paths: Sequence[Path], *, batch_size: int = 128) -> NDArray[np.float32]:
         """Probabilities of all classes for image files, (N, C); the network is left in evaluation mode."""
-        self.graph.eval()
-        found = []
-        for pixels in pixel_batches(list(paths), self.preprocessing, batch_size):
-            with autocast(self.precision, self.device):
-                pooled = self.graph(self.preprocessing.normalise(pixels.to(self.device))).float()
-            found.append(class_logits(self.graph, pooled, self.values).sigmoid().cpu())
-        return torch.cat(found).numpy()
+        pixels = pixel_batches(list(paths), self.preprocessing, batch_size)
+        batches = (self.preprocessing.normalise(one.to(self.device)) for one in pixels)
+        pooled = pooled_features(self.graph, batches, self.precision)
+        found: NDArray[np.float32] = class_logits(self.graph, pooled, self.values).sigmoid().cpu().numpy()
+        return found

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from trunk.errors import TrunkError
 
-SAMPLINGS = ("uniform", "sqrt", "size")
+POWERS = {"uniform": 0.0, "sqrt": 0.5, "size": 1.0}  # of an attribute's number of training images
+SAMPLINGS = tuple(POWERS)
 BATCH_STATISTICS = ("step", "attribute")
 LOSSES = ("sum", "mean")
 

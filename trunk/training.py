@@ -7,7 +7,7 @@ Several ranks (:mod:`trunk.ranks`) share each step's batch and end, but for roun
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class Pretraining:
     """One pre-training run in a folder: ``checkpoint.safetensors`` and ``history.jsonl`` while it lasts.
 
     ranks: the processes that train together; all of them read the folder's checkpoint, the first writes.
+    hashes: the content hash of every image, where they are known.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Pretraining:
         seed: int = 0,
         device: torch.device | None = None,
         ranks: Ranks = ALONE,
+        hashes: Mapping[Path, str] | None = None,
     ) -> None:
         self.subdatasets = subdatasets
         self.backbone = backbone
@@ -67,7 +69,7 @@ class Pretraining:
         self.ranks = ranks
         self.device = device or torch.device("cpu")
         self.precision = resolve_precision(settings.precision, self.device)
-        self.images: PooledImages = pool_images(subdatasets)
+        self.images: PooledImages = pool_images(subdatasets, hashes=hashes)
         self.held = HeldImages(self.images.paths, preprocessing)
         self.plan = self.batch_plan()
         if settings.batch_size < ranks.count * self.plan.attributes_per_step:
@@ -176,7 +178,8 @@ class Pretraining:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.ranks.sum_gradients(self.graph.parameters())
-        torch.nn.utils.clip_grad_norm_(self.graph.parameters(), self.settings.gradient_clip)
+        if self.settings.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.graph.parameters(), self.settings.gradient_clip)
         self.optimizer.step()
         return loss.detach()
 
@@ -186,7 +189,11 @@ class Pretraining:
         drawn = np.random.default_rng((self.seed, 0, 3)).permutation(rows)[: self.settings.reestimate_images]
         count = max(1, len(drawn) // self.settings.batch_size)
         shares = [batch[self.ranks.rank :: self.ranks.count] for batch in np.array_split(drawn, count)]
-        for pixels in ahead(self.held.pixels, shares, threads=DECODING_THREADS, depth=4):
+        yield from self.normalised(shares)
+
+    def normalised(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[Tensor]:
+        """Batches of images (rows of :attr:`images`) as the network reads them."""
+        for pixels in ahead(self.held.pixels, batches, threads=DECODING_THREADS, depth=4):
             yield self.preprocessing.normalise(torch.from_numpy(pixels).to(self.device))
 
     def validate(self) -> dict[str, float]:
@@ -196,7 +203,7 @@ class Pretraining:
             self.graph,
             self.images,
             names,
-            self.preprocessing,
+            self.normalised,
             limit=self.settings.val_images,
             precision=self.precision,
             rng=np.random.default_rng((self.seed, 0, 2)),

@@ -1,15 +1,15 @@
 """How well the linear layers of a dynamic graph tell their attributes' val images apart, while it trains."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 
 from trunk.dynamic_graph import DynamicGraph, PooledImages
-from trunk.images import pixel_batches
 from trunk.precision import autocast
-from trunk.preprocessing import Preprocessing
 
 BATCH_SIZE = 128
 
@@ -19,7 +19,7 @@ def auroc_per_attribute(
     graph: DynamicGraph,
     images: PooledImages,
     names: Sequence[str],
-    preprocessing: Preprocessing,
+    load: Callable[[Iterable[NDArray[np.int64]]], Iterable[Tensor]],
     *,
     limit: int,
     precision: str,
@@ -27,6 +27,7 @@ def auroc_per_attribute(
 ) -> dict[str, float]:
     """Name -> AUROC on at most ``limit`` val images (mean over values, one against the rest).
 
+    load: batches of rows of ``images`` -> normalised pictures (n, 3, S, S), in the same order.
     An attribute whose chosen val images lack a value is left out. ``graph`` is left in evaluation mode.
     """
     chosen = [rng.permutation(rows)[:limit] for rows in images.val_rows]
@@ -35,12 +36,7 @@ def auroc_per_attribute(
     if not len(rows):
         return {}
     place = {int(row): index for index, row in enumerate(rows)}
-    weight = next(graph.parameters())
-    pooled = []
-    for pixels in pixel_batches([images.paths[row] for row in rows], preprocessing, BATCH_SIZE):
-        with autocast(precision, weight.device):
-            pooled.append(graph(preprocessing.normalise(pixels.to(weight.device))).to(weight.dtype))
-    features = torch.cat(pooled)
+    features = pooled_features(graph, load(np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))), precision)
     figures = {}
     for t, name in enumerate(names):
         labels = images.labels[chosen[t], t]
@@ -51,3 +47,15 @@ def auroc_per_attribute(
         target, score = (labels, scores) if several else (labels == 1, scores[:, 1])
         figures[name] = float(roc_auc_score(target, score, multi_class="ovr"))
     return figures
+
+
+@torch.inference_mode()
+def pooled_features(graph: DynamicGraph, batches: Iterable[Tensor], precision: str) -> Tensor:
+    """Pictures (n, 3, S, S) in batches -> pooled features (N, C); ``graph`` is left in evaluation mode."""
+    graph.eval()
+    weight = next(graph.parameters())
+    pooled = []
+    for images in batches:
+        with autocast(precision, weight.device):
+            pooled.append(graph(images).to(weight.dtype))
+    return torch.cat(pooled)

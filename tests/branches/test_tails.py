@@ -17,6 +17,7 @@ from branches.export import export_branch
 from branches.grafting import GraftedNet
 from branches.heads import ProjectedBilinearPool, bilinear_pool
 from branches.records import BranchRecord, load_branch, save_branch
+from branches.source_parts import CONSTRUCTORS
 from branches.tail_source import tail_source
 from branches.tails import tail_branch
 from search_spaces import Architecture, SpaceError, tail_plan, tail_space
@@ -242,3 +243,19 @@ def test_tails_that_cannot_be_are_refused(trunk: Trunk) -> None:
     assert tail_plan(architecture(4, 5, "bilinear")).described() == (
         "block 4 of small_cnn, bilinear pooling at width 6"
     )
+
+
+def test_a_record_of_other_channels_is_refused(trunk: Trunk, tmp_path: Path) -> None:
+    tail, record = made(trunk, 3, 5, "average")
+    save_branch(tmp_path / "bald", tail, record)
+    saved = tmp_path / "bald" / "branch.json"
+    channels = record.feature_shape[0]
+    saved.write_text(saved.read_text().replace(f"[\n    {channels},", "[\n    7,").replace(f"[{channels},", "[7,"))
+    with pytest.raises(BranchError, match=f"small_cnn has {channels} channels after 3 blocks, not 7"):
+        load_branch(tmp_path / "bald")
+
+
+def test_pools_that_their_text_would_not_tell_are_not_written() -> None:
+    for pool in (nn.MaxPool2d(3, dilation=2), nn.AvgPool2d(3, divisor_override=2)):
+        with pytest.raises(BranchError, match="cannot be exported as source: export it as ONNX"):
+            CONSTRUCTORS[type(pool)](pool)

@@ -31,7 +31,7 @@ from search_spaces import SpaceError, macro_space, micro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
 from trunk.backbones import find_backbone
 from trunk.precision import PRECISIONS, resolve_precision
-from trunk.pretrain_settings import PretrainSettings
+from trunk.pretrain_settings import BATCH_STATISTICS, LOSSES, SAMPLINGS, PretrainSettings
 
 CPU = torch.device("cpu")
 TABLES: dict[str, type[Table]] = {
@@ -158,6 +158,9 @@ def test_choices_are_the_rooms_choices() -> None:
     assert get_args(names.Strategy) == SEARCH_STRATEGIES
     assert {"enas", "random", *get_args(names.Rival)} == set(SEARCH_STRATEGIES)
     assert set(get_args(names.Precision)) == set(PRECISIONS)
+    assert set(get_args(names.Sampling)) == set(SAMPLINGS)
+    assert set(get_args(names.Losses)) == set(LOSSES)
+    assert set(get_args(names.BatchStatistics)) == set(BATCH_STATISTICS)
     assert find_backbone(Config().trunk.backbone).freeze_depth == Config().trunk.freeze_depth
 
 

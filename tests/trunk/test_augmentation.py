@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trunk.augmentation import GREY, Changes, augment, change, draw_changes, recoloured
+from trunk.augmentation import GREY, Changes, change, draw_changes, recoloured
 from trunk.pretrain_settings import PretrainSettings
 
 SETTINGS = PretrainSettings(flip=False, pad=0.0)
@@ -13,17 +13,21 @@ def pictures(count: int, size: int = 8) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
 
 
+def augmented(pixels: np.ndarray, settings: PretrainSettings, rng: np.random.Generator) -> np.ndarray:
+    return change(pixels, draw_changes(len(pixels), pixels.shape[1], settings, rng), settings)
+
+
 def test_augmentation_crops_and_flips_within_the_reflected_image() -> None:
     pixels = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
-    untouched = augment(pixels, replace(SETTINGS, flip=False, pad=0.0), np.random.default_rng(0))
+    untouched = augmented(pixels, replace(SETTINGS, flip=False, pad=0.0), np.random.default_rng(0))
     assert np.array_equal(untouched, pixels)
     flipped = np.stack(
-        [augment(pixels, replace(SETTINGS, flip=True, pad=0.0), np.random.default_rng(n))[0] for n in range(20)]
+        [augmented(pixels, replace(SETTINGS, flip=True, pad=0.0), np.random.default_rng(n))[0] for n in range(20)]
     )
     is_flipped = [np.array_equal(one, pixels[0, :, ::-1]) for one in flipped]
     assert 0 < sum(is_flipped) < 20
     assert all(np.array_equal(one, pixels[0]) for one, turned in zip(flipped, is_flipped, strict=True) if not turned)
-    cropped = augment(pixels, replace(SETTINGS, flip=False, pad=0.25), np.random.default_rng(3))
+    cropped = augmented(pixels, replace(SETTINGS, flip=False, pad=0.25), np.random.default_rng(3))
     padded = np.pad(pixels, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
     places = [(y, x) for y in range(5) for x in range(5) if np.array_equal(padded[0, y : y + 8, x : x + 8], cropped[0])]
     assert len(places) == 1
@@ -32,7 +36,7 @@ def test_augmentation_crops_and_flips_within_the_reflected_image() -> None:
 def test_a_part_of_a_batch_changes_as_in_the_whole() -> None:
     settings = PretrainSettings(jitter=0.4, erase=0.5)
     pixels = pictures(7)
-    whole = augment(pixels, settings, np.random.default_rng(1))
+    whole = augmented(pixels, settings, np.random.default_rng(1))
     changes = draw_changes(7, 8, settings, np.random.default_rng(1))
     for rank in range(2):
         part = slice(rank, None, 2)

@@ -41,7 +41,7 @@ def test_moments_do_not_depend_on_the_batches() -> None:
 
 
 def fitted(storage: Storage, features: torch.Tensor, folder: Path) -> Int8 | Pca:
-    moments = Moments(features.shape[-1])
+    moments = Moments(features.shape[-1], products=storage.kind == "pca")
     moments.add(features)
     fit_codec(storage, moments, folder / "codec.safetensors", images=len(features))
     codec = read_codec(storage, folder / "codec.safetensors")

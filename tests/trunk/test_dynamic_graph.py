@@ -55,6 +55,7 @@ def test_parts_of_a_batch_add_up_to_its_loss(graph: DynamicGraph) -> None:
     shares = [graph.loss(images[rank::3], labels[rank::3], known=[3, 0, 3]) for rank in range(3)]
     torch.testing.assert_close(torch.stack(shares).sum(), whole)
     torch.testing.assert_close(graph.loss(images, labels, mean=True), whole / 2)
+    torch.testing.assert_close(graph.loss(images, labels, parts=(2, 0, 3)), whole)  # a rank may hold none of a part
     # A rank without an image of attribute 0 still gives that layer a gradient, of zeros.
     graph.loss(images[2::3], labels[2::3], known=[3, 0, 3]).backward()
     gradient, unused = (graph.heads[t].get_parameter("weight").grad for t in (0, 1))

@@ -9,6 +9,7 @@ import torch
 from subdatasets.contents import content_hash, read_image
 from subdatasets.errors import DataError
 from tests.trunk.conftest import make_trunk
+from trunk import shards
 from trunk.errors import TrunkError
 from trunk.feature_cache import FeatureCache
 from trunk.trunk import Trunk
@@ -112,6 +113,28 @@ def test_a_damaged_shard_is_done_again(damage: str, trunk: Trunk, images: dict[s
     fresh = FeatureCache(tmp_path, trunk)
     assert fresh.fill(images, [4]) == 20
     assert torch.equal(fresh.open(images, 4).gather(torch.arange(20)), expected)
+
+
+def test_a_shard_is_verified_once_and_again_when_it_changed(
+    trunk: Trunk, images: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FeatureCache(tmp_path, trunk).fill(images, [4])
+    asked: list[Path] = []
+    checksum = shards.file_checksum
+
+    def watched(path: Path) -> str:
+        asked.append(path)
+        return checksum(path)
+
+    monkeypatch.setattr(shards, "file_checksum", watched)
+    cache = FeatureCache(tmp_path, trunk)
+    assert cache.fill(images, [4]) == 0
+    cache.open(images, 4)
+    (array,) = asked
+    data = array.read_bytes()
+    array.write_bytes(data[:-100])
+    assert cache.fill(images, [4]) == 20
+    cache.open(images, 4)
 
 
 def test_a_shard_without_record_is_not_read(trunk: Trunk, images: dict[str, Path], tmp_path: Path) -> None:

@@ -127,3 +127,11 @@ def test_settings_that_cannot_be_are_refused() -> None:
             PretrainSettings(**{name: value})  # type: ignore[arg-type]
     with pytest.raises(TrunkError, match=r"trunk.erase must lie in \[0, 1\), is 1.5"):
         PretrainSettings(erase=1.5)
+
+
+def test_no_clipping_is_no_clipping(subdatasets: list[SubDataset], tmp_path: Path) -> None:
+    free, wide = (
+        start(subdatasets, tmp_path / name, replace(SETTINGS, steps=3, gradient_clip=clip)).run()
+        for name, clip in (("free", 0.0), ("wide", 1e9))
+    )
+    assert free.fingerprint == wide.fingerprint  # with a norm clipped to 0, nothing would be learnt
