@@ -8,24 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from graftnet.cli import run
-from graftnet.project import open_project
-from graftnet.trunks import train_trunk
-from subdatasets.importers import import_labels
-from tests.graftnet.test_pipeline import CONFIG, make_pictures
+from tests.graftnet.test_pipeline import make_project
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with data and a trunk, not searched."""
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("bad")
-    (folder / "graftnet.toml").write_text(CONFIG)
-    images, labels = make_pictures(80, 0)
-    import_labels(images, labels, folder / "data", splits=["train"] * 40 + ["val"] * 20 + ["test"] * 20)
-    train_trunk(open_project(folder), seed=0, device=torch.device("cpu"))
+    make_project(folder, 80)
     return folder
 
 

@@ -21,9 +21,8 @@ from graftnet.plans import plan_search
 from graftnet.project import open_project
 from graftnet.standing import standing_of
 from graftnet.tree import graft_attribute
-from graftnet.trunks import open_trunk, train_trunk
-from subdatasets.importers import import_labels
-from tests.graftnet.test_pipeline import CONFIG, CPU, make_pictures
+from graftnet.trunks import open_trunk
+from tests.graftnet.test_pipeline import CPU, make_project
 
 BY_HAND = ("--branch", "tail", "--blocks", "5", "--pooling", "bilinear", "--width", "6", "--freeze-depth", "3")
 
@@ -31,13 +30,8 @@ BY_HAND = ("--branch", "tail", "--blocks", "5", "--pooling", "bilinear", "--widt
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a trunk, one attribute searched and grafted at the project's depth, the other not yet."""
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("made")
-    (folder / "graftnet.toml").write_text(CONFIG)
-    images, labels = make_pictures(120, 0)
-    import_labels(images, labels, folder / "data", splits=["train"] * 60 + ["val"] * 30 + ["test"] * 30)
-    project = open_project(folder)
-    train_trunk(project, seed=0, device=CPU)
+    project = make_project(folder, 120)
     search_attribute(project, "bright", seed=0, device=CPU)
     graft_attribute(project, "bright")
     return folder

@@ -21,11 +21,10 @@ from graftnet.plans import plan_search
 from graftnet.project import Project, open_project
 from graftnet.standing import changes_since
 from graftnet.tree import export_attributes, graft_attribute
-from graftnet.trunks import open_trunk, train_trunk
+from graftnet.trunks import open_trunk
 from subdatasets.contents import read_image
-from subdatasets.importers import import_labels
 from subdatasets.subdataset import read_subdataset
-from tests.graftnet.test_pipeline import CONFIG, make_pictures, result_of
+from tests.graftnet.test_pipeline import CONFIG, make_project, result_of
 from tests.nas.killing import killed_after
 from tests.untimed import untimed
 from trunk.cache_estimate import Estimate
@@ -38,12 +37,8 @@ PICTURES = 100
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with two attributes and a trunk, not searched."""
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("made")
-    (folder / "graftnet.toml").write_text(CONFIG)
-    images, labels = make_pictures(PICTURES, 0)
-    import_labels(images, labels, folder / "data", splits=["train"] * 50 + ["val"] * 25 + ["test"] * 25)
-    train_trunk(open_project(folder), seed=0, device=CPU)
+    make_project(folder, PICTURES)
     return folder
 
 

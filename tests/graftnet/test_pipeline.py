@@ -73,16 +73,24 @@ def make_pictures(count: int, seed: int) -> tuple[list[np.ndarray], dict[str, li
     return images, labels
 
 
+def make_project(folder: Path, count: int, config: str = CONFIG) -> Project:
+    """A project with `count` pictures, half of them train, a quarter each val and test, and a trunk; not searched."""
+    torch.set_num_threads(1)
+    (folder / "graftnet.toml").write_text(config)
+    images, labels = make_pictures(count, 0)
+    quarter = count // 4
+    splits = ["train"] * (count - 2 * quarter) + ["val"] * quarter + ["test"] * quarter
+    import_labels(images, labels, folder / "data", splits=splits)
+    project = open_project(folder)
+    train_trunk(project, seed=0, device=CPU)
+    return project
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a trunk and both attributes searched and grafted; tests that change it take a copy."""
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("made")
-    (folder / "graftnet.toml").write_text(CONFIG)
-    images, labels = make_pictures(120, 0)
-    import_labels(images, labels, folder / "data", splits=["train"] * 60 + ["val"] * 30 + ["test"] * 30)
-    project = open_project(folder)
-    train_trunk(project, seed=0, device=CPU)
+    project = make_project(folder, 120)
     for name in ("bright", "corner"):
         search_attribute(project, name, seed=0, device=CPU)
         graft_attribute(project, name)

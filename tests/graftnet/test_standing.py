@@ -14,9 +14,8 @@ from graftnet.pipeline import carry_out
 from graftnet.plans import SearchPlan, plan_search
 from graftnet.project import Project, open_project
 from graftnet.standing import changes_since, standing_of
-from graftnet.trunks import open_trunk, train_trunk, use_trunk
-from subdatasets.importers import import_labels
-from tests.graftnet.test_pipeline import CONFIG, forbid, make_pictures
+from graftnet.trunks import open_trunk, use_trunk
+from tests.graftnet.test_pipeline import forbid, make_project
 
 CPU = torch.device("cpu")
 
@@ -24,12 +23,8 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with data and a trunk, not searched."""
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("standing")
-    (folder / "graftnet.toml").write_text(CONFIG)
-    images, labels = make_pictures(80, 0)
-    import_labels(images, labels, folder / "data", splits=["train"] * 40 + ["val"] * 20 + ["test"] * 20)
-    train_trunk(open_project(folder), seed=0, device=CPU)
+    make_project(folder, 80)
     return folder
 
 

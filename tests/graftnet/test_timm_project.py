@@ -3,16 +3,13 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from deployment.runtime import Runtime
 from graftnet.overrides import Overrides, overridden
 from graftnet.pipeline import search_attribute
-from graftnet.project import open_project
 from graftnet.tree import export_attributes, graft_attribute
 from graftnet.trunks import open_trunk, train_trunk
-from subdatasets.importers import import_labels
-from tests.graftnet.test_pipeline import CONFIG, CPU, make_pictures
+from tests.graftnet.test_pipeline import CONFIG, CPU, make_project
 
 NAME = "mobilenetv3_small_050"
 CONFIG_TIMM = (
@@ -22,14 +19,10 @@ CONFIG_TIMM = (
 
 @pytest.mark.slow
 def test_a_timm_backbone_goes_all_the_way(tmp_path: Path) -> None:
-    torch.set_num_threads(1)
-    (tmp_path / "graftnet.toml").write_text(CONFIG_TIMM)
-    images, labels = make_pictures(48, 0)
-    import_labels(images, labels, tmp_path / "data", splits=["train"] * 24 + ["val"] * 12 + ["test"] * 12)
-    project = open_project(tmp_path)
-    folder = train_trunk(project, seed=0, device=CPU)
+    project = make_project(tmp_path, 48, CONFIG_TIMM)
     trunk = open_trunk(project, CPU)
-    assert (trunk.backbone, len(trunk.chain), folder) == (NAME, 13, project.current_trunk)
+    assert train_trunk(project, seed=0, device=CPU) == project.current_trunk
+    assert (trunk.backbone, len(trunk.chain)) == (NAME, 13)
     search_attribute(project, "bright", seed=0, device=CPU)
     options = Overrides(branch="tail", blocks=9, pooling="bilinear", width=4, freeze_depth=6)
     search_attribute(overridden(project, options), "corner", seed=0, device=CPU)
