@@ -1,0 +1,125 @@
+"""Train label classifiers on pooled features of a frozen trunk, all labels jointly, unknown ones masked.
+
+IML-GCN: Improved Multi-Label Graph Convolutional Network for Efficient yet Precise Image Classification (Singh et al.),
+with the convolutional part frozen: a training takes seconds, so that a tuner may run hundreds. End to end training is
+`label_graph.end_to_end`.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from label_graph.classifier import LabelClassifier
+from label_graph.graph import build_classifier
+from label_graph.losses import loss_of
+from label_graph.metrics import mean_average_precision
+from label_graph.pooling import PooledFeatures
+from label_graph.settings import GraphSettings
+from label_graph.training_state import TrainingState
+
+Report = Callable[[int, float], None]
+States = npt.NDArray[np.int8]
+
+
+class LabelledPool(NamedTuple):
+    """Images of one split: pooled features (N, C), and states (N, L): 1 present, 0 absent, -1 unknown."""
+
+    features: PooledFeatures
+    states: States
+
+
+class TrainedGraph(NamedTuple):
+    """The classifiers of the epoch that val found best, in evaluation mode on the CPU.
+
+    val_score: mean average precision on val. epoch: which one was kept, from 1. history: a record per epoch.
+    """
+
+    module: LabelClassifier
+    val_score: float
+    epoch: int
+    history: list[dict[str, float]]
+    seconds: float
+
+
+def train_label_graph(
+    train: LabelledPool,
+    val: LabelledPool,
+    settings: GraphSettings,
+    *,
+    labels: Sequence[str],
+    probability: npt.NDArray[np.float64] | None = None,
+    words: Path | None = None,
+    device: torch.device | str = "cpu",
+    folder: Path | None = None,
+    report: Report | None = None,
+) -> TrainedGraph:
+    """Build the classifiers that ``settings`` describe, train them, keep the best epoch on val.
+
+    The same settings, data and device give the same classifiers, resumed or not.
+
+    Args:
+        labels: their names, (L,).
+        probability: P(j|i), (L, L), where it is estimated elsewhere; by default counted on ``train``.
+        words: a file of word vectors, for word nodes.
+        folder: where a checkpoint is kept while training lasts, and continued from; None for none.
+        report: hears (epoch, val score) after each epoch, from 1; an exception of its (a tuner prunes) ends it all.
+
+    Raises:
+        LabelGraphError: a setting cannot be used, a split has no image, or val cannot be scored: no label has both a
+            present and an absent image there.
+    """
+    started = time.perf_counter()
+    settings = settings.checked()
+    module = build_classifier(train, settings, labels=labels, probability=probability, words=words).to(device)
+    loss = loss_of(settings, train.states)
+    x = train.features.by(settings.pooling).to(device)
+    y = torch.from_numpy(train.states).to(device)
+    optimizer = optimizer_of(module, settings)
+    state = TrainingState(module, optimizer, settings, folder)
+    state.resume()
+    steps = math.ceil(len(x) / settings.batch_size)
+    while not state.finished:
+        epoch = state.epoch + 1
+        order = torch.from_numpy(np.random.default_rng([settings.seed, epoch]).permutation(len(x)))
+        module.train()
+        total = torch.zeros((), device=device)
+        for step, rows in enumerate(torch.split(order, settings.batch_size)):
+            done = (epoch - 1 + step / steps) / settings.epochs
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+            value = loss(module(x[rows]), y[rows])
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += value.detach() * len(rows)
+        score = mean_average_precision(predict_logits(module, val.features.by(settings.pooling)), val.states)
+        state.advance(loss=float(total) / len(x), score=score)
+        if report:
+            report(epoch, score)
+    state.restore_best()
+    return TrainedGraph(module.cpu().eval(), state.best_score, state.best_epoch, state.history, state.seconds(started))
+
+
+def optimizer_of(module: LabelClassifier, settings: GraphSettings) -> torch.optim.AdamW:
+    """AdamW whose weight decay spares biases."""
+    groups = [
+        {"params": [one for one in module.parameters() if one.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [one for one in module.parameters() if one.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+
+
+@torch.no_grad()
+def predict_logits(module: torch.nn.Module, features: Tensor) -> Tensor:
+    """Logits (N, L) of pooled features (N, C), on the CPU; the module is left in evaluation mode."""
+    module.eval()
+    place = next(module.parameters()).device
+    found: Tensor = module(features.to(place)).float().cpu()
+    return found
