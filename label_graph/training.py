@@ -6,7 +6,6 @@ with the convolutional part frozen: a training takes seconds, so that a tuner ma
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -75,7 +74,6 @@ def train_label_graph(
         LabelGraphError: a setting cannot be used, a split has no image, or val cannot be scored: no label has both a
             present and an absent image there.
     """
-    started = time.perf_counter()
     settings = settings.checked()
     module = build_classifier(train, settings, labels=labels, probability=probability, words=words).to(device)
     loss = loss_of(settings, train.states)
@@ -104,7 +102,7 @@ def train_label_graph(
         if report:
             report(epoch, score)
     state.restore_best()
-    return TrainedGraph(module.cpu().eval(), state.best_score, state.best_epoch, state.history, state.seconds(started))
+    return TrainedGraph(module.cpu().eval(), state.best_score, state.best_epoch, state.history, state.seconds())
 
 
 def optimizer_of(module: LabelClassifier, settings: GraphSettings) -> torch.optim.AdamW:
