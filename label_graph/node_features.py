@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from label_graph.cooccurrence import LabelGraphWarning
 from label_graph.errors import LabelGraphError
 
 NODE_FEATURES = ("image", "image_pca", "words", "identity")
@@ -43,6 +44,7 @@ def image_embeddings(features: Tensor, states: Tensor, *, names: Sequence[str] |
         warnings.warn(
             f"{len(rows)} of {len(counts)} labels have no positive training image and start from the mean of all "
             f"images ({shown}).",
+            LabelGraphWarning,
             stacklevel=2,
         )
     return torch.where(empty[:, None], features.mean(dim=0), sums / counts.clamp_min(1)[:, None])

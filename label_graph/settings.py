@@ -1,14 +1,13 @@
 """How a label graph is built and trained on pooled features: what `[label_graph]` and `graftnet tune gcn` choose."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from label_graph.errors import LabelGraphError
+from label_graph.losses import LOSSES
 from label_graph.node_features import NODE_FEATURES
 from label_graph.pooling import POOLINGS
 
-Graph = Literal["cooccurrence", "identity", "none"]
 GRAPHS = ("cooccurrence", "identity", "none")
-LOSSES = ("asymmetric", "bce", "focal", "weighted")
 
 
 class GraphSettings(NamedTuple):
@@ -18,7 +17,7 @@ class GraphSettings(NamedTuple):
     tau: P(j|i) from which an edge stands, eq. 3. p: the neighbours' share, eq. 4.
     layers: of the graph network. hidden: width between them.
     nodes: "image" (eq. 5), "image_pca" (eq. 6), "words" or "identity". components: of the PCA; 0 for all, eq. 6.
-    loss: "asymmetric" (gamma_negative, gamma_positive, clip), "focal" (gamma_positive), "bce", "weighted" (BCE, labels
+    loss: "asymmetric" (gamma_negative, gamma_positive, clip), "focal" (gamma_negative), "bce", "weighted" (BCE, labels
         weighted by their rarity).
     pooling: of the trunk's maps, "average" or "max".
     patience: epochs without a better val score after which training ends; 0 for none.
@@ -52,16 +51,18 @@ class GraphSettings(NamedTuple):
         for name, allowed in (
             ("graph", GRAPHS),
             ("nodes", NODE_FEATURES),
-            ("loss", LOSSES),
+            ("loss", tuple(LOSSES)),
             ("pooling", tuple(POOLINGS)),
         ):
             if getattr(self, name) not in allowed:
                 raise LabelGraphError(
                     f"label_graph.{name} must be one of {', '.join(allowed)}, is {getattr(self, name)!r}."
                 )
-        for name in ("tau", "p", "clip"):
+        for name in ("p", "clip"):
             if not 0 <= getattr(self, name) <= 1:
                 raise LabelGraphError(f"label_graph.{name} must lie between 0 and 1, is {getattr(self, name)}.")
+        if not 0 < self.tau <= 1:
+            raise LabelGraphError(f"label_graph.tau must be above 0 and at most 1, is {self.tau}.")
         for name in ("layers", "hidden", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise LabelGraphError(f"label_graph.{name} must be at least 1, is {getattr(self, name)}.")

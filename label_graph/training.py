@@ -11,27 +11,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from label_graph.classifier import LabelClassifier
-from label_graph.graph import build_classifier
-from label_graph.losses import loss_of
+from label_graph.cooccurrence import PairCounts
+from label_graph.graph import LabelledPool, build_classifier
+from label_graph.losses import Loss, loss_named, positive_rates
 from label_graph.metrics import mean_average_precision
-from label_graph.pooling import PooledFeatures
 from label_graph.settings import GraphSettings
 from label_graph.training_state import TrainingState
 
 Report = Callable[[int, float], None]
-States = npt.NDArray[np.int8]
-
-
-class LabelledPool(NamedTuple):
-    """Images of one split: pooled features (N, C), and states (N, L): 1 present, 0 absent, -1 unknown."""
-
-    features: PooledFeatures
-    states: States
 
 
 class TrainedGraph(NamedTuple):
@@ -53,7 +44,7 @@ def train_label_graph(
     settings: GraphSettings,
     *,
     labels: Sequence[str],
-    probability: npt.NDArray[np.float64] | None = None,
+    counts: PairCounts | None = None,
     words: Path | None = None,
     device: torch.device | str = "cpu",
     folder: Path | None = None,
@@ -65,7 +56,7 @@ def train_label_graph(
 
     Args:
         labels: their names, (L,).
-        probability: P(j|i), (L, L), where it is estimated elsewhere; by default counted on ``train``.
+        counts: of label pairs, where they are estimated; by default those of ``train``.
         words: a file of word vectors, for word nodes.
         folder: where a checkpoint is kept while training lasts, and continued from; None for none.
         report: hears (epoch, val score) after each epoch, from 1; an exception of its (a tuner prunes) ends it all.
@@ -75,10 +66,10 @@ def train_label_graph(
             present and an absent image there.
     """
     settings = settings.checked()
-    module = build_classifier(train, settings, labels=labels, probability=probability, words=words).to(device)
-    loss = loss_of(settings, train.states)
+    module = build_classifier(train, settings, labels=labels, counts=counts, words=words).to(device)
     x = train.features.by(settings.pooling).to(device)
     y = torch.from_numpy(train.states).to(device)
+    loss = loss_by(settings, y)
     optimizer = optimizer_of(module, settings)
     state = TrainingState(module, optimizer, settings, folder)
     state.resume()
@@ -103,6 +94,23 @@ def train_label_graph(
             report(epoch, score)
     state.restore_best()
     return TrainedGraph(module.cpu().eval(), state.best_score, state.best_epoch, state.history, state.seconds())
+
+
+def loss_by(settings: GraphSettings, states: Tensor) -> Loss:
+    """The loss that ``settings`` name, with its own settings.
+
+    Args:
+        states: (N, L), of the training images, whose share of positives the weighted loss takes, on the device of the
+            logits.
+    """
+    if settings.loss == "asymmetric":
+        gammas = {"gamma_negative": settings.gamma_negative, "gamma_positive": settings.gamma_positive}
+        return loss_named("asymmetric", **gammas, clip=settings.clip)
+    if settings.loss == "focal":
+        return loss_named("focal", gamma=settings.gamma_negative)
+    if settings.loss == "weighted":
+        return loss_named("weighted", rates=positive_rates(states))
+    return loss_named(settings.loss)
 
 
 def optimizer_of(module: LabelClassifier, settings: GraphSettings) -> torch.optim.AdamW:

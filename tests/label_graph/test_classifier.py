@@ -72,7 +72,8 @@ def test_weights_are_drawn_again_from_the_seed():
     again = classifier(False)
     again.reset_parameters(torch.Generator().manual_seed(5))
     assert torch.equal(made.weight(), again.weight())
-    assert made.bias is not None and not made.bias.any()
+    assert made.bias is not None
+    assert not made.bias.any()
 
 
 def test_a_feature_that_never_varies_is_not_divided_by_zero():

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
+from label_graph.cooccurrence import LabelGraphWarning
 from label_graph.errors import LabelGraphError
 from label_graph.node_features import identity_nodes, image_embeddings, principal_components, unit_scale
 from label_graph.word_vectors import word_vectors, words_of
@@ -24,7 +25,7 @@ def test_a_node_is_the_mean_of_its_labels_positives():
 def test_a_label_without_positives_starts_from_the_mean_of_all_and_is_named():
     features = torch.tensor([[1.0], [3.0]])
     states = torch.tensor([[1, 0], [1, -1]], dtype=torch.int8)
-    with pytest.warns(UserWarning, match=r"1 of 2 labels have no positive .*\(hat\)"):
+    with pytest.warns(LabelGraphWarning, match=r"1 of 2 labels have no positive .*\(hat\)"):
         nodes = image_embeddings(features, states, names=["bag", "hat"])
     assert nodes.tolist() == [[2.0], [2.0]]
 
