@@ -88,9 +88,7 @@ def node_features(
     return unit_scale(nodes)
 
 
-def adjacency_of(
-    settings: GraphSettings, states: States, labels: Sequence[str], counts: PairCounts | None
-) -> Tensor:
+def adjacency_of(settings: GraphSettings, states: States, labels: Sequence[str], counts: PairCounts | None) -> Tensor:
     """The matrix of eq. 2, float32 (L, L): by co-occurrence (eq. 3 and 4), or the identity."""
     if settings.graph == "identity":
         return torch.eye(len(labels))

@@ -16,11 +16,13 @@ from torch import Tensor
 
 from label_graph.classifier import LabelClassifier
 from label_graph.cooccurrence import PairCounts
+from label_graph.errors import LabelGraphError
 from label_graph.graph import LabelledPool, build_classifier
 from label_graph.losses import Loss, loss_named, positive_rates
 from label_graph.metrics import mean_average_precision
 from label_graph.settings import GraphSettings
 from label_graph.training_state import TrainingState
+from subdatasets.multilabel import PRESENT
 
 Report = Callable[[int, float], None]
 
@@ -62,13 +64,15 @@ def train_label_graph(
         report: hears (epoch, val score) after each epoch, from 1; an exception of its (a tuner prunes) ends it all.
 
     Raises:
-        LabelGraphError: a setting cannot be used, a split has no image, or val cannot be scored: no label has both a
-            present and an absent image there.
+        LabelGraphError: a setting cannot be used, there is no training image, or val shows no label.
     """
     settings = settings.checked()
     module = build_classifier(train, settings, labels=labels, counts=counts, words=words).to(device)
     x = train.features.by(settings.pooling).to(device)
     y = torch.from_numpy(train.states).to(device)
+    x_val, y_val = val.features.by(settings.pooling), torch.from_numpy(val.states)
+    if not bool((y_val == PRESENT).any()):
+        raise LabelGraphError("The label graph needs val images that show some label, to choose an epoch by; add some.")
     loss = loss_by(settings, y)
     optimizer = optimizer_of(module, settings)
     state = TrainingState(module, optimizer, settings, folder)
@@ -88,8 +92,15 @@ def train_label_graph(
             value.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += value.detach() * len(rows)
-        score = mean_average_precision(predict_logits(module, val.features.by(settings.pooling)), val.states)
-        state.advance(loss=float(total) / len(x), score=score)
+        scores = predict_probabilities(module, x_val)
+        mean_loss = float(total) / len(x)
+        if not math.isfinite(mean_loss) or not bool(scores.isfinite().all()):
+            raise LabelGraphError(
+                f"The training of the label graph diverged in epoch {epoch}; lower label_graph.learning_rate, now "
+                f"{settings.learning_rate}."
+            )
+        score = mean_average_precision(scores, y_val)
+        state.advance(loss=mean_loss, score=score)
         if report:
             report(epoch, score)
     state.restore_best()
@@ -123,9 +134,9 @@ def optimizer_of(module: LabelClassifier, settings: GraphSettings) -> torch.opti
 
 
 @torch.no_grad()
-def predict_logits(module: torch.nn.Module, features: Tensor) -> Tensor:
-    """Logits (N, L) of pooled features (N, C), on the CPU; the module is left in evaluation mode."""
+def predict_probabilities(module: torch.nn.Module, features: Tensor) -> Tensor:
+    """Probabilities float64 (N, L) of features, on the CPU; the module is left in evaluation mode."""
     module.eval()
     place = next(module.parameters()).device
-    found: Tensor = module(features.to(place)).float().cpu()
+    found: Tensor = module(features.to(place)).double().sigmoid().cpu()
     return found

@@ -45,17 +45,8 @@ class TrainingState:
         return self.epoch >= settings.epochs or bool(tired)
 
     def advance(self, *, loss: float, score: float) -> None:
-        """Take in the record of one more epoch; the first of the best scores is kept.
-
-        Raises:
-            LabelGraphError: the loss is no number any more.
-        """
+        """Take in the record of one more epoch; the first of the best scores is kept."""
         self.epoch += 1
-        if not math.isfinite(loss):
-            raise LabelGraphError(
-                f"The training of the label graph diverged in epoch {self.epoch} (loss {loss}); lower "
-                f"label_graph.learning_rate, now {self.settings.learning_rate}."
-            )
         self.history.append({"epoch": self.epoch, "loss": loss, "val_score": score})
         if score > self.best_score:
             self.best_score, self.best_epoch = score, self.epoch
