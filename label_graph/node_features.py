@@ -67,7 +67,8 @@ def principal_components(nodes: Tensor, components: int = 0) -> Tensor:
     largest = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True))
     axes = axes * torch.where(largest < 0, -1.0, 1.0)
     count = min(components or len(axes), len(axes))
-    return (centred @ axes[:count].T).to(nodes.dtype)
+    found: Tensor = (centred @ axes[:count].T).to(nodes.dtype)
+    return found
 
 
 def identity_nodes(labels: int) -> Tensor:

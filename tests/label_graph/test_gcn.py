@@ -27,7 +27,7 @@ def test_a_network_is_its_layers_with_a_leaky_relu_between():
     g = torch.Generator().manual_seed(1)
     adjacency, nodes = torch.rand(4, 4, generator=g), torch.randn(4, 3, generator=g)
     net = GCN(adjacency, [3, 6, 2], generator=g)
-    first, second = (layer.weight for layer in net.layers)
+    first, second = net.parameters()
     expected = adjacency @ F.leaky_relu(adjacency @ nodes @ first, 0.2) @ second
     torch.testing.assert_close(net(nodes), expected)
 
@@ -59,7 +59,7 @@ def test_weights_are_drawn_again_from_the_seed():
     net = GCN(torch.eye(3), [3, 5, 2], generator=torch.Generator().manual_seed(3))
     before = {name: value.clone() for name, value in net.state_dict().items()}
     net.reset_parameters(torch.Generator().manual_seed(4))
-    assert not torch.equal(net.layers[0].weight, before["layers.0.weight"])
+    assert not torch.equal(next(net.parameters()), before["layers.0.weight"])
     net.reset_parameters(torch.Generator().manual_seed(3))
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
