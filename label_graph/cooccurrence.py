@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from subdatasets.errors import DataError
+from label_graph.errors import LabelGraphError
 from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN
 
 Matrix = NDArray[np.float64]
@@ -65,7 +65,7 @@ def count_pairs(states: NDArray[np.integer]) -> PairCounts:
         states: (N, L), PRESENT, ABSENT or UNKNOWN.
 
     Raises:
-        DataError: another shape or state.
+        LabelGraphError: another shape or state.
     """
     states = checked_states(states)
     present = (states == PRESENT).astype(np.float64)
@@ -84,17 +84,19 @@ def estimated_counts(probabilities: NDArray[np.floating], states: NDArray[np.int
         states: (N, L), what is known; None: nothing.
 
     Raises:
-        DataError: shapes that differ, or a probability that is none.
+        LabelGraphError: shapes that differ, or a probability that is none.
     """
     expected = np.array(probabilities, dtype=np.float64)
     if expected.ndim != 2:
-        raise DataError(f"probabilities have shape {expected.shape}: give one row per image, one column per label")
+        raise LabelGraphError(
+            f"probabilities have shape {expected.shape}: give one row per image, one column per label"
+        )
     if not ((expected >= 0) & (expected <= 1)).all():
-        raise DataError("probabilities to count from must lie between 0 and 1: calibrate the scores first")
+        raise LabelGraphError("probabilities to count from must lie between 0 and 1: calibrate the scores first")
     if states is not None:
         known = checked_states(states)
         if known.shape != expected.shape:
-            raise DataError(f"states {known.shape} and probabilities {expected.shape} must have one shape")
+            raise LabelGraphError(f"states {known.shape} and probabilities {expected.shape} must have one shape")
         expected = np.where(known == UNKNOWN, expected, known)
     both = expected.T @ expected
     np.fill_diagonal(both, expected.sum(axis=0))
@@ -114,10 +116,10 @@ def threshold(probability: Matrix, tau: float) -> Matrix:
     """(L, L), eq. 3: 1 where P(j | i) >= tau, else 0; 0 on the diagonal, whose weight is eq. 4's to give.
 
     Raises:
-        DataError: a tau outside (0, 1]; 0 would join all labels, even those never seen together.
+        LabelGraphError: a tau outside (0, 1]; 0 would join all labels, even those never seen together.
     """
     if not 0 < tau <= 1:
-        raise DataError(f"tau is {tau}: choose a threshold above 0 and at most 1, such as the paper's 0.1")
+        raise LabelGraphError(f"tau is {tau}: choose a threshold above 0 and at most 1, such as the paper's 0.1")
     edges = (probability >= tau).astype(np.float64)
     np.fill_diagonal(edges, 0.0)
     return edges
@@ -134,10 +136,10 @@ def reweight(edges: Matrix, p: float) -> Matrix:
         p: the neighbours' share, 0 to 1.
 
     Raises:
-        DataError: a p outside [0, 1].
+        LabelGraphError: a p outside [0, 1].
     """
     if not 0 <= p <= 1:
-        raise DataError(f"p is {p}: choose the neighbours' share between 0 and 1, such as ML-GCN's 0.2")
+        raise LabelGraphError(f"p is {p}: choose the neighbours' share between 0 and 1, such as ML-GCN's 0.2")
     others = edges.copy()
     np.fill_diagonal(others, 0.0)
     degree = others.sum(axis=1)
@@ -193,12 +195,12 @@ def checked_states(states: NDArray[np.integer]) -> NDArray[np.int8]:
     """States as int8 (N, L).
 
     Raises:
-        DataError: another shape, or a value that is no state.
+        LabelGraphError: another shape, or a value that is no state.
     """
     states = np.asarray(states)
     if states.ndim != 2:
-        raise DataError(f"label states have shape {states.shape}: give one row per image, one column per label")
+        raise LabelGraphError(f"label states have shape {states.shape}: give one row per image, one column per label")
     strange = states[~np.isin(states, (PRESENT, ABSENT, UNKNOWN))]
     if strange.size:
-        raise DataError(f"label states hold {strange[0]}: use 1 present, 0 absent, -1 unknown")
+        raise LabelGraphError(f"label states hold {strange[0]}: use 1 present, 0 absent, -1 unknown")
     return states.astype(np.int8)

@@ -13,7 +13,7 @@ from timm.loss import AsymmetricLossMultiLabel
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from subdatasets.errors import DataError
+from label_graph.errors import LabelGraphError
 from subdatasets.multilabel import PRESENT, UNKNOWN
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -92,10 +92,10 @@ def loss_named(name: str, **settings: float | Tensor | None) -> Loss:
     """A loss by its name in :data:`LOSSES`, with its settings filled in.
 
     Raises:
-        DataError: no loss of that name.
+        LabelGraphError: no loss of that name.
     """
     if name not in LOSSES:
-        raise DataError(f"there is no loss '{name}': use one of {', '.join(LOSSES)}")
+        raise LabelGraphError(f"there is no loss '{name}': use one of {', '.join(LOSSES)}")
     return partial(LOSSES[name], **settings)
 
 
@@ -103,10 +103,12 @@ def _known(logits: Tensor, states: Tensor) -> tuple[Tensor, Tensor, int]:
     """Scores and targets (0 or 1) of the known entries, both (K,), and K or at least 1.
 
     Raises:
-        DataError: logits and states of two shapes.
+        LabelGraphError: logits and states of two shapes.
     """
     if logits.shape != states.shape:
-        raise DataError(f"logits {tuple(logits.shape)} and label states {tuple(states.shape)} must have one shape")
+        raise LabelGraphError(
+            f"logits {tuple(logits.shape)} and label states {tuple(states.shape)} must have one shape"
+        )
     known = states != UNKNOWN
     scores = logits[known].float()
     return scores, (states[known] == PRESENT).to(scores), max(1, len(scores))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multilabel_average_precision, multilabel_stat_scores
 
-from subdatasets.errors import DataError
+from label_graph.errors import LabelGraphError
 from subdatasets.multilabel import PRESENT, UNKNOWN
 
 
@@ -43,15 +43,14 @@ def average_precisions(probabilities: Tensor, states: Tensor) -> Tensor:
         states: (N, L), 1, 0 or -1.
 
     Raises:
-        DataError: shapes that differ, or scores that are no probabilities.
+        LabelGraphError: shapes that differ, or scores that are no probabilities.
     """
     check_scores(probabilities, states)
     labels = states.shape[1]
     result = torch.full((labels,), float("nan"))
     measured = [label for label in range(labels) if bool((states[:, label] == PRESENT).any())]
     if measured:
-        # An outlier below two labels, which torchmetrics refuses: repeat the one there is.
-        columns = measured if len(measured) > 1 else measured * 2
+        columns = _two_or_more(measured)
         found = multilabel_average_precision(
             probabilities[:, columns].float(),
             states[:, columns].long(),
@@ -80,7 +79,7 @@ def label_metrics(
         top: at most so many labels are predicted for an image, the highest first; None: no limit.
 
     Raises:
-        DataError: shapes that differ, scores that are no probabilities, or a top below 1.
+        LabelGraphError: shapes that differ, scores that are no probabilities, or a top below 1.
     """
     predicted = predictions(probabilities, states, thresholds=thresholds, top=top)
     true, false, _, missed = label_counts(predicted, states)
@@ -112,7 +111,7 @@ def predictions(
     if top is None:
         return predicted
     if top < 1:
-        raise DataError(f"top is {top}: predict at least one label per image")
+        raise LabelGraphError(f"top is {top}: predict at least one label per image")
     order = probabilities.argsort(dim=1, descending=True, stable=True)[:, :top]  # ties: the label that comes first
     return predicted & torch.zeros_like(predicted).scatter_(1, order, True)
 
@@ -120,7 +119,7 @@ def predictions(
 def label_counts(predicted: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """True positives, false positives, true negatives, false negatives of each label, each float64 (L,)."""
     labels = states.shape[1]
-    columns = list(range(labels)) if labels > 1 else [0, 0]
+    columns = _two_or_more(list(range(labels)))
     counts = multilabel_stat_scores(
         predicted[:, columns].long(),
         states[:, columns].long(),
@@ -136,20 +135,25 @@ def check_scores(probabilities: Tensor, states: Tensor) -> None:
     """Refuse scores that cannot be measured.
 
     Raises:
-        DataError: not two equal shapes (N, L), or scores outside [0, 1].
+        LabelGraphError: not two equal shapes (N, L), or scores outside [0, 1].
     """
     if states.ndim != 2 or probabilities.shape != states.shape:
-        raise DataError(
+        raise LabelGraphError(
             f"probabilities {tuple(probabilities.shape)} and label states {tuple(states.shape)} must have one shape, "
             "images by labels"
         )
     if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
-        raise DataError("scores must be probabilities between 0 and 1: apply the sigmoid to logits first")
+        raise LabelGraphError("scores must be probabilities between 0 and 1: apply the sigmoid to logits first")
 
 
 def harmonic(precision: float, recall: float) -> float:
     """The harmonic mean; 0 where both are 0."""
     return 2 * precision * recall / (precision + recall) if precision + recall != 0 else 0.0
+
+
+def _two_or_more(columns: list[int]) -> list[int]:
+    """The columns, a single one twice: torchmetrics asks for two labels."""
+    return columns if len(columns) > 1 else columns * 2
 
 
 def _share(part: float, whole: float) -> float:
