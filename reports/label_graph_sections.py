@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from reports.figures import legend, panel
 from reports.formats import NOTHING, count, duration, interval, score, share, signed
-from reports.label_graph_drawing import MOST_EDGES, label_graph_figure
+from reports.label_graph_drawing import label_graph_figure, most_edges
 from reports.label_graph_records import METHODS, GraphRecords, LabelGain
 from reports.layout import Listing, Picture, Section, Table, picture
 from reports.palette import DASHES, light
@@ -32,8 +32,8 @@ def graph_section(records: GraphRecords) -> Section:
         f"among those with i, is at least {score(tau, 2)}. A line is as wide as P(j | i) is large, a circle as large "
         f"as the label is frequent."
     )
-    if len(edges) > MOST_EDGES:
-        lead += f" The {MOST_EDGES} strongest edges are drawn."
+    if len(edges) > most_edges(len(nodes)):
+        lead += f" The {most_edges(len(nodes))} strongest edges are drawn."
     if estimated:
         lead += (
             " Dashed edges are estimated: no training image is labelled for both, so calibrated predictions say how "
