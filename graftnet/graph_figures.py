@@ -59,7 +59,7 @@ def combine(branches: Floats, graph: Floats, states: States) -> Combination:
     found = [Combination(float(weight), centre, spread) for weight in WEIGHTS]
     values = [mean_average(one.scores(branches, graph), states) for one in found]
     best = np.flatnonzero(np.array(values) >= max(values) - 1e-12)
-    return found[best[np.abs(WEIGHTS[best] - 0.5).argmin()]]
+    return found[int(best[np.abs(WEIGHTS[best] - 0.5).argmin()])]
 
 
 def mean_average(scores: Floats, states: States) -> float:

@@ -67,7 +67,7 @@ def gain_section(records: GraphRecords) -> Section:
     )
     tables = (Table(caption, ("what over what", "points of mAP", "told apart", "better", "worse"), rows),)
     drawn = [gain for gain in records.gains if gain.a == records.chosen and gain.b in ROLES]
-    pictures = ()
+    pictures: tuple[Picture, ...] = ()
     if drawn and any(one is not None for gain in drawn for one in gain.labels):
         caption = "Average precision of each label with the graph, minus that of the same training without."
         pictures = (picture("gain", "Gain per label", gain_figure(records, drawn), caption),)
@@ -122,7 +122,7 @@ def methods_section(records: GraphRecords) -> Section:
     if top:
         caption = f"In percent, on {records.split}, at most three labels predicted per image."
         tables.append(Table(caption, ("method", "labels", *(name for _, name in TOP)), top))
-    pictures = ()
+    pictures: tuple[Picture, ...] = ()
     if records.curves:
         caption = "The epoch with the best val score is kept."
         pictures = (picture("curves", "Training", curves_figure(records), caption),)

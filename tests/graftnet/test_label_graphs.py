@@ -211,7 +211,7 @@ def test_counts_are_estimated_where_sub_datasets_share_no_image(project: Project
 def test_the_combination_takes_the_better_half():
     rng = np.random.default_rng(0)
     states = (rng.random((200, 3)) < 0.4).astype(np.int8)
-    good, noise = 0.1 + 0.8 * states, rng.random((200, 3))
+    good, noise = (0.1 + 0.8 * states).astype(np.float64), rng.random((200, 3))
     assert combine(good, noise, states).weight > 0.5
     assert combine(noise, good, states).weight < 0.5
     combination = combine(np.where([True, True, False], noise, np.nan), good, states)
