@@ -83,7 +83,6 @@ def _names(folder: Path, part: str) -> list[str]:
 
 
 def _listed(folder: Path, part: str) -> LabelTable:
-    # "CLASS_val.txt" only: the glob's star also takes what ends in "_trainval.txt" for no other part.
     files = sorted((folder / "ImageSets" / "Main").glob(f"*_{part}.txt"))
     if not files:
         raise DataError(
