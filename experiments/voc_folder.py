@@ -24,7 +24,8 @@ class VocPart:
     @property
     def classes_per_image(self) -> np.ndarray:
         """How many classes each image shows, difficult ones too: (N,)."""
-        return (self.labels != 0).sum(axis=1)
+        counts: np.ndarray = (self.labels != 0).sum(axis=1)
+        return counts
 
 
 def read_part(folder: Path, part: str) -> tuple[VocPart, tuple[str, ...]]:

@@ -89,7 +89,7 @@ def _listed(folder: Path, part: str) -> LabelTable:
             f"{folder} has no ImageSets/Main/CLASS_{part}.txt: give the VOC2007 folder of a VOCdevkit with {part}"
         )
     names: list[str] = []
-    columns = []
+    columns: list[list[int]] = []
     for file in files:
         rows = []
         for line, text in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
