@@ -144,7 +144,7 @@ def reweight(edges: Matrix, p: float) -> Matrix:
     others = edges.copy()
     np.fill_diagonal(others, 0.0)
     degree = others.sum(axis=1)
-    weights = p * np.divide(others, degree[:, None], out=np.zeros_like(others), where=degree[:, None] > 0)
+    weights: Matrix = p * np.divide(others, degree[:, None], out=np.zeros_like(others), where=degree[:, None] > 0)
     np.fill_diagonal(weights, np.where(degree > 0, 1.0 - p, 1.0))
     return weights
 
