@@ -160,7 +160,7 @@ def train_all(
 def compared(
     plan: GraphPlan, features: PooledFeatures, trained: Mapping[str, TrainedGraph], branches: Floats
 ) -> dict[str, Any]:
-    """Every method's figures on val and test, each label's, and what the graph gains, measured on test where there is one.
+    """Every method's figures on val and test, each label's, and what the graph gains: on test, where there is one.
 
     This is the one place where test is looked at.
     """
