@@ -14,7 +14,7 @@ from reports.palette import light
 from reports.svg import styled
 
 WIDTH = 8.4  # inches
-MOST_EDGES = 160  # of the strongest; more are a ball of wool
+EDGES_PER_LABEL = 4  # drawn on average, the strongest; more are a ball of wool
 THINNEST, THICKEST = 0.4, 4.4  # points
 SMALLEST, LARGEST = 4.0, 13.0  # points, a circle's radius
 BEND = 0.13
@@ -26,7 +26,7 @@ PER_ROW = 7
 @styled
 def label_graph_figure(nodes: Sequence[Node], edges: Sequence[Edge]) -> Figure:
     """The graph; the figure is higher the more labels there are. Estimated edges are dashed."""
-    drawn = list(edges[:MOST_EDGES])
+    drawn = list(edges[: most_edges(len(nodes))])
     linked = sorted({place for edge in drawn for place in (edge.start, edge.end)})
     alone = [place for place in range(len(nodes)) if place not in set(linked)]
     height = min(8.6, 3.0 + 0.42 * math.sqrt(len(linked)) * 1.7) if linked else 0.4
@@ -73,9 +73,21 @@ def label_graph_figure(nodes: Sequence[Node], edges: Sequence[Edge]) -> Figure:
             zorder=3,
         )
         axes.text(
-            x, y - radius[place] - 3, shortened(node.name, NAME_LENGTH), ha="center", va="top", size=8.5, zorder=4
+            x,
+            y - radius[place] - 3,
+            shortened(node.name, NAME_LENGTH),
+            ha="center",
+            va="top",
+            size=8.5,
+            zorder=4,
+            bbox={"facecolor": light("surface"), "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
         )
     return figure
+
+
+def most_edges(labels: int) -> int:
+    """How many edges are drawn at most."""
+    return EDGES_PER_LABEL * labels
 
 
 def spread(

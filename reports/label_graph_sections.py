@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from reports.figures import legend, panel
 from reports.formats import NOTHING, count, duration, interval, score, share, signed
-from reports.label_graph_drawing import MOST_EDGES, label_graph_figure
+from reports.label_graph_drawing import label_graph_figure, most_edges
 from reports.label_graph_records import METHODS, GraphRecords, LabelGain
 from reports.layout import Listing, Picture, Section, Table, picture
 from reports.palette import DASHES, light
@@ -32,8 +32,8 @@ def graph_section(records: GraphRecords) -> Section:
         f"among those with i, is at least {score(tau, 2)}. A line is as wide as P(j | i) is large, a circle as large "
         f"as the label is frequent."
     )
-    if len(edges) > MOST_EDGES:
-        lead += f" The {MOST_EDGES} strongest edges are drawn."
+    if len(edges) > most_edges(len(nodes)):
+        lead += f" The {most_edges(len(nodes))} strongest edges are drawn."
     if estimated:
         lead += (
             " Dashed edges are estimated: no training image is labelled for both, so calibrated predictions say how "
@@ -67,7 +67,7 @@ def gain_section(records: GraphRecords) -> Section:
     )
     tables = (Table(caption, ("what over what", "points of mAP", "told apart", "better", "worse"), rows),)
     drawn = [gain for gain in records.gains if gain.a == records.chosen and gain.b in ROLES]
-    pictures = ()
+    pictures: tuple[Picture, ...] = ()
     if drawn and any(one is not None for gain in drawn for one in gain.labels):
         caption = "Average precision of each label with the graph, minus that of the same training without."
         pictures = (picture("gain", "Gain per label", gain_figure(records, drawn), caption),)
@@ -122,7 +122,7 @@ def methods_section(records: GraphRecords) -> Section:
     if top:
         caption = f"In percent, on {records.split}, at most three labels predicted per image."
         tables.append(Table(caption, ("method", "labels", *(name for _, name in TOP)), top))
-    pictures = ()
+    pictures: tuple[Picture, ...] = ()
     if records.curves:
         caption = "The epoch with the best val score is kept."
         pictures = (picture("curves", "Training", curves_figure(records), caption),)
