@@ -1,7 +1,7 @@
 """IML-GCN with its backbone trained too, against the same two stages without a graph, on the clothing photographs.
 
 IML-GCN (Singh et al. 2022): the backbone is trained with a plain classifier, its features then give the label nodes,
-and all is trained together. The control's second stage has free classifiers in place of the graph's, on the same budget.
+and all is trained together. The control's second stage has free classifiers in place of the graph's, at equal budget.
 
     python -m experiments.iml_gcn_end_to_end labels_grouped.csv PHOTOS OUT --backbone tresnet_m --size 224
     python -m experiments.iml_gcn_end_to_end labels_grouped.csv PHOTOS OUT --backbone small_cnn --size 48 \\
