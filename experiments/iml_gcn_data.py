@@ -17,7 +17,7 @@ from label_graph.graph import LabelledPool
 from label_graph.pooling import POOLINGS, PooledFeatures, pool
 from subdatasets.composites import Composites, compose
 from subdatasets.contents import read_image
-from subdatasets.multilabel import States
+from subdatasets.multilabel import LabelTable, States
 from subdatasets.multilabel_csv import read_label_csv
 from trunk.checkpoints import replace_atomically
 from trunk.preprocessing import Preprocessing
@@ -56,11 +56,16 @@ class Pools(NamedTuple):
     test: LabelledPool
 
 
-def clothing(labels_csv: Path, photos: Path, size: int) -> ImageSet:
+def clothing_table(labels_csv: Path, photos: Path) -> LabelTable:
     """The Clothing Co-Parsing photographs with the columns of `labels.csv` (58 tags) or `labels_grouped.csv` (15)."""
     with open(labels_csv, encoding="utf-8") as file:
         columns = [title for title in file.readline().strip().split(",") if title not in NOT_TAGS]
-    table = read_label_csv(labels_csv, photos, columns=columns)
+    return read_label_csv(labels_csv, photos, columns=columns)
+
+
+def clothing(labels_csv: Path, photos: Path, size: int) -> ImageSet:
+    """The same as images of ``size`` pixels, their sides squeezed."""
+    table = clothing_table(labels_csv, photos)
     shrink = Preprocessing(size)
     splits = {}
     for name in SPLITS:
