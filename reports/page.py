@@ -12,6 +12,7 @@ from reports.audit_section import audit_section
 from reports.errors import ReportError
 from reports.layout import Section
 from reports.palette import css_variables
+from reports.policy import NO_SCRIPT
 from reports.records import Records, read_records
 from reports.search_sections import candidates_section, data_section, repeat_section, search_section
 from reports.sections import comparison_section, operation_section
@@ -66,13 +67,15 @@ def write_page(page: str, target: Path) -> Path:
 
 def templates() -> Environment:
     """The room's templates: everything is escaped, and a name that is not given is an error."""
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["policy"] = NO_SCRIPT
+    return environment
 
 
 def render(records: Records) -> str:

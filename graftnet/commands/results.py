@@ -10,26 +10,29 @@ from graftnet.options import Folder, Json
 Attribute = Annotated[str | None, typer.Argument(metavar="ATTR", help="Default: every attribute with a result.")]
 
 
-def report(attribute: Attribute = None, project: Folder = None, as_json: Json = False) -> None:
+def report(
+    attribute: Attribute = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Read the data to see which results are still current.")
+    ] = True,
+    project: Folder = None,
+    as_json: Json = False,
+) -> None:
     """Write the architecture report of the latest search.
 
-    One self-contained page per attribute; it needs no network.
+    One self-contained page per attribute, and one over all of them; no network is needed.
 
     \b
     Examples:
       graftnet report bald
-      graftnet report            (one page per attribute)
+      graftnet report            (one page per attribute, and runs/reports/fleet.html)
     """
     from graftnet.project import open_project
+    from graftnet.reporting import write_attribute, write_every
 
     home = open_project(project)
-    names = [attribute] if attribute else [name for name in home.sources() if home.latest(name)]
-    folders = {name: home.latest_search(name) for name in names}
-    from reports import write_report
-
-    pages = {name: str(write_report(folder)) for name, folder in folders.items()}
-    text = "\n".join(f"{name}: {page}" for name, page in pages.items())
-    answer({"reports": pages}, text or "Nothing is searched yet; run `graftnet search --all`.", as_json=as_json)
+    written = write_attribute(home, attribute) if attribute else write_every(home, check=check)
+    answer(written.record(), written.text(), as_json=as_json)
 
 
 def graft(
