@@ -1,6 +1,6 @@
 """The pages and files of `graftnet report`: which folders they are about, and where they go."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,19 @@ def common_folder(files: Iterable[Path]) -> Path:
     return next(one for one in (folders[0], *folders[0].parents) if all(each.is_relative_to(one) for each in folders))
 
 
+def require_attribute(attribute: str | None, options: Mapping[str, object]) -> None:
+    """Refuse options (those that are not None) of one attribute where none is named, and two of them together.
+
+    Raises:
+        ConfigError: the sentence says which.
+    """
+    given = [name for name, value in options.items() if value is not None]
+    if given and attribute is None:
+        raise ConfigError(f"{given[0]} is about one attribute; name it: graftnet report ATTR {given[0]}.")
+    if len(given) > 1:
+        raise ConfigError(f"{given[0]} and {given[1]} do not go together; give one of them.")
+
+
 def write_attribute(project: Project, attribute: str) -> Written:
     """The page and the model card of an attribute's latest search."""
     from reports import write_card, write_report
@@ -66,6 +79,17 @@ def write_every(project: Project, *, check: bool = True) -> Written:
     with show_progress() as progress:
         record = write_fleet_record(project, check=check, progress=progress)
     return Written(dict(sorted(pages.items())), write_fleet_report(record))
+
+
+def write_compared(project: Project, attribute: str, names: tuple[str, str]) -> Written:
+    """The page that compares two searches of an attribute, under ``runs/reports``."""
+    from reports import write_comparison
+
+    before, after = (chosen_search(project, attribute, name) for name in names)
+    if before.resolve() == after.resolve():
+        raise ConfigError(f"--compare names the same search twice, {before}; name two of them.")
+    page = project.reports / f"compare-{attribute}-{before.name}-{after.name}.html"
+    return Written({attribute: write_comparison(before, after, page)})
 
 
 def chosen_search(project: Project, attribute: str, named: str) -> Path:

@@ -12,6 +12,10 @@ Attribute = Annotated[str | None, typer.Argument(metavar="ATTR", help="Default: 
 
 def report(
     attribute: Attribute = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", metavar="A B", help="Two searches of ATTR: ids, folders, previous or latest."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Read the data to see which results are still current.")
     ] = True,
@@ -25,12 +29,18 @@ def report(
     \b
     Examples:
       graftnet report bald
+      graftnet report bald --compare previous latest
       graftnet report            (one page per attribute, and runs/reports/fleet.html)
     """
     from graftnet.project import open_project
-    from graftnet.reporting import write_attribute, write_every
+    from graftnet.reporting import require_attribute, write_attribute, write_compared, write_every
 
+    require_attribute(attribute, {"--compare": compare})
     home = open_project(project)
+    if compare and attribute:
+        written = write_compared(home, attribute, compare)
+        answer(written.record(), written.text(), as_json=as_json)
+        return
     written = write_attribute(home, attribute) if attribute else write_every(home, check=check)
     answer(written.record(), written.text(), as_json=as_json)
 

@@ -110,3 +110,25 @@ def test_without_a_trunk_the_page_says_so(
     assert "has no trunk yet" in page
     assert Path(written["fleet"]) == project.reports / "fleet.html"
     assert (Path(written["reports"]["bright"]).parent / "card.md").read_text().startswith("# bright\n")
+
+
+def test_two_searches_are_compared_by_name(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project.folder)
+    first = project.results("bright")[0]
+    assert run(["report", "bright", "--compare", "previous", "latest"]) == 2
+    assert "bright has only one finished search" in capsys.readouterr().err
+    second = pretend_searched(project, seed=4)
+    for names in (["previous", "latest"], [first.name[:6], str(second)]):
+        assert run(["report", "bright", "--compare", *names, "--json"]) == 0
+        page = Path(json.loads(capsys.readouterr().out.splitlines()[-1])["reports"]["bright"])
+        assert page == project.reports / f"compare-bright-{first.name}-{second.name}.html"
+        assert f"{first.name}, then {second.name}" in page.read_text(encoding="utf-8")
+    for wrong, said in (
+        (["bright", "--compare", "latest", second.name], "names the same search twice"),
+        (["bright", "--compare", "zzz", "latest"], "no search 'zzz'; there are"),
+        (["--compare", "previous", "latest"], "name it: graftnet report ATTR --compare"),
+    ):
+        assert run(["report", *wrong]) == 2
+        assert said in capsys.readouterr().err
