@@ -7,6 +7,8 @@ from pathlib import Path
 from graftnet.errors import ConfigError
 from graftnet.project import Project
 
+WATCH_EVERY = 5.0  # seconds
+
 
 @dataclass(frozen=True)
 class Written:
@@ -79,6 +81,24 @@ def write_every(project: Project, *, check: bool = True) -> Written:
     with show_progress() as progress:
         record = write_fleet_record(project, check=check, progress=progress)
     return Written(dict(sorted(pages.items())), write_fleet_report(record))
+
+
+def require_watch(watch: bool, every: float | None) -> None:
+    """Refuse --every without --watch."""
+    if every is not None and not watch:
+        raise ConfigError("--every goes with --watch; give both, or leave it out.")
+
+
+def write_watched(project: Project, attribute: str, *, every: float | None) -> Written:
+    """The page of an attribute's running search, written until it is finished."""
+    import typer
+
+    from graftnet.watching import watch
+    from reports import write_card
+
+    page = watch(project, attribute, every=every or WATCH_EVERY, say=lambda line: typer.echo(line, err=True))
+    write_card(page.parent)
+    return Written({attribute: page})
 
 
 def write_compared(project: Project, attribute: str, names: tuple[str, str]) -> Written:

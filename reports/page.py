@@ -31,13 +31,14 @@ SECTIONS: tuple[Callable[[Records], Section | None], ...] = (
 )
 
 
-def write_report(search_folder: Path, destination: Path | None = None) -> Path:
+def write_report(search_folder: Path, destination: Path | None = None, *, refresh: float | None = None) -> Path:
     """Writes the report of one search and returns its path, `<search_folder>/report.html` unless another is given.
 
     Whatever of the search is there is shown, whatever is missing is named. The file appears whole or not at all.
+    refresh: seconds after which a browser is to load the page again; None: never.
     Raises ReportError when there is no such folder or the report cannot be written.
     """
-    page = render(read_records(search_folder))
+    page = render(read_records(search_folder), refresh)
     target = destination if destination is not None else search_folder / "report.html"
     return write_page(page, target / "report.html" if target.is_dir() else target)
 
@@ -78,7 +79,7 @@ def templates() -> Environment:
     return environment
 
 
-def render(records: Records) -> str:
+def render(records: Records, refresh: float | None = None) -> str:
     """The page as text; the same records give the same page."""
     return (
         templates()
@@ -92,6 +93,7 @@ def render(records: Records) -> str:
             sections=[section for build in SECTIONS if (section := build(records)) is not None],
             light=css_variables("light"),
             dark=css_variables("dark"),
+            refresh=refresh,
         )
     )
 

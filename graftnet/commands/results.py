@@ -16,6 +16,12 @@ def report(
         tuple[str, str] | None,
         typer.Option("--compare", metavar="A B", help="Two searches of ATTR: ids, folders, previous or latest."),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write the page of ATTR's running search again as its records arrive.")
+    ] = False,
+    every: Annotated[
+        float | None, typer.Option("--every", min=0.1, metavar="S", help="With --watch: look every S seconds.")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Read the data to see which results are still current.")
     ] = True,
@@ -29,14 +35,27 @@ def report(
     \b
     Examples:
       graftnet report bald
+      graftnet report bald --watch
       graftnet report bald --compare previous latest
       graftnet report            (one page per attribute, and runs/reports/fleet.html)
     """
     from graftnet.project import open_project
-    from graftnet.reporting import require_attribute, write_attribute, write_compared, write_every
+    from graftnet.reporting import (
+        require_attribute,
+        require_watch,
+        write_attribute,
+        write_compared,
+        write_every,
+        write_watched,
+    )
 
-    require_attribute(attribute, {"--compare": compare})
+    require_attribute(attribute, {"--compare": compare, "--watch": watch or None})
+    require_watch(watch, every)
     home = open_project(project)
+    if watch and attribute:
+        written = write_watched(home, attribute, every=every)
+        answer(written.record(), written.text(), as_json=as_json)
+        return
     if compare and attribute:
         written = write_compared(home, attribute, compare)
         answer(written.record(), written.text(), as_json=as_json)
