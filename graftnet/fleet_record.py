@@ -50,7 +50,7 @@ def write_fleet_record(project: Project, *, check: bool = True, progress: Progre
         if progress:
             progress("checking", number, len(names), {})
         place = project.latest(name)
-        known = {
+        known: dict[str, Any] = {
             "attribute": name,
             "search": None if place is None else relative(project, place),
             "grafted": name in grown,

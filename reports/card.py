@@ -3,6 +3,7 @@
 After Model Cards for Model Reporting (Mitchell et al., 2019), arXiv:1810.03993: the sections that records can fill.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from reports.comparison import gains, winner_name
@@ -156,7 +157,7 @@ def _origin(records: Records) -> str:
     return "\n".join(f"- {name}: `{value}`" for name, value in facts if value)
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table; the first column is words, the others numbers."""
     lines = [head, (":--", *("--:" for _ in head[1:])), *rows]
     return "\n".join(f"| {' | '.join(map(_plain, line))} |" for line in lines)

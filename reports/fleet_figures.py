@@ -31,7 +31,7 @@ def fleet_scores_figure(entries: Sequence[Entry]) -> Figure:
         for place, one in chosen:
             if one.low is not None and one.high is not None:
                 axes.plot([one.low, one.high], [place, place], color=light("winner"), linewidth=3, alpha=0.3)
-        x, y = [one.score for _, one in chosen], [place for place, _ in chosen]
+        x, y = [one.score or 0.0 for _, one in chosen], [place for place, _ in chosen]
         axes.plot(x, y, "o", color=light("winner"), markerfacecolor=face, markersize=5.5, label=label)
     axes.set_yticks(range(len(ranked)), [shortened(one.attribute, 24) for one in ranked])
     axes.tick_params(axis="y", length=0, labelcolor=light("ink"))

@@ -134,21 +134,16 @@ def _about_test(pair: Pair) -> str:
 def _figures_table(pair: Pair) -> Table:
     metric = metric_name(pair)
     winners = [winner_of(one) for one in pair.both]
-    rows: list[tuple[str, ...]] = []
-
-    def row(name: str, before: str, after: str, moved: str = "") -> None:
-        if (before, after) != (NOTHING, NOTHING):
-            rows.append((name, before, after, moved))
-
     tests = [score_on_test(one, pair.metric) for one in pair.both]
     vals = [numbers_of(one.result.get("val")).get(pair.metric) for one in pair.both]
-    row(f"test {metric}", *(_with_interval(one, pair.metric) for one in pair.both), signed(_minus(*tests)))
-    row(f"val {metric}", *map(score, vals), signed(_minus(*vals)))
+    rows = [
+        (f"test {metric}", *(_with_interval(one, pair.metric) for one in pair.both), signed(_minus(*tests))),
+        (f"val {metric}", *map(score, vals), signed(_minus(*vals))),
+    ]
     for key in ("accuracy", "precision", "recall", "fpr", "threshold"):
-        if key == pair.metric:
-            continue
-        measured = [winner.test.get(key) if winner else None for winner in winners]
-        row(f"test {METRIC_NAMES[key]}", *map(score, measured), signed(_minus(*measured)))
+        if key != pair.metric:
+            measured = [winner.test.get(key) if winner else None for winner in winners]
+            rows.append((f"test {METRIC_NAMES[key]}", *map(score, measured), signed(_minus(*measured))))
     for name, field, written in (
         ("parameters", "parameters", count),
         ("MACs", "macs", short_count),
@@ -156,14 +151,14 @@ def _figures_table(pair: Pair) -> Table:
     ):
         costs = [getattr(winner, field) if winner else None for winner in winners]
         grown = -1 + costs[1] / costs[0] if costs[0] and costs[1] is not None else None
-        row(name, *map(written, costs), change(None if grown is None else -grown))
+        rows.append((name, *map(written, costs), change(None if grown is None else -grown)))
     reductions = [winner.reduction if winner else None for winner in winners]
-    row("against tail", *map(change, reductions))
+    rows.append(("against tail", *map(change, reductions), ""))
     seconds = [numbers_of(one.result.get("seconds")).get("total") for one in pair.both]
-    row("time of the whole job", *map(duration, seconds))
-    return Table(
-        "Scores at the threshold that val chose; costs of the branch alone.", ("", *pair.names, "change"), tuple(rows)
-    )
+    rows.append(("time of the whole job", *map(duration, seconds), ""))
+    known = tuple(row for row in rows if set(row[1:3]) != {NOTHING})
+    caption = "Scores at the threshold that val chose; costs of the branch alone."
+    return Table(caption, ("", *pair.names, "change"), known)
 
 
 def _with_interval(records: Records, metric: str) -> str:

@@ -36,6 +36,7 @@ def test_entries_are_what_the_searches_say(made: Path) -> None:
     assert [one.attribute for one in fleet.entries] == ["bald", "backpack", "courier", "youth"]
     bald = fleet.entries[0]
     result = json.loads((made.parent / "../searches/bald/id0/result.json").read_text())
+    assert bald.score is not None
     assert bald.score == pytest.approx(sum(result["repeats"]["winner"]["test_auroc"]) / 5)
     counts = result["data"]["counts"]["test"]
     assert (bald.low, bald.high) == auroc_interval(bald.score, counts["yes"], counts["no"])
