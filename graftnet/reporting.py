@@ -1,8 +1,9 @@
 """The pages and files of `graftnet report`: which folders they are about, and where they go."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from graftnet.errors import ConfigError
 from graftnet.project import Project
@@ -44,7 +45,7 @@ def common_folder(files: Iterable[Path]) -> Path:
 
 
 def require_attribute(attribute: str | None, options: Mapping[str, object]) -> None:
-    """Refuse options (those that are not None) of one attribute where none is named, and two of them together.
+    """Refuse options (those that are not None) of one attribute where none is named.
 
     Raises:
         ConfigError: the sentence says which.
@@ -52,6 +53,15 @@ def require_attribute(attribute: str | None, options: Mapping[str, object]) -> N
     given = [name for name, value in options.items() if value is not None]
     if given and attribute is None:
         raise ConfigError(f"{given[0]} is about one attribute; name it: graftnet report ATTR {given[0]}.")
+
+
+def require_apart(options: Mapping[str, object]) -> None:
+    """Refuse two of these options (those that are not None) together.
+
+    Raises:
+        ConfigError: the sentence names both.
+    """
+    given = [name for name, value in options.items() if value is not None]
     if len(given) > 1:
         raise ConfigError(f"{given[0]} and {given[1]} do not go together; give one of them.")
 
@@ -83,10 +93,15 @@ def write_every(project: Project, *, check: bool = True) -> Written:
     return Written(dict(sorted(pages.items())), write_fleet_report(record))
 
 
-def require_watch(watch: bool, every: float | None) -> None:
-    """Refuse --every without --watch."""
-    if every is not None and not watch:
-        raise ConfigError("--every goes with --watch; give both, or leave it out.")
+def require_with(option: str, given: bool, others: Mapping[str, object]) -> None:
+    """Refuse the others (those that are not None) where the option they go with is not given.
+
+    Raises:
+        ConfigError: the sentence names both.
+    """
+    for name, value in others.items():
+        if value is not None and not given:
+            raise ConfigError(f"{name} goes with {option}; give both, or leave {name} out.")
 
 
 def write_watched(project: Project, attribute: str, *, every: float | None) -> Written:
@@ -110,6 +125,23 @@ def write_compared(project: Project, attribute: str, names: tuple[str, str]) -> 
         raise ConfigError(f"--compare names the same search twice, {before}; name two of them.")
     page = project.reports / f"compare-{attribute}-{before.name}-{after.name}.html"
     return Written({attribute: write_comparison(before, after, page)})
+
+
+def with_files(written: Written, folder: Path, formats: Sequence[str] | None, width: int | None) -> Written:
+    """The same pages, and their tables and figures as files: of one attribute in ``folder``, of all in folders of it.
+
+    Raises:
+        ReportError: a format or a width that there is not, or nothing can be written there.
+    """
+    from reports.files import FORMATS, WIDTH, write_files, write_fleet_files
+
+    how: dict[str, Any] = {"formats": tuple(formats or FORMATS), "width": WIDTH if width is None else width}
+    files: list[Path] = []
+    if written.fleet:
+        files += write_fleet_files(written.fleet.with_suffix(".json"), folder, **how)
+    for name, page in written.pages.items():
+        files += write_files(page.parent, folder / name if written.fleet else folder, **how)
+    return replace(written, files=tuple(files))
 
 
 def chosen_search(project: Project, attribute: str, named: str) -> Path:

@@ -1,7 +1,5 @@
 """A search folder -> one HTML file that needs nothing else: inline SVG and CSS, no script, no network."""
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +7,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reports.architecture_section import architecture_section
 from reports.audit_section import audit_section
-from reports.errors import ReportError
 from reports.layout import Section
 from reports.palette import css_variables
 from reports.policy import NO_SCRIPT
@@ -18,6 +15,7 @@ from reports.search_sections import candidates_section, data_section, repeat_sec
 from reports.sections import comparison_section, operation_section
 from reports.values import number, text, whole
 from reports.verdict import attribute_of, values_of, verdict
+from reports.writing import write_whole
 
 SECTIONS: tuple[Callable[[Records], Section | None], ...] = (
     comparison_section,
@@ -45,25 +43,7 @@ def write_report(search_folder: Path, destination: Path | None = None, *, refres
 
 def write_page(page: str, target: Path) -> Path:
     """Writes a page, whole or not at all, and returns its path. Raises ReportError when it cannot be written."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=target.parent, prefix=".report-", suffix=".html")
-    except OSError as error:
-        raise ReportError(
-            f"The report cannot be written to {target} ({error.strerror}): name another place."
-        ) from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        os.chmod(draft, 0o644)
-        os.replace(draft, target)
-    except OSError as error:
-        raise ReportError(
-            f"The report cannot be written to {target} ({error.strerror}): name another place."
-        ) from error
-    finally:
-        Path(draft).unlink(missing_ok=True)
-    return target
+    return write_whole(page.encode(), target)
 
 
 def templates() -> Environment:
@@ -90,12 +70,17 @@ def render(records: Records, refresh: float | None = None) -> str:
             about=_about(records),
             verdict=verdict(records),
             problems=records.problems,
-            sections=[section for build in SECTIONS if (section := build(records)) is not None],
+            sections=sections_of(records),
             light=css_variables("light"),
             dark=css_variables("dark"),
             refresh=refresh,
         )
     )
+
+
+def sections_of(records: Records) -> list[Section]:
+    """The sections that these records have something to say in."""
+    return [section for build in SECTIONS if (section := build(records)) is not None]
 
 
 def _about(records: Records) -> str:

@@ -1,5 +1,6 @@
 """graftnet report and graftnet graft: what a search found, and taking it into the project's tree."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,45 +23,53 @@ def report(
     every: Annotated[
         float | None, typer.Option("--every", min=0.1, metavar="S", help="With --watch: look every S seconds.")
     ] = None,
+    into: Annotated[
+        Path | None, typer.Option("--files", metavar="DIR", help="Tables as CSV and figures, too, each a file in DIR.")
+    ] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", metavar="NAME", help="Of the figures: svg or png. Default: both.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option("--width", metavar="PIXELS", help="Of the figures. Default: 1200.")
+    ] = None,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Read the data to see which results are still current.")
+        bool, typer.Option("--check/--no-check", help="Of all: read the data to see which results are still current.")
     ] = True,
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Write the architecture report of the latest search.
 
-    One self-contained page per attribute, and one over all of them; no network is needed.
+    One self-contained page and one model card per attribute, and one page over
+    all of them; no network is needed.
 
     \b
     Examples:
       graftnet report bald
       graftnet report bald --watch
       graftnet report bald --compare previous latest
-      graftnet report            (one page per attribute, and runs/reports/fleet.html)
+      graftnet report bald --files figures/ --format png --width 1600
+      graftnet report            (every attribute, and runs/reports/fleet.html)
     """
+    from graftnet import reporting
     from graftnet.project import open_project
-    from graftnet.reporting import (
-        require_attribute,
-        require_watch,
-        write_attribute,
-        write_compared,
-        write_every,
-        write_watched,
-    )
 
-    require_attribute(attribute, {"--compare": compare, "--watch": watch or None})
-    require_watch(watch, every)
+    watching = watch or None
+    reporting.require_attribute(attribute, {"--compare": compare, "--watch": watching})
+    reporting.require_apart({"--files": into, "--compare": compare, "--watch": watching})
+    reporting.require_with("--watch", watch, {"--every": every})
+    reporting.require_with("--files", into is not None, {"--format": formats or None, "--width": width})
     home = open_project(project)
-    if watch and attribute:
-        written = write_watched(home, attribute, every=every)
-        answer(written.record(), written.text(), as_json=as_json)
-        return
-    if compare and attribute:
-        written = write_compared(home, attribute, compare)
-        answer(written.record(), written.text(), as_json=as_json)
-        return
-    written = write_attribute(home, attribute) if attribute else write_every(home, check=check)
+    if attribute is None:
+        written = reporting.write_every(home, check=check)
+    elif watch:
+        written = reporting.write_watched(home, attribute, every=every)
+    elif compare:
+        written = reporting.write_compared(home, attribute, compare)
+    else:
+        written = reporting.write_attribute(home, attribute)
+    if into:
+        written = reporting.with_files(written, into, formats, width)
     answer(written.record(), written.text(), as_json=as_json)
 
 

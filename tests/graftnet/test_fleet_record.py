@@ -12,6 +12,7 @@ from graftnet.cli import run
 from graftnet.fleet_record import write_fleet_record
 from graftnet.plans import plan_search
 from graftnet.project import Project, open_project
+from graftnet.reporting import Written
 from graftnet.trunks import open_trunk
 from tests.graftnet.test_pipeline import make_project
 from tests.reports.fleet_folder import edit_result
@@ -129,6 +130,41 @@ def test_two_searches_are_compared_by_name(
         (["bright", "--compare", "latest", second.name], "names the same search twice"),
         (["bright", "--compare", "zzz", "latest"], "no search 'zzz'; there are"),
         (["--compare", "previous", "latest"], "name it: graftnet report ATTR --compare"),
+    ):
+        assert run(["report", *wrong]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_files_for_others_go_where_they_are_wanted(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project.folder)
+    asked: list[tuple[str, Path, dict[str, Any]]] = []
+
+    def writer(name: str) -> Any:
+        def write(source: Path, destination: Path, **how: Any) -> tuple[Path, ...]:
+            asked.append((source.name, destination, how))
+            return (destination / name,)
+
+        return write
+
+    page = project.reports / "page.html"
+    with monkeypatch.context() as patch:
+        patch.setattr("reports.files.write_files", writer("card.md"))
+        patch.setattr("reports.files.write_fleet_files", writer("attributes.csv"))
+        patch.setattr("graftnet.reporting.write_attribute", lambda _, name: Written({name: page}))
+        patch.setattr("graftnet.reporting.write_every", lambda _, check: Written({"bright": page}, page))
+        for who in ([], ["bright"]):
+            assert run(["report", *who, "--files", str(tmp_path), "--format", "svg", "--json"]) == 0
+    how = {"formats": ("svg",), "width": 1200}
+    assert asked == [*(("page.json", tmp_path, how), ("reports", tmp_path / "bright", how), ("reports", tmp_path, how))]
+    files = json.loads(capsys.readouterr().out.splitlines()[0])["files"]
+    assert files == [str(tmp_path / "attributes.csv"), str(tmp_path / "bright" / "card.md")]
+    for wrong, said in (
+        (["bright", "--files", "out", "--format", "gif"], "not as 'gif'"),
+        (["bright", "--files", "out", "--width", "5"], "pixels wide, not 5"),
+        (["bright", "--width", "500"], "--width goes with --files"),
+        (["bright", "--files", "out", "--compare", "a", "b"], "--files and --compare do not go together"),
     ):
         assert run(["report", *wrong]) == 2
         assert said in capsys.readouterr().err
