@@ -12,6 +12,7 @@ import pytest
 from graftnet.cli import run
 from graftnet.scalars import FOLDER, Follower, Scalar, ScalarLog, scalars
 from nas.history import read_history
+from reports.result_schema import check_result
 from tests.graftnet.test_pipeline import make_project
 from tests.reports.search_folder import write_search
 
@@ -111,6 +112,7 @@ def test_a_search_that_was_interrupted_and_continued_has_no_step_twice(
     assert run(call) == 0
     out = capsys.readouterr()
     folder = Path(json.loads(out.out.splitlines()[-1])["folder"])
+    check_result(folder / "result.json")
     assert f"tensorboard --logdir {folder / FOLDER}" in out.err
     agree(read_back(folder / FOLDER), list(scalars(read_history(folder / "history.jsonl"))))
 
