@@ -16,7 +16,7 @@ import torch
 from graftnet.errors import ConfigError
 from graftnet.jobs import plan_job
 from graftnet.progress import Progress
-from graftnet.project import Project
+from graftnet.project import Project, by_age
 from graftnet.provenance import machine
 from graftnet.serving import grafted
 from graftnet.settings import seed_or
@@ -29,7 +29,7 @@ from trunk.errors import TrunkError
 from trunk.trunk import Trunk
 
 FLEET = "fleet.json"
-LINKED = {"label_graph": "label graph", "studies": "study"}  # folders of runs/ -> what lies in them
+LINKED = {"label_graph": ("label graph", "result.json"), "studies": ("study", "study.json")}  # of runs/: kind, record
 
 
 def write_fleet_record(project: Project, *, check: bool = True, progress: Progress | None = None) -> Path:
@@ -112,13 +112,7 @@ def freshness(
 def asked_with(project: Project, attribute: str) -> Mapping[str, Any]:
     """The settings of the newest finished search; empty where there is none that can be read."""
     results = project.results(attribute)
-    if not results:
-        return {}
-    try:
-        config: dict[str, Any] = json.loads((results[-1] / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return config
+    return read_object(results[-1] / "config.json") if results else {}
 
 
 def unchecked(place: Path | None) -> str:
@@ -146,13 +140,29 @@ def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
 
 
 def links(project: Project) -> list[dict[str, Any]]:
-    """Label graphs and studies: those with a record or a page, with the page where there is one."""
+    """Label graphs and studies, newest first: what each one's record says, and its page where there is one."""
     found = []
-    for folder, kind in LINKED.items():
-        for place in sorted({path.parent for path in (project.runs / folder).glob("**/result.json")}):
-            pages = sorted(place.glob("*.html"), key=lambda page: (page.name != "report.html", page.name))
-            found.append({"kind": kind, "name": place.name, "page": relative(project, pages[0]) if pages else None})
+    for folder, (kind, record) in LINKED.items():
+        for place in reversed(by_age((project.runs / folder).glob(f"*/{record}"))):
+            page, told = place / "report.html", read_object(place / record)
+            found.append(
+                {
+                    "kind": kind,
+                    "name": place.name,
+                    "page": relative(project, page) if page.exists() else None,
+                    "sentence": told.get("verdict") or told.get("sentence"),
+                }
+            )
     return found
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where it cannot be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def relative(project: Project, path: Path) -> str:

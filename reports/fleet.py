@@ -24,11 +24,15 @@ from reports.verdict import Tile
 
 
 class Link(NamedTuple):
-    """Something else that lies in the project: its kind, name and page, counted from the fleet page; None: no page."""
+    """Something else that lies in the project: its kind, name, page (None: it has none), and what came out of it.
+
+    A page counts from the fleet page.
+    """
 
     kind: str
     name: str
     page: str | None
+    sentence: str
 
 
 def write_fleet_report(record_file: Path, destination: Path | None = None) -> Path:
@@ -197,7 +201,7 @@ def links_of(fleet: Fleet) -> tuple[Link, ...]:
     for one in map(table, items(fleet.record.get("links"))):
         kind, name = text(one.get("kind")), text(one.get("name"))
         if kind and name:
-            found.append(Link(kind, name, text(one.get("page"))))
+            found.append(Link(kind, name, text(one.get("page")), text(one.get("sentence")) or ""))
     return tuple(found)
 
 

@@ -83,13 +83,21 @@ def test_the_trunk_is_counted_as_deep_as_it_is_read(project: Project) -> None:
 
 
 def test_what_there_is_besides_is_linked(project: Project) -> None:
-    for name in ("label_graph/voc/ab12", "studies/depth"):
+    for name, record, told in (
+        ("label_graph/ab12", "result.json", {"verdict": "The graph helps."}),
+        ("studies/depth-bald", "study.json", []),
+    ):
         (project.runs / name).mkdir(parents=True)
-        (project.runs / name / "result.json").write_text("{}")
-    (project.runs / "studies" / "depth" / "report.html").touch()
+        (project.runs / name / record).write_text(json.dumps(told))
+    (project.runs / "studies" / "depth-bald" / "report.html").touch()
     assert record_of(project)["links"] == [
-        {"kind": "label graph", "name": "ab12", "page": None},
-        {"kind": "study", "name": "depth", "page": "../studies/depth/report.html"},
+        {"kind": "label graph", "name": "ab12", "page": None, "sentence": "The graph helps."},
+        {
+            "kind": "study",
+            "name": "depth-bald",
+            "page": "../studies/depth-bald/report.html",
+            "sentence": None,
+        },
     ]
 
 

@@ -17,7 +17,7 @@ PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 MISSING = "needs a browser: apt-get install chromium (Debian package)"
 QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--no-sandbox")
 QUIET += ("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars")
-PATIENCE = 60.0
+PATIENCE = 120.0  # seconds; a machine may be busy
 
 
 class Browser:

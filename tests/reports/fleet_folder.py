@@ -49,7 +49,7 @@ def write_fleet(runs: Path, names: tuple[str, ...] = ("bald", "backpack", "couri
             "timed": "one image on cpu, 1 thread, the median of 10",
         },
         "links": [
-            {"kind": "label graph", "name": "voc", "page": "../label_graph/voc/report.html"},
+            {"kind": "label graph", "name": "voc", "page": "../label_graph/voc/report.html", "sentence": "It helps."},
             {"kind": "study", "name": "depth", "page": None},
         ],
     }
