@@ -26,10 +26,10 @@ class Records(NamedTuple):
         return tuple(record for record in self.history if record.get("kind") == kind)
 
 
-def read_records(folder: Path, *, with_history: bool = True) -> Records:
+def read_records(folder: Path, *, whole: bool = True) -> Records:
     """`config.json`, `result.json`, `architecture.json`, `history.jsonl` and, if any, `audit.json` of a search folder.
 
-    with_history: off for who needs no curves and no candidates, of many searches say.
+    whole: off where settings and result will do, as of many searches at once; what is recorded of every step is left.
 
     Raises ReportError when there is no such folder; a missing or broken file becomes a problem instead.
     """
@@ -38,7 +38,7 @@ def read_records(folder: Path, *, with_history: bool = True) -> Records:
     problems: list[str] = []
     config = _read_object(folder / "config.json", "the settings of the search are not known", problems)
     result = _read_object(folder / "result.json", "the search has not finished, or was interrupted", problems)
-    history = _read_history(folder / "history.jsonl", problems) if with_history else []
+    history = _read_history(folder / "history.jsonl", problems) if whole else []
     architecture = table(result.get("architecture"))
     if not architecture and (folder / "architecture.json").exists():
         architecture = _read_object(folder / "architecture.json", "", problems)
