@@ -58,6 +58,9 @@ def read_predictions(path: Path, problems: list[str]) -> Predictions:
             damaged += 1
         else:
             rows.setdefault(line[0], []).append(row)
+    if not rows:
+        problems.append(f"{path.name} holds no whole line.")
+        return NO_PREDICTIONS
     if damaged:
         problems.append(f"{path.name} has {damaged} damaged line{'s' if damaged > 1 else ''}, left out here.")
     return Predictions(values, {split: _packed(found) for split, found in rows.items()})

@@ -50,6 +50,8 @@ def read_records(folder: Path) -> Records:
     config = _read_object(folder / "config.json", "the settings of the search are not known", problems)
     result = _read_object(folder / "result.json", "the search has not finished, or was interrupted", problems)
     history = _read_history(folder / "history.jsonl", problems)
+    if result and history and not _ends_whole(folder / "history.jsonl"):
+        problems.append("history.jsonl ends inside a line, though the search has finished: the file was cut.")
     architecture = table(result.get("architecture"))
     if (folder / "architecture.json").exists() or result:
         alone = _read_object(folder / "architecture.json", "result.json holds the same", problems)
@@ -119,6 +121,13 @@ def _readable_lines(path: Path, problems: list[str]) -> list[object]:
     if damaged:
         problems.append(f"{path.name} has {damaged} damaged line{'s' if damaged > 1 else ''}, left out here.")
     return records
+
+
+def _ends_whole(path: Path) -> bool:
+    """Whether the last line has its end; of a search under way it may lack it."""
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        return file.read(1) == b"\n"
 
 
 def _named(path: Path) -> str:

@@ -180,8 +180,6 @@ def search_records(
         "parts": parts_of(Architecture.from_json(winner["architecture"])),
         "bytes": winner["parameters"] * 4 + 500,
         "tail_bytes": TAIL_PARAMETERS * 4,
-        "latency_ms": 0.41,
-        "tail_latency_ms": 6.3,
         "data": {
             "digest": "a91e" * 16,
             "counts": {
