@@ -92,13 +92,8 @@ def trials_figure(trials: Trials, metric: str) -> Figure:
 
 
 @styled
-def candidates_figure(
-    candidates: tuple[Candidate, ...], controls: tuple[Trained, ...], metric: str, judge: str = "with shared weights"
-) -> Figure:
-    """Parameters against the val score: every candidate by what ranks it, the winner and the controls as trained.
-
-    judge: what the candidates' score is from.
-    """
+def candidates_figure(candidates: tuple[Candidate, ...], controls: tuple[Trained, ...], metric: str) -> Figure:
+    """Parameters against the val score: every candidate by what ranks it, the winner and the controls as trained."""
     figure, axes = panel("parameters", f"val {METRIC_NAMES[metric]}", height=HEIGHT + 0.9)
     points = [
         (one, one.parameters, one.score)
@@ -109,14 +104,14 @@ def candidates_figure(
     if edge:
         style: Any = {"color": light("ink"), "markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 0.9}
         axes.plot(*zip(*edge, strict=True), "o", label="Pareto front", **style)
-    _marks(axes, points, 3.4, 0.35 if len(points) > 300 else 0.6, judge)
+    _marks(axes, points, 3.4, 0.35 if len(points) > 300 else 0.6)
     for one in controls:
         own = one.role == "winner"
         edged: Any = {"markeredgecolor": light("ink"), "markeredgewidth": 0.9, "zorder": 6}
         size = 14 if own else 8
         axes.plot(
             [one.parameters], [one.score], MARKERS[one.role], color=light(one.role), markersize=size,
-            label=f"{one.name}, trained", **edged,
+            label=one.name, **edged,
         )  # fmt: skip
     logarithmic(axes, [parameters for _, parameters, _ in points] + [one.parameters for one in controls])
     legend(axes, 2)
@@ -190,13 +185,13 @@ def _round_count(value: float) -> str:
     return f"{number}\N{NO-BREAK SPACE}{unit}" if unit else number
 
 
-def _marks(axes: Axes, points: list[tuple[Candidate, float, float]], size: float, alpha: float, judge: str) -> None:
+def _marks(axes: Axes, points: list[tuple[Candidate, float, float]], size: float, alpha: float) -> None:
     """One small mark per architecture, by where it comes from."""
     for role, marker, label in (("random", "s", "drawn at random"), ("winner", "o", "candidate")):
         chosen = [(x, y) for one, x, y in points if (one.source in CHANCE) == (role == "random")]
         if chosen:
             style: Any = {"color": light(role), "alpha": alpha, "markersize": size, "markeredgewidth": 0}
-            axes.plot(*zip(*chosen, strict=True), marker, label=f"{label}, {judge}", **style)
+            axes.plot(*zip(*chosen, strict=True), marker, label=label, **style)
 
 
 def _dot(values: tuple[float, ...]) -> str | None:

@@ -123,7 +123,7 @@ def candidates_section(records: Records) -> Section:
         caption = f"{count(len(proposed))} architectures, scored on val {judge}; large marks are trained from scratch."
         if any(one.on_front for one in proposed):
             caption += " Ringed: the Pareto front over score, parameters, MACs and latency."
-        drawn = candidates_figure(proposed, trained_ones(records), metric, judge)
+        drawn = candidates_figure(proposed, trained_ones(records), metric)
         pictures.append(picture("candidates", "Candidates", drawn, caption))
     else:
         missing.append("no candidate has been scored yet")

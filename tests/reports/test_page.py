@@ -149,7 +149,10 @@ def test_more_than_two_values(tmp_path: Path) -> None:
     shown = [one["id"] for one in Outline(page).named("figure")]
     assert shown == [f"figure-{name}" for name in FIGURES if name != "thresholds"]
     assert "scores of 10 values" in page
-    assert page.count("<figcaption>Val was used to choose: expect it to look better than test. The 5 hardest of 9 values.") == 2
+    assert (
+        page.count("<figcaption>Val was used to choose: expect it to look better than test. The 5 hardest of 9 values.")
+        == 2
+    )
     assert "taken for class 9" in page
     assert "Not here" not in page
 
