@@ -1,10 +1,10 @@
 """Calibrated scores: of the images that are given 0.8, eight in ten shall have the value. Fitted on val alone.
 
 Temperature: On Calibration of Modern Neural Networks (Guo, Pleiss, Sun, Weinberger, 2017), arXiv:1706.04599, section
-4.2. Isotonic: Transforming Classifier Scores into Accurate Multiclass Probability Estimates (Zadrozny, Elkan, 2002): one
-curve for two values, one per value against the rest and normalised for more. Both see softened targets, (n + 1) / (n + 2)
-where n images have a value, as in Platt's "Probabilistic Outputs for Support Vector Machines" (1999), section 2.2: a
-val split without a mistake is no proof of a branch without one.
+4.2. Isotonic: Transforming Classifier Scores into Accurate Multiclass Probability Estimates (Zadrozny, Elkan, 2002):
+one curve for two values, one per value against the rest and normalised for more. Both see softened targets, (n + 1) /
+(n + 2) where n images have a value, as in Platt's "Probabilistic Outputs for Support Vector Machines" (1999), section
+2.2: a val split without a mistake is no proof of a branch without one.
 
 A calibration is a record of plain values, {"method": "temperature", "temperature": T} or {"method": "isotonic",
 "curves": [{"scores": [...], "calibrated": [...]}, ...]}; `deployment.calibrated` applies it without this room.

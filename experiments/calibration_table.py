@@ -3,8 +3,8 @@
     python -m experiments.calibration_table PROJECT [--out FILE.jsonl]
 
 Each attribute's newest branch scores val and test once, from the feature cache. Both calibrations, and the one that
-`branches.calibration.fit_calibration` chooses, are fitted on val; test is measured here and decides nothing. With `--out`
-an attribute that has a line there is not computed again.
+`branches.calibration.fit_calibration` chooses, are fitted on val; test is measured here and decides nothing. With
+`--out` an attribute that has a line there is not computed again.
 """
 
 import argparse
