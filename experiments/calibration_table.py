@@ -29,7 +29,7 @@ SIDES = ("raw", "temperature", "isotonic", "chosen")
 
 
 def measured(project: Project, trunk: Trunk, attribute: str) -> dict[str, Any]:
-    """One attribute's record: {"attribute", "method", "temperature", side: {"ece", "nll", "bins"}}."""
+    """One attribute's record: {"attribute", "method", "fitted_temperature", side: {"ece", "nll", "bins"}}."""
     seed, device = project.config.project.seed, torch.device("cpu")
     job = job_data(plan_search(project, trunk, attribute, seed=seed, device=device), trunk)
     assert job.test is not None
@@ -44,7 +44,7 @@ def measured(project: Project, trunk: Trunk, attribute: str) -> dict[str, Any]:
     return {
         "attribute": attribute,
         "method": chosen["method"],
-        "temperature": fits["temperature"]["temperature"],
+        "fitted_temperature": fits["temperature"]["temperature"],
         "cross_validated_nll": chosen["cross_validated_nll"],
         "images": {name: len(values) for name, values in labels.items()},
         **{name: reliability_record(table, labels["test"]) for name, table in tables.items()},
@@ -57,7 +57,7 @@ def table(records: list[dict[str, Any]]) -> str:
     lines = [head, ["---"] * len(head)]
     for record in records:
         figures = [f"{record[side][figure]:.4f}" for figure in ("ece", "nll") for side in SIDES]
-        lines.append([record["attribute"], record["method"], f"{record['temperature']:.2f}", *figures])
+        lines.append([record["attribute"], record["method"], f"{record['fitted_temperature']:.2f}", *figures])
     means = [f"{fmean(one[side][figure] for one in records):.4f}" for figure in ("ece", "nll") for side in SIDES]
     lines.append(["mean", "", "", *means])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
