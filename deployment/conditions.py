@@ -122,12 +122,9 @@ def limit_of(leaf: Leaf, attributes: Mapping[str, Found]) -> float:
     return float(max(score for value, score in table.items() if value != leaf.value))
 
 
-def by_label(leaf: Leaf, labels: Mapping[str, str]) -> Truth:
-    """What the labels say: whether the image has the value (or for < and <=, has it not); unknown without a label."""
-    label = labels.get(leaf.attribute)
-    if label is None:
-        return None
-    return (label == leaf.value) == (leaf.operator not in ("<", "<="))
+def by_label(leaf: Leaf, labels: Mapping[str, str]) -> bool:
+    """What the labels say: whether the image has the value (or for < and <=, has it not)."""
+    return (labels[leaf.attribute] == leaf.value) == (leaf.operator not in ("<", "<="))
 
 
 def leaf_evidence(leaf: Leaf, attributes: Mapping[str, Found]) -> float:

@@ -1,7 +1,8 @@
 """What rules would do on labelled images: how often each fires, whether it should have, and the false pushes to expect.
 
 A rule should have fired where the labels make its condition true: `holding_baby >= 0.8 and not night` where a baby is
-held and it is not night. Images whose labels leave that open count for how often it fires and for nothing else.
+held and it is not night. Only images that are labelled for all attributes of a rule judge it: where a label is missing,
+the others often tell when it was wrong and never when it was right. All images count for how often it fires.
 Intervals are of 95 %, after Wilson, Probable Inference, the Law of Succession, and Statistical Inference (1927).
 """
 
@@ -12,7 +13,7 @@ from functools import partial
 from math import sqrt
 from typing import Any
 
-from deployment.conditions import Found, Truth, by_label, truth
+from deployment.conditions import Found, Truth, by_label, leaves, truth
 from deployment.rules import Rules
 from deployment.rules_file import Rule
 
@@ -44,6 +45,13 @@ class _Tally:
             "recall": share(found[True, True], meant),
             "false_alarms": share(found[True, False], other),
         }
+
+
+def labelled_truth(rule: Rule, labels: Mapping[str, str]) -> Truth:
+    """Whether the labels {attribute: value} make a rule's condition true; None unless all its attributes have one."""
+    if any(leaf.attribute not in labels for leaf in leaves(rule.condition)):
+        return None
+    return truth(rule.condition, partial(by_label, labels=labels))
 
 
 def share(part: int, whole: int) -> dict[str, float | int] | None:
@@ -86,7 +94,7 @@ def simulate(
         unsure = False
         told: dict[str, Truth] = {}
         for one in engine.judge(attributes):
-            told[one.rule.name] = truth(one.rule.condition, partial(by_label, labels=labels))
+            told[one.rule.name] = labelled_truth(one.rule, labels)
             tallies[one.rule.name].found[one.holds, told[one.rule.name]] += 1
             unsure |= one.holds is None
         action = (engine if every is not None else Rules(rules)).decide(attributes, total * (every or 0.0))

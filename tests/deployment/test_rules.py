@@ -178,11 +178,11 @@ def test_a_simulation_by_hand(tmp_path: Path) -> None:
     rules = read(tmp_path, TEXT).rules
     images = [
         (picture(baby=0.9), {"holding_baby": "yes", "night": "no"}),  # diapers, rightly
-        (picture(baby=0.9), {"holding_baby": "no"}),  # diapers, wrongly, whatever the night
+        (picture(baby=0.9), {"holding_baby": "no", "night": "yes"}),  # diapers, wrongly
         (picture(baby=0.9), {"holding_baby": "yes"}),  # diapers, nobody knows
         (picture(baby=0.82), {"holding_baby": "yes", "night": "no"}),  # too close: toys instead
         (picture(baby=0.1), {"holding_baby": "yes", "night": "no"}),  # missed
-        (picture(baby=0.1), {}),
+        (picture(baby=0.1), {"holding_baby": "no"}),  # it could not have been right, but that is no judgement
     ]
     record = simulate(rules, images)
     assert record["actions"] == {"push diapers": 3, "push toys": 1}
