@@ -26,7 +26,9 @@ from graftnet.scored_images import ImageFile
 from graftnet.settings import job_settings
 from graftnet.trunks import identity_of, open_trunk
 from graftnet.warming import about_start, prepare_start, warmed
+from nas.calibrating import calibrated_winner
 from nas.job import run_job
+from nas.kept_scores import read_scores
 from nas.settings import BY_HAND, JobData, JobSettings, TailBuilder
 from nas.warm_start import Start
 from search_spaces import Architecture
@@ -274,6 +276,7 @@ def finish(
     )
     result["seconds"] = {"features": seconds, **result["seconds"]}
     result["seconds"]["total"] = sum(result["seconds"].values())
+    calibration, result["calibration"] = calibrated_winner(job, read_scores(folder))
     write_json(folder / "architecture.json", result["architecture"])
     deployed = on_trunk(branch, job.train.features)
     record = BranchRecord(
@@ -287,6 +290,7 @@ def finish(
         architecture=Architecture.from_json(result["architecture"]),
         backbone=origin["trunk"]["backbone"] if settings.strategy == BY_HAND else None,
         metrics={"val": result["val"], "test": result["test"]},
+        calibration=calibration,
     )
     save_branch(folder / "branch", deployed, record)
     record_images(job, folder, branch, files, threshold=result["val"]["threshold"], device=device)
