@@ -1,18 +1,23 @@
-"""Predictions -> calibration: does a score of 0.8 come true four times in five? The reliability diagram and its error.
+"""Records -> calibration: does a score of 0.8 come true four times in five? Before and after calibrating on val.
 
-On Calibration of Modern Neural Networks (Guo et al., 2017), arXiv:1706.04599, eq. 3: the expected calibration error is
-the mean gap between score and outcome over bins, weighted by their images. Of two values we bin the second one's score
-against how often it is true; of more, as in the paper, the highest score against how often it is right.
+On Calibration of Modern Neural Networks (Guo et al., 2017), arXiv:1706.04599: reliability diagrams, and in eq. 3 the
+expected calibration error, the mean gap between score and outcome over bins, weighted by their images.
 """
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from matplotlib.figure import Figure
 
-from reports.image_records import SplitScores
+from reports.figures import WIDTH, panel
+from reports.formats import count, score, share
+from reports.layout import Picture, picture
+from reports.palette import light
+from reports.records import Records
+from reports.svg import styled
+from reports.values import items, number, numbers, table, text
+from reports.verdict import values_of
 
-BINS = 10
+STAGES = ("raw", "calibrated")
 
 
 class Bin(NamedTuple):
@@ -20,7 +25,7 @@ class Bin(NamedTuple):
 
     score: float
     outcome: float
-    images: int
+    images: float
 
 
 class Reliability(NamedTuple):
@@ -30,20 +35,59 @@ class Reliability(NamedTuple):
     error: float
 
 
-def scored_outcomes(scores: SplitScores) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Each image's score (N,) and whether what it speaks for is true (N,)."""
-    if scores.scores.shape[1] == 2:
-        return scores.scores[:, 1], scores.labels == 1
-    return scores.scores.max(1), scores.scores.argmax(1) == scores.labels
+def reliabilities(records: Records, split: str) -> dict[str, Reliability]:
+    """What is recorded of a split, "raw" and "calibrated"; empty where the search recorded none."""
+    recorded = table(table(records.result.get("calibration")).get(split))
+    found = {}
+    for stage in STAGES:
+        one = table(recorded.get(stage))
+        rows = [numbers(row) for row in items(one.get("bins"))]
+        error = number(one.get("ece"))
+        if error is not None and rows and all(len(row) == len(Bin._fields) for row in rows):
+            found[stage] = Reliability(tuple(Bin(*row) for row in rows), error)
+    return found
 
 
-def reliability(score: NDArray[np.float64], outcome: NDArray[np.bool_], bins: int = BINS) -> Reliability:
-    """Bins of equal width over 0 .. 1, the last one closed."""
-    place = np.minimum((score * bins).astype(np.int64), bins - 1)
-    images = np.bincount(place, minlength=bins)
-    held = np.flatnonzero(images)
-    mean = np.bincount(place, score, bins)[held] / images[held]
-    true = np.bincount(place, outcome, bins)[held] / images[held]
-    error = float((np.abs(mean - true) * images[held]).sum() / len(score))
-    found = zip(mean.tolist(), true.tolist(), images[held].tolist(), strict=True)
-    return Reliability(tuple(Bin(*one) for one in found), error)
+def calibration_picture(records: Records) -> Picture | None:
+    """The reliability diagram, of test where it was measured, else of val."""
+    split = "test" if reliabilities(records, "test") else "val"
+    found = reliabilities(records, split)
+    if not found:
+        return None
+    values = values_of(records)
+    two = len(values) == 2
+    xlabel = "score" if two else "highest score"
+    ylabel = f"how often it is “{values[1]}”, {split}" if two else f"how often it is right, {split}"
+    errors = ", ".join(f"{stage} {score(one.error, 3)}" for stage, one in found.items())
+    method = text(table(records.result.get("calibration")).get("method"))
+    fitted = f" Calibrated by {method}, fitted on val." if method else ""
+    caption = (
+        f"On the diagonal a score is a probability. Expected calibration error, the mean distance from it: {errors}."
+        f"{fitted} The larger a mark, the more images."
+    )
+    bins = "; ".join(f"{stage}: {', '.join(map(_said, one.bins))}" for stage, one in found.items())
+    words = f"Reliability diagram. {caption} Score and how often it came true, {bins}."
+    return picture("reliability", "Calibration", reliability_figure(found, xlabel, ylabel), caption, words)
+
+
+def _said(one: Bin) -> str:
+    return f"{score(one.score, 2)} {share(one.outcome)} of {count(one.images)}"
+
+
+@styled
+def reliability_figure(found: dict[str, Reliability], xlabel: str, ylabel: str) -> Figure:
+    """How often a score came true, over the score; the larger a mark, the more images; the diagonal is perfect."""
+    figure, axes = panel(xlabel, ylabel, height=WIDTH)
+    axes.plot([0, 1], [0, 1], color=light("line"), linewidth=1.2, linestyle=(0, (2, 2)))
+    styles = {"raw": ("random", (0, (5, 1.6)), "s"), "calibrated": ("winner", "-", "o")}
+    for stage, one in found.items():
+        role, dash, marker = styles[stage]
+        total = sum(bin_.images for bin_ in one.bins) or 1.0
+        x, y = [bin_.score for bin_ in one.bins], [bin_.outcome for bin_ in one.bins]
+        axes.plot(x, y, color=light(role), linestyle=dash, linewidth=1.2, alpha=0.8)
+        sizes = [14 + 150 * max(bin_.images, 0) / total for bin_ in one.bins]
+        label = f"{stage}, error {one.error:.3f}"
+        axes.scatter(x, y, s=sizes, color=light(role), marker=marker, alpha=0.75, linewidths=0, label=label, zorder=3)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), aspect="equal")
+    axes.figure.legend(loc="outside lower left", ncols=2, markerscale=0.6)
+    return figure

@@ -1,4 +1,4 @@
-"""Scores of single images -> matplotlib figures: other thresholds, calibration, histograms per value."""
+"""Scores of single images -> matplotlib figures: other thresholds, histograms per value."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,7 +9,6 @@ from reports.formats import shortened
 from reports.image_records import SplitScores
 from reports.operating_points import OperatingPoint
 from reports.palette import light
-from reports.reliability import Reliability
 from reports.svg import styled
 
 BINS = 25
@@ -32,25 +31,6 @@ def threshold_figure(points: list[OperatingPoint], chosen: float | None, split: 
         axes.axvline(chosen, color=light("ink"), linewidth=1.0, label="chosen on val")
     axes.set(xlim=(0, 1), ylim=(-0.01, 1.02))
     legend(axes, 2)
-    return figure
-
-
-@styled
-def reliability_figure(found: dict[str, Reliability], xlabel: str, ylabel: str) -> Figure:
-    """How often a score came true, over the score; the larger a mark, the more images; the diagonal is perfect."""
-    figure, axes = panel(xlabel, ylabel, height=WIDTH)
-    axes.plot([0, 1], [0, 1], color=light("line"), linewidth=1.2, linestyle=(0, (2, 2)))
-    styles = {"val": ("muted", (0, (1.4, 1.4)), "s"), "test": ("winner", "-", "o")}
-    for name, one in found.items():
-        role, dash, marker = styles.get(name, ("probe", (0, (5, 1.6)), "D"))
-        total = sum(bin_.images for bin_ in one.bins)
-        x, y = [bin_.score for bin_ in one.bins], [bin_.outcome for bin_ in one.bins]
-        axes.plot(x, y, color=light(role), linestyle=dash, linewidth=1.2, alpha=0.8)
-        sizes = [14 + 150 * bin_.images / total for bin_ in one.bins]
-        label = f"{name}, error {one.error:.3f}"
-        axes.scatter(x, y, s=sizes, color=light(role), marker=marker, alpha=0.75, linewidths=0, label=label, zorder=3)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), aspect="equal")
-    axes.figure.legend(loc="outside lower left", ncols=2, markerscale=0.6)
     return figure
 
 

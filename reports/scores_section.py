@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from reports.formats import count, score, share
+from reports.formats import count, share
 from reports.image_records import SplitScores
 from reports.layout import Picture, Section, Table, picture
 from reports.operating_points import chosen_threshold
 from reports.records import Records
-from reports.reliability import reliability, scored_outcomes
-from reports.score_figures import histogram_figure, reliability_figure, ridge_figure
+from reports.reliability import calibration_picture
+from reports.score_figures import histogram_figure, ridge_figure
 
 MANY = 12  # values that a figure or a table of every pair holds
 NOT_WRITTEN = "predictions.csv, which a search writes at its end, is not in this folder"
@@ -16,17 +16,23 @@ NOT_WRITTEN = "predictions.csv, which a search writes at its end, is not in this
 
 def scores_section(records: Records) -> Section:
     """Histograms per value, the reliability diagram, and which values are taken for which."""
-    anchor, title = "confidence", "Scores and calibration"
     values, splits = records.predictions.values, records.predictions.splits
     split = "test" if "test" in splits else "val"
-    if split not in splits:
-        return Section(anchor, title, missing=(NOT_WRITTEN,))
-    shown = splits[split]
-    pictures = (_spread(records, shown, split), _calibration(records, split))
-    missing = (
-        () if len(values) <= MANY else (f"histograms and the table of mistakes show {MANY} of {len(values)} values",)
-    )
-    return Section(anchor, title, "", pictures, (_confusion(shown, values, split),), missing=missing)
+    pictures: list[Picture] = []
+    tables: tuple[Table, ...] = ()
+    missing = []
+    if split in splits:
+        pictures.append(_spread(records, splits[split], split))
+        tables = (_confusion(splits[split], values, split),)
+        if len(values) > MANY:
+            missing.append(f"histograms and mistakes of more than {MANY} of the {len(values)} values")
+    else:
+        missing.append(NOT_WRITTEN)
+    if calibration := calibration_picture(records):
+        pictures.append(calibration)
+    else:
+        missing.append("how well the scores are calibrated is not recorded")
+    return Section("confidence", "Scores and calibration", "", tuple(pictures), tables, missing=tuple(missing))
 
 
 def _spread(records: Records, shown: SplitScores, split: str) -> Picture:
@@ -38,24 +44,6 @@ def _spread(records: Records, shown: SplitScores, split: str) -> Picture:
         return picture("histogram", title, drawn, caption)
     caption = "Filled: images of the value; outlined: all others. Each is scaled to its own peak."
     return picture("histogram", title, ridge_figure(shown, values[:MANY]), caption)
-
-
-def _calibration(records: Records, split: str) -> Picture:
-    values = records.predictions.values
-    splits = {name: records.predictions.splits[name] for name in ("val", "test") if name in records.predictions.splits}
-    found = {name: reliability(*scored_outcomes(one)) for name, one in splits.items()}
-    if len(values) == 2:
-        xlabel, ylabel = "score", f"how often it is “{values[1]}”"
-    else:
-        xlabel, ylabel = "highest score", "how often it is right"
-    error = found[split].error
-    caption = (
-        f"On the diagonal a score is a probability. Expected calibration error on {split}: {score(error, 3)}, the mean "
-        "distance from it; the larger a mark, the more images."
-    )
-    bins = "; ".join(f"{score(one.score, 2)}: {share(one.outcome)} of {count(one.images)}" for one in found[split].bins)
-    words = f"Reliability diagram. {caption} On {split}, score and how often it came true: {bins}."
-    return picture("reliability", "Calibration", reliability_figure(found, xlabel, ylabel), caption, words)
 
 
 def _confusion(shown: SplitScores, values: tuple[str, ...], split: str) -> Table:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces import Architecture, MacroPlan, Space, macro_space, plan
-from tests.reports.image_folder import SHAPES, TRUNK_BLOCKS, precision_recall, write_images
+from tests.reports.image_folder import SHAPES, TRUNK_BLOCKS, calibration_record, precision_recall, write_images
 
 TAIL_PARAMETERS, TAIL_MACS = 12_822_146, 25_030_656
 SHAPE = (768, 4, 4)
@@ -177,6 +177,7 @@ def search_records(
         },
         "roc": roc,
         "precision_recall": precise,
+        "calibration": calibration_record(),
         "parts": parts_of(Architecture.from_json(winner["architecture"])),
         "bytes": winner["parameters"] * 4 + 500,
         "tail_bytes": TAIL_PARAMETERS * 4,

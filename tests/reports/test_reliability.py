@@ -1,43 +1,47 @@
-"""The calibration error against its definition, image by image, and where it must be nought."""
+"""Calibration as recorded, on a page: both stages, val where there is no test, nothing where records are damaged."""
 
-import numpy as np
+import copy
+from pathlib import Path
+
 import pytest
 
-from reports.image_records import SplitScores
-from reports.reliability import reliability, scored_outcomes
+from branches.reliability import reliability_record
+from reports.records import Records, read_records
+from reports.reliability import calibration_picture, reliabilities, reliability_figure
+from tests.reports.search_folder import write_search
 
 
-def test_the_error_is_the_weighted_gap_of_the_bins() -> None:
-    rng = np.random.default_rng(0)
-    score = np.append(rng.random(300), [0.0, 0.1, 0.3, 1.0])
-    outcome = rng.random(304) < score**2
-    members = [
-        [n for n in range(304) if low / 10 <= score[n] < (low + 1) / 10 or (low == 9 and score[n] == 1.0)]
-        for low in range(10)
-    ]
-    expected = sum(abs(sum(score[n] - outcome[n] for n in inside)) for inside in members) / 304
-    found = reliability(score, outcome)
-    assert found.error == pytest.approx(expected)
-    assert sum(one.images for one in found.bins) == 304
-    assert [one.images for one in found.bins] == [len(inside) for inside in members]
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return read_records(write_search(tmp_path, epochs=1, proposals=8))
 
 
-def test_sure_and_right_is_calibrated_and_sure_and_wrong_is_not() -> None:
-    sure = np.ones(20)
-    assert reliability(sure, np.ones(20, dtype=bool)).error == 0
-    assert reliability(sure, np.zeros(20, dtype=bool)).error == 1
-    half = reliability(np.full(20, 0.5), np.arange(20) < 10)
-    assert half.error == 0
-    assert half.bins == ((0.5, 0.5, 20),)
+def test_both_stages_are_drawn_and_said(records: Records) -> None:
+    found = reliabilities(records, "test")
+    assert {stage: one.error for stage, one in found.items()} == {"raw": 0.06, "calibrated": 0.01}
+    drawn = calibration_picture(records)
+    assert drawn is not None
+    assert "raw 0.060, calibrated 0.010" in drawn.caption
+    assert "Calibrated by temperature, fitted on val." in drawn.caption
+    axes = reliability_figure(found, "score", "share").axes[0]
+    assert [len(one.get_offsets()) for one in axes.collections] == [3, 3]
 
 
-def test_of_many_values_the_highest_score_is_asked() -> None:
-    scores = np.array([[0.2, 0.5, 0.3], [0.7, 0.2, 0.1]])
-    split = SplitScores(np.array([1, 2]), np.array([1, 0]), scores)
-    score, outcome = scored_outcomes(split)
-    assert score.tolist() == [0.5, 0.7]
-    assert outcome.tolist() == [True, False]
-    two = SplitScores(np.array([1, 0]), np.array([1, 0]), scores[:, :2])
-    score, outcome = scored_outcomes(two)
-    assert score.tolist() == [0.5, 0.2]
-    assert outcome.tolist() == [True, False]
+def test_what_the_search_records_is_what_is_read(records: Records) -> None:
+    written = reliability_record([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], [0, 1, 0])
+    result = {**records.result, "calibration": {"val": {"raw": written}}}
+    found = reliabilities(records._replace(result=result), "val")["raw"]
+    assert found.error == written["ece"]
+    assert [list(one) for one in found.bins] == written["bins"]
+    drawn = calibration_picture(records._replace(result=result))
+    assert drawn is not None
+    assert "how often it is “yes”, val" in drawn.svg
+
+
+@pytest.mark.parametrize("bins", [None, [], [[0.5, 0.5]], [[0.5, "x", 3]]])
+def test_damaged_bins_are_none(records: Records, bins: object) -> None:
+    result = copy.deepcopy(records.result)
+    for split in ("val", "test"):
+        for stage in ("raw", "calibrated"):
+            result["calibration"][split][stage]["bins"] = bins  # type: ignore[index]
+    assert calibration_picture(records._replace(result=result)) is None
