@@ -90,7 +90,7 @@ def ranks(found: tuple[Candidate, ...]) -> tuple[tuple[float, float, bool], ...]
     kept = [one for one in found if one.score is not None and one.retrained is not None]
     before = places([one.score or 0.0 for one in kept])
     after = places([one.retrained or 0.0 for one in kept])
-    return tuple((*pair, one.is_winner) for *pair, one in zip(before, after, kept, strict=True))
+    return tuple((first, then, one.is_winner) for first, then, one in zip(before, after, kept, strict=True))
 
 
 def places(scores: list[float]) -> list[float]:

@@ -135,7 +135,7 @@ def ranks_figure(ranks: tuple[tuple[float, float, bool], ...], judge: str = "wit
             axes.plot([before], [after], "*", color=light("ink"), markersize=13, markeredgewidth=0, label="winner")
     axes.set(xlim=(last + 0.5, 0.5), ylim=(last + 0.5, 0.5))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(min(last, 8), integer=True))
+        axis.set_major_locator(MaxNLocator(min(int(last), 8), integer=True))
     return figure
 
 

@@ -1,6 +1,6 @@
 """Records -> precision-recall curves, of the winner and its controls or, of more than two values, one per value."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -42,8 +42,9 @@ def pr_curves(records: Records, split: str) -> tuple[PrecisionRecall, ...]:
 def positive_share(records: Records, split: str) -> float | None:
     """The share of the second of two values in a split: what blind guessing has as precision."""
     counts = [number(one) for one in table(table(table(records.result.get("data")).get("counts")).get(split)).values()]
-    known = [one for one in counts if one is not None]
-    return known[1] / sum(known) if len(counts) == len(known) == 2 and sum(known) else None
+    if len(counts) != 2 or counts[0] is None or counts[1] is None or not counts[0] + counts[1]:
+        return None
+    return counts[1] / (counts[0] + counts[1])
 
 
 def _curve(key: str, name: str, points: dict[str, object], metrics: dict[str, object]) -> PrecisionRecall | None:
@@ -73,7 +74,7 @@ def pr_figure(curves: tuple[PrecisionRecall, ...], split: str, base: float | Non
             color=light(role), linestyle=DASHES[role], linewidth=width, label=name,
         )  # fmt: skip
         if curve.mark:
-            ring = {"markersize": 8, "markeredgewidth": 1.6}
+            ring: dict[str, Any] = {"markersize": 8, "markeredgewidth": 1.6}
             axes.plot(*[[at] for at in curve.mark], "o", color=light("ink"), fillstyle="none", **ring)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
     handles, labels = axes.get_legend_handles_labels()

@@ -1,5 +1,7 @@
 """Scores of single images -> matplotlib figures: other thresholds, histograms per value."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -44,8 +46,8 @@ def histogram_figure(scores: SplitScores, values: tuple[str, ...], threshold: fl
         if len(own):
             weights = np.full(len(own), 1 / len(own))
             label = f"{shortened(values[value], 18)} ({len(own):,})"
-            style = {"facecolor": light(role), "edgecolor": light(role), "alpha": 0.55, "label": label}
-            axes.hist(own, edges, weights=weights, hatch=hatch, histtype="stepfilled", **style)
+            style: dict[str, Any] = {"facecolor": light(role), "edgecolor": light(role), "alpha": 0.55, "label": label}
+            axes.hist(own, edges.tolist(), weights=weights, hatch=hatch, histtype="stepfilled", **style)
     if threshold is not None:
         axes.axvline(threshold, color=light("ink"), linewidth=1.0, label="threshold")
     axes.set_xlim(0, 1)

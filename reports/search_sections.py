@@ -63,11 +63,10 @@ def search_section(records: Records) -> Section | None:
         caption = f"From {first} to {last} nats: the lower, the surer the controller is."
         pictures.append(picture("entropy", "Entropy of the controller", entropy_figure(policy), caption))
     if taken := operation_shares(records):
-        names = list(taken.shares)
-        last = sorted(names, key=lambda name: -taken.shares[name][-1])
+        top = max(taken.shares, key=lambda name: taken.shares[name][-1])
         caption = (
             f"Of all operations in the architectures that the controller sampled; at the end most often "
-            f"{OPERATION_NAMES.get(last[0], last[0])} ({share(taken.shares[last[0]][-1])})."
+            f"{OPERATION_NAMES.get(top, top)} ({share(taken.shares[top][-1])})."
         )
         pictures.append(picture("choices", "Which operations were chosen", choices_figure(taken), caption))
     elif strategy_of(records) == "enas":

@@ -78,7 +78,8 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the reader's browser has it
         # savefig() would draw everything twice, the first time to no avail.
-        canvas.print_svg(drawn, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        write: Callable[..., None] = canvas.print_svg  # the library gives it no types
+        write(drawn, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     body = drawn.getvalue()
     body = body[body.index("<svg") :]
     opening, body = re.match(r"<svg[^>]*>", body), re.sub(r"^<svg[^>]*>", "", body, count=1)

@@ -31,7 +31,9 @@ CPU = torch.device("cpu")
 def test_confidence_is_the_distance_from_the_threshold(
     score: float, threshold: float | None, predicted: int, confidence: float
 ) -> None:
-    assert decided(np.array([1 - score, score]), threshold) == (predicted, pytest.approx(confidence))
+    value, found = decided(np.array([1 - score, score]), threshold)
+    assert value == predicted
+    assert found == pytest.approx(confidence)
 
 
 def test_of_many_values_the_highest_score_decides() -> None:
@@ -62,7 +64,9 @@ def test_features_without_images_are_told_by_their_row(tmp_path: Path) -> None:
         read = list(csv.DictReader(file))
     assert [row["image"] for row in read] == [f"row {n}" for n in range(12)]
     assert [float(row["score of c, d"]) for row in read] == [row.scores[2] for row in rows]
-    write_pictures(tmp_path / "pictures.json", rows, [], ("a", "b", "c, d"), branch=None, features={}, device=CPU)
+    write_pictures(
+        tmp_path / "pictures.json", rows, [], ("a", "b", "c, d"), branch=LinearProbe(4, 3), features={}, device=CPU
+    )
     assert json.loads((tmp_path / "pictures.json").read_text()) == {"missing": [NO_IMAGES]}
 
 

@@ -27,6 +27,7 @@ def write_search(
     gain: float = 0.03,
     seed: int = 0,
     space: Space | None = None,
+    splits: dict[str, int] | None = None,
 ) -> Path:
     """Writes the records of a finished search into `folder`, all that a report reads, and returns it."""
     history, result, config = search_records(
@@ -39,6 +40,7 @@ def write_search(
         gain=gain,
         seed=seed,
         space=space or macro_space(nodes),
+        splits=splits or SPLITS,
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -60,6 +62,7 @@ def search_records(
     gain: float,
     seed: int,
     space: Space,
+    splits: dict[str, int],
 ) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
     """The history, result.json and config.json of a made-up search."""
     rng = np.random.default_rng(seed)
@@ -185,7 +188,7 @@ def search_records(
             "digest": "a91e" * 16,
             "counts": {
                 split: {value: size // (1 + 4 * (i > 0)) for i, value in enumerate(values)}
-                for split, size in SPLITS.items()
+                for split, size in splits.items()
             },
         },
         "selection": "the retrained candidate with the highest val AUROC; among those within 0.002 of it, the smallest",

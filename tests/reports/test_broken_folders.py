@@ -14,8 +14,10 @@ from tests.reports.search_folder import write_search
 from tests.reports.test_page import Outline
 
 ROOT = Path(__file__).parents[2]
-FILES = ("config.json", "result.json", "history.jsonl", "architecture.json", "predictions.csv", "pictures.json")
-FILES += ("branch/branch.json", "branch/weights.safetensors")
+FILES = (
+    *("config.json", "result.json", "history.jsonl", "architecture.json", "predictions.csv", "pictures.json"),
+    *("branch/branch.json", "branch/weights.safetensors"),
+)
 # A page needs no torch and no data: whoever asks for them here is refused.
 ALONE = """
 import sys

@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from branches.reliability import reliability_record
@@ -24,7 +25,7 @@ def test_both_stages_are_drawn_and_said(records: Records) -> None:
     assert "raw 0.060, calibrated 0.010" in drawn.caption
     assert "Calibrated by temperature, fitted on val." in drawn.caption
     axes = reliability_figure(found, "score", "share").axes[0]
-    assert [len(one.get_offsets()) for one in axes.collections] == [3, 3]
+    assert [len(np.asarray(one.get_offsets())) for one in axes.collections] == [3, 3]
 
 
 def test_what_the_search_records_is_what_is_read(records: Records) -> None:
