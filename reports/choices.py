@@ -1,14 +1,14 @@
 """Records -> what the controller chose over time: each operation's share of all it sampled, and what it settled on."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reports.records import Records
 from reports.summaries import placed_updates
-from reports.values import items, text, whole
+from reports.values import items, text
 
 FEWEST = 120
 
@@ -19,6 +19,13 @@ class Decision(NamedTuple):
     name: str
     choices: tuple[object, ...]
     kind: str
+
+
+class Sampled(NamedTuple):
+    """The space's decisions, and of each controller update its epoch and the choices (S, D) that it sampled."""
+
+    decisions: tuple[Decision, ...]
+    updates: tuple[tuple[float, NDArray[np.int64]], ...]
 
 
 class Shares(NamedTuple):
@@ -48,39 +55,55 @@ def decisions_of(records: Records) -> tuple[Decision, ...]:
     return tuple(found)
 
 
-def operation_shares(records: Records, *, points: int = 60) -> Shares | None:
+def sampled(records: Records) -> Sampled:
+    """What the controller sampled; an update whose choices do not fit the space is left out."""
+    decisions = decisions_of(records)
+    sizes = np.array([len(decision.choices) for decision in decisions], dtype=np.int64)
+    found = []
+    for epoch, record in placed_updates(records):
+        try:
+            rows = np.array(items(record.get("architectures")))
+        except ValueError:  # of unequal lengths
+            continue
+        fits = rows.ndim == 2 and rows.shape[1] == len(sizes) and np.issubdtype(rows.dtype, np.integer)
+        if fits and (rows >= 0).all() and (rows < sizes).all():
+            found.append((epoch, rows.astype(np.int64)))
+    return Sampled(decisions, tuple(found))
+
+
+def operation_shares(taken: Sampled, *, points: int = 60) -> Shares | None:
     """The share of each operation among all that were sampled, in up to `points` stretches of controller updates.
 
     A stretch holds `FEWEST` sampled operations or more, so that its shares are not mere noise.
     """
-    decisions, sampled = decisions_of(records), _sampled(records)
+    decisions, updates = taken
     columns = [place for place, decision in enumerate(decisions) if decision.kind == "operation"]
-    if not columns or not sampled:
+    if not columns or not updates:
         return None
     names = list(dict.fromkeys(str(choice) for place in columns for choice in decisions[place].choices))
-    per_update = sum(len(rows) for _, rows in sampled) * len(columns) / len(sampled)
-    width = max(math.ceil(len(sampled) / points), math.ceil(FEWEST / per_update))
-    epochs, rows = [], []
-    for start in range(0, len(sampled), width):
-        stretch = sampled[start : start + width]
-        table = np.concatenate([rows_ for _, rows_ in stretch])
+    per_update = sum(len(rows) for _, rows in updates) * len(columns) / len(updates)
+    width = max(math.ceil(len(updates) / points), math.ceil(FEWEST / per_update))
+    epochs, shares = [], []
+    for start in range(0, len(updates), width):
+        stretch = updates[start : start + width]
+        rows = np.concatenate([rows for _, rows in stretch])
         counts = dict.fromkeys(names, 0)
         for place in columns:
-            taken = np.bincount(table[:, place], minlength=len(decisions[place].choices))
-            for choice, count in zip(decisions[place].choices, taken.tolist(), strict=True):
+            found = np.bincount(rows[:, place], minlength=len(decisions[place].choices))
+            for choice, count in zip(decisions[place].choices, found.tolist(), strict=True):
                 counts[str(choice)] += count
         epochs.append(stretch[-1][0])
-        rows.append([count / (len(table) * len(columns)) for count in counts.values()])
-    return Shares(tuple(epochs), dict(zip(names, zip(*rows, strict=True), strict=True)))
+        shares.append([count / (len(rows) * len(columns)) for count in counts.values()])
+    return Shares(tuple(epochs), dict(zip(names, zip(*shares, strict=True), strict=True)))
 
 
-def settled(records: Records) -> tuple[Settled, ...]:
+def settled(taken: Sampled) -> tuple[Settled, ...]:
     """Every decision that has a choice, in the space's order."""
-    decisions, sampled = decisions_of(records), _sampled(records)
-    if not decisions or not sampled:
+    decisions, updates = taken
+    if not updates:
         return ()
-    tenth = math.ceil(len(sampled) / 10)
-    first, last = (np.concatenate([rows for _, rows in part]) for part in (sampled[:tenth], sampled[-tenth:]))
+    tenth = math.ceil(len(updates) / 10)
+    first, last = (np.concatenate([rows for _, rows in part]) for part in (updates[:tenth], updates[-tenth:]))
     found = []
     for place, decision in enumerate(decisions):
         if len(decision.choices) > 1:
@@ -89,19 +112,3 @@ def settled(records: Records) -> tuple[Settled, ...]:
             early = float((first[:, place] == best).mean())
             found.append(Settled(decision.name, decision.choices[best], early, float(counts[best] / len(last))))
     return tuple(found)
-
-
-def _sampled(records: Records) -> Sequence[tuple[float, np.ndarray[tuple[int, int], np.dtype[np.int64]]]]:
-    """The epoch of each controller update, and the choices (S, D) that it sampled; what does not fit is left out."""
-    sizes = [len(decision.choices) for decision in decisions_of(records)]
-    found = []
-    for epoch, record in placed_updates(records):
-        rows = [[whole(choice) for choice in items(one)] for one in items(record.get("architectures"))]
-        kept = [row for row in rows if len(row) == len(sizes) and _within(row, sizes)]
-        if kept:
-            found.append((epoch, np.array(kept, dtype=np.int64)))
-    return found
-
-
-def _within(row: Sequence[int | None], sizes: Sequence[int]) -> bool:
-    return all(choice is not None and choice < size for choice, size in zip(row, sizes, strict=True))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from reports.candidates import candidates, rank_agreement, ranks, retrainings, trained_ones
 from reports.choice_figures import choices_figure
-from reports.choices import operation_shares, settled
+from reports.choices import Sampled, operation_shares, sampled, settled
 from reports.comparison import NAMES
 from reports.costs import front_table, limits_sentence
 from reports.figures import (
@@ -62,7 +62,8 @@ def search_section(records: Records) -> Section | None:
         first, last = score(policy.line.values[0], 2), score(policy.line.values[-1], 2)
         caption = f"From {first} to {last} nats: the lower, the surer the controller is."
         pictures.append(picture("entropy", "Entropy of the controller", entropy_figure(policy), caption))
-    if taken := operation_shares(records):
+    chosen = sampled(records)
+    if taken := operation_shares(chosen):
         top = max(taken.shares, key=lambda name: taken.shares[name][-1])
         caption = (
             f"Of all operations in the architectures that the controller sampled; at the end most often "
@@ -72,13 +73,13 @@ def search_section(records: Records) -> Section | None:
     elif strategy_of(records) == "enas":
         missing.append("the operations that the controller chose are not recorded")
     collapse = text(table(records.result.get("collapse")).get("sentence")) or ""
-    tables = (favourites,) if (favourites := _settled_table(records)) else ()
+    tables = (favourites,) if (favourites := _settled_table(chosen)) else ()
     return Section("search", "The search", collapse, tuple(pictures), tables, missing=tuple(missing))
 
 
-def _settled_table(records: Records, rows: int = 24) -> Table | None:
+def _settled_table(chosen: Sampled, rows: int = 24) -> Table | None:
     """The decisions in the space's order, edges left out where there are too many."""
-    found = settled(records)
+    found = settled(chosen)
     if len(found) > rows:
         found = tuple(one for one in found if not one.name.startswith("edge") and ".input" not in one.name)
     if not found:
