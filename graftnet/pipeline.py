@@ -129,6 +129,7 @@ def carry_out(
             origin,
             begin=partial(prepare_start, plan),
             files=image_files(plan),
+            pictures=project.config.project.pictures,
             command=plan.command,
             seconds=seconds,
             device=device,
@@ -242,6 +243,7 @@ def finish(
     *,
     begin: Callable[[], Start | None] | None = None,
     files: Mapping[str, Sequence[ImageFile]] | None = None,
+    pictures: bool = True,
     command: str,
     seconds: float,
     device: torch.device,
@@ -251,7 +253,7 @@ def finish(
     """Run the job in its folder and write what it found; ``result.json`` comes last and makes the search finished.
 
     The caller holds the folder (:func:`graftnet.locks.only_one`). ``begin`` gives what a warm search starts from,
-    ``files`` the images of each split, where the features are of images.
+    ``files`` the images of each split, where the features are of images, and ``pictures`` whether any may be kept.
     """
     if (folder / "result.json").exists():
         if not force:
@@ -293,7 +295,8 @@ def finish(
         calibration=calibration,
     )
     save_branch(folder / "branch", deployed, record)
-    record_images(job, folder, branch, files, threshold=result["val"]["threshold"], device=device)
+    threshold = result["val"]["threshold"]
+    record_images(job, folder, branch, files, threshold=threshold, device=device, pictures=pictures)
     keys = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")
     shown = {key: identity[key] for key in keys if key in identity}
     created = time.strftime("%Y-%m-%dT%H:%M:%S")

@@ -22,6 +22,7 @@ from branches.metrics import measure
 from branches.records import load_branch
 from deployment.runtime import Runtime
 from graftnet.featuring import cache_of
+from graftnet.image_records import NOT_WANTED
 from graftnet.pipeline import cache_features, search_attribute
 from graftnet.project import Project, open_project
 from graftnet.serving import Served, serve
@@ -198,6 +199,19 @@ def test_the_pictures_are_of_the_images_that_they_name(project: Project) -> None
     for one in maps:
         assert np.shape(one["map"]) == (2, 2)
         assert np.abs(one["map"]).max() == 1
+
+
+def test_a_project_may_keep_no_pictures(project: Project) -> None:
+    first = project.latest_search("bright")
+    result, table = result_of(first), (first / "predictions.csv").read_bytes()
+    config = project.folder / "graftnet.toml"
+    config.write_text("[project]\npictures = false\n" + config.read_text())
+    (first / "result.json").unlink()
+    again = search_attribute(open_project(project.folder), "bright", seed=0, device=CPU)
+    assert again == first  # what is kept of images is no part of what defines a search
+    assert untimed(result_of(again)) == untimed(result)
+    assert (again / "predictions.csv").read_bytes() == table
+    assert json.loads((again / "pictures.json").read_text()) == {"missing": [NOT_WANTED]}
 
 
 def test_the_records_of_images_change_no_figure(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
