@@ -1,14 +1,14 @@
 """Records -> what the branch costs beside the tail that it replaces: parameters, MACs, latency, bytes on disk."""
 
 from reports.comparison import winner_name
-from reports.formats import NOTHING, change, count, file_size, milliseconds
+from reports.formats import NOTHING, change, count, file_size, milliseconds, short_count
 from reports.layout import Table
 from reports.records import Records
 from reports.values import number
 
 ROWS = (
     ("parameters", "parameters", count),
-    ("MACs per image", "macs", count),
+    ("MACs per image", "macs", short_count),
     ("latency", "latency_ms", milliseconds),
     ("size on disk", "bytes", file_size),
 )

@@ -114,6 +114,10 @@ def candidates_figure(candidates: tuple[Candidate, ...], controls: tuple[Trained
             label=one.name, **edged,
         )  # fmt: skip
     logarithmic(axes, [parameters for _, parameters, _ in points] + [one.parameters for one in controls])
+    if controls:  # their marks are large
+        low, high = axes.get_xlim()
+        axes.set_xlim(low / 1.3, high * 1.3)
+    axes.margins(y=0.1)
     legend(axes, 2)
     return figure
 

@@ -84,7 +84,7 @@ def reliability_figure(found: dict[str, Reliability], xlabel: str, ylabel: str) 
         role, dash, marker = styles[stage]
         total = sum(bin_.images for bin_ in one.bins) or 1.0
         x, y = [bin_.score for bin_ in one.bins], [bin_.outcome for bin_ in one.bins]
-        axes.plot(x, y, color=light(role), linestyle=dash, linewidth=1.2, alpha=0.8)
+        axes.plot(x, y, color=light(role), linestyle=dash, linewidth=1.0, alpha=0.4)
         sizes = [14 + 150 * max(bin_.images, 0) / total for bin_ in one.bins]
         label = f"{stage}, error {one.error:.3f}"
         axes.scatter(x, y, s=sizes, color=light(role), marker=marker, alpha=0.75, linewidths=0, label=label, zorder=3)
