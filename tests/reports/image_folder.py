@@ -70,7 +70,7 @@ def picture(rng: np.random.Generator) -> str:
 
 def write_branch(folder: Path, values: tuple[str, ...]) -> None:
     """A record, and a file of weights with a whole header and eight bytes of weights."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     record = {"attribute": "bald", "values": list(values), "threshold": 0.4312}
     (folder / "branch.json").write_text(json.dumps(record), encoding="utf-8")
     head = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
