@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from deployment.calibrated import calibrated
 from deployment.errors import BundleError
 from deployment.images import read_normalised
 
@@ -89,10 +90,11 @@ class Runtime:
         return self.scores({name: maps[output] for name, output in outputs.items()})
 
     def predict(self, images: Sequence[Path | str], *, batch_size: int = 16) -> list[dict[str, Any]]:
-        """One dict per image file, in order: `image` (its path) and `attributes`, {name: {value, scores, threshold}}.
+        """One dict per image file: `image` (its path), `attributes`: {name: {value, scores, threshold, calibrated}}.
 
-        `scores` is {value: probability}; `value` the predicted one: of two values the second when its score reaches the
-        threshold, of more the one with the highest score. Raises: BundleError naming an image that cannot be read.
+        `scores` is {value: probability}, and so is `calibrated`, None for a branch without a calibration; `value` is
+        the predicted one: of two values the second when its score reaches the threshold, of more the one with the
+        highest score. Raises: BundleError naming an image that cannot be read.
         """
         self._require_trunk()
         rows = []
@@ -121,8 +123,10 @@ class Runtime:
         values, threshold = self.contracts[name]["values"], self.contracts[name]["threshold"]
         positive = len(values) == 2 and float(scores[1]) >= (0.5 if threshold is None else threshold)
         chosen = int(positive) if len(values) == 2 else int(scores.argmax())
-        table = {value: float(score) for value, score in zip(values, scores, strict=True)}
-        return {"value": values[chosen], "scores": table, "threshold": threshold}
+        table = dict(zip(values, map(float, scores), strict=True))
+        found = calibrated(self.contracts[name].get("calibration"), scores[None])
+        shown = None if found is None else dict(zip(values, found[0].tolist(), strict=True))
+        return {"value": values[chosen], "scores": table, "threshold": threshold, "calibrated": shown}
 
     def _problems(self, name: str) -> list[str]:
         problems = _changed(self.branches[name], self.contracts[name]["files"])

@@ -7,7 +7,21 @@ from typing import Annotated, cast
 import typer
 
 from graftnet.answer import answer
-from graftnet.commands import add, audit, checkup, data, deploy, graph, init, results, search, showcase, tables, trunk
+from graftnet.commands import (
+    add,
+    audit,
+    checkup,
+    data,
+    deploy,
+    graph,
+    init,
+    results,
+    rules,
+    search,
+    showcase,
+    tables,
+    trunk,
+)
 from graftnet.failures import explain
 from graftnet.version import __version__
 
@@ -66,6 +80,7 @@ app.command("graft", rich_help_panel=USE)(results.graft)
 app.command("export", rich_help_panel=USE)(deploy.export)
 app.command("verify", rich_help_panel=USE)(deploy.verify)
 app.command("predict", rich_help_panel=USE)(deploy.predict)
+app.add_typer(rules.app, name="rules", rich_help_panel=USE)
 app.command("demo", rich_help_panel=HELP)(showcase.demo)
 app.command("doctor", rich_help_panel=HELP)(checkup.doctor)
 
