@@ -86,6 +86,9 @@ def test_a_distortion_that_no_temperature_mends_takes_the_curve() -> None:
     losses = fitted["cross_validated_nll"]
     assert fitted["method"] == "isotonic"
     assert losses["isotonic"] + fitted["standard_error"] < losses["temperature"] < losses["raw"]
+    few = fit_calibration(scores[:999], labels[:999])
+    assert few["method"] == "temperature"  # a curve needs 1,000 images, however well it looks
+    assert few["cross_validated_nll"]["isotonic"] + few["standard_error"] < few["cross_validated_nll"]["temperature"]
 
 
 def test_held_out_scores_do_not_know_their_own_label() -> None:
