@@ -76,30 +76,41 @@ class Runtime:
         """{attribute: features (N, C, H, W)} -> {attribute: scores (N, values)}."""
         result = {}
         for name, value in features.items():
-            if name not in self.branches:
-                raise BundleError(f"there is no branch {name!r} in {self.folder}; there are {', '.join(self.branches)}")
+            self._require(name)
             result[name] = self._run(self.branches[name] / "branch.onnx", np.asarray(value, np.float32), ["scores"])[0]
         return result
 
-    def scores_of_images(self, images: Floats) -> dict[str, Floats]:
-        """Normalised images (N, 3, S, S) -> {attribute: scores (N, values)}: the trunk once, then every branch."""
-        outputs = {name: self.bundle["outputs"][str(part["freeze_depth"])] for name, part in self.contracts.items()}
+    def scores_of_images(self, images: Floats, attributes: Sequence[str] | None = None) -> dict[str, Floats]:
+        """Normalised images (N, 3, S, S) -> {attribute: scores (N, values)}: the trunk once, then these branches.
+
+        `attributes` None: all of them. Raises: BundleError for one that the folder does not hold.
+        """
+        names = tuple(self.branches) if attributes is None else tuple(attributes)
+        for name in names:
+            self._require(name)
+        if not names:
+            return {}
+        depths = {name: self.contracts[name]["freeze_depth"] for name in names}
+        outputs = {name: self.bundle["outputs"][str(depth)] for name, depth in depths.items()}
         wanted = sorted(set(outputs.values()))
         maps = dict(zip(wanted, self._run(self._trunk_file, images, wanted), strict=True))
         return self.scores({name: maps[output] for name, output in outputs.items()})
 
-    def predict(self, images: Sequence[Path | str], *, batch_size: int = 16) -> list[dict[str, Any]]:
+    def predict(
+        self, images: Sequence[Path | str], *, attributes: Sequence[str] | None = None, batch_size: int = 16
+    ) -> list[dict[str, Any]]:
         """One dict per image file, in order: `image` (its path) and `attributes`, {name: {value, scores, threshold}}.
 
         `scores` is {value: probability}; `value` the predicted one: of two values the second when its score reaches the
-        threshold, of more the one with the highest score. Raises: BundleError naming an image that cannot be read.
+        threshold, of more the one with the highest score. `attributes` None: all of them. Raises: BundleError naming an
+        image that cannot be read, or an attribute that the folder does not hold.
         """
         self._require_trunk()
         rows = []
         for start in range(0, len(images), batch_size):
             paths = [Path(path) for path in images[start : start + batch_size]]
             batch = np.stack([read_normalised(path, self.bundle["preprocessing"]) for path in paths])
-            scores = self.scores_of_images(batch)
+            scores = self.scores_of_images(batch, attributes)
             rows += [
                 {
                     "image": str(path),
@@ -108,6 +119,10 @@ class Runtime:
                 for number, path in enumerate(paths)
             ]
         return rows
+
+    def _require(self, name: str) -> None:
+        if name not in self.branches:
+            raise BundleError(f"there is no branch {name!r} in {self.folder}; there are {', '.join(self.branches)}")
 
     def _require_trunk(self) -> None:
         for name, contract in self.contracts.items():
