@@ -114,7 +114,7 @@ class Runtime:
             rows += [
                 {
                     "image": str(path),
-                    "attributes": {name: self._decided(name, table[number]) for name, table in scores.items()},
+                    "attributes": {name: self.decide(name, table[number]) for name, table in scores.items()},
                 }
                 for number, path in enumerate(paths)
             ]
@@ -132,7 +132,8 @@ class Runtime:
                     f"{self.bundle['fingerprint']}: export them together again"
                 )
 
-    def _decided(self, name: str, scores: Floats) -> dict[str, Any]:
+    def decide(self, name: str, scores: Floats) -> dict[str, Any]:
+        """One image's scores (values,) of an attribute -> `value`, `scores`, `threshold` as in `predict`."""
         values, threshold = self.contracts[name]["values"], self.contracts[name]["threshold"]
         positive = len(values) == 2 and float(scores[1]) >= (0.5 if threshold is None else threshold)
         chosen = int(positive) if len(values) == 2 else int(scores.argmax())

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 import typer
 
 from graftnet.answer import answer
-from graftnet.commands import add, audit, checkup, data, deploy, init, results, search, showcase, trunk
+from graftnet.commands import add, audit, checkup, data, deploy, init, results, search, serve, showcase, trunk
 from graftnet.failures import explain
 from graftnet.version import __version__
 
@@ -63,6 +63,7 @@ app.command("graft", rich_help_panel=USE)(results.graft)
 app.command("export", rich_help_panel=USE)(deploy.export)
 app.command("verify", rich_help_panel=USE)(deploy.verify)
 app.command("predict", rich_help_panel=USE)(deploy.predict)
+app.command("serve", rich_help_panel=USE)(serve.serve)
 app.command("demo", rich_help_panel=HELP)(showcase.demo)
 app.command("doctor", rich_help_panel=HELP)(checkup.doctor)
 

@@ -1,0 +1,86 @@
+"""A bundle, read, verified and run once before it answers anybody."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from deployment.errors import BundleError
+from deployment.images import normalised
+from deployment.runtime import Runtime
+
+Floats = npt.NDArray[np.float32]
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+class LoadedBundle:
+    """A verified bundle in memory; its folder may change or go without disturbing it.
+
+    Raises: BundleError with one sentence for anything that keeps it from answering.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 0) -> None:
+        index = folder / "bundle.json"
+        try:
+            data = index.read_bytes()
+            _require_plain_names(index, json.loads(data))
+            self.runtime = Runtime(folder, threads=threads)
+            failed = [check["problem"] for check in self.runtime.verify() if not check["ok"]]
+            if failed:
+                raise BundleError(f"{folder} is not what was exported ({'; '.join(failed)}): export it again")
+            self.preprocessing: Mapping[str, Any] = self.runtime.bundle["preprocessing"]
+            self.fingerprint: str = self.runtime.bundle["fingerprint"]
+            self.attributes: tuple[str, ...] = tuple(self.runtime.branches)
+            self._rehearse()
+        except BundleError:
+            raise
+        except FileNotFoundError as error:
+            raise BundleError(
+                f"{folder} holds no {Path(error.filename or index).name}: name a folder that `graftnet export` wrote"
+            ) from error
+        except Exception as error:  # a damaged record fails in whichever way its reader does
+            detail = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise BundleError(f"{folder} cannot be served ({detail}): export it again") from error
+        self.identity = hashlib.sha256(data).hexdigest()
+
+    def scores(self, images: Floats, attributes: Sequence[str]) -> dict[str, Floats]:
+        """Normalised images (N, 3, S, S) -> {attribute: scores (N, values)}, for these attributes alone."""
+        return self.runtime.scores_of_images(images, attributes)
+
+    def decide(self, scores: Mapping[str, Floats]) -> dict[str, dict[str, Any]]:
+        """One image's {attribute: scores (values,)} -> {attribute: {value, scores, threshold}}."""
+        return {name: self.runtime.decide(name, table) for name, table in scores.items()}
+
+    def contract(self) -> dict[str, Any]:
+        """What a client may ask for: per attribute its values, threshold and metrics."""
+        kept = ("values", "threshold", "metrics")
+        attributes = {
+            name: {key: contract.get(key) for key in kept} for name, contract in self.runtime.contracts.items()
+        }
+        return {"bundle": self.identity, "fingerprint": self.fingerprint, "attributes": attributes}
+
+    def _rehearse(self) -> None:
+        """Every session made and every size of batch's path taken, so that the first request waits for nothing."""
+        grey = normalised(Image.new("RGB", (40, 30), (128, 128, 128)), self.preprocessing)
+        for name, scores in self.scores(np.stack([grey, grey]), self.attributes).items():
+            self.runtime.decide(name, scores[0])
+            self.scores(grey[None], [name])
+
+
+def _require_plain_names(index: Path, record: Mapping[str, Any]) -> None:
+    """No folder or file named in the index lies outside of the bundle."""
+    named = [("", name) for name in record["files"]]
+    for name, part in record["branches"].items():
+        named += [("", name), ("", part["folder"]), *((name, file) for file in part["files"])]
+    for owner, name in named:
+        if not isinstance(name, str) or not PLAIN.fullmatch(name):
+            raise BundleError(
+                f"{index} names {name!r}{f' for {owner!r}' if owner else ''}, which is no plain name: "
+                "serve a bundle that `graftnet export` wrote"
+            )
