@@ -132,7 +132,7 @@ print(json.dumps([runtime.verify(), runtime.predict({[str(path) for path in pict
     )
     assert done.returncode == 0, done.stderr
     checks, rows = json.loads(done.stdout)
-    assert [check["branch"] for check in checks] == ["trunk", *GRAFTS]
+    assert [check["branch"] for check in checks] == ["trunk", *GRAFTS, "joined"]
     assert all(check["ok"] and check["max_relative_error"] < 1e-4 for check in checks)
     assert rows == Runtime(home / "bundle", threads=1).predict(pictures(home))
 
