@@ -1,8 +1,6 @@
 """A bundle, read, verified and run once before it answers anybody."""
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from deployment.images import normalised
 from deployment.runtime import Runtime
 
 Floats = npt.NDArray[np.float32]
-PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class LoadedBundle:
@@ -29,7 +26,6 @@ class LoadedBundle:
         index = folder / "bundle.json"
         try:
             data = index.read_bytes()
-            _require_plain_names(index, json.loads(data))
             self.runtime = Runtime(folder, threads=threads)
             failed = [check["problem"] for check in self.runtime.verify() if not check["ok"]]
             if failed:
@@ -71,16 +67,3 @@ class LoadedBundle:
         for name, scores in self.scores(np.stack([grey, grey]), self.attributes).items():
             self.runtime.decide(name, scores[0])
             self.scores(grey[None], [name])
-
-
-def _require_plain_names(index: Path, record: Mapping[str, Any]) -> None:
-    """No folder or file named in the index lies outside of the bundle."""
-    named = [("", name) for name in record["files"]]
-    for name, part in record["branches"].items():
-        named += [("", name), ("", part["folder"]), *((name, file) for file in part["files"])]
-    for owner, name in named:
-        if not isinstance(name, str) or not PLAIN.fullmatch(name):
-            raise BundleError(
-                f"{index} names {name!r}{f' for {owner!r}' if owner else ''}, which is no plain name: "
-                "serve a bundle that `graftnet export` wrote"
-            )

@@ -16,7 +16,7 @@ from deployment.serve.loading import LoadedBundle
 from deployment.serve.metrics import Metrics
 from deployment.serve.reloading import Reloader
 from deployment.serve.settings import ServeSettings
-from tests.deployment.serve.bundles import ADDED, BRANCHES, make_bundle
+from tests.deployment.serve.bundles import three_branches, two_branches
 
 Serving = Callable[..., contextlib.AbstractContextManager[TestClient]]
 
@@ -24,13 +24,13 @@ Serving = Callable[..., contextlib.AbstractContextManager[TestClient]]
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of two branches; not to be changed."""
-    return make_bundle(tmp_path_factory.mktemp("two") / "bundle", BRANCHES)
+    return two_branches(tmp_path_factory.mktemp("two"))
 
 
 @pytest.fixture(scope="session")
-def larger_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def larger_bundle(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with a branch more; not to be changed."""
-    return make_bundle(tmp_path_factory.mktemp("three") / "bundle", {**BRANCHES, **ADDED})
+    return three_branches(bundle, tmp_path_factory.mktemp("three"))
 
 
 @contextlib.contextmanager
