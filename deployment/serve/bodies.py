@@ -5,6 +5,7 @@ client's pace is believed: bytes are counted as they come, and the clock runs ov
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -48,20 +49,21 @@ class Bodies:
         declared = int(headers.get(b"content-length", b"0"))
         if not declared and b"transfer-encoding" not in headers:
             return
+        chunks = _chunks(receive)
         try:
             async with asyncio.timeout(self.settings.body_timeout):
-                if declared > self.settings.max_body:
-                    await self._drain(headers, receive)
-                    raise self._too_large()
-                async for chunk in _chunks(receive):
+                refusal = self._too_large() if declared > self.settings.max_body else None
+                while refusal is None and (chunk := await anext(chunks, None)) is not None:
                     if len(body) + len(chunk) > self.settings.max_body:
-                        await self._drain(headers, receive)
-                        raise self._too_large()
-                    if self._held + len(chunk) > self.settings.max_buffered:
-                        await self._drain(headers, receive)
-                        raise Refusal(503, "busy", "The server holds as many requests as it can: try again later.")
-                    body += chunk
-                    self._held += len(chunk)
+                        refusal = self._too_large()
+                    elif self._held + len(chunk) > self.settings.max_buffered:
+                        refusal = Refusal(503, "busy", "The server holds as many bytes as it can: try again later.")
+                    else:
+                        body += chunk
+                        self._held += len(chunk)
+                if refusal is not None:
+                    await _drain(chunks, headers)
+                    raise refusal
         except TimeoutError as error:
             seconds = f"{self.settings.body_timeout:g} s"
             raise Refusal(408, "slow", f"The body did not arrive within {seconds}: send it faster.") from error
@@ -70,28 +72,29 @@ class Bodies:
         limit = f"{self.settings.max_body:,} bytes"
         return Refusal(413, "bytes", f"The body has more than {limit}: send smaller or fewer images.")
 
-    async def _drain(self, headers: dict[bytes, bytes], receive: Receive) -> None:
-        """Most clients read no answer before they have sent all: let them, up to a point, and keep nothing."""
-        if headers.get(b"expect", b"").lower() == b"100-continue":
-            return
-        left = DRAINED
-        async for chunk in _chunks(receive):
-            left -= len(chunk)
-            if left < 0:
-                return
-
 
 class _Gone(Exception):
     """The client hung up."""
 
 
-async def _chunks(receive: Receive):  # type: ignore[no-untyped-def]
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _Gone
         yield message.get("body", b"")
         if not message.get("more_body", False):
+            return
+
+
+async def _drain(chunks: AsyncIterator[bytes], headers: Mapping[bytes, bytes]) -> None:
+    """Most clients read no answer before they have sent all: let them, up to a point, and keep nothing."""
+    if headers.get(b"expect", b"").lower() == b"100-continue":
+        return
+    left = DRAINED
+    async for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
             return
 
 

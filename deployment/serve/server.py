@@ -5,9 +5,10 @@ import math
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 
@@ -22,8 +23,22 @@ from deployment.serve.settings import ServeSettings
 BACKLOG = 2048
 
 
-def serve(folder: Path, settings: ServeSettings, announce: Callable[[str, tuple[str, ...]], None]) -> None:
-    """Serve a bundle's folder; `announce` gets the URL, with the port that was chosen for 0, and the attributes.
+class Listening(NamedTuple):
+    """A server that is ready to `run`: its socket takes connections already."""
+
+    server: uvicorn.Server
+    socket: socket.socket
+    url: str
+    attributes: tuple[str, ...]
+
+    def run(self) -> None:
+        """Answer until SIGINT, SIGTERM or `server.should_exit`."""
+        with _ends_in_peace():
+            self.server.run(sockets=[self.socket])
+
+
+def listen(folder: Path, settings: ServeSettings) -> Listening:
+    """Load the bundle of a folder and open the port; port 0 chooses a free one.
 
     Raises: BundleError when the bundle cannot be served or the address cannot be listened at.
     """
@@ -41,9 +56,8 @@ def serve(folder: Path, settings: ServeSettings, announce: Callable[[str, tuple[
         timeout_graceful_shutdown=math.ceil(settings.timeout),
     )
     host, port = listening.getsockname()[:2]
-    announce(f"http://{f'[{host}]' if ':' in host else host}:{port}", reloader.current.attributes)
-    with _ends_in_peace():
-        uvicorn.Server(config).run(sockets=[listening])
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return Listening(uvicorn.Server(config), listening, url, reloader.current.attributes)
 
 
 def _listen(host: str, port: int) -> socket.socket:

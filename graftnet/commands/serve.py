@@ -1,5 +1,6 @@
 """graftnet serve: a bundle behind HTTP."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -69,7 +70,7 @@ def serve(
       curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' localhost:8000/predict
       curl -F images=@a.jpg -F images=@b.jpg 'localhost:8000/predict?attributes=bald'
     """
-    from deployment.serve.server import serve as serve_bundle
+    from deployment.serve.server import listen
     from deployment.serve.settings import MIB, ServeSettings
 
     settings = ServeSettings(
@@ -90,8 +91,8 @@ def serve(
         poll=poll,
     )
 
-    def announce(url: str, attributes: tuple[str, ...]) -> None:
-        text = f"Serving {', '.join(attributes)} at {url} (Ctrl-C stops)."
-        answer({"url": url, "attributes": attributes}, text, as_json=as_json)
-
-    serve_bundle(folder, settings, announce)
+    ready = listen(folder, settings)
+    text = f"Serving {', '.join(ready.attributes)} at {ready.url} (Ctrl-C stops)."
+    answer({"url": ready.url, "attributes": ready.attributes}, text, as_json=as_json)
+    sys.stdout.flush()
+    ready.run()
