@@ -1,0 +1,52 @@
+"""The description holds: whatever schemathesis makes of it, the answers are among those described."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from PIL import Image
+from schemathesis.specs.openapi.checks import unsupported_method
+from starlette.testclient import TestClient
+
+from tests.deployment.serve.conftest import Serving
+
+EXAMPLES = 12
+KINDS = ("jpeg", "png", "webp", "gif", "bmp")
+
+
+@st.composite
+def images(draw: st.DrawFn, kind: str) -> bytes:
+    """What is said to be an image is one; the other tests send what is none."""
+    size = draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
+    mode = draw(st.sampled_from(["RGB", "L"] if kind in ("jpeg", "bmp") else ["RGB", "L", "RGBA", "P"]))
+    written = io.BytesIO()
+    Image.new(mode, size, draw(st.integers(0, 255))).save(written, kind)
+    return written.getvalue()
+
+
+for kind in KINDS:
+    schemathesis.openapi.media_type(f"image/{kind}", images(kind))
+
+
+@pytest.fixture(scope="module")
+def served(bundle: Path, serving: Serving) -> Iterator[TestClient]:
+    with serving(bundle) as client:
+        yield client
+
+
+@pytest.fixture
+def described(served: TestClient) -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_asgi("/openapi.json", served.app)
+
+
+schema = schemathesis.pytest.from_fixture("described")
+
+
+@schema.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_every_answer_is_described(case: schemathesis.Case) -> None:
+    case.call_and_validate()
