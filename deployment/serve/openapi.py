@@ -20,6 +20,7 @@ REFUSALS = {
     ),
     "503": ("Too busy; try again after the seconds in Retry-After", "The server has as many images as it can take."),
 }
+KINDS = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
 BINARY = {"type": "string", "format": "binary"}
 TEXT, NUMBER, TRUTH = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
 
@@ -57,7 +58,6 @@ def _predict(bundle: LoadedBundle, settings: ServeSettings, example: Mapping[str
             "images": {"type": "array", "items": BINARY, "minItems": 1, "maxItems": settings.max_images},
         },
     }
-    kinds = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
     refusals = {status: _response(text, "Error", {"error": sentence}) for status, (text, sentence) in REFUSALS.items()}
     refusals["503"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
     return {
@@ -85,8 +85,8 @@ def _predict(bundle: LoadedBundle, settings: ServeSettings, example: Mapping[str
         "requestBody": {
             "required": True,
             "content": {
-                **{kind: {"schema": BINARY} for kind in kinds},
-                "multipart/form-data": {"schema": form},
+                **{kind: {"schema": BINARY} for kind in KINDS},
+                "multipart/form-data": {"schema": form, "encoding": {"images": {"contentType": ", ".join(KINDS)}}},
             },
         },
         "responses": {"200": _response("The attributes of each image", "Answer", example), **refusals},

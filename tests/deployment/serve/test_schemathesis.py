@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from schemathesis.specs.openapi.checks import unsupported_method
-from starlette.testclient import TestClient
+from schemathesis import GenerationMode
+from schemathesis.schemas import BaseSchema
 
+from deployment.serve.metrics import PATHS
 from tests.deployment.serve.conftest import Serving
 
 EXAMPLES = 12
@@ -33,20 +34,23 @@ for kind in KINDS:
 
 
 @pytest.fixture(scope="module")
-def served(bundle: Path, serving: Serving) -> Iterator[TestClient]:
+def schema(bundle: Path, serving: Serving) -> Iterator[BaseSchema]:
     with serving(bundle) as client:
-        yield client
+        yield schemathesis.openapi.from_asgi("/openapi.json", client.app)
 
 
-@pytest.fixture
-def described(served: TestClient) -> schemathesis.BaseSchema:
-    return schemathesis.openapi.from_asgi("/openapi.json", served.app)
+OPERATIONS = [
+    ("POST", "/predict", GenerationMode.POSITIVE),
+    ("POST", "/predict", GenerationMode.NEGATIVE),
+    *(("GET", path, GenerationMode.POSITIVE) for path in PATHS if path not in ("/predict", "/openapi.json")),
+]
 
 
-schema = schemathesis.pytest.from_fixture("described")
+@pytest.mark.parametrize(("method", "path", "mode"), OPERATIONS, ids=str)
+def test_every_answer_is_described(schema: BaseSchema, method: str, path: str, mode: GenerationMode) -> None:
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(case=schema[path][method].as_strategy(generation_mode=mode))
+    def answers(case: schemathesis.Case) -> None:
+        case.call_and_validate()
 
-
-@schema.parametrize()
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_every_answer_is_described(case: schemathesis.Case) -> None:
-    case.call_and_validate()
+    answers()
