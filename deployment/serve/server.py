@@ -53,6 +53,7 @@ def listen(folder: Path, settings: ServeSettings) -> Listening:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=math.ceil(settings.timeout),
     )
     host, port = listening.getsockname()[:2]
