@@ -24,7 +24,9 @@ from graftnet.provenance import machine, this_command, versions
 from graftnet.settings import job_settings
 from graftnet.trunks import identity_of, open_trunk
 from graftnet.warming import about_start, prepare_start, warmed
+from nas.calibrating import calibrated_winner
 from nas.job import run_job
+from nas.kept_scores import read_scores
 from nas.settings import BY_HAND, JobData, JobSettings, TailBuilder
 from nas.warm_start import Start
 from search_spaces import Architecture
@@ -268,6 +270,7 @@ def finish(
     )
     result["seconds"] = {"features": seconds, **result["seconds"]}
     result["seconds"]["total"] = sum(result["seconds"].values())
+    calibration, result["calibration"] = calibrated_winner(job, read_scores(folder))
     write_json(folder / "architecture.json", result["architecture"])
     deployed = on_trunk(branch, job.train.features)
     record = BranchRecord(
@@ -281,6 +284,7 @@ def finish(
         architecture=Architecture.from_json(result["architecture"]),
         backbone=origin["trunk"]["backbone"] if settings.strategy == BY_HAND else None,
         metrics={"val": result["val"], "test": result["test"]},
+        calibration=calibration,
     )
     save_branch(folder / "branch", deployed, record)
     keys = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")

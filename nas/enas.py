@@ -234,8 +234,8 @@ class Search:
     def draw_policy(self, count: int) -> Tensor:
         """The choices (count, D) of ``sample_policy``."""
         if self.allowed is None:
-            return self.reinforce.sample(count).choices
-        return self.allowed.policy(lambda n: self.reinforce.sample(n).choices, count, self.reinforce.generator)
+            return self.reinforce.sample(count)
+        return self.allowed.policy(lambda n: self.reinforce.sample(n), count, self.reinforce.generator)
 
     @property
     def checkpoint(self) -> Path:

@@ -10,8 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from branches.calibration import calibrate
 from branches.errors import BranchError
 from branches.grafting import GraftedNet
+from branches.records import load_branch
 from deployment.runtime import Runtime
 from graftnet.featuring import cache_of
 from graftnet.pipeline import cache_features, search_attribute
@@ -137,6 +139,15 @@ def test_the_result_has_what_the_design_promises(project: Project) -> None:
     for block in (result["val"], result["test"], *(control["test"] for control in result["controls"].values())):
         assert set(block) == figures
     assert set(result["seconds"]) == {"features", "search", "retrain", "controls", "total"}
+    calibration = result["calibration"]
+    kept = load_branch(folder / "branch")[1].calibration
+    assert kept is not None
+    assert calibration["method"] == kept["method"]
+    assert calibration["images"] == sum(result["data"]["counts"]["val"].values())
+    for split in ("val", "test"):
+        for side in ("raw", "calibrated"):
+            bins = calibration[split][side]["bins"]
+            assert sum(images for _, _, images in bins) == sum(result["data"]["counts"][split].values())
     assert result["tail_parameters"] == sum(weight.numel() for weight in trunk.tail(4, 2).parameters())
     assert result["data"]["counts"]["test"] == {"no": 15, "yes": 15}
     for name in (
@@ -229,6 +240,10 @@ def test_the_exported_bundle_predicts_what_the_tree_predicts(project: Project) -
             scores = found["attributes"][name]["scores"]
             listed = list(scores.values()) if isinstance(scores, dict) else scores
             assert listed == pytest.approx(expected[name][row].tolist(), rel=1e-3, abs=1e-4)
+            calibration = load_branch(project.tree / name)[1].calibration
+            assert calibration is not None
+            mapped = calibrate(calibration, np.array([listed]))[0].tolist()
+            assert list(found["attributes"][name]["calibrated"].values()) == pytest.approx(mapped)
 
 
 def test_a_micro_branch_goes_all_the_way(project: Project) -> None:
