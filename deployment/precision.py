@@ -66,6 +66,7 @@ def in_integers(joined: onnx.ModelProto, images: Iterable[Floats], *, keep: Sequ
         onnx.save(joined, str(paths[0]))
         try:
             logging.root.setLevel(logging.ERROR)
+            heads = _heads(joined.graph)
             kept = tuple(f"branch/{name}/" for name in keep)
             quantize_static(
                 str(paths[0]),
@@ -77,11 +78,26 @@ def in_integers(joined: onnx.ModelProto, images: Iterable[Floats], *, keep: Sequ
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
                 op_types_to_quantize=list(INTEGER_OPERATIONS),
-                nodes_to_exclude=[node.name for node in joined.graph.node if kept and _within(node, kept)],
+                nodes_to_exclude=[
+                    node.name for node in joined.graph.node if node.name in heads or (kept and _within(node, kept))
+                ],
             )
         finally:
             logging.root.setLevel(level)
         return onnx.load(str(paths[1]))
+
+
+def _heads(graph: onnx.GraphProto) -> set[str]:
+    """The nodes behind the last convolution: an epsilon under a root does not survive eight bits."""
+    makers = {output: node for node in graph.node for output in node.output}
+    before: set[str] = set()
+    waiting = [node for node in graph.node if node.op_type == "Conv"]
+    while waiting:
+        node = waiting.pop()
+        if node.name not in before:
+            before.add(node.name)
+            waiting += [makers[name] for name in node.input if name in makers]
+    return {node.name for node in graph.node} - before
 
 
 def _within(node: onnx.NodeProto, prefixes: tuple[str, ...]) -> bool:

@@ -97,6 +97,8 @@ def loss(
         for found, session in zip(scores, (plain, other), strict=True):
             found.append(session.run([name], {session.get_inputs()[0].name: images})[0])
     label = np.concatenate(labels)
+    if not all(np.isfinite(part).all() for found in scores for part in found):
+        return {"loss": 1.0, "images": len(label)}
     before, after = (measure(np.concatenate(found), label, threshold=threshold) for found in scores)
     falls = [float(before[key] or 0) - float(after[key] or 0) for key in FIGURES]
     said = {key: {"float32": before[key], "variant": after[key]} for key in FIGURES}

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import onnx
 
 from deployment.changes import changing
@@ -83,6 +84,8 @@ def _tried(bundle: Path, index: Mapping[str, Any], kind: str, trial: Trial) -> t
         except BundleError as error:
             return Outcome(False, f"{kind} is refused: {error}", record), None
         record |= differences(bundle, other)
+        if not np.isfinite(record["largest_difference"]):
+            return Outcome(False, f"{kind} is refused: some of its scores are no numbers", record), None
         record |= times(bundle, plain, other, trial)
         if kind == "fused" and record["largest_relative_difference"] > TOLERANCES[kind]:
             return Outcome(

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 import typer
 
 from graftnet.answer import answer
-from graftnet.commands import add, audit, checkup, data, deploy, init, results, search, showcase, trunk
+from graftnet.commands import add, audit, bundles, checkup, data, deploy, init, results, search, showcase, trunk
 from graftnet.failures import explain
 from graftnet.version import __version__
 
@@ -62,6 +62,7 @@ app.command("audit", rich_help_panel=USE)(audit.audit)
 app.command("graft", rich_help_panel=USE)(results.graft)
 app.command("export", rich_help_panel=USE)(deploy.export)
 app.command("verify", rich_help_panel=USE)(deploy.verify)
+app.add_typer(bundles.app, name="bundle", rich_help_panel=USE)
 app.command("predict", rich_help_panel=USE)(deploy.predict)
 app.command("demo", rich_help_panel=HELP)(showcase.demo)
 app.command("doctor", rich_help_panel=HELP)(checkup.doctor)
