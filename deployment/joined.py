@@ -42,6 +42,9 @@ def joined_graph(folder: Path, bundle: Mapping[str, Any]) -> onnx.ModelProto:
     )
     joined.graph.name, joined.producer_name, joined.producer_version = "graftnet", "graftnet", ""
     del joined.metadata_props[:]
+    versions = {entry.domain: entry.version for entry in joined.opset_import}  # merging repeats them
+    del joined.opset_import[:]
+    joined.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in versions.items())
     onnx.checker.check_model(joined)
     return joined
 

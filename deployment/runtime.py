@@ -26,14 +26,22 @@ class Runtime:
     """One exported branch's folder, or a bundle's; a branch's trunk is looked for in the folder around it.
 
     `threads` per session, 0 for onnxruntime's own choice; `device` "cpu", "cuda", or "auto", the latter when there is
-    one; `index` stands for the bundle.json that is there. A file is read when it is first needed, and never run when
-    its SHA-256 is not the one listed. Raises: BundleError when the folder is neither of them, a record in it cannot be
-    read, or there is no such device.
+    one. `graph`: "parts" runs the trunk and then the branches that are asked for, "joined" or the name of a variant one
+    graph of all of them. `index` stands for the bundle.json that is there. A file is read when it is first needed, and
+    never run when its SHA-256 is not the one listed. Raises: BundleError when the folder is neither of them, a record
+    in it cannot be read, or there is no such device.
     """
 
     def __init__(
-        self, folder: Path | str, *, threads: int = 0, device: str = "cpu", index: dict[str, Any] | None = None
+        self,
+        folder: Path | str,
+        *,
+        threads: int = 0,
+        device: str = "cpu",
+        graph: str = "parts",
+        index: dict[str, Any] | None = None,
     ) -> None:
+        self.graph = graph
         self.folder = Path(folder)
         self._index = index
         self.threads = threads
@@ -75,6 +83,9 @@ class Runtime:
 
     def load(self, attributes: Sequence[str] | None = None) -> None:
         """Read what `scores_of_images` needs for these attributes (None: all) now rather than at first use."""
+        if self.graph != "parts":
+            self.session(self._whole())
+            return
         if self.bundle_folder is not None:
             self.session(self.bundle_folder / "trunk.onnx")
         for name in self.branches if attributes is None else attributes:
@@ -99,6 +110,9 @@ class Runtime:
             self._require(name)
         if not names:
             return {}
+        if self.graph != "parts":
+            found = self._run(self._whole(), images, names)
+            return dict(zip(names, found, strict=True))
         depths = {name: self.contracts[name]["freeze_depth"] for name in names}
         outputs = {name: self.bundle["outputs"][str(depth)] for name, depth in depths.items()}
         wanted = sorted(set(outputs.values()))
@@ -115,7 +129,10 @@ class Runtime:
         highest score. `attributes` None: all of them. Raises: BundleError naming an image that cannot be read, or an
         attribute that the folder does not hold.
         """
-        from deployment.images import read_normalised  # Pillow is needed here alone
+        try:
+            from deployment.images import read_normalised
+        except ImportError as error:
+            raise BundleError("reading image files needs Pillow: pip install pillow") from error
 
         self._require_trunk()
         rows = []
@@ -145,7 +162,7 @@ class Runtime:
                 )
 
     def decide(self, name: str, scores: Floats) -> dict[str, Any]:
-        """One image's scores (values,) of an attribute -> `value`, `scores`, `threshold`, `calibrated`, as `predict`."""
+        """Scores (values,) of one image -> `value`, `scores`, `threshold` and `calibrated`, as in `predict`."""
         values, threshold = self.contracts[name]["values"], self.contracts[name]["threshold"]
         positive = len(values) == 2 and float(scores[1]) >= (0.5 if threshold is None else threshold)
         chosen = int(positive) if len(values) == 2 else int(scores.argmax())
@@ -158,6 +175,19 @@ class Runtime:
     def _trunk_file(self) -> Path:
         assert self.bundle_folder is not None
         return self.bundle_folder / "trunk.onnx"
+
+    def _wholes(self) -> dict[str, dict[str, Any]]:
+        """The graphs from images to all scores that the index lists, by name."""
+        joined = self.bundle.get("joined")
+        return {**({"joined": joined} if joined else {}), **self.bundle.get("variants", {})}
+
+    def _whole(self) -> Path:
+        wholes = self._wholes()
+        if self.graph not in wholes:
+            raise BundleError(
+                f"{self.folder} has no graph {self.graph!r} but {', '.join(['parts', *wholes])}: name one of those"
+            )
+        return (self.bundle_folder or self.folder) / wholes[self.graph]["file"]
 
     def _run(self, path: Path, inputs: Floats, outputs: Sequence[str]) -> list[Floats]:
         session = self.session(path)
@@ -178,7 +208,7 @@ class Runtime:
                 files = self.contracts[name]["files"]
                 break
         else:
-            files = self.bundle["files"]
+            files = self.bundle["files"] | {part["file"]: part["sha256"] for part in self._wholes().values()}
         if path.name not in files:
             raise BundleError(f"{path} is not listed in the record beside it: export the bundle again")
         return [files[path.name]]

@@ -1,5 +1,6 @@
 """ONNX bytes as an onnxruntime session, on the CPU or the GPU."""
 
+import platform
 from pathlib import Path
 
 import onnxruntime
@@ -26,6 +27,16 @@ def open_session(
         raise
     except Exception as error:  # onnxruntime has an exception for every kind of broken model
         raise BundleError(f"{path} is no model that onnxruntime {onnxruntime.__version__} runs ({error})") from error
+
+
+def processor() -> str:
+    """What this machine computes with, in words."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def providers(device: str) -> list[str]:
