@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 IMAGES = 64
@@ -76,6 +77,7 @@ def make_bundles(folder: Path, backbone: str, size: int, attributes: int) -> Non
 
 def bare(bundle: Path, images: Path, *, threads: int, decoders: int, batch: int, requests: int) -> float:
     """Images per second of a loop: decode a batch ahead, run the model."""
+    from deployment.images import normalised
     from deployment.runtime import Runtime
     from deployment.serve.decoding import decode
 
@@ -87,10 +89,13 @@ def bare(bundle: Path, images: Path, *, threads: int, decoders: int, batch: int,
         for start in range(0, requests, batch):
             yield [files[number % len(files)] for number in range(start, min(start + batch, requests))]
 
+    def read(data: bytes) -> npt.NDArray[np.float32]:
+        return normalised(decode(data, max_pixels=25_000_000), preprocessing)
+
     with ThreadPoolExecutor(decoders) as pool:
 
         def begin(part: list[bytes]) -> Any:
-            return [pool.submit(decode, data, preprocessing, max_pixels=25_000_000) for data in part]
+            return [pool.submit(read, data) for data in part]
 
         runtime.scores_of_images(np.stack([one.result() for one in begin(files[:batch])]))
         began, ahead = time.perf_counter(), None

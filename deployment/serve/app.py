@@ -16,6 +16,7 @@ from deployment.serve.loading import LoadedBundle
 from deployment.serve.metrics import Measured, Metrics
 from deployment.serve.openapi import describe
 from deployment.serve.page import content_security_policy, page
+from deployment.serve.persons import FindPersons
 from deployment.serve.predictor import Predictor
 from deployment.serve.refusals import Refusal
 from deployment.serve.reloading import Reloader
@@ -24,19 +25,24 @@ from deployment.serve.settings import ServeSettings
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 
 
-def build_app(reloader: Reloader, settings: ServeSettings, metrics: Metrics) -> FastAPI:
-    """The ASGI application over a bundle; its lifespan runs the threads and watches the bundle's folder."""
+def build_app(
+    reloader: Reloader, settings: ServeSettings, metrics: Metrics, persons: FindPersons | None = None
+) -> FastAPI:
+    """The ASGI application over a bundle; its lifespan runs the threads and watches the bundle's folder.
+
+    With `persons` the answer to a picture is about each person in it.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.predictor = predictor = Predictor(settings, metrics)
+        app.state.predictor = predictor = Predictor(settings, metrics, persons)
         watch = asyncio.create_task(reloader.watch(settings.poll))
         yield
         watch.cancel()
         await asyncio.to_thread(predictor.close)
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.openapi = lambda: describe(reloader.current, settings)  # type: ignore[method-assign]
+    app.openapi = lambda: describe(reloader.current, settings, persons=persons is not None)  # type: ignore[method-assign]
 
     @app.post("/predict")
     async def predict(request: Request) -> Response:
@@ -44,8 +50,10 @@ def build_app(reloader: Reloader, settings: ServeSettings, metrics: Metrics) -> 
         names = _wanted(request.query_params, bundle)
         content_type = request.headers.get("content-type", "")
         images = images_of(content_type, await request.body(), max_images=settings.max_images)
-        rows = await request.app.state.predictor.predict(images, bundle, names)
-        return _json({"fingerprint": bundle.fingerprint, "predictions": [{"attributes": row} for row in rows]})
+        found = await request.app.state.predictor.predict(images, bundle, bundle.needed(names))
+        views = [[{**view.place, **bundle.answer(view.scores, names)} for view in picture] for picture in found]
+        predictions = [{"persons": rows} if persons else rows[0] for rows in views]
+        return _json({"fingerprint": bundle.fingerprint, "predictions": predictions})
 
     @app.get("/attributes")
     async def attributes() -> Response:

@@ -9,8 +9,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +24,22 @@ Floats = npt.NDArray[np.float32]
 logger = logging.getLogger("graftnet.serve")
 
 
-@dataclass(slots=True)
+class Waiting(Protocol):
+    """Who waits for an image's scores, {attribute: (values,)}: a future, or what answers like one."""
+
+    def done(self) -> bool: ...
+    def set_result(self, scores: dict[str, Floats], /) -> None: ...
+    def set_exception(self, error: BaseException, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One image (3, S, S) and who waits for its scores, {attribute: (values,)}."""
+    """One image (3, S, S), what is asked about it, of which bundle, and by whom."""
 
     bundle: LoadedBundle
     attributes: tuple[str, ...]
-    answer: asyncio.Future[dict[str, Floats]]
-    image: Floats | None = None
-    since: float = field(default_factory=time.monotonic)
+    answer: Waiting
+    image: Floats
 
 
 class Batcher:
@@ -100,18 +109,18 @@ class Batcher:
         names = tuple(dict.fromkeys(name for job in jobs for name in job.attributes))
         began = time.perf_counter()
         try:
-            scores = jobs[0].bundle.scores(np.stack([job.image for job in jobs if job.image is not None]), names)
+            scores = jobs[0].bundle.scores(np.stack([job.image for job in jobs]), names)
         except Exception as error:  # whatever a runtime throws, the thread must go on
             logger.exception("a batch of %d images failed", len(jobs))
-            self._tell(_fail, jobs, error)
+            self._tell(partial(_fail, jobs, error))
             return
         self.metrics.batch_seconds.observe(time.perf_counter() - began)
         self.metrics.batch_size.observe(len(jobs))
-        self._tell(_answer, jobs, scores)
+        self._tell(partial(_answer, jobs, scores))
 
-    def _tell(self, how, jobs, outcome) -> None:  # type: ignore[no-untyped-def]
+    def _tell(self, outcome: Callable[[], None]) -> None:
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(how, jobs, outcome)
+            self.loop.call_soon_threadsafe(outcome)
 
 
 def _answer(jobs: Sequence[Job], scores: dict[str, Floats]) -> None:

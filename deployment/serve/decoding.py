@@ -7,14 +7,10 @@ libjpeg-turbo, 2015), and files of a million tiny chunks; scans and reads are th
 """
 
 import io
-from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from deployment.images import normalised
+from deployment.images import pixels_of
 from deployment.serve.refusals import Refusal
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -35,8 +31,8 @@ class _CountedReads(io.BytesIO):
         return super().read(size)
 
 
-def decode(data: bytes, preprocessing: Mapping[str, Any], *, max_pixels: int) -> npt.NDArray[np.float32]:
-    """One encoded image -> float32 (3, S, S). Raises: Refusal, whose sentence begins after "the image"."""
+def decode(data: bytes, *, max_pixels: int) -> Image.Image:
+    """One encoded image, upright and RGB. Raises: Refusal, whose sentence begins after "the image"."""
     if not data:
         raise Refusal(422, "empty", "is empty: send the bytes of an image")
     if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
@@ -44,7 +40,7 @@ def decode(data: bytes, preprocessing: Mapping[str, Any], *, max_pixels: int) ->
     try:
         with Image.open(_CountedReads(data), formats=FORMATS) as opened:
             _require_size(opened.width, opened.height, max_pixels)
-            return normalised(opened, preprocessing)
+            return pixels_of(opened)
     except Refusal:
         raise
     except UnidentifiedImageError as error:

@@ -25,9 +25,9 @@ BINARY = {"type": "string", "format": "binary"}
 TEXT, NUMBER, TRUTH = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
 
 
-def describe(bundle: LoadedBundle, settings: ServeSettings) -> dict[str, Any]:
+def describe(bundle: LoadedBundle, settings: ServeSettings, *, persons: bool = False) -> dict[str, Any]:
     """OpenAPI 3.1 of the server as it is now."""
-    example = _example(bundle)
+    example = _example(bundle, persons=persons)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -45,7 +45,7 @@ def describe(bundle: LoadedBundle, settings: ServeSettings) -> dict[str, Any]:
             "/metrics": {"get": _text("Counters for Prometheus", "text/plain")},
             "/": {"get": _text("A page to drop an image on", "text/html")},
         },
-        "components": {"schemas": _schemas(bundle)},
+        "components": {"schemas": _schemas(bundle, persons=persons)},
     }
 
 
@@ -113,27 +113,40 @@ def _response(description: str, schema: str, example: Mapping[str, Any]) -> dict
     return {"description": description, "content": {"application/json": content}}
 
 
-def _example(bundle: LoadedBundle) -> dict[str, Any]:
+def _example(bundle: LoadedBundle, *, persons: bool) -> dict[str, Any]:
     """What two images could be answered with; the scores are made up."""
     row = {}
     for name, contract in bundle.contract()["attributes"].items():
         values = contract["values"]
         scores = {value: 0.9 if number == 0 else 0.1 / (len(values) - 1) for number, value in enumerate(values)}
-        row[name] = {"value": values[0], "scores": scores, "threshold": contract["threshold"]}
-    return {"fingerprint": bundle.fingerprint, "predictions": [{"attributes": row}, {"attributes": row}]}
+        decided = {"value": values[0], "scores": scores, "threshold": contract["threshold"]}
+        row[name] = {**decided, "calibrated": scores if contract["calibrated"] else None}
+    answer: dict[str, Any] = {"attributes": row, **({"action": None} if bundle.rules else {})}
+    if persons:
+        answer = {"persons": [{"box": [120, 40, 260, 410], "score": 0.98, **answer}]}
+    return {"fingerprint": bundle.fingerprint, "predictions": [answer, answer]}
 
 
 def _object(properties: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return {"type": "object", "required": list(properties), "properties": properties, **more}
 
 
-def _schemas(bundle: LoadedBundle) -> dict[str, Any]:
+def _schemas(bundle: LoadedBundle, *, persons: bool) -> dict[str, Any]:
     threshold = {"type": ["number", "null"], "description": "Of the second of two values; null: the highest score."}
     scores = {"type": "object", "additionalProperties": {**NUMBER, "minimum": 0, "maximum": 1}}
-    decided = _object({"value": TEXT, "scores": scores, "threshold": threshold})
+    calibrated = {"anyOf": [scores, {"type": "null"}], "description": "Scores that are probabilities, where known."}
+    decided = _object({"value": TEXT, "scores": scores, "threshold": threshold, "calibrated": calibrated})
     named = {"type": "object", "propertyNames": {"enum": list(bundle.attributes)}}
-    row = _object({"attributes": {**named, "additionalProperties": decided}})
-    contract = _object({"values": {"type": "array", "items": TEXT}, "threshold": threshold, "metrics": {}})
+    parts: dict[str, Any] = {"attributes": {**named, "additionalProperties": decided}}
+    if bundle.rules:
+        action = _object({"action": TEXT, "rule": TEXT, "when": TEXT, "conditions": {"type": "array"}})
+        parts["action"] = {"anyOf": [action, {"type": "null"}], "description": "The rule that fired, and why."}
+    if persons:
+        box = {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}
+        parts = {"persons": {"type": "array", "items": _object({"box": box, "score": NUMBER, **parts})}}
+    row = _object(parts)
+    values = {"type": "array", "items": TEXT}
+    contract = _object({"values": values, "threshold": threshold, "metrics": {}, "calibrated": TRUTH})
     refused = {"anyOf": [{"type": "null"}, _object({"at": {**TEXT, "format": "date-time"}, "problem": TEXT})]}
     return {
         "Answer": _object({"fingerprint": TEXT, "predictions": {"type": "array", "items": row}}),

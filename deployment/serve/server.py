@@ -17,6 +17,7 @@ from deployment.serve.app import build_app
 from deployment.serve.connections import limited_protocol
 from deployment.serve.loading import LoadedBundle
 from deployment.serve.metrics import Metrics
+from deployment.serve.persons import FindPersons
 from deployment.serve.reloading import Reloader
 from deployment.serve.settings import ServeSettings
 
@@ -37,16 +38,22 @@ class Listening(NamedTuple):
             self.server.run(sockets=[self.socket])
 
 
-def listen(folder: Path, settings: ServeSettings) -> Listening:
+def listen(
+    folder: Path, settings: ServeSettings, *, rules: Path | None = None, persons: FindPersons | None = None
+) -> Listening:
     """Load the bundle of a folder and open the port; port 0 chooses a free one.
 
-    Raises: BundleError when the bundle cannot be served or the address cannot be listened at.
+    rules: a file of `deployment.rules`, which adds an action to each answer. persons: finds the persons in a picture,
+    which are then asked about instead of the whole of it.
+
+    Raises: BundleError when bundle or rules cannot be served or the address cannot be listened at.
     """
     metrics = Metrics()
-    reloader = Reloader(folder, partial(LoadedBundle, threads=settings.threads), metrics)
+    load = partial(LoadedBundle, threads=settings.threads, device=settings.device, graph=settings.graph, rules=rules)
+    reloader = Reloader(folder, load, metrics, also=rules)
     listening = _listen(settings.host, settings.port)
     config = uvicorn.Config(
-        build_app(reloader, settings, metrics),
+        build_app(reloader, settings, metrics, persons),
         http=limited_protocol(settings),
         ws="none",
         lifespan="on",

@@ -12,13 +12,40 @@ from graftnet.options import Json
 Bundle = Annotated[
     Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False, help="A bundle's folder (graftnet export).")
 ]
-LIMITS, SPEED = "Limits", "Speed"
+LIMITS, SPEED, ANSWERS = "Limits", "Speed", "Answers"
 
 
 def serve(
     folder: Bundle,
     host: Annotated[str, typer.Option("--host", help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 8000,
+    rules: Annotated[
+        Path | None,
+        typer.Option(
+            "--rules", metavar="FILE", exists=True, dir_okay=False, rich_help_panel=ANSWERS, help="Add an action."
+        ),
+    ] = None,
+    persons: Annotated[
+        bool,
+        typer.Option("--persons", rich_help_panel=ANSWERS, help="Ask about each person (Mask R-CNN; needs torch)."),
+    ] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", metavar="FILE", rich_help_panel=ANSWERS, help="Mask R-CNN's. Default: downloaded."),
+    ] = None,
+    smallest: Annotated[
+        int,
+        typer.Option(
+            "--smallest", min=1, metavar="PIXELS", rich_help_panel=ANSWERS, help="Of a person's shorter side."
+        ),
+    ] = 32,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", rich_help_panel=SPEED, help="cpu, cuda, or auto.")
+    ] = "cpu",
+    graph: Annotated[
+        str,
+        typer.Option("--graph", metavar="NAME", rich_help_panel=SPEED, help="parts, joined, or a bundle's variant."),
+    ] = "parts",
     threads: Annotated[
         int, typer.Option("--threads", min=0, rich_help_panel=SPEED, help="Of onnxruntime; 0: its own choice.")
     ] = 0,
@@ -61,12 +88,13 @@ def serve(
 
     POST /predict answers images; / is a page to drop one on. A changed
     bundle is taken over without a dropped request; a bad one is refused.
-    Needs onnxruntime and the extra serve, no torch.
+    Needs onnxruntime and the extra serve; torch for --persons alone.
 
     \b
     Examples:
       graftnet serve runs/exports/bundle
       graftnet serve bundle/ --host 0.0.0.0 --port 8080 --max-batch 32
+      graftnet serve bundle/ --rules rules.toml --persons
       curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' localhost:8000/predict
       curl -F images=@a.jpg -F images=@b.jpg 'localhost:8000/predict?attributes=bald'
     """
@@ -76,6 +104,8 @@ def serve(
     settings = ServeSettings(
         host=host,
         port=port,
+        device=device,
+        graph=graph,
         threads=threads,
         decoders=decoders,
         max_batch=max_batch,
@@ -91,7 +121,12 @@ def serve(
         poll=poll,
     )
 
-    ready = listen(folder, settings)
+    find = None
+    if persons:
+        from graftnet.persons import finder
+
+        find = finder(weights, smallest=smallest, device=device)
+    ready = listen(folder, settings, rules=rules, persons=find)
     text = f"Serving {', '.join(ready.attributes)} at {ready.url} (Ctrl-C stops)."
     answer({"url": ready.url, "attributes": ready.attributes}, text, as_json=as_json)
     sys.stdout.flush()

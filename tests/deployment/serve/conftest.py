@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from deployment.serve.app import build_app
 from deployment.serve.loading import LoadedBundle
 from deployment.serve.metrics import Metrics
+from deployment.serve.persons import FindPersons
 from deployment.serve.reloading import Reloader
 from deployment.serve.settings import ServeSettings
 from tests.deployment.serve.bundles import three_branches, two_branches
@@ -34,12 +35,14 @@ def larger_bundle(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @contextlib.contextmanager
-def serving(folder: Path, **settings: Any) -> Iterator[TestClient]:
+def serving(
+    folder: Path, *, rules: Path | None = None, persons: FindPersons | None = None, **settings: Any
+) -> Iterator[TestClient]:
     """A client of the application over a bundle, its threads at work."""
     chosen = ServeSettings(**{"threads": 1, "decoders": 1, "poll": 3600.0, **settings})
     metrics = Metrics()
-    reloader = Reloader(folder, lambda path: LoadedBundle(path, threads=1), metrics)
-    app = build_app(reloader, chosen, metrics)
+    reloader = Reloader(folder, lambda path: LoadedBundle(path, threads=1, rules=rules), metrics, also=rules)
+    app = build_app(reloader, chosen, metrics, persons)
     app.state.reloader, app.state.metrics = reloader, metrics
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
