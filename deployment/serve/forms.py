@@ -1,9 +1,14 @@
 """The images in a request's body: one as it is (`image/*`), or several as a form's files named `images`."""
 
+from typing import TYPE_CHECKING
+
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from deployment.serve.refusals import Refusal
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 FIELD = b"images"
 RAW = (b"image/", b"application/octet-stream")
@@ -47,7 +52,7 @@ class _Parts:
         self._field: bytes | None = None
         self._chunks: list[bytes] = []
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._header_name,

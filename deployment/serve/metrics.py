@@ -14,27 +14,26 @@ class Metrics:
     """Counters of one application, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        there = {"registry": self.registry}
+        self.registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "graftnet_requests", "Requests answered, by path and status.", ("path", "status"), **there
+            "graftnet_requests", "Requests answered, by path and status.", ("path", "status"), registry=registry
         )
         self.seconds = Histogram(
-            "graftnet_request_seconds", "From the first header to the answer.", ("path",), buckets=SECONDS, **there
+            "graftnet_request_seconds", "From the first header to the answer.", ("path",), buckets=SECONDS, registry=registry
         )
-        self.refused = Counter("graftnet_refused", "Requests refused, by reason.", ("reason",), **there)
-        self.images = Counter("graftnet_images", "Images predicted.", **there)
-        self.batch_size = Histogram("graftnet_batch_size", "Images per run of the model.", buckets=SIZES, **there)
-        self.batch_seconds = Histogram("graftnet_batch_seconds", "A run of the model.", buckets=SECONDS, **there)
-        self.queue_depth = Gauge("graftnet_queue_depth", "Images under way, from decoding to their scores.", **there)
-        self.reloads = Counter("graftnet_reloads", "Changed bundles, by what came of them.", ("result",), **there)
+        self.refused = Counter("graftnet_refused", "Requests refused, by reason.", ("reason",), registry=registry)
+        self.images = Counter("graftnet_images", "Images predicted.", registry=registry)
+        self.batch_size = Histogram("graftnet_batch_size", "Images per run of the model.", buckets=SIZES, registry=registry)
+        self.batch_seconds = Histogram("graftnet_batch_seconds", "A run of the model.", buckets=SECONDS, registry=registry)
+        self.queue_depth = Gauge("graftnet_queue_depth", "Images under way, from decoding to their scores.", registry=registry)
+        self.reloads = Counter("graftnet_reloads", "Changed bundles, by what came of them.", ("result",), registry=registry)
         self.bundle_refused = Gauge(
-            "graftnet_bundle_refused", "1 while the bundle on disk is refused and an older one is served.", **there
+            "graftnet_bundle_refused", "1 while the bundle on disk is refused and an older one is served.", registry=registry
         )
-        self.attributes = Gauge("graftnet_attributes", "Attributes of the bundle that is served.", **there)
+        self.attributes = Gauge("graftnet_attributes", "Attributes of the bundle that is served.", registry=registry)
         for result in ("loaded", "refused"):
             self.reloads.labels(result)
-        ProcessCollector(registry=self.registry)
+        ProcessCollector(registry=registry)
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""

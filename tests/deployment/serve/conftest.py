@@ -4,7 +4,7 @@ import contextlib
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -19,7 +19,8 @@ from deployment.serve.reloading import Reloader
 from deployment.serve.settings import ServeSettings
 from tests.deployment.serve.bundles import three_branches, two_branches
 
-Serving = Callable[..., contextlib.AbstractContextManager[TestClient]]
+Client: TypeAlias = Any  # a TestClient whose application has `state`
+Serving = Callable[..., contextlib.AbstractContextManager[Client]]
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def larger_bundle(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @contextlib.contextmanager
 def serving(
     folder: Path, *, rules: Path | None = None, persons: FindPersons | None = None, **settings: Any
-) -> Iterator[TestClient]:
+) -> Iterator[Client]:
     """A client of the application over a bundle, its threads at work."""
     chosen = ServeSettings(**{"threads": 1, "decoders": 1, "poll": 3600.0, **settings})
     metrics = Metrics()
@@ -55,7 +56,7 @@ def serving_fixture() -> Serving:
 
 
 @pytest.fixture(scope="module")
-def client(bundle: Path) -> Iterator[TestClient]:
+def client(bundle: Path) -> Iterator[Client]:
     """A client of the bundle of two branches, with images of at most 100,000 pixels and bodies of 200,000 bytes."""
     with serving(bundle, max_pixels=100_000, max_body=200_000, max_images=4) as client:
         yield client

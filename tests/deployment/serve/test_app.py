@@ -5,17 +5,16 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.testclient import TestClient
 
 from deployment.runtime import Runtime
 from tests.deployment.serve.bundles import BRANCHES
-from tests.deployment.serve.conftest import Serving
+from tests.deployment.serve.conftest import Client, Serving
 
 Picture = Callable[..., bytes]
 
 
 def test_one_image_is_answered_as_predict_answers_its_file(
-    client: TestClient, bundle: Path, picture: Picture, tmp_path: Path
+    client: Client, bundle: Path, picture: Picture, tmp_path: Path
 ) -> None:
     for number, kind in enumerate(("PNG", "JPEG", "WEBP", "GIF", "BMP")):
         data = picture(kind, seed=number)
@@ -31,7 +30,7 @@ def test_one_image_is_answered_as_predict_answers_its_file(
             assert decided["scores"] == pytest.approx(expected[name]["scores"], rel=1e-4)
 
 
-def test_several_images_are_answered_in_their_order_and_as_each_alone(client: TestClient, picture: Picture) -> None:
+def test_several_images_are_answered_in_their_order_and_as_each_alone(client: Client, picture: Picture) -> None:
     images = [picture(seed=seed) for seed in range(4)]
     form = [("images", (f"{number}.png", data)) for number, data in enumerate(images)]
     rows = client.post("/predict", files=form).json()["predictions"]
@@ -43,7 +42,7 @@ def test_several_images_are_answered_in_their_order_and_as_each_alone(client: Te
 
 
 @pytest.mark.parametrize("query", ["attributes=age.group", "attributes=age.group&attributes=age.group"])
-def test_a_subset_of_attributes(client: TestClient, picture: Picture, query: str) -> None:
+def test_a_subset_of_attributes(client: Client, picture: Picture, query: str) -> None:
     headers = {"content-type": "image/png"}
     everything = client.post("/predict", content=picture(), headers=headers).json()["predictions"][0]["attributes"]
     answer = client.post(f"/predict?{query}", content=picture(), headers=headers)
@@ -53,7 +52,7 @@ def test_a_subset_of_attributes(client: TestClient, picture: Picture, query: str
     assert list(both["predictions"][0]["attributes"]) == ["age.group", "bald"]
 
 
-def test_the_contract(client: TestClient, bundle: Path) -> None:
+def test_the_contract(client: Client, bundle: Path) -> None:
     told = client.get("/attributes").json()
     assert told["fingerprint"] == Runtime(bundle).bundle["fingerprint"]
     for name, (values, _, threshold) in BRANCHES.items():
@@ -62,14 +61,14 @@ def test_the_contract(client: TestClient, bundle: Path) -> None:
         assert "metrics" in told["attributes"][name]
 
 
-def test_health_and_readiness(client: TestClient, bundle: Path) -> None:
+def test_health_and_readiness(client: Client, bundle: Path) -> None:
     assert client.get("/healthz").json() == {"alive": True}
     ready = client.get("/readyz")
     assert ready.status_code == 200
     assert (ready.json()["ready"], ready.json()["refused"]) == (True, None)
 
 
-def counted(client: TestClient) -> dict[tuple[str, ...], float]:
+def counted(client: Client) -> dict[tuple[str, ...], float]:
     """(sample's name, its labels' values in order) -> value."""
     text = client.get("/metrics").text
     families = text_string_to_metric_families(text)
@@ -95,7 +94,7 @@ def test_requests_images_batches_and_refusals_are_counted(bundle: Path, picture:
     assert found["process_resident_memory_bytes",] > 1e6
 
 
-def test_the_page_asks_nobody_else(client: TestClient) -> None:
+def test_the_page_asks_nobody_else(client: Client) -> None:
     page = client.get("/")
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -108,7 +107,7 @@ def test_the_page_asks_nobody_else(client: TestClient) -> None:
     assert " style=" not in outside
 
 
-def test_the_description_knows_the_bundle(client: TestClient) -> None:
+def test_the_description_knows_the_bundle(client: Client) -> None:
     told = client.get("/openapi.json").json()
     post = told["paths"]["/predict"]["post"]
     assert post["parameters"][0]["schema"]["items"]["enum"] == list(BRANCHES)
@@ -120,7 +119,7 @@ def test_the_description_knows_the_bundle(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("GET", "/predict", 405), ("POST", "/", 405), ("GET", "/docs", 404)]
 )
-def test_other_paths_and_methods_get_a_sentence(client: TestClient, method: str, path: str, status: int) -> None:
+def test_other_paths_and_methods_get_a_sentence(client: Client, method: str, path: str, status: int) -> None:
     answer = client.request(method, path)
     assert answer.status_code == status
     assert answer.json()["error"].endswith("see /openapi.json.")

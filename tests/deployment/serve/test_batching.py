@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -47,13 +47,13 @@ def run(play: Callable[[Batcher, Model], Awaitable[None]], *, max_batch: int = 4
     return model
 
 
-def job(model: Model, value: float, *attributes: str) -> Job:
+def job(model: Model, value: float, *attributes: str) -> Any:
     answer = asyncio.get_running_loop().create_future()
     image = np.full((3, 2, 2), value, dtype=np.float32)
     return Job(cast(LoadedBundle, model), attributes or ("bald",), answer, image)
 
 
-async def held(batcher: Batcher, model: Model) -> Job:
+async def held(batcher: Batcher, model: Model) -> Any:
     """A job that keeps the model busy until `model.let` is set."""
     model.let.clear()
     first = job(model, 0)

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
 from deployment.images import normalised
 from deployment.serve.decoding import MAX_SCANS, decode
 from deployment.serve.refusals import Refusal
 from subdatasets.contents import decode_image
+from tests.deployment.serve.conftest import Client
 from trunk.preprocessing import Preprocessing
 
 Picture = Callable[..., bytes]
@@ -132,7 +132,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize(("make", "status", "said"), HOSTILE.values(), ids=HOSTILE)
 def test_hostile_images_are_refused_in_a_sentence(
-    client: TestClient, make: Callable[[], bytes], status: int, said: str
+    client: Client, make: Callable[[], bytes], status: int, said: str
 ) -> None:
     data = make()
     if len(data) > 200_000:  # the limit of the client's bodies, which is tested elsewhere
@@ -150,7 +150,7 @@ def test_hostile_images_are_refused_in_a_sentence(
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
-def test_no_beginning_of_an_image_is_answered_with_scores(client: TestClient, picture: Picture, kind: str) -> None:
+def test_no_beginning_of_an_image_is_answered_with_scores(client: Client, picture: Picture, kind: str) -> None:
     data = picture(kind)
     for length in sorted({1, 2, 3, 5, 9, 14, 20, 40, *range(60, len(data) - 20, len(data) // 12)}):
         answer = client.post("/predict", content=data[:length], headers={"content-type": f"image/{kind.lower()}"})
@@ -158,7 +158,7 @@ def test_no_beginning_of_an_image_is_answered_with_scores(client: TestClient, pi
         assert answer.json()["error"].endswith(".")
 
 
-def test_no_flipped_byte_breaks_the_server(client: TestClient, picture: Picture) -> None:
+def test_no_flipped_byte_breaks_the_server(client: Client, picture: Picture) -> None:
     rng = np.random.default_rng(0)
     for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP"):
         data = np.frombuffer(picture(kind), dtype=np.uint8)
@@ -170,7 +170,7 @@ def test_no_flipped_byte_breaks_the_server(client: TestClient, picture: Picture)
     assert client.get("/readyz").json()["ready"]
 
 
-def test_one_bad_image_among_several_is_named(client: TestClient, picture: Picture) -> None:
+def test_one_bad_image_among_several_is_named(client: Client, picture: Picture) -> None:
     form = [("images", ("a.png", picture())), ("images", ("b.png", picture()[:300]))]
     answer = client.post("/predict", files=form)
     assert answer.status_code == 422

@@ -5,9 +5,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from starlette.testclient import TestClient
 
-from tests.deployment.serve.conftest import Serving
+from tests.deployment.serve.conftest import Client, Serving
 
 Picture = Callable[..., bytes]
 FORM = {"content-type": "multipart/form-data; boundary=xx"}
@@ -18,7 +17,7 @@ def part(data: bytes, *headers: bytes) -> bytes:
     return b"--xx\r\n" + b"".join(header + b"\r\n" for header in headers or [DISPOSITION]) + b"\r\n" + data + b"\r\n"
 
 
-def refused(client: TestClient, status: int, said: str, **request: object) -> None:
+def refused(client: Client, status: int, said: str, **request: object) -> None:
     answer = client.post(**{"url": "/predict", **request})
     assert answer.status_code == status, answer.text
     assert list(answer.json()) == ["error"]
@@ -46,7 +45,7 @@ def refused(client: TestClient, status: int, said: str, **request: object) -> No
     ],
     ids=range(14),
 )
-def test_broken_forms(client: TestClient, body: bytes, status: int, said: str) -> None:
+def test_broken_forms(client: Client, body: bytes, status: int, said: str) -> None:
     refused(client, status, said, content=body, headers=FORM)
 
 
@@ -54,18 +53,18 @@ def test_broken_forms(client: TestClient, body: bytes, status: int, said: str) -
     "kind",
     ["", "text/plain", "application/json", "application/x-www-form-urlencoded", "application/x-python-pickle", "\xff;"],
 )
-def test_other_content_types(client: TestClient, picture: Picture, kind: str) -> None:
+def test_other_content_types(client: Client, picture: Picture, kind: str) -> None:
     headers = {"content-type": kind.encode("latin-1")} if kind else {}
     refused(client, 415, "content type", content=picture(), headers=headers)
 
 
 @pytest.mark.parametrize("boundary", ["", "; boundary=", "; boundary=" + "x" * 5_000, "; boundary=\x01"])
-def test_forms_without_a_usable_boundary(client: TestClient, boundary: str) -> None:
+def test_forms_without_a_usable_boundary(client: Client, boundary: str) -> None:
     headers = {"content-type": f"multipart/form-data{boundary}".encode()}
     refused(client, 400, "boundary", content=part(b"x"), headers=headers)
 
 
-def test_names_of_files_are_not_looked_at(client: TestClient, picture: Picture, tmp_path: Path) -> None:
+def test_names_of_files_are_not_looked_at(client: Client, picture: Picture, tmp_path: Path) -> None:
     for name in ("../../../etc/passwd", "/etc/passwd", "..\\..\\x", "a\0b", "x" * 3_000, "http://a/b.png"):
         answer = client.post("/predict", files=[("images", (name, picture()))])
         assert answer.status_code == 200, answer.text
@@ -75,9 +74,7 @@ def test_names_of_files_are_not_looked_at(client: TestClient, picture: Picture, 
 @pytest.mark.parametrize(
     "name", ["../bald", "/etc/passwd", "bald/../bald", "", "BALD", "bald\0", "http://a/", "%2e%2e", "x" * 9_000, "ба́лд"]
 )
-def test_names_of_attributes_are_those_of_the_bundle_or_refused(
-    client: TestClient, picture: Picture, name: str
-) -> None:
+def test_names_of_attributes_are_those_of_the_bundle_or_refused(client: Client, picture: Picture, name: str) -> None:
     request = {"content": picture(), "headers": {"content-type": "image/png"}}
     refused(client, 422, "it has bald, age.group", params={"attributes": name}, **request)
 
@@ -85,19 +82,19 @@ def test_names_of_attributes_are_those_of_the_bundle_or_refused(
 @pytest.mark.parametrize(
     "query", ["url=http://example.org/a.png", "path=/etc/passwd", "attribute=bald", "attributes[]=a"]
 )
-def test_unknown_parameters_are_refused_rather_than_ignored(client: TestClient, picture: Picture, query: str) -> None:
+def test_unknown_parameters_are_refused_rather_than_ignored(client: Client, picture: Picture, query: str) -> None:
     request = {"content": picture(), "headers": {"content-type": "image/png"}}
     refused(client, 422, "not 'attributes'", url=f"/predict?{query}", **request)
 
 
 @pytest.mark.parametrize("path", ["/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/page.html", "/predict/"])
-def test_no_path_leads_to_a_file(client: TestClient, path: str) -> None:
+def test_no_path_leads_to_a_file(client: Client, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code in (404, 405)
     assert "root:" not in answer.text
 
 
-def test_a_body_larger_than_the_limit_by_its_length_or_by_its_chunks(client: TestClient) -> None:
+def test_a_body_larger_than_the_limit_by_its_length_or_by_its_chunks(client: Client) -> None:
     headers = {"content-type": "image/png"}
     refused(client, 413, "200,000 bytes", content=b"x" * 200_001, headers=headers)
     refused(client, 413, "200,000 bytes", content=(b"x" * 1_000 for _ in range(201)), headers=headers)

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from starlette.testclient import TestClient
 
 from deployment.errors import BundleError
 from deployment.serve.loading import LoadedBundle
 from deployment.serve.metrics import Metrics
 from deployment.serve.reloading import Reloader
 from tests.deployment.serve.bundles import ADDED, BRANCHES
-from tests.deployment.serve.conftest import Serving
+from tests.deployment.serve.conftest import Client, Serving
 
 Picture = Callable[..., bytes]
 PNG = {"content-type": "image/png"}
@@ -36,13 +35,13 @@ def replace(folder: Path, by: Path) -> None:
     shutil.rmtree(folder.with_name("before"))
 
 
-def look(client: TestClient) -> None:
+def look(client: Client) -> None:
     """Two looks: the change is seen, and it has settled."""
     client.app.state.reloader.look()
     client.app.state.reloader.look()
 
 
-def names(client: TestClient, picture: Picture) -> list[str]:
+def names(client: Client, picture: Picture) -> list[str]:
     answer = client.post("/predict", content=picture(), headers=PNG)
     return list(answer.json()["predictions"][0]["attributes"])
 

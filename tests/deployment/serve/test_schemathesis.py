@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
@@ -50,7 +51,7 @@ OPERATIONS = [
 def test_every_answer_is_described(schema: BaseSchema, method: str, path: str, mode: GenerationMode) -> None:
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(case=schema[path][method].as_strategy(generation_mode=mode))
-    def answers(case: schemathesis.Case) -> None:
+    def answers(case: Any) -> None:
         case.call_and_validate()
 
     answers()

@@ -148,7 +148,7 @@ def test_bodies_held_at_once_are_bounded(bundle: Path, picture: Picture) -> None
 
 
 def test_a_connection_is_kept_for_many_requests(server: Listening, picture: Picture) -> None:
-    connection = http.client.HTTPConnection(*server.socket.getsockname()[:2], timeout=20)
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=20)
     for seed in range(4):
         connection.request("POST", "/predict", picture(seed=seed), PNG)
         assert connection.getresponse().read().startswith(b'{"fingerprint"')
@@ -157,7 +157,7 @@ def test_a_connection_is_kept_for_many_requests(server: Listening, picture: Pict
 
 
 def ask(server: Listening, data: bytes) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(*server.socket.getsockname()[:2], timeout=20)
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=20)
     connection.request("POST", "/predict", data, PNG)
     answer = connection.getresponse()
     body = answer.read()
