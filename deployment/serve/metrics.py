@@ -19,16 +19,30 @@ class Metrics:
             "graftnet_requests", "Requests answered, by path and status.", ("path", "status"), registry=registry
         )
         self.seconds = Histogram(
-            "graftnet_request_seconds", "From the first header to the answer.", ("path",), buckets=SECONDS, registry=registry
+            "graftnet_request_seconds",
+            "From the first header to the answer.",
+            ("path",),
+            buckets=SECONDS,
+            registry=registry,
         )
         self.refused = Counter("graftnet_refused", "Requests refused, by reason.", ("reason",), registry=registry)
         self.images = Counter("graftnet_images", "Images predicted.", registry=registry)
-        self.batch_size = Histogram("graftnet_batch_size", "Images per run of the model.", buckets=SIZES, registry=registry)
-        self.batch_seconds = Histogram("graftnet_batch_seconds", "A run of the model.", buckets=SECONDS, registry=registry)
-        self.queue_depth = Gauge("graftnet_queue_depth", "Images under way, from decoding to their scores.", registry=registry)
-        self.reloads = Counter("graftnet_reloads", "Changed bundles, by what came of them.", ("result",), registry=registry)
+        self.batch_size = Histogram(
+            "graftnet_batch_size", "Images per run of the model.", buckets=SIZES, registry=registry
+        )
+        self.batch_seconds = Histogram(
+            "graftnet_batch_seconds", "A run of the model.", buckets=SECONDS, registry=registry
+        )
+        self.queue_depth = Gauge(
+            "graftnet_queue_depth", "Images under way, from decoding to their scores.", registry=registry
+        )
+        self.reloads = Counter(
+            "graftnet_reloads", "Changed bundles, by what came of them.", ("result",), registry=registry
+        )
         self.bundle_refused = Gauge(
-            "graftnet_bundle_refused", "1 while the bundle on disk is refused and an older one is served.", registry=registry
+            "graftnet_bundle_refused",
+            "1 while the bundle on disk is refused and an older one is served.",
+            registry=registry,
         )
         self.attributes = Gauge("graftnet_attributes", "Attributes of the bundle that is served.", registry=registry)
         for result in ("loaded", "refused"):
