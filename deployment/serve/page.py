@@ -20,6 +20,7 @@ def _hashes(tag: str) -> str:
     return " ".join(f"'sha256-{digest}'" for digest in digests)
 
 
+@cache
 def content_security_policy() -> str:
     """Only the page's own script and style run; it may ask this server alone and be framed by nobody."""
     return (
