@@ -1,6 +1,7 @@
 """Run the application under uvicorn until SIGINT or SIGTERM; requests under way are answered first."""
 
 import contextlib
+import logging
 import math
 import signal
 import socket
@@ -48,6 +49,7 @@ def listen(
 
     Raises: BundleError when bundle or rules cannot be served or the address cannot be listened at.
     """
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # else it remarks on every broken form
     metrics = Metrics()
     load = partial(LoadedBundle, threads=settings.threads, device=settings.device, graph=settings.graph, rules=rules)
     reloader = Reloader(folder, load, metrics, also=rules)
@@ -57,7 +59,7 @@ def listen(
         http=limited_protocol(settings),
         ws="none",
         lifespan="on",
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,
