@@ -10,6 +10,7 @@ from graftnet.answer import answer
 from graftnet.commands import (
     add,
     audit,
+    bundles,
     checkup,
     data,
     deploy,
@@ -18,6 +19,7 @@ from graftnet.commands import (
     results,
     rules,
     search,
+    serve,
     showcase,
     tables,
     trunk,
@@ -79,7 +81,9 @@ app.command("audit", rich_help_panel=USE)(audit.audit)
 app.command("graft", rich_help_panel=USE)(results.graft)
 app.command("export", rich_help_panel=USE)(deploy.export)
 app.command("verify", rich_help_panel=USE)(deploy.verify)
+app.add_typer(bundles.app, name="bundle", rich_help_panel=USE)
 app.command("predict", rich_help_panel=USE)(deploy.predict)
+app.command("serve", rich_help_panel=USE)(serve.serve)
 app.add_typer(rules.app, name="rules", rich_help_panel=USE)
 app.command("demo", rich_help_panel=HELP)(showcase.demo)
 app.command("doctor", rich_help_panel=HELP)(checkup.doctor)

@@ -81,6 +81,13 @@ def predict(
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE...", exists=True, dir_okay=False, help="One or more image files.")
     ],
+    attributes: Annotated[
+        str | None, typer.Option("--attributes", metavar="A,B", help="These alone; the other branches are not run.")
+    ] = None,
+    graph: Annotated[
+        str, typer.Option("--graph", metavar="NAME", help="parts, joined, or one of graftnet bundle speed-up.")
+    ] = "parts",
+    device: Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, cuda or auto.")] = "cpu",
     as_json: Json = False,
 ) -> None:
     """Predict the attributes of image files.
@@ -91,9 +98,11 @@ def predict(
     Examples:
       graftnet predict runs/exports/bundle photo.jpg
       graftnet predict runs/exports/bundle photos/*.jpg --json
+      graftnet predict runs/exports/bundle photo.jpg --attributes bald,hat
     """
     from deployment.runtime import Runtime
     from graftnet.predictions import prediction_lines
 
-    rows = Runtime(folder).predict(images)
+    names = None if attributes is None else [name.strip() for name in attributes.split(",")]
+    rows = Runtime(folder, graph=graph, device=device).predict(images, attributes=names)
     answer({"predictions": rows}, "\n".join(prediction_lines(rows)), as_json=as_json)
