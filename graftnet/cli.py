@@ -7,7 +7,7 @@ from typing import Annotated, cast
 import typer
 
 from graftnet.answer import answer
-from graftnet.commands import add, audit, checkup, data, deploy, init, results, search, showcase, trunk
+from graftnet.commands import add, audit, checkup, data, deploy, init, results, search, showcase, trunk, tune
 from graftnet.failures import explain
 from graftnet.version import __version__
 
@@ -56,6 +56,7 @@ app.add_typer(data.app, name="data", rich_help_panel=START)
 app.add_typer(trunk.app, name="trunk", rich_help_panel=START)
 app.command("cache", rich_help_panel=SEARCH)(search.cache)
 app.command("search", rich_help_panel=SEARCH)(search.search)
+app.add_typer(tune.app, name="tune", rich_help_panel=SEARCH)
 app.command("add", rich_help_panel=SEARCH)(add.add)
 app.command("report", rich_help_panel=USE)(results.report)
 app.command("audit", rich_help_panel=USE)(audit.audit)

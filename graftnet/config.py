@@ -84,7 +84,7 @@ class TrunkTable(Table):
 
     backbone: str = "inception_v3"
     image_size: Annotated[int, Field(ge=8)] = 96
-    freeze_depth: Count = 8
+    freeze_depth: Index = 0
     weights: str = ""
     attributes: Names = ()
     method: Method = "dynamic"
@@ -212,6 +212,22 @@ class ControlsTable(Table):
     strategies: Rivals = ()
 
 
+class AttributeTrunk(Table):
+    """[attributes.NAME.trunk]: where one attribute's branch leaves the trunk; 0: where the backbone's table says."""
+
+    freeze_depth: Index = 0
+
+
+class AttributeTable(Table):
+    """[attributes.NAME]: what one attribute has otherwise than the tables of the same names."""
+
+    trunk: AttributeTrunk = AttributeTrunk()
+    search: SearchTable = SearchTable()
+    branch: BranchTable = BranchTable()
+    retrain: RetrainTable = RetrainTable()
+    controls: ControlsTable = ControlsTable()
+
+
 class Config(Table):
     """graftnet.toml as a whole; every table may be left out."""
 
@@ -222,6 +238,7 @@ class Config(Table):
     branch: BranchTable = BranchTable()
     retrain: RetrainTable = RetrainTable()
     controls: ControlsTable = ControlsTable()
+    attributes: dict[str, AttributeTable] = {}
 
 
 def parse_config(text: str, name: str = CONFIG_NAME) -> Config:

@@ -81,7 +81,7 @@ def search_one(
     overrides: Overrides = NONE,
 ) -> Found:
     """Search one attribute of a project; a current result is returned as it is unless ``force``."""
-    return search_in(open_overridden(folder, overrides), attribute, seed=seed, device=device, force=force)
+    return search_in(open_overridden(folder, overrides, attribute), attribute, seed=seed, device=device, force=force)
 
 
 def search_in(project: Project, attribute: str, *, seed: int | None, device: str, force: bool = False) -> Found:

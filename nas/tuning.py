@@ -54,7 +54,7 @@ Watch = Callable[[int, float, float | None], str | None]  # epoch, best score so
 
 
 class Objective(Protocol):
-    """What is tuned. `first` is the setting of the first trial; `second` names the second objective, if there is one."""
+    """What is tuned. `first`: the setting of the first trial. `second`: the name of the second objective, if any."""
 
     @property
     def knobs(self) -> Sequence[Knob]: ...
@@ -70,13 +70,14 @@ class Objective(Protocol):
 
 def open_study(storage: RDBStorage, name: str, objective: Objective, *, seed: int) -> optuna.Study:
     """The study of this name, which is begun where there is none."""
-    return optuna.create_study(
-        study_name=name,
-        storage=storage,
-        directions=["maximize", "minimize"] if objective.second else ["maximize"],
-        sampler=SlotSampler(seed, objective.first),
-        load_if_exists=True,
-    )
+    with quiet():
+        return optuna.create_study(
+            study_name=name,
+            storage=storage,
+            directions=["maximize", "minimize"] if objective.second else ["maximize"],
+            sampler=SlotSampler(seed, objective.first),
+            load_if_exists=True,
+        )
 
 
 def run_study(
@@ -110,6 +111,11 @@ def run_study(
             except ValueError:
                 if not given_away(study):
                     raise
+
+
+def settled_count(study: optuna.Study, total: int) -> int:
+    """How many of the study's first `total` trials need no further work."""
+    return standing(study.get_trials(deepcopy=False), total).settled
 
 
 def anything_left(study: optuna.Study, total: int) -> bool:

@@ -1,10 +1,10 @@
 """What a trial of `graftnet tune depth` does: a small search at one depth of the trunk, with one recipe.
 
-A setting of the study says where the trunk is cut, what a branch may be made of and how it is trained. A trial finds out
-what a search so set would end with, for a fraction of its cost, the way a search does: a few architectures are drawn from
-the space, each is trained for an epoch, the one with the best val score less its penalty is trained from scratch for
-some more. Its val score and what it costs are the two objectives. Trials of the same space draw the same architectures,
-so that they differ by what else was set.
+A setting of the study says where the trunk is cut, what a branch may be made of and how it is trained. A trial finds
+out what a search so set would end with, for a fraction of its cost, the way a search does: a few architectures are
+drawn from the space, each is trained for an epoch, the one with the best val score less its penalty is trained from
+scratch for some more. Its val score and what it costs are the two objectives. Trials of the same space draw the same
+architectures, so that they differ by what else was set.
 
 GraftNet's engineering paper, section 4.2: "We experiment several choices to determine which blocks to freeze or to
 train." Its branch, the backbone's own blocks fine-tuned, is the space `tail`.
@@ -226,8 +226,8 @@ class DepthObjective:
         reasons: list[str] = []
 
         def after_epoch(_stage: str, epoch: int, _epochs: int, record: Mapping[str, float]) -> None:
-            best.append(max(record["val_score"], *best[-1:]) if best else record["val_score"])
-            if epoch < recipe.epochs and (reason := watch(epoch, best[-1], float(details[self.second]))):
+            best.append(max([record["val_score"], *best[-1:]]))
+            if epoch < self.settings.epochs and (reason := watch(epoch, best[-1], float(details[self.second]))):
                 reasons.append(reason)
 
         fitted = fit(
@@ -240,11 +240,10 @@ class DepthObjective:
             progress=after_epoch,
             stop=lambda: bool(reasons),
         )
-        best += best[-1:] * (self.settings.epochs - len(best))  # one that diverged stopped early
         details["best"] = best
         if reasons:
-            details["best"] = best[: len(fitted.curve)]
             raise PrunedError(reasons[0], details)
+        best += best[-1:] * (self.settings.epochs - len(best))  # one that diverged ended early
         return fitted
 
 

@@ -56,7 +56,7 @@ class Knob:
             return value
         if self.whole:
             return trial.suggest_int(self.name, int(self.low), int(self.high))
-        return trial.suggest_float(self.name, self.low, self.high, log=self.log)
+        return rounded(trial.suggest_float(self.name, self.low, self.high, log=self.log))
 
     def nearest(self, value: Value) -> Value:
         """The value of this knob that is closest to the one given; of choices, that one or the first.
@@ -66,13 +66,28 @@ class Knob:
         """
         if self.choices:
             return value if value in self.choices else self.choices[0]
-        return min(max(float(value), self.low), self.high) if not self.whole else min(max(int(value), int(self.low)), int(self.high))
+        return (
+            min(max(float(value), self.low), self.high)
+            if not self.whole
+            else min(max(int(value), int(self.low)), int(self.high))
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the study's record, which also name the study."""
-        span = {"choices": list(self.choices)} if self.choices else {"low": self.low, "high": self.high, "log": self.log}
+        span = (
+            {"choices": list(self.choices)} if self.choices else {"low": self.low, "high": self.high, "log": self.log}
+        )
         only = {"only": [self.only[0], list(self.only[1])]} if self.only else {}
         return {"name": self.name, **span, **only}
+
+
+def rounded(value: Value) -> Value:
+    """A number as a person would write it: three significant digits.
+
+    >>> rounded(0.00031415926), rounded("macro")
+    (0.000314, 'macro')
+    """
+    return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 def asked(knobs: Sequence[Knob], trial: Suggests) -> Setting:

@@ -7,6 +7,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.tuning import DETAILS, REASON, SECONDS
+from nas.tuning_knobs import rounded
 from nas.tuning_picking import front_of, pick
 from nas.tuning_sampler import importances
 from nas.tuning_slots import OWNER, VOID, slot_of, standing
@@ -36,7 +37,7 @@ def trial_record(trial: FrozenTrial, slot: int) -> dict[str, Any]:
         "trial": slot,
         "number": trial.number,
         "state": STATES[trial.state],
-        "setting": dict(trial.params),
+        "setting": {name: rounded(value) for name, value in trial.params.items()},
         "score": values[0] if values else None,
         "second": values[1] if len(values) > 1 else None,
         **trial.user_attrs.get(DETAILS, {}),

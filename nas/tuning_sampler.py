@@ -62,9 +62,7 @@ class SlotSampler(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         self.of(study, trial)[1].before_trial(study, trial)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         self.of(study, trial)[1].after_trial(study, trial, state, values)
 
 
