@@ -64,6 +64,11 @@ Rivals = Annotated[tuple[Rival, ...], Field(strict=False)]
 Strategy = Literal["enas", "controller", "random", "local", "nni-random", "nni-evolution", "nni-darts"]
 
 
+Graph = Literal["cooccurrence", "identity", "none"]
+NodeFeatures = Literal["image", "image_pca", "words", "identity"]
+LabelLoss = Literal["asymmetric", "bce", "focal", "weighted"]
+
+
 class Table(BaseModel):
     """What all tables of graftnet.toml share: no unknown keys, no silent conversion, no change after reading."""
 
@@ -228,6 +233,29 @@ class AttributeTable(Table):
     controls: ControlsTable = ControlsTable()
 
 
+class LabelGraphTable(Table):
+    """[label_graph]: one classifier per label, made by a graph (``label_graph.settings.GraphSettings``)."""
+
+    graph: Graph = "cooccurrence"
+    tau: Annotated[float, Field(gt=0, le=1)] = 0.1
+    p: Annotated[float, Field(ge=0, le=1)] = 0.2
+    layers: Count = 2
+    hidden: Count = 256
+    nodes: NodeFeatures = "image_pca"
+    components: Index = 0
+    words: str = ""
+    loss: LabelLoss = "asymmetric"
+    gamma_negative: NonNegative = 2.0
+    gamma_positive: NonNegative = 0.0
+    clip: Share = 0.05
+    pooling: Literal["average", "max"] = "average"
+    learning_rate: Positive = 2e-3
+    weight_decay: NonNegative = 0.02
+    epochs: Count = 60
+    batch_size: Count = 128
+    patience: Index = 15
+
+
 class Config(Table):
     """graftnet.toml as a whole; every table may be left out."""
 
@@ -238,6 +266,7 @@ class Config(Table):
     branch: BranchTable = BranchTable()
     retrain: RetrainTable = RetrainTable()
     controls: ControlsTable = ControlsTable()
+    label_graph: LabelGraphTable = LabelGraphTable()
     attributes: dict[str, AttributeTable] = {}
 
 

@@ -182,7 +182,9 @@ def label_adjacency(counts: PairCounts, *, tau: float, p: float, labels: Sequenc
     names = list(labels) or [str(label) for label in range(len(edges))]
     if absent:
         shown = ", ".join(names[label] for label in absent)
-        warnings.warn(f"no image shows {shown}: the label graph knows no neighbour", LabelGraphWarning, stacklevel=2)
+        warnings.warn(
+            f"no image shows {shown}: the label graph knows no neighbour of it", LabelGraphWarning, stacklevel=2
+        )
     alone = [names[label] for label in isolated if label not in absent]
     if alone:
         shown = ", ".join(alone)

@@ -58,9 +58,10 @@ class GraphSettings(NamedTuple):
                 raise LabelGraphError(
                     f"label_graph.{name} must be one of {', '.join(allowed)}, is {getattr(self, name)!r}."
                 )
-        for name in ("p", "clip"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise LabelGraphError(f"label_graph.{name} must lie between 0 and 1, is {getattr(self, name)}.")
+        if not 0 <= self.p <= 1:
+            raise LabelGraphError(f"label_graph.p must lie between 0 and 1, is {self.p}.")
+        if not 0 <= self.clip < 1:
+            raise LabelGraphError(f"label_graph.clip must lie in [0, 1), is {self.clip}.")
         if not 0 < self.tau <= 1:
             raise LabelGraphError(f"label_graph.tau must be above 0 and at most 1, is {self.tau}.")
         for name in ("layers", "hidden", "epochs", "batch_size"):

@@ -151,8 +151,12 @@ class DepthObjective:
     def recipe(self, setting: Setting) -> FitSettings:
         """How the trial's branch is trained."""
         base = self.settings.tail if setting["space"] == "tail" else self.settings.retrain
-        names = ("learning_rate", "weight_decay", "dropout")
-        return replace(base, **{name: float(setting[name]) for name in names if name in setting})
+        return replace(
+            base,
+            learning_rate=float(setting["learning_rate"]),
+            weight_decay=float(setting["weight_decay"]),
+            dropout=float(setting.get("dropout", base.dropout)),
+        )
 
     def space(self, setting: Setting) -> Space:
         """The search space that a setting describes: one width, one pooling, at most so many nodes."""

@@ -72,7 +72,8 @@ class GcnObjective:
         return nearest(self.knobs, {knob.name: wanted[knob.name] for knob in self.knobs})
 
     def __call__(self, setting: Setting, *, seed: int, watch: Watch) -> Outcome:
-        settings = self.base._replace(**setting, seed=seed_of(seed, "training") % 2**32, graph="cooccurrence")
+        chosen: dict[str, Any] = {**setting, "seed": seed_of(seed, "training") % 2**32, "graph": "cooccurrence"}
+        settings = self.base._replace(**chosen)
         best: list[float] = []
         details: dict[str, Any] = {"best": best}
 

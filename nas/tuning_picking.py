@@ -42,7 +42,7 @@ def pick(
     errors = f"{tolerance:g} standard error{'' if tolerance == 1 else 's'}"
     return Picked(
         least,
-        f"of the {len(within)} trials within {margin:.4f} ({errors}) of the best val {metric}, {top['score']:.4f}, the "
+        f"of the {len(within)} trial{'' if len(within) == 1 else 's'} within {margin:.4f} ({errors}) of the best val {metric}, {top['score']:.4f}, the "
         f"one with the least {named(second)}: {amount(second, chosen['second'])} with {chosen['score']:.4f}, where the "
         f"best has {amount(second, top['second'])}",
     )

@@ -136,13 +136,16 @@ def trials_section(record: Record) -> Section:
     head = ("trial", "state", f"val {metric_name(record)}", *((second,) if second else ()), "seconds")
     rows = tuple(_row(one, names, record, second is not None) for one in found)
     marked = next((place for place, one in enumerate(found) if one.picked), None)
-    caption = "A trial that was stopped early says why below its state. Front: no other trial is better for less."
-    return Section("trials", "Trials", tables=(Table(caption, (*head, *map(knob_name, names)), rows, marked),))
+    caption = "Front: no other trial has a better score for less."
+    tables = [Table(caption, (*head, *map(knob_name, names)), rows, marked)]
+    if stopped := tuple((str(one.number), one.reason or NOTHING) for one in found if not one.finished):
+        tables.append(Table("Why trials were stopped early.", ("trial", "because"), stopped))
+    return Section("trials", "Trials", tables=tuple(tables))
 
 
 def _row(one: Trial, names: list[str], record: Record, costly: bool) -> tuple[str, ...]:
     state = "picked" if one.picked else "front" if one.on_front else "finished" if one.finished else "stopped"
-    cells = [str(one.number), f"{state}\n{one.reason or ''}".strip(), score(one.score)]
+    cells = [str(one.number), state, score(one.score)]
     cells += [second_value(record, one.second)] if costly else []
     cells.append(duration(one.seconds))
     return (*cells, *(knob_value(one.setting.get(name)) for name in names))

@@ -1,5 +1,8 @@
 """A label table: many labels over one list of images, each present, absent or unknown in each image.
 
+Readers: :mod:`subdatasets.multilabel_csv`, :mod:`~subdatasets.multilabel_voc`, :mod:`~subdatasets.multilabel_coco`,
+:mod:`~subdatasets.multilabel_lists` (VG-500), and :mod:`~subdatasets.multilabel_join` (a project's sub-datasets).
+
 The label graph is made from it (IML-GCN, Singh et al. 2022; ML-GCN, Chen et al. 2019, arXiv:1904.03582). Where those
 papers know 0 and 1 alone, an image here may say nothing of a label: sub-datasets label one attribute each.
 """
@@ -116,3 +119,28 @@ class LabelTable:
             }
             for label, column in zip(self.labels, self.states.T, strict=True)
         }
+
+
+def stacked(tables: Sequence[LabelTable]) -> LabelTable:
+    """Tables of the same labels one below the other, in the first one's order of labels (COCO's train and val, say).
+
+    Raises:
+        DataError: no table, tables of different labels, or an image that is in two of them.
+    """
+    if not tables:
+        raise DataError("there is no label table to put together: give at least one")
+    first = tables[0]
+    for table in tables[1:]:
+        strange = sorted(set(table.labels) ^ set(first.labels))
+        if strange:
+            raise DataError(
+                f"label tables to put together differ in the label '{strange[0]}': give all the same labels"
+            )
+    same = [table.select(first.labels) for table in tables]
+    return LabelTable(
+        tuple(image for table in same for image in table.images),
+        first.labels,
+        np.concatenate([table.states for table in same]),
+        tuple(split for table in same for split in table.splits),
+        tuple(note for table in same for note in table.notes),
+    )
