@@ -55,7 +55,7 @@ class Applied:
         if not self.changes:
             return f"{self.file} has the settings of trial {self.trial} already."
         lines = [f"  {key} {toml(before)} -> {toml(now)}" for key, before, now in self.changes]
-        next_ = "graftnet gcn train" if self.subject == GCN else f"graftnet search {self.subject}"
+        next_ = "graftnet graph train" if self.subject == GCN else f"graftnet search {self.subject}"
         return "\n".join([f"Trial {self.trial} of {self.study.name}, in {self.file}:", *lines, f"Next: {next_}"])
 
 

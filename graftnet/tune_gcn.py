@@ -14,6 +14,7 @@ from label_graph.cooccurrence import PairCounts, count_pairs
 from label_graph.errors import LabelGraphError
 from label_graph.estimating import calibrated, filled, unseen_pairs
 from label_graph.graph import LabelledPool
+from label_graph.settings import GraphSettings
 from label_graph.training import predict_probabilities, train_label_graph
 from nas.tuning_gcn import METRIC, GcnObjective, gcn_knobs
 from trunk.feature_cache import Progress
@@ -44,8 +45,11 @@ def plan_gcn(request: TuneRequest, project: Project, *, seed: int, device: torch
     words = words_of(project) if project.config.label_graph.words else None
     labels = tuple(plan.data.table.labels)
     knobs = gcn_knobs(len(labels), words=words is not None)
+    tuned = {knob.name for knob in knobs}
     identity = {
         **{key: value for key, value in plan.identity.items() if key not in NO_DEFINITION},
+        # What is tuned says where the first trial begins; `graftnet tune apply` must not begin another study.
+        "settings": {key: value for key, value in plan.settings._asdict().items() if key not in tuned},
         "words": str(words) if words else None,
         "knobs": [knob.to_json() for knob in knobs],
     }
@@ -69,14 +73,14 @@ def plan_gcn(request: TuneRequest, project: Project, *, seed: int, device: torch
 
 
 def counts_of(plan: "GraphPlan", train: LabelledPool, val: LabelledPool, device: torch.device) -> PairCounts:
-    """The pairs' counts of all trials: those of train; of pairs that no image is labelled for, as predictions have them.
+    """The pairs' counts of all trials: those of train; for pairs that no image is labelled for, of predictions.
 
-    The predictions are those of classifiers without a graph, with the project's own settings.
+    These are of classifiers without a graph, with settings that no trial and no edit of [label_graph] changes.
     """
     counts = count_pairs(train.states)
     if not unseen_pairs(counts):
         return counts
-    settings = plan.settings._replace(graph="none")
+    settings = GraphSettings(graph="none", pooling=plan.settings.pooling, seed=plan.settings.seed)
     plain = train_label_graph(train, val, settings, labels=plan.data.table.labels, device=device).module
     guesses = [predict_probabilities(plain, part.features.by(settings.pooling)).numpy() for part in (train, val)]
     calibration = calibrated(np.asarray(guesses[1]), val.states, np.asarray(guesses[0]))

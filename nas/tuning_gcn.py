@@ -1,5 +1,6 @@
 """What a trial of `graftnet tune gcn` does: train the label graph on pooled features, for mean average precision."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import torch
 
-from label_graph.cooccurrence import PairCounts
+from label_graph.cooccurrence import LabelGraphWarning, PairCounts
 from label_graph.errors import LabelGraphError
 from label_graph.graph import LabelledPool
 from label_graph.metrics import mean_average_precision
@@ -83,16 +84,19 @@ class GcnObjective:
                 raise PrunedError(reason, details)
 
         try:
-            trained = train_label_graph(
-                self.train,
-                self.val,
-                settings,
-                labels=self.labels,
-                counts=self.counts,
-                words=self.words,
-                device=self.device,
-                report=after_epoch,
-            )
+            with warnings.catch_warnings():
+                # A trial may well try a threshold that leaves labels alone.
+                warnings.simplefilter("ignore", LabelGraphWarning)
+                trained = train_label_graph(
+                    self.train,
+                    self.val,
+                    settings,
+                    labels=self.labels,
+                    counts=self.counts,
+                    words=self.words,
+                    device=self.device,
+                    report=after_epoch,
+                )
         except LabelGraphError as error:
             if not best:
                 raise  # not this setting's fault

@@ -40,11 +40,12 @@ def pick(
     least = min(within, key=lambda n: (trials[n]["second"], -trials[n]["score"], n))
     chosen = trials[least]
     errors = f"{tolerance:g} standard error{'' if tolerance == 1 else 's'}"
+    count = f"{len(within)} trial{'' if len(within) == 1 else 's'}"
     return Picked(
         least,
-        f"of the {len(within)} trial{'' if len(within) == 1 else 's'} within {margin:.4f} ({errors}) of the best val {metric}, {top['score']:.4f}, the "
-        f"one with the least {named(second)}: {amount(second, chosen['second'])} with {chosen['score']:.4f}, where the "
-        f"best has {amount(second, top['second'])}",
+        f"of the {count} within {margin:.4f} ({errors}) of the best val {metric}, {top['score']:.4f}, the one with the "
+        f"least {named(second)}: {amount(second, chosen['second'])} with {chosen['score']:.4f}, where the best has "
+        f"{amount(second, top['second'])}",
     )
 
 

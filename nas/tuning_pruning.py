@@ -10,7 +10,7 @@ from statistics import median
 from typing import NamedTuple
 
 LEAST_PEERS = 4  # fewer have no say
-FREE_EPOCHS = 2  # before that, scores say little
+FREE_EPOCHS, FREE_SHARE = 2, 0.25  # before so many epochs, or this share of all, scores say little
 
 
 class Peer(NamedTuple):
@@ -32,7 +32,8 @@ def unpromising(epoch: int, best: float, second: float | None, peers: Sequence[P
     there = [
         peer.best[epoch - 1]
         for peer in peers
-        if len(peer.best) >= epoch and (second is None or peer.second is None or peer.second <= second)
+        if FREE_SHARE * len(peer.best) <= epoch <= len(peer.best)
+        and (second is None or peer.second is None or peer.second <= second)
     ]
     if len(there) < LEAST_PEERS or best >= median(there):
         return None
