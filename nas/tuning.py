@@ -21,7 +21,7 @@ from nas.seeds import seed_of
 from nas.tuning_knobs import Knob, Setting, asked
 from nas.tuning_pruning import Peer, unpromising
 from nas.tuning_sampler import SlotSampler
-from nas.tuning_slots import OWNER, VOID, is_surplus, owner, reap, slot_of, standing, take_up
+from nas.tuning_slots import OWNER, SETTING, VOID, is_surplus, owner, reap, register, slot_of, standing, take_up
 
 POLL = 0.5  # seconds between two looks at what other workers do
 DETAILS, SECONDS, REASON = "details", "seconds", "pruned"  # marks of a trial
@@ -93,6 +93,7 @@ def run_study(
     settled: called with that number, at the beginning and after each trial of this worker.
     """
     with quiet():
+        register(study)
         while True:
             reap(study)
             before = take_up(study, trials)
@@ -143,6 +144,7 @@ def one_trial(trial: optuna.Trial, *, study: optuna.Study, objective: Objective,
     slot = slot_of(trials[trial.number], trials)
     peers = [peer_of(one) for one in trials if one.state == TrialState.COMPLETE]
     setting = asked(objective.knobs, trial)
+    trial.set_user_attr(SETTING, setting)
     began = time.perf_counter()
     try:
         found = objective(setting, seed=seed_of(seed, "trial", slot), watch=partial(unpromising, peers=peers))

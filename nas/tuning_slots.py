@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.tuning_storage import GRACE
 
-SLOT, OWNER, VOID = "slot", "owner", "void"  # marks of a trial; a void one is no try of its slot
+SLOT, OWNER, VOID, SETTING = "slot", "owner", "void", "setting"  # marks of a trial; a void one is no try of its slot
+WORKER = "worker "  # before the name of each worker, among the marks of the study
 TRIES = 5  # of one slot; after that it is given up, as its setting ends every process
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -95,19 +96,32 @@ def is_dead(name: str) -> bool:
     return started(int(process)) != start
 
 
+def register(study: optuna.Study) -> None:
+    """Say that this process works on a study, before it begins a trial."""
+    study.set_user_attr(f"{WORKER}{owner()}", True)
+
+
 def reap(study: optuna.Study) -> None:
     """Fail the running trials whose worker is gone: at once on this machine, elsewhere when they are silent."""
     optuna.storages.fail_stale_trials(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         name = trial.user_attrs.get(OWNER)
-        # One that was killed before it said whose it is has no heartbeat either.
-        begun = trial.datetime_start or datetime.now()
-        nobody = name is None and datetime.now() - begun > timedelta(seconds=GRACE)
-        if nobody or (name is not None and is_dead(name)):
+        if is_dead(name) if name is not None else is_nobodys(study, trial):
             try:
                 study.tell(trial.number, state=TrialState.FAIL)
             except (UpdateFinishedTrialError, ValueError):
                 continue  # another worker was quicker
+
+
+def is_nobodys(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Whether a running trial that says not whose it is was killed right at its beginning.
+
+    It was, where no other worker of the study is left that could have begun it; else after a while.
+    """
+    workers = [name.removeprefix(WORKER) for name in study.user_attrs if name.startswith(WORKER)]
+    if all(name == owner() or is_dead(name) for name in workers):
+        return True
+    return datetime.now() - (trial.datetime_start or datetime.now()) > timedelta(seconds=GRACE)
 
 
 def take_up(study: optuna.Study, total: int) -> Standing:
@@ -116,7 +130,8 @@ def take_up(study: optuna.Study, total: int) -> Standing:
     found = standing(trials, total)
     for slot in found.lost:
         before = [trial for trial in trials if slot_of(trial, trials) == slot][-1]
-        study.enqueue_trial(before.params, user_attrs={SLOT: slot})
+        # Of a setting that was not drawn to its end nothing is kept: what is left would be drawn otherwise.
+        study.enqueue_trial(before.params if SETTING in before.user_attrs else {}, user_attrs={SLOT: slot})
     return found
 
 

@@ -9,7 +9,7 @@ from nas.tuning import open_study, run_study
 from nas.tuning_picking import front_of, pick
 from nas.tuning_records import study_record
 from nas.tuning_storage import open_storage, sqlite_url
-from tests.nas.studying import Arithmetic
+from tests.nas.studying import Arithmetic, unsynced
 
 TRIALS: list[dict[str, Any]] = [
     {"score": 0.90, "second": 500.0, "standard_error": 0.02},
@@ -49,6 +49,7 @@ def test_a_study_of_one_objective_takes_its_best() -> None:
     assert pick(alone, metric="mAP", second=None, rule="smallest_within", tolerance=1.0).place == 1
 
 
+@unsynced()
 def test_what_a_study_writes_down(tmp_path: Path) -> None:
     objective = Arithmetic()
     study = open_study(open_storage(sqlite_url(tmp_path / "studies.db")), "study", objective, seed=3)
