@@ -4,6 +4,7 @@ Messages are JSON, each ended by a zero byte: https://chromedevtools.github.io/d
 """
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -29,18 +30,16 @@ class Browser:
         assert PROGRAM is not None
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
+        # The browser reads 3 and writes 4; from high numbers, so that neither is overwritten before it is placed.
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 100) for end in (to_browser, from_browser)]
 
         def place_pipes() -> None:
-            os.dup2(to_browser, 3)
-            os.dup2(from_browser, 4)
+            for end, number in zip(ends, (3, 4), strict=True):
+                os.dup2(end, number)
 
-        # High numbers first, so that neither end is overwritten before it is placed.
-        high = [os.dup(to_browser), os.dup(from_browser)]
         command = [PROGRAM, "--headless", *QUIET, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
-        self._process = subprocess.Popen(
-            command, pass_fds=(3, 4, *high), preexec_fn=place_pipes, stderr=subprocess.DEVNULL
-        )
-        for end in (to_browser, from_browser, *high):
+        self._process = subprocess.Popen(command, close_fds=False, preexec_fn=place_pipes, stderr=subprocess.DEVNULL)
+        for end in (to_browser, from_browser, *ends):
             os.close(end)
         self._number = 0
         self._rest = b""
@@ -55,8 +54,8 @@ class Browser:
 
     @property
     def asked(self) -> list[str]:
-        """The addresses that the page fetched, but for what its policy stopped."""
-        return list(self._requests.values())
+        """The addresses that the page fetched, but for what it holds itself and what its policy stopped."""
+        return [address for address in self._requests.values() if not address.startswith("data:")]
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send one command and wait for its answer; events on the way are taken note of."""
