@@ -150,10 +150,16 @@ def links(project: Project) -> list[dict[str, Any]]:
                     "kind": kind,
                     "name": place.name,
                     "page": relative(project, page) if page.exists() else None,
-                    "sentence": told.get("verdict") or told.get("sentence"),
+                    "sentence": told.get("verdict") or trials_of(told),
                 }
             )
     return found
+
+
+def trials_of(study: Mapping[str, Any]) -> str | None:
+    """How far a study is, in words."""
+    settled, wanted = study.get("settled"), study.get("wanted")
+    return None if settled is None or wanted is None else f"{settled} of {wanted} trials."
 
 
 def read_object(path: Path) -> dict[str, Any]:

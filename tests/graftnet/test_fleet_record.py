@@ -85,7 +85,7 @@ def test_the_trunk_is_counted_as_deep_as_it_is_read(project: Project) -> None:
 def test_what_there_is_besides_is_linked(project: Project) -> None:
     for name, record, told in (
         ("label_graph/ab12", "result.json", {"verdict": "The graph helps."}),
-        ("studies/depth-bald", "study.json", []),
+        ("studies/depth-bald", "study.json", {"settled": 3, "wanted": 20}),
     ):
         (project.runs / name).mkdir(parents=True)
         (project.runs / name / record).write_text(json.dumps(told))
@@ -96,7 +96,7 @@ def test_what_there_is_besides_is_linked(project: Project) -> None:
             "kind": "study",
             "name": "depth-bald",
             "page": "../studies/depth-bald/report.html",
-            "sentence": None,
+            "sentence": "3 of 20 trials.",
         },
     ]
 

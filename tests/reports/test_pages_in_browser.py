@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from reports import write_comparison, write_fleet_report, write_report
+from reports.label_graph import write_label_graph_report
 from tests.reports.browser import MISSING, PROGRAM, Browser
 from tests.reports.fleet_folder import write_fleet
+from tests.reports.test_label_graph import run
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
-KINDS = ("attribute", "fleet", "compare")
+KINDS = ("attribute", "fleet", "compare", "label graph")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "attribute": write_report(first),
         "fleet": write_fleet_report(record),
         "compare": write_comparison(first, second, runs / "reports" / "compare.html"),
+        "label graph": write_label_graph_report(run(runs / "label_graph" / "ab12")),
     }
 
 
