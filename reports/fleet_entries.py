@@ -7,6 +7,7 @@ attribute and the trunk. Paths in it count from its own folder, so that a copy o
 import json
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from reports.comparison import Gain, gains, methods
 from reports.errors import ReportError
@@ -100,7 +101,7 @@ def read_fleet(record_file: Path) -> Fleet:
                 place = None
             if known.get("state") != "unfinished":
                 problems += [f"{name}: {problem}" for problem in records.problems]
-        entries.append(entry_of(name, known, records, f"{place}/report.html" if place else None, in_use))
+        entries.append(entry_of(name, known, records, address(place and f"{place}/report.html"), in_use))
     return Fleet(folder, record, tuple(entries), tuple(problems))
 
 
@@ -134,6 +135,11 @@ def entry_of(name: str, known: dict[str, object], records: Records, page: str | 
         counts=counts,
         created=(text(result.get("created")) or "")[:10],
     )
+
+
+def address(path: str | None) -> str | None:
+    """A path as a link writes it: "50 %" and "#1" are parts of a name."""
+    return quote(path) if path else None
 
 
 def costs_of(record: dict[str, object]) -> Costs:

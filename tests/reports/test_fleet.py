@@ -6,14 +6,16 @@ import json
 import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from reports import ReportError, write_fleet_report
-from reports.fleet import render_fleet, sentence
+from reports.fleet import render_fleet
 from reports.fleet_entries import Costs, read_fleet
 from reports.fleet_rows import COLUMNS, overview_row
 from reports.fleet_tables import accuracy_tables, cost_table, images_table, thresholds_table, versions_table
+from reports.fleet_words import sentence
 from reports.intervals import auroc_interval
 from reports.tree_cost import tree_cost
 from tests.reports.fleet_folder import COSTS, edit_record, edit_result, write_fleet
@@ -168,3 +170,11 @@ def test_names_from_outside_are_text(record: Path) -> None:
     outline = Outline(render_fleet(read_fleet(record)))
     assert len(outline.named("script")) == 1
     assert hostile in outline.text
+
+
+def test_links_reach_folders_of_any_name(tmp_path: Path) -> None:
+    record = write_fleet(tmp_path / "runs", names=("50% off? #1", "b", "c"))
+    write_fleet_report(record)
+    page = read_fleet(record).entries[0].page or ""
+    assert page == "../searches/50%25%20off%3F%20%231/id0/report.html"
+    assert (record.parent / unquote(page)).parent.is_dir()
