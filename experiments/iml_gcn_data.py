@@ -40,9 +40,10 @@ class Split(NamedTuple):
 
 
 class ImageSet(NamedTuple):
-    """A multi-label set before any trunk has seen it; ``name`` tells it from others in a cache."""
+    """A multi-label set before any trunk has seen it; equal ``pixels`` (any text) mean equal images in equal order."""
 
     name: str
+    pixels: str
     labels: tuple[str, ...]
     splits: dict[str, Split]
 
@@ -75,7 +76,8 @@ def clothing(labels_csv: Path, photos: Path, size: int) -> ImageSet:
             return np.stack([shrink.pixels(read_image(images[row])) for row in rows])
 
         splits[name] = Split(pixels, part.states)
-    return ImageSet(f"{labels_csv.stem}-{size}", table.labels, splits)
+    files = hashlib.sha256(json.dumps([[path.name for path in table.images], table.splits]).encode()).hexdigest()
+    return ImageSet(f"{labels_csv.stem}-{size}", f"clothing-{size}-{files}", table.labels, splits)
 
 
 def composites(folder: Path, per_canvas: int, counts: Sequence[int] = (4000, 1000, 2000)) -> ImageSet:
@@ -95,7 +97,8 @@ def composites(folder: Path, per_canvas: int, counts: Sequence[int] = (4000, 100
         for seed, ((name, part), count) in enumerate(zip(parts.items(), counts, strict=True))
     }
     splits = {name: Split(part.pixels, part.labels) for name, part in canvases.items()}
-    return ImageSet(f"ml-cifar10-{per_canvas}-{'-'.join(map(str, counts))}", labels, splits)
+    name = f"ml-cifar10-{per_canvas}-{'-'.join(map(str, counts))}"
+    return ImageSet(name, name, labels, splits)
 
 
 def open_trunk(source: Path, backbone: str) -> Trunk:
@@ -108,8 +111,8 @@ def pooled(images: ImageSet, trunk: Trunk, depth: int, folder: Path) -> Pools:
 
     The trunk is fully convolutional: images may be larger than those it was trained on.
     """
-    key = json.dumps([images.name, images.labels, trunk.fingerprint, depth])
-    place = folder / f"{images.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    key = json.dumps([images.pixels, trunk.fingerprint, depth])
+    place = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
     pools = {}
     for name, split in images.splits.items():
         parts = []

@@ -91,8 +91,8 @@ def verdict_of(result: Mapping[str, Any], settings: GraphSettings, *, edges: int
     parts = [told_apart(result["gains"][f"{chosen} over {name}"], IN_WORDS[name]) for name in others]
     name = IN_WORDS[chosen]
     if chosen == "cooccurrence" and not edges:
-        name += f", which has no edge at tau {settings.tau:g}"
-    return f"On {split}, {name}{',' if ',' in name else ''} reaches {100 * score:.1f} % mAP: {'; '.join(parts)}."
+        name += f", which has no edge at tau {settings.tau:g},"
+    return f"On {split}, {name} reaches {100 * score:.1f} % mAP: {'; '.join(parts)}."
 
 
 def told_apart(gain: Mapping[str, Any], other: str) -> str:
