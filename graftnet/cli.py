@@ -7,7 +7,23 @@ from typing import Annotated, cast
 import typer
 
 from graftnet.answer import answer
-from graftnet.commands import add, audit, checkup, data, deploy, graph, init, results, search, showcase, tables, trunk
+from graftnet.commands import (
+    add,
+    audit,
+    bundles,
+    checkup,
+    data,
+    deploy,
+    graph,
+    init,
+    results,
+    rules,
+    search,
+    serve,
+    showcase,
+    tables,
+    trunk,
+)
 from graftnet.failures import explain
 from graftnet.version import __version__
 
@@ -65,7 +81,10 @@ app.command("audit", rich_help_panel=USE)(audit.audit)
 app.command("graft", rich_help_panel=USE)(results.graft)
 app.command("export", rich_help_panel=USE)(deploy.export)
 app.command("verify", rich_help_panel=USE)(deploy.verify)
+app.add_typer(bundles.app, name="bundle", rich_help_panel=USE)
 app.command("predict", rich_help_panel=USE)(deploy.predict)
+app.command("serve", rich_help_panel=USE)(serve.serve)
+app.add_typer(rules.app, name="rules", rich_help_panel=USE)
 app.command("demo", rich_help_panel=HELP)(showcase.demo)
 app.command("doctor", rich_help_panel=HELP)(checkup.doctor)
 
