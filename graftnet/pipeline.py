@@ -85,6 +85,7 @@ def carry_out(
     force: bool = False,
     patience: float = 0.0,
     announce: Announce | None = None,
+    observe: Callable[[Path, Progress | None], Progress] | None = None,
 ) -> Path:
     """Do a planned search, or what is left of it; a finished one is returned as it is unless ``force``.
 
@@ -92,6 +93,7 @@ def carry_out(
         trunk: the project's, where it is open already.
         patience: seconds to wait for another process that is at work in the search's folder.
         announce: hears what filling the cache takes, before it begins.
+        observe: told the search's folder before it begins, wraps ``progress``.
 
     Returns:
         The folder with ``result.json``, ``architecture.json``, ``history.jsonl``, ``config.json`` and ``branch/``.
@@ -102,6 +104,8 @@ def carry_out(
     started = time.perf_counter()
     if plan.finished or not plan.folder.is_dir():
         plan = warmed(plan)
+    if observe:
+        progress = observe(plan.folder, progress)
     project, subdataset = plan.project, plan.subdataset
     trunk = trunk or open_trunk(project, device)
     job = job_data(plan, trunk, announce=announce, progress=progress)

@@ -163,10 +163,11 @@ def logarithmic(axes: Axes, values: list[float]) -> None:
         if len(ticks) >= 4:
             break
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _round_count(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded_count(value)))
 
 
-def _round_count(value: float) -> str:
+def rounded_count(value: float) -> str:
+    """A count for an axis: 30000 -> "30 k", without zeros after the point."""
     written = short_count(value)
     number, _, unit = written.partition("\N{NO-BREAK SPACE}")
     number = number.rstrip("0").rstrip(".") if "." in number else number

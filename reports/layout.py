@@ -9,12 +9,13 @@ from reports.svg import inline_svg
 
 
 class Picture(NamedTuple):
-    """A drawing with its title and what to see in it."""
+    """A drawing with its title and what to see in it; `figure`: what it was drawn as, to be written to other files."""
 
     name: str
     title: str
     svg: Markup
     caption: str
+    figure: Figure | None = None
 
 
 class Table(NamedTuple):
@@ -51,4 +52,4 @@ class Section(NamedTuple):
 
 def picture(name: str, title: str, figure: Figure, caption: str, description: str = "") -> Picture:
     """A figure set as a picture; `description`, or else title and caption, is read to those who cannot see it."""
-    return Picture(name, title, Markup(inline_svg(figure, name, description or f"{title}. {caption}")), caption)
+    return Picture(name, title, Markup(inline_svg(figure, name, description or f"{title}. {caption}")), caption, figure)

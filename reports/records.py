@@ -26,8 +26,10 @@ class Records(NamedTuple):
         return tuple(record for record in self.history if record.get("kind") == kind)
 
 
-def read_records(folder: Path) -> Records:
+def read_records(folder: Path, *, whole: bool = True) -> Records:
     """`config.json`, `result.json`, `architecture.json`, `history.jsonl` and, if any, `audit.json` of a search folder.
+
+    whole: off where `config.json` and `result.json` will do, as of many searches at once.
 
     Raises ReportError when there is no such folder; a missing or broken file becomes a problem instead.
     """
@@ -36,6 +38,8 @@ def read_records(folder: Path) -> Records:
     problems: list[str] = []
     config = _read_object(folder / "config.json", "the settings of the search are not known", problems)
     result = _read_object(folder / "result.json", "the search has not finished, or was interrupted", problems)
+    if not whole:
+        return Records(folder, config, result, table(result.get("architecture")), (), tuple(problems))
     history = _read_history(folder / "history.jsonl", problems)
     architecture = table(result.get("architecture"))
     if not architecture and (folder / "architecture.json").exists():

@@ -23,8 +23,8 @@ def export(
 ) -> None:
     """Export grafted branches for deployment.
 
-    The trunk once; per branch its plain source, weights, ONNX and golden
-    outputs.
+    The trunk once; per branch its plain source, weights, ONNX, golden outputs
+    and model card.
 
     \b
     Examples:
@@ -41,9 +41,11 @@ def export(
     names = list(grafted(home.tree)) if everything else [str(attribute)]
     if not names:
         raise ConfigError("No branch is grafted yet; run `graftnet graft ATTR` first.")
+    from graftnet.cards import write_cards
     from graftnet.tree import export_attributes
 
     folder = export_attributes(home, names, out or home.exports / (attribute or "bundle"))
+    write_cards(home, names, folder)
     text = f"Exported {', '.join(names)} to {folder}.\nNext: graftnet verify {folder}"
     answer({"attributes": names, "folder": folder}, text, as_json=as_json)
 

@@ -21,6 +21,7 @@ from graftnet.project import Project, open_project
 from graftnet.serving import Served, serve
 from graftnet.tree import export_attributes, graft_attribute
 from graftnet.trunks import open_trunk, train_trunk, use_trunk
+from reports.result_schema import check_result
 from subdatasets.contents import read_image
 from subdatasets.importers import import_labels
 from subdatasets.subdataset import read_subdataset
@@ -119,6 +120,7 @@ def forbid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_result_has_what_the_design_promises(project: Project) -> None:
     folder = project.latest_search("bright")
     result = result_of(folder)
+    check_result(folder / "result.json")
     trunk = open_trunk(project, CPU)
     assert result["fingerprint"] == trunk.fingerprint
     assert result["freeze_depth"] == 4
