@@ -1,6 +1,6 @@
 """Persons cut out of photos: which segmenter, where the crops go, and the sub-datasets made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from subdatasets.imports import ImportSummary
 from subdatasets.mask_files import MaskFiles
 from subdatasets.persons import PersonsSummary, write_persons
 from subdatasets.photos import read_photos
-from subdatasets.segmentation import CropSettings, Segmenter
+from subdatasets.segmentation import Crop, CropSettings, Pixels, Segmenter, person_crops
 
 FOLDER = "persons"  # below a project's data/images
 
@@ -38,6 +38,16 @@ def segmenter_of(masks: Path | None, weights: Path | None, *, device: str) -> Se
     from subdatasets.mask_rcnn import load_mask_rcnn
 
     return load_mask_rcnn(weights, device=str(choose_device(device)))
+
+
+def finder(weights: Path | None, *, smallest: int, device: str) -> Callable[[Pixels], list[Crop]]:
+    """What `graftnet serve` asks for the persons in a picture from memory: Mask R-CNN, and the crops of what it finds.
+
+    Raises:
+        DataError: the weights cannot be read.
+    """
+    segmenter, settings = segmenter_of(None, weights, device=device), CropSettings(smallest=smallest)
+    return lambda image: person_crops(image, segmenter(image), settings)
 
 
 def cut_persons(

@@ -7,12 +7,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reports.architecture_section import architecture_section
 from reports.audit_section import audit_section
+from reports.images_section import images_section
 from reports.layout import Section
+from reports.operation_section import operation_section
 from reports.palette import css_variables
 from reports.policy import NO_SCRIPT
 from reports.records import Records, read_records
+from reports.scores_section import scores_section
 from reports.search_sections import candidates_section, data_section, repeat_section, search_section
-from reports.sections import comparison_section, operation_section
+from reports.sections import comparison_section
 from reports.values import number, text, whole
 from reports.verdict import attribute_of, values_of, verdict
 from reports.writing import write_whole
@@ -21,6 +24,8 @@ SECTIONS: tuple[Callable[[Records], Section | None], ...] = (
     comparison_section,
     architecture_section,
     operation_section,
+    scores_section,
+    images_section,
     search_section,
     candidates_section,
     audit_section,

@@ -74,6 +74,14 @@ class RocRecord(Part):
     threshold: list[float | None]
 
 
+class PrecisionRecallRecord(Part):
+    """Points of a precision-recall curve, recall rising."""
+
+    recall: list[Share]
+    precision: list[Share]
+    threshold: list[float | None]
+
+
 class DataRecord(Part):
     """The sub-dataset."""
 
@@ -108,12 +116,23 @@ class ResultRecord(Part):
     controls: dict[str, ControlRecord] = Field(description="random, linear_probe, tail, and rival strategies")
     repeats: dict[str, dict[str, Any]] = Field(description="per side: seeds, val_<reward> and test_<reward> of each")
     gain: dict[str, GainRecord] = Field(description="over_<control> -> gain; empty without a test split")
-    roc: dict[str, dict[str, RocRecord]] = Field(description="split -> side -> curve; empty for more than two values")
+    roc: dict[str, dict[str, RocRecord | dict[str, RocRecord]]] = Field(
+        description="split -> side -> curve; of more than two values the winner's alone, value -> curve"
+    )
+    precision_recall: dict[str, dict[str, PrecisionRecallRecord | dict[str, PrecisionRecallRecord]]] | None = Field(
+        None, description="as `roc`"
+    )
+    parts: dict[str, Count] | None = Field(None, description="parameters by part: stem, node1 (or cell1) ..., head")
+    bytes: Count | None = Field(None, description="of the branch's weights as they are stored")
+    tail_bytes: Count | None = Field(None, description="of the tail's")
+    calibration: dict[str, Any] | None = Field(
+        None, description="method, and per split the expected calibration error and bins, raw and calibrated"
+    )
     verdict: str = Field(description="what the search gained, in a sentence")
     selection: str = Field(description="how the winner was picked, in a sentence")
     seconds: dict[str, float] = Field(description="of each stage, and `total`")
     data: DataRecord
-    trunk: dict[str, Any] | None = Field(description="backbone, size (pixels), blocks and name (the version)")
+    trunk: dict[str, Any] | None = Field(description="backbone, size (pixels), blocks, shapes after each, name (the version)")
     command: str
     versions: dict[str, str]
     machine: str

@@ -39,10 +39,10 @@ MICRO = micro_space(5, cells=2)
 @pytest.mark.parametrize(
     ("space", "width", "dark", "figures"),
     [
-        (macro_space(4), 1200, False, 12),
-        (macro_space(4), 400, True, 12),
-        (MICRO, 1200, True, 14),
-        (MICRO, 400, False, 14),
+        (macro_space(4), 1200, False, 19),
+        (macro_space(4), 400, True, 19),
+        (MICRO, 1200, True, 21),
+        (MICRO, 400, False, 21),
     ],
 )
 def test_page_lays_out(tmp_path: Path, space: Space, width: int, dark: bool, figures: int) -> None:
