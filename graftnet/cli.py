@@ -23,6 +23,7 @@ from graftnet.commands import (
     showcase,
     tables,
     trunk,
+    tune,
 )
 from graftnet.failures import explain
 from graftnet.version import __version__
@@ -74,6 +75,7 @@ app.add_typer(data.app, name="data", rich_help_panel=START)
 app.add_typer(trunk.app, name="trunk", rich_help_panel=START)
 app.command("cache", rich_help_panel=SEARCH)(search.cache)
 app.command("search", rich_help_panel=SEARCH)(search.search)
+app.add_typer(tune.app, name="tune", rich_help_panel=SEARCH)
 app.command("add", rich_help_panel=SEARCH)(add.add)
 app.add_typer(graph.app, name="graph", rich_help_panel=SEARCH)
 app.command("report", rich_help_panel=USE)(results.report)

@@ -17,6 +17,7 @@ EXTRAS = (
     Extra("ray", ("ray",), "many searches on many machines"),
     Extra("postgres", ("psycopg",), "Optuna studies shared through PostgreSQL"),
     Extra("dashboard", ("optuna_dashboard",), "Optuna's studies in a browser"),
+    Extra("tensorboard", ("tensorboard",), "a search's curves in TensorBoard"),
     Extra("dev", ("pytest", "ruff", "mypy", "importlinter"), "make test"),
 )
 

@@ -23,8 +23,9 @@ def keep_scores(folder: Path, scores: Mapping[str, Scores]) -> None:
 
 
 def read_scores(folder: Path) -> dict[str, Scores]:
-    """What `keep_scores` wrote. Raises: TrunkError where the file is not whole."""
-    return {split: found.numpy() for split, found in load_checkpoint(folder / SCORES)[0].items()}
+    """What `keep_scores` wrote, val first. Raises: TrunkError where the file is not whole."""
+    kept = load_checkpoint(folder / SCORES)[0]
+    return {split: kept[split].numpy() for split in ("val", "test") if split in kept}
 
 
 def curves(data: JobData, val: Mapping[str, Scores], test: Mapping[str, Scores], points: Points) -> dict[str, Any]:

@@ -82,7 +82,12 @@ def test_grad_cam_behind_bilinear_pooling_is_the_papers_formula(kind: str) -> No
     assert found.method == GRAD_CAM
     seen: list[Tensor] = []
     reader = module.head if kind == "branch" else module.pool
-    reader.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]) or inputs[0].retain_grad())
+
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        inputs[0].retain_grad()
+        seen.append(inputs[0])
+
+    reader.register_forward_pre_hook(keep)
     evidence(module(features), asked).sum().backward()
     maps = seen[0]
     assert maps.grad is not None

@@ -1,6 +1,7 @@
 """Calibration against what generated the scores, against a plain search, and against its own promises."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from branches.calibration import calibrate, fit_calibration, fit_isotonic, fit_t
 from branches.errors import BranchError
 from branches.reliability import Bin, expected_calibration_error, reliability, reliability_record
 from deployment.calibrated import calibrated
+from deployment.errors import BundleError
 
 
 def drawn(seed: int, count: int, values: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
@@ -111,6 +113,26 @@ def test_bins_and_their_gap_by_hand() -> None:
     assert expected_calibration_error(found) == pytest.approx((2 * 0.35 + 3 * (0.7833333 - 2 / 3)) / 5)
     three = reliability([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], [1, 2], bins=10)
     assert three == [Bin(0.5, 0.0, 1), pytest.approx(Bin(0.8, 1.0, 1))]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"method": "temperature"},
+        {"method": "temperature", "temperature": "hot"},
+        {"method": "temperature", "temperature": 0.0},
+        {"method": "temperature", "temperature": -1.0},
+        {"method": "isotonic", "curves": []},
+        {"method": "isotonic", "curves": [{"scores": [0, 1]}]},
+        {"method": "isotonic", "curves": [{"scores": [0, 1], "calibrated": [0]}]},
+        {"method": "isotonic", "curves": 3},
+        {"method": "isotonic", "curves": [{"scores": ["a"], "calibrated": [0]}] * 2},
+    ],
+)
+def test_the_runtime_distrusts_a_record(record: dict[str, Any]) -> None:
+    with pytest.raises(BundleError, match="the calibration of a branch cannot be used"):
+        calibrated(record, [[0.4, 0.6], [0.7, 0.3]])
 
 
 def test_wrong_shapes_are_refused() -> None:

@@ -158,6 +158,15 @@ name = "one"
         ('[[rule]]\nwhen = "night', "line 2: "),
         ('[[rule]]\nwhen = "night"\naction = "a"\nweight = true', "line 4: weight = True"),
         ('[[rule]]\nwhen = "night"\naction = "a"\nweight = inf', "line 4: weight = inf"),
+        ('[[rule]]\nwhen = "night"\naction = "a"\nweight = 1' + "0" * 400, "line 4: weight = 1000"),
+        (
+            'band = 0.05\n[[rule]]\naction = "a"\nwhen = "holding_baby >= 0.96"',
+            "line 4: a band of 0.05 around 0.96 .* 0.04,",
+        ),
+        (
+            '[[rule]]\nwhen = "not night"\naction = "a"\nband = 0.45',
+            r"line 4: a band of 0.45 around 0.4 \(night\) .* most 0.4",
+        ),
         ('band = -1\n[[rule]]\nwhen = "night"\naction = "a"', "line 1: band = -1"),
     ],
 )
