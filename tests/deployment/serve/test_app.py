@@ -68,6 +68,12 @@ def test_health_and_readiness(client: Client, bundle: Path) -> None:
     assert (ready.json()["ready"], ready.json()["refused"]) == (True, None)
 
 
+def test_threads_of_the_model_leave_the_cores_to_others_between_runs(bundle: Path) -> None:
+    options = Runtime(bundle, threads=2).session(bundle / "trunk.onnx").get_session_options()
+    assert options.intra_op_num_threads == 2
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
 def counted(client: Client) -> dict[tuple[str, ...], float]:
     """(sample's name, its labels' values in order) -> value."""
     text = client.get("/metrics").text
