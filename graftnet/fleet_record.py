@@ -7,6 +7,7 @@ each search lies. Paths count from the record's folder, so that runs/ may be cop
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def write_fleet_record(project: Project, *, check: bool = True, progress: Progre
     attributes = []
     names = sorted({*project.sources(), *searched(project)})
     for number, name in enumerate(names):
-        if progress:
+        if progress and check:
             progress("checking", number, len(names), {})
         place = project.latest(name)
         known: dict[str, Any] = {
@@ -123,19 +124,27 @@ def unchecked(place: Path | None) -> str:
 
 
 def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
-    """Name, versions and advice, and what the trunk costs down to each depth that a result of it reads."""
+    """Name, versions and advice, and what the trunk costs down to each depth that a result of it reads.
+
+    It is timed with the threads that the branches were timed with; not where they were timed on an accelerator.
+    """
     status = trunk_status(project)
     depths = {project.config.trunk.freeze_depth}
+    threads: Counter[int] = Counter()
     for name in searched(project):
-        config = asked_with(project, name)
-        if config.get("fingerprint") == trunk.fingerprint and config.get("freeze_depth"):
-            depths.add(int(config["freeze_depth"]))
+        result = read_object(project.latest_search(name) / "result.json")
+        if result.get("fingerprint") == trunk.fingerprint and result.get("freeze_depth"):
+            depths.add(int(result["freeze_depth"]))
+            latency = result.get("latency") or {}
+            if latency.get("device") == "cpu":
+                threads[int(latency["threads"])] += 1
+    usual = threads.most_common(1)[0][0] if threads else None
     return {
         **{key: status[key] for key in ("version", "sentence", "advice", "rollback", "versions")},
         "backbone": trunk.backbone,
         "fingerprint": trunk.fingerprint,
-        "costs": {str(depth): costs_at(trunk, depth) for depth in sorted(depths)},
-        "timed": how_timed(),
+        "costs": {str(depth): costs_at(trunk, depth, usual) for depth in sorted(depths)},
+        "timed": None if usual is None else how_timed(usual),
     }
 
 

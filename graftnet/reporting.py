@@ -120,6 +120,7 @@ def write_compared(project: Project, attribute: str, names: tuple[str, str]) -> 
     """The page that compares two searches of an attribute, under ``runs/reports``."""
     from reports import write_comparison
 
+    project.latest_search(attribute)
     before, after = (chosen_search(project, attribute, name) for name in names)
     if before.resolve() == after.resolve():
         raise ConfigError(f"--compare names the same search twice, {before}; name two of them.")

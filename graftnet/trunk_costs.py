@@ -1,5 +1,7 @@
 """What the trunk costs down to a depth: what all branches share, and every network of its own would pay again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -24,16 +26,32 @@ class Cut(nn.Module):
         return features
 
 
-def costs_at(trunk: Trunk, depth: int) -> dict[str, Any]:
-    """Parameters, MACs and measured latency of the first ``depth`` blocks, for one image."""
+def costs_at(trunk: Trunk, depth: int, threads: int | None) -> dict[str, Any]:
+    """Parameters, MACs and latency of the first ``depth`` blocks, for one image.
+
+    threads: so many of the CPU it is timed with, as the branches were that it is set beside; None: it is not timed.
+    """
     cut, size = Cut(trunk, depth), trunk.preprocessing.size
     shape = (3, size, size)
     weights = sum(weight.numel() for _, module in tail_modules(trunk.chain, 0, depth) for weight in module.parameters())
-    timed = latencies([cut], shape, device=torch.device("cpu"), runs=RUNS)[0]
-    return {"parameters": weights, "macs": macs(cut, shape), "latency_ms": timed.median_ms}
+    latency_ms = None
+    if threads is not None:
+        with so_many_threads(threads):
+            latency_ms = latencies([cut], shape, device=torch.device("cpu"), runs=RUNS)[0].median_ms
+    return {"parameters": weights, "macs": macs(cut, shape), "latency_ms": latency_ms}
 
 
-def how_timed() -> str:
+@contextmanager
+def so_many_threads(threads: int) -> Iterator[None]:
+    """torch computes with so many threads while the block runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def how_timed(threads: int) -> str:
     """How the latency is measured, in words."""
-    threads = torch.get_num_threads()
     return f"one image on cpu, {threads} thread{'' if threads == 1 else 's'}, the median of {RUNS}"

@@ -13,6 +13,7 @@ from graftnet.fleet_record import write_fleet_record
 from graftnet.plans import plan_search
 from graftnet.project import Project, open_project
 from graftnet.reporting import Written
+from graftnet.trunk_costs import so_many_threads
 from graftnet.trunks import open_trunk
 from tests.graftnet.test_pipeline import make_project
 from tests.reports.fleet_folder import edit_result
@@ -43,6 +44,7 @@ def pretend_searched(project: Project, seed: int) -> Path:
     config = {**plan.identity, "data": {"digest": plan.identity["data"], "counts": {}}}
     (plan.folder / "config.json").write_text(json.dumps(config))
     edit_result(plan.folder, fingerprint=trunk.fingerprint, freeze_depth=plan.depth, tail_latency_ms=0.2)
+    edit_result(plan.folder, latency={"device": "cpu", "threads": 1})
     return plan.folder
 
 
@@ -79,7 +81,22 @@ def test_the_trunk_is_counted_as_deep_as_it_is_read(project: Project) -> None:
     assert costs["parameters"] == read > 0
     assert costs["macs"] > 0
     assert costs["latency_ms"] > 0
+    assert "1 thread," in trunk["timed"]
     assert trunk["versions"][0]["fingerprint"] == whole.fingerprint == trunk["fingerprint"]
+
+
+def test_the_trunk_is_not_timed_where_branches_were_timed_on_another_device(project: Project) -> None:
+    edit_result(project.results("bright")[0], latency={"device": "NVIDIA H100", "threads": 8})
+    trunk = record_of(project, check=False)["trunk"]
+    assert trunk["timed"] is None
+    assert [costs["latency_ms"] for costs in trunk["costs"].values()] == [None]
+
+
+def test_the_threads_are_as_they_were_after_timing() -> None:
+    before = torch.get_num_threads()
+    with so_many_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
 
 
 def test_what_there_is_besides_is_linked(project: Project) -> None:
@@ -137,6 +154,8 @@ def test_two_searches_are_compared_by_name(
     for wrong, said in (
         (["bright", "--compare", "latest", second.name], "names the same search twice"),
         (["bright", "--compare", "zzz", "latest"], "no search 'zzz'; there are"),
+        (["brihgt", "--compare", "latest", "previous"], "did you mean bright"),
+        (["corner", "--compare", "latest", "previous"], "corner is not searched yet"),
         (["--compare", "previous", "latest"], "name it: graftnet report ATTR --compare"),
     ):
         assert run(["report", *wrong]) == 2
