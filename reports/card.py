@@ -24,7 +24,7 @@ def write_card(search_folder: Path, destination: Path | None = None) -> Path:
 
     Raises ReportError when there is no such folder or the card cannot be written.
     """
-    records = read_records(search_folder, with_history=False)
+    records = read_records(search_folder, whole=False)
     return write_page(card(records), destination or search_folder / CARD)
 
 

@@ -23,7 +23,7 @@ def write_comparison(before: Path, after: Path, destination: Path) -> Path:
 
     Raises ReportError when one of the folders is not there or the page cannot be written.
     """
-    pair = pair_of(*(read_records(folder, with_history=False) for folder in (before, after)))
+    pair = pair_of(*(read_records(folder, whole=False) for folder in (before, after)))
     return write_page(render_comparison(pair), destination)
 
 

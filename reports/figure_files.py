@@ -37,7 +37,7 @@ def figure_file(figure: Figure, kind: str, width: int, title: str) -> bytes:
     """
     inches = figure.get_figwidth()
     out = io.BytesIO()
-    settings: dict[str, Any] = {**STYLE, "svg.fonttype": "path"}
+    settings: Any = {**STYLE, "svg.fonttype": "path"}
     with warnings.catch_warnings(), matplotlib.rc_context(settings):
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         if kind == "png":

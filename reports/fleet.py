@@ -12,7 +12,7 @@ from markupsafe import Markup
 from reports.fleet_entries import Fleet, read_fleet
 from reports.fleet_figures import fleet_scores_figure, known_kinds, tree_cost_figure
 from reports.fleet_rows import COLUMNS, METRIC, overview_row
-from reports.fleet_tables import accuracy_tables, cost_table, images_table, versions_table
+from reports.fleet_tables import accuracy_tables, cost_table, images_table, thresholds_table, versions_table
 from reports.formats import change, count, interval, score, short_count
 from reports.layout import Picture, Section, picture
 from reports.page import templates, write_page
@@ -79,11 +79,14 @@ def fleet_sections(fleet: Fleet, cost: TreeCost) -> tuple[Section, ...]:
         spoken = ", ".join(f"{one.attribute} {score(one.score)}" for one in measured)
         caption = "Best first; the bar is the 95 % interval over test images."
         drawn = picture("scores", "Test scores", fleet_scores_figure(measured), caption, f"Test scores: {spoken}.")
-        sections.append(Section("scores", "Scores", "", (drawn,), accuracy_tables(measured)))
+        sections.append(Section("scores", "Scores", "", (drawn,), (thresholds_table(measured),)))
     if cost.counted:
         sections.append(cost_section(fleet, cost))
+    tables = accuracy_tables(measured)
     if any(one.counts for one in fleet.entries):
-        sections.append(Section("data", "Images", tables=(images_table(fleet.entries),)))
+        tables += (images_table(fleet.entries),)
+    if tables:
+        sections.append(Section("paper", "In the paper's form", tables=tables))
     trunk = table(fleet.record.get("trunk"))
     versions = versions_table(fleet)
     missing = () if versions else ("this project has no trunk yet",)

@@ -94,7 +94,7 @@ def read_fleet(record_file: Path) -> Fleet:
         records = Records(folder, {}, {}, {}, (), ())
         if place is not None:
             try:
-                records = read_records(folder / place, with_history=False)
+                records = read_records(folder / place, whole=False)
             except ReportError as error:
                 problems.append(f"{name}: {error}")
                 place = None

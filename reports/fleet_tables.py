@@ -1,12 +1,13 @@
 """Entries of a fleet -> the tables below the overview: the paper's two, marginal costs, trunk versions.
 
-GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), Tables 1 and 2.
+GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), Tables 1 and 2;
+thresholds as in the table of best thresholds of its engineering paper.
 """
 
 from collections.abc import Sequence
 
 from reports.fleet_entries import Costs, Entry, Fleet
-from reports.formats import NOTHING, change, count, milliseconds, share, short_count
+from reports.formats import NOTHING, change, count, milliseconds, score, share, short_count
 from reports.layout import Table
 from reports.tree_cost import TreeCost, saving
 from reports.values import items, table, text
@@ -35,6 +36,20 @@ def images_of(entry: Entry, split: str) -> str:
         names.reverse()
     written = "/".join(count(by_value[name]) for name in names)
     return f"{written or NOTHING}\n{'/'.join(names)}" if names and set(names) != {"no", "yes"} else written or NOTHING
+
+
+def thresholds_table(entries: Sequence[Entry]) -> Table:
+    """Where each attribute is decided, and how that fares on test, as in the engineering paper's Table 2."""
+    rows = tuple(
+        (one.attribute, *(score(one.test.get(key), 3) for key in OPERATION))
+        for one in entries
+        if any(key in one.test for key in OPERATION)
+    )
+    caption = "On test, at the threshold that val chose. FPR: false positive rate."
+    return Table(caption, ("", *OPERATION.values()), rows)
+
+
+OPERATION = {key: key for key in ("threshold", "accuracy", "precision", "recall")} | {"fpr": "FPR"}
 
 
 def accuracy_tables(entries: Sequence[Entry]) -> tuple[Table, ...]:

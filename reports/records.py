@@ -36,12 +36,12 @@ class Records(NamedTuple):
         return tuple(record for record in self.history if record.get("kind") == kind)
 
 
-def read_records(folder: Path, *, with_history: bool = True) -> Records:
+def read_records(folder: Path, *, whole: bool = True) -> Records:
     """`config.json`, `result.json`, `architecture.json`, `history.jsonl` and, if any, `audit.json` of a search folder.
 
     With them what is recorded of single images, where it is: `predictions.csv` and `pictures.json`, which earlier
     searches do not have, and of a finished search the record of its branch.
-    with_history: off for who needs no curves, no candidates and no images, of many searches say.
+    whole: off where `config.json` and `result.json` will do, as of many searches at once.
 
     Raises ReportError when there is no such folder; a missing or broken file becomes a problem instead.
     """
@@ -50,7 +50,9 @@ def read_records(folder: Path, *, with_history: bool = True) -> Records:
     problems: list[str] = []
     config = _read_object(folder / "config.json", "the settings of the search are not known", problems)
     result = _read_object(folder / "result.json", "the search has not finished, or was interrupted", problems)
-    history = _read_history(folder / "history.jsonl", problems) if with_history else []
+    if not whole:
+        return Records(folder, config, result, table(result.get("architecture")), (), tuple(problems))
+    history = _read_history(folder / "history.jsonl", problems)
     if result and history and not _ends_whole(folder / "history.jsonl"):
         problems.append("history.jsonl ends inside a line, though the search has finished: the file was cut.")
     architecture = table(result.get("architecture"))
@@ -59,11 +61,9 @@ def read_records(folder: Path, *, with_history: bool = True) -> Records:
         architecture = architecture or alone
     has_audit = (folder / "audit.json").exists()
     audit = _read_object(folder / "audit.json", "", problems) if has_audit else {}
-    predictions, pictures = NO_PREDICTIONS, dict[str, object]()
-    if with_history:
-        predictions = read_predictions(folder / "predictions.csv", problems)
-        has_pictures = (folder / "pictures.json").exists()
-        pictures = _read_object(folder / "pictures.json", "", problems) if has_pictures else {}
+    predictions = read_predictions(folder / "predictions.csv", problems)
+    has_pictures = (folder / "pictures.json").exists()
+    pictures = _read_object(folder / "pictures.json", "", problems) if has_pictures else {}
     branch = _read_branch(folder / "branch", problems) if result else {}
     if cut := missing_predictions(predictions, table(table(result.get("data")).get("counts"))):
         problems.append(cut)

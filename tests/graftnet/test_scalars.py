@@ -1,7 +1,9 @@
 """Curves for TensorBoard: read back as they were recorded, once each, however often the search was continued."""
 
+import io
 import json
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ import pytest
 
 from graftnet.cli import run
 from graftnet.scalars import FOLDER, Follower, Scalar, ScalarLog, scalars
+from nas.enas import Search
 from nas.history import read_history
 from reports.result_schema import check_result
 from tests.graftnet.test_pipeline import make_project
@@ -90,14 +93,19 @@ def test_a_follower_looks_now_and_then_and_passes_the_progress_on(search: Path) 
     assert looks == [0.0, 1.0, 2.0]
 
 
-def test_a_search_that_was_interrupted_and_continued_has_no_step_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make_project(tmp_path, 60)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("graftnet.scalars.LOOK_EVERY", 0.0)
-    from nas.enas import Search
+class Terminal(io.StringIO):
+    """Standard error as a person sees it."""
 
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def continued(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A search with --tensorboard, interrupted in its second epoch and continued: its folder, and the terminal."""
+    home, terminal = tmp_path_factory.mktemp("continued"), Terminal()
+    make_project(home, 60)
+    call = ["search", "bright", "--tensorboard", "--device", "cpu", "--project", str(home)]
     save = Search.save
 
     def interrupted(self: Search) -> None:
@@ -105,16 +113,39 @@ def test_a_search_that_was_interrupted_and_continued_has_no_step_twice(
             raise KeyboardInterrupt
         save(self)
 
-    call = ["search", "bright", "--tensorboard", "--device", "cpu", "--json"]
-    with monkeypatch.context() as patch:
-        patch.setattr(Search, "save", interrupted)
-        assert run(call) == 130
-    assert run(call) == 0
-    out = capsys.readouterr()
-    folder = Path(json.loads(out.out.splitlines()[-1])["folder"])
-    check_result(folder / "result.json")
-    assert f"tensorboard --logdir {folder / FOLDER}" in out.err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERM", "xterm")
+        patch.setenv("COLUMNS", "140")
+        patch.setattr("graftnet.scalars.LOOK_EVERY", 0.0)
+        patch.setattr(sys, "stderr", terminal)
+        with patch.context() as inner:
+            inner.setattr(Search, "save", interrupted)
+            assert run(call) == 130
+        assert run(call) == 0
+    (result,) = home.glob("runs/searches/bright/*/result.json")
+    return result.parent, terminal.getvalue()
+
+
+def test_a_search_that_was_interrupted_and_continued_has_no_step_twice(continued: tuple[Path, str]) -> None:
+    folder, shown = continued
     agree(read_back(folder / FOLDER), list(scalars(read_history(folder / "history.jsonl"))))
+    assert f"tensorboard --logdir {folder / FOLDER}" in shown.replace("\n", "")
+    check_result(folder / "result.json")
+
+
+def test_a_terminal_shows_how_far_each_stage_is_and_how_well_it_does(continued: tuple[Path, str]) -> None:
+    _, shown = continued
+    for stage, figure in (
+        ("search", "loss 0."),
+        ("search", "reward "),
+        ("retrain", "val score "),
+        ("tail", "val score "),
+    ):
+        lines = [line for line in re.split(r"[\r\n]", shown) if stage in line and figure in line]
+        assert lines, (stage, figure)
+        assert any(re.search(r"\d+/\d+", line) for line in lines)
+    assert "left" in shown
+    assert "Stopped. What is done is kept; call the same command again to continue." in shown
 
 
 def test_without_the_package_and_with_no_attribute_a_sentence_says_what_to_do(

@@ -119,7 +119,17 @@ def test_the_fleet_as_files(tmp_path: Path) -> None:
     record = write_fleet(tmp_path / "runs")
     names = {path.name for path in write_fleet_files(record, tmp_path / "out", formats=("png",), width=400)}
     assert names == {
-        *("attributes.csv", "contents.md", "scores.csv", "scores.png", "cost.csv", "cost.png", "data.csv", "trunk.csv")
+        *(
+            "attributes.csv",
+            "contents.md",
+            "scores.csv",
+            "scores.png",
+            "cost.csv",
+            "cost.png",
+            "paper-1.csv",
+            "paper-2.csv",
+        ),
+        "trunk.csv",
     }
     head, *rows = rows_of(tmp_path / "out" / "attributes.csv")
     bald = dict(zip(head, rows[0], strict=True))

@@ -13,7 +13,7 @@ from reports import ReportError, write_fleet_report
 from reports.fleet import render_fleet, sentence
 from reports.fleet_entries import Costs, read_fleet
 from reports.fleet_rows import COLUMNS, overview_row
-from reports.fleet_tables import accuracy_tables, cost_table, images_table, versions_table
+from reports.fleet_tables import accuracy_tables, cost_table, images_table, thresholds_table, versions_table
 from reports.intervals import auroc_interval
 from reports.tree_cost import tree_cost
 from tests.reports.fleet_folder import COSTS, edit_record, edit_result, write_fleet
@@ -108,6 +108,9 @@ def test_the_papers_tables(made: Path) -> None:
     assert table.head == ("", "bald", "backpack", "courier")
     assert [row[0] for row in table.rows] == ["Accuracy", "Reduction rate"]
     assert all(cell.endswith("%") for row in table.rows for cell in row[1:])
+    thresholds = thresholds_table(entries)
+    assert thresholds.head == ("", "threshold", "accuracy", "precision", "recall", "FPR")
+    assert [row[:2] for row in thresholds.rows] == [(name, "0.431") for name in ("bald", "backpack", "courier")]
     many = accuracy_tables([entries[0]] * 8)
     assert [len(one.head) for one in many] == [7, 3]
     images = images_table(entries)
