@@ -70,8 +70,11 @@ def graft_figure(backbone: Backbone, around: Surroundings) -> Figure:
     target = LANES[1] if tail else middle
     _way(axes, fork, middle, left, target, "winner", "-")
     _box(axes, left, target, BRANCH, "convolution_fill", "winner", "-")
-    words = f"branch{_costs(around.parameters, around.macs)}"
-    axes.text(left + 10, target, words, size=9, weight="bold", va="center_baseline", color=light("winner"))
+    costs = _costs(around.parameters, around.macs).removeprefix(": ")
+    lift = 6.0 if costs else 0.0
+    style: dict[str, Any] = {"va": "center_baseline", "color": light("winner")}
+    axes.text(left + 10, target + lift, "branch", size=9, weight="bold", **style)
+    axes.text(left + 10, target - 7.5, costs, size=8.5, **style)
     return figure
 
 
