@@ -1,4 +1,4 @@
-"""The exceptions of this room."""
+"""The exception of this room, and its form for a file that has several mistakes."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -23,12 +23,14 @@ from typing import Any
 
 from deployment.calibrated import calibrated
 from deployment.condition_parser import ConditionError, parse_condition
-from deployment.conditions import Leaf, Node
+from deployment.conditions import Leaf, Node, leaves
 from deployment.errors import BundleError, RulesError
 from deployment.toml_lines import lines_of
 
 Contracts = Mapping[str, Mapping[str, Any]]  # attribute -> its branch.json, as `Runtime.contracts` has them
 WIDEST = 0.5
+LARGEST = 1e300
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def read_rules_file(path: Path, contracts: Contracts) -> tuple[Rule, ...]:
     Raises: BundleError for a file that is missing or no text; RulesError with everything that is wrong in it.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise BundleError(f"there is no file {path}: check the path") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -122,6 +124,7 @@ class _Reading:
             return None
         try:
             condition = parse_condition(entry["when"], self.bind)
+            self.check_band(condition, number, numbers.get("band", band))
         except ConditionError as error:
             self.wrong(number, "when", str(error))
         if len(self.problems) > before:
@@ -138,12 +141,24 @@ class _Reading:
             band=numbers.get("band", band),
         )
 
+    def check_band(self, condition: Node, number: int, band: float) -> None:
+        """A band that reaches beyond 0 or 1 leaves no score that is surely on that side: the rule would never fire."""
+        for leaf in leaves(condition):
+            room = WIDEST if leaf.limit is None else min(leaf.limit, 1 - leaf.limit)
+            if band > room + ROUNDING:
+                widest = math.floor(1000 * room) / 1000
+                text = (
+                    f"a band of {band:g} around {leaf.limit:.3g} ({leaf.text}) reaches beyond 0 or 1, so one side "
+                    f"could never be sure: write a band of at most {widest:g}, or another limit"
+                )
+                self.wrong(number, "band" if (number, "band") in self.lines else "when", text)
+
     def numbers(self, table: Mapping[str, Any], number: int, keys: tuple[str, ...]) -> dict[str, float]:
         found = {}
         for key in keys:
             value = table.get(key, 0)
             allowed, wanted = NUMBERS[key]
-            plain = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            plain = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
             if key not in table:
                 continue
             if plain and allowed(value):

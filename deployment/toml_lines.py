@@ -17,7 +17,7 @@ def lines_of(text: str, array: str) -> dict[tuple[int, str], int]:
     header = re.compile(rf"""\s*\[\[\s*["']?{re.escape(array)}["']?\s*\]\]""")
     found: dict[tuple[int, str], int] = {}
     table, closing = -1, ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if closing:
             closing = "" if closing in line else closing
         elif header.match(line):

@@ -10,7 +10,7 @@ all arms and measured on test.
 
 TRUNK is a trunk's folder (`runs/trunk/VERSION` of a project), or a file of weights of `--backbone`. Each training is a
 line of OUT/NAME.jsonl; what is there is not trained again. With `--words FILE` (GloVe's .txt, or .npz) word vectors are
-an arm too. `--end-to-end` trains the backbone as well (:mod:`experiments.iml_gcn_end_to_end`).
+an arm too. With the backbone trained as well: :mod:`experiments.iml_gcn_end_to_end`.
 """
 
 import argparse
@@ -34,17 +34,17 @@ from label_graph.settings import GraphSettings
 from label_graph.training import predict_probabilities, train_label_graph
 from subdatasets.atomic import write_atomically
 
-ARMS: dict[str, dict[str, str]] = {
-    "no graph": {"graph": "none"},
-    "identity graph": {"graph": "identity", "nodes": "image_pca"},
-    "identity nodes": {"nodes": "identity"},
-    "word embeddings": {"nodes": "words"},
-    "image embeddings": {"nodes": "image"},
-    "image embeddings, PCA": {"nodes": "image_pca"},
-    "no graph, max pooling": {"graph": "none", "pooling": "max"},
-    "image embeddings, PCA, max pooling": {"nodes": "image_pca", "pooling": "max"},
+ARMS = {
+    "no graph": GraphSettings(graph="none"),
+    "identity graph": GraphSettings(graph="identity", nodes="image_pca"),
+    "identity nodes": GraphSettings(nodes="identity"),
+    "word embeddings": GraphSettings(nodes="words"),
+    "image embeddings": GraphSettings(nodes="image"),
+    "image embeddings, PCA": GraphSettings(nodes="image_pca"),
+    "no graph, max pooling": GraphSettings(graph="none", pooling="max"),
+    "image embeddings, PCA, max pooling": GraphSettings(nodes="image_pca", pooling="max"),
 }
-RATES = (5e-4, 2e-3, 8e-3)
+RATES = (1e-3, 4e-3)
 CHOOSING_SEED = 100
 CUTS = np.linspace(0.05, 0.95, 19)
 
@@ -58,7 +58,7 @@ def trained(
     pools: Pools, arm: str, seed: int, rate: float, *, epochs: int, words: Path | None, test: bool
 ) -> dict[str, Any]:
     """One training: its val score, and with ``test`` what it measures there and its scores (N, L)."""
-    settings = GraphSettings(seed=seed, learning_rate=rate, epochs=epochs)._replace(**ARMS[arm])
+    settings = ARMS[arm]._replace(seed=seed, learning_rate=rate, epochs=epochs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LabelGraphWarning)  # tags without a positive are expected, and said by main
         found = train_label_graph(pools.train, pools.val, settings, labels=pools.labels, words=words)

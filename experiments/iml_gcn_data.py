@@ -2,22 +2,22 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experiments.indeed_data import CLASS_NAMES, Labelled, read_cifar10
 from label_graph.graph import LabelledPool
-from label_graph.pooling import PooledFeatures, pool
+from label_graph.pooling import POOLINGS, PooledFeatures, pool
 from subdatasets.composites import Composites, compose
 from subdatasets.contents import read_image
-from subdatasets.multilabel import States
+from subdatasets.multilabel import LabelTable, States
 from subdatasets.multilabel_csv import read_label_csv
 from trunk.checkpoints import replace_atomically
 from trunk.preprocessing import Preprocessing
@@ -27,6 +27,7 @@ NOT_TAGS = ("file", "split", "annotation", "width", "height")
 VAL_PICTURES = 5000
 SPLITS = ("train", "val", "test")
 BATCH = 64
+PART = 500  # images whose features are kept at a time
 
 Pixels = Callable[[np.ndarray], np.ndarray]  # rows (n,) -> uint8 (n, S, S, 3)
 
@@ -39,9 +40,10 @@ class Split(NamedTuple):
 
 
 class ImageSet(NamedTuple):
-    """A multi-label set before any trunk has seen it; ``name`` tells it from others in a cache."""
+    """A multi-label set before any trunk has seen it; equal ``pixels`` (any text) mean equal images in equal order."""
 
     name: str
+    pixels: str
     labels: tuple[str, ...]
     splits: dict[str, Split]
 
@@ -55,11 +57,16 @@ class Pools(NamedTuple):
     test: LabelledPool
 
 
-def clothing(labels_csv: Path, photos: Path, size: int) -> ImageSet:
+def clothing_table(labels_csv: Path, photos: Path) -> LabelTable:
     """The Clothing Co-Parsing photographs with the columns of `labels.csv` (58 tags) or `labels_grouped.csv` (15)."""
     with open(labels_csv, encoding="utf-8") as file:
         columns = [title for title in file.readline().strip().split(",") if title not in NOT_TAGS]
-    table = read_label_csv(labels_csv, photos, columns=columns)
+    return read_label_csv(labels_csv, photos, columns=columns)
+
+
+def clothing(labels_csv: Path, photos: Path, size: int) -> ImageSet:
+    """The same as images of ``size`` pixels, their sides squeezed."""
+    table = clothing_table(labels_csv, photos)
     shrink = Preprocessing(size)
     splits = {}
     for name in SPLITS:
@@ -69,7 +76,8 @@ def clothing(labels_csv: Path, photos: Path, size: int) -> ImageSet:
             return np.stack([shrink.pixels(read_image(images[row])) for row in rows])
 
         splits[name] = Split(pixels, part.states)
-    return ImageSet(f"{labels_csv.stem}-{size}", table.labels, splits)
+    files = hashlib.sha256(json.dumps([[path.name for path in table.images], table.splits]).encode()).hexdigest()
+    return ImageSet(f"{labels_csv.stem}-{size}", f"clothing-{size}-{files}", table.labels, splits)
 
 
 def composites(folder: Path, per_canvas: int, counts: Sequence[int] = (4000, 1000, 2000)) -> ImageSet:
@@ -89,7 +97,8 @@ def composites(folder: Path, per_canvas: int, counts: Sequence[int] = (4000, 100
         for seed, ((name, part), count) in enumerate(zip(parts.items(), counts, strict=True))
     }
     splits = {name: Split(part.pixels, part.labels) for name, part in canvases.items()}
-    return ImageSet(f"ml-cifar10-{per_canvas}-{'-'.join(map(str, counts))}", labels, splits)
+    name = f"ml-cifar10-{per_canvas}-{'-'.join(map(str, counts))}"
+    return ImageSet(name, name, labels, splits)
 
 
 def open_trunk(source: Path, backbone: str) -> Trunk:
@@ -98,31 +107,31 @@ def open_trunk(source: Path, backbone: str) -> Trunk:
 
 
 def pooled(images: ImageSet, trunk: Trunk, depth: int, folder: Path) -> Pools:
-    """Features after ``depth`` blocks, pooled both ways; computed once and then read from ``folder``.
+    """Features after ``depth`` blocks, pooled both ways; computed once, in parts that are kept in ``folder``.
 
     The trunk is fully convolutional: images may be larger than those it was trained on.
     """
-    key = json.dumps([images.name, images.labels, trunk.fingerprint, depth])
-    path = folder / f"{images.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
-    if not path.is_file():
-        found: dict[str, Tensor] = {}
-        for name, split in images.splits.items():
-            maps = list(feature_maps(split, trunk, depth))
-            found[f"{name}.average"] = torch.cat([pool(part, "average") for part in maps])
-            found[f"{name}.max"] = torch.cat([pool(part, "max") for part in maps])
-        replace_atomically(path, lambda temporary: save_file(found, temporary))
-    with safe_open(path, framework="pt") as file:
-        parts = {
-            name: LabelledPool(
-                PooledFeatures(file.get_tensor(f"{name}.average"), file.get_tensor(f"{name}.max")), split.states
-            )
-            for name, split in images.splits.items()
-        }
-    return Pools(images.labels, **parts)
+    key = json.dumps([images.pixels, trunk.fingerprint, depth])
+    place = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
+    pools = {}
+    for name, split in images.splits.items():
+        parts = []
+        for rows in np.array_split(np.arange(len(split.states)), max(1, len(split.states) // PART)):
+            path = place / f"{name}-{rows[0]:06}.safetensors"
+            if not path.is_file():
+                maps = feature_maps(split, rows, trunk, depth)
+                found = {pooling: torch.cat([pool(part, pooling) for part in maps]) for pooling in POOLINGS}
+                replace_atomically(path, partial(save_file, found))
+            parts.append(load_file(path))
+        features = PooledFeatures(*(torch.cat([part[pooling] for part in parts]) for pooling in POOLINGS))
+        pools[name] = LabelledPool(features, split.states)
+    return Pools(images.labels, **pools)
 
 
 @torch.inference_mode()
-def feature_maps(split: Split, trunk: Trunk, depth: int) -> Iterator[Tensor]:
-    """The trunk's maps of all images, in order, a batch at a time."""
-    for rows in np.array_split(np.arange(len(split.states)), max(1, len(split.states) // BATCH)):
-        yield trunk(trunk.preprocessing.normalise(torch.from_numpy(split.pixels(rows))), depth)
+def feature_maps(split: Split, rows: np.ndarray, trunk: Trunk, depth: int) -> list[Tensor]:
+    """The trunk's maps of these images, in order, a batch at a time."""
+    return [
+        trunk(trunk.preprocessing.normalise(torch.from_numpy(split.pixels(batch))), depth)
+        for batch in np.array_split(rows, max(1, len(rows) // BATCH))
+    ]

@@ -90,7 +90,7 @@ class TrunkTable(Table):
 
     backbone: str = "inception_v3"
     image_size: Annotated[int, Field(ge=8)] = 96
-    freeze_depth: Count = 8
+    freeze_depth: Index = 0
     weights: str = ""
     attributes: Names = ()
     method: Method = "dynamic"
@@ -218,6 +218,22 @@ class ControlsTable(Table):
     strategies: Rivals = ()
 
 
+class AttributeTrunk(Table):
+    """[attributes.NAME.trunk]: where one attribute's branch leaves the trunk; 0: where the backbone's table says."""
+
+    freeze_depth: Index = 0
+
+
+class AttributeTable(Table):
+    """[attributes.NAME]: what one attribute has otherwise than the tables of the same names."""
+
+    trunk: AttributeTrunk = AttributeTrunk()
+    search: SearchTable = SearchTable()
+    branch: BranchTable = BranchTable()
+    retrain: RetrainTable = RetrainTable()
+    controls: ControlsTable = ControlsTable()
+
+
 class LabelGraphTable(Table):
     """[label_graph]: one classifier per label, made by a graph (``label_graph.settings.GraphSettings``)."""
 
@@ -252,6 +268,7 @@ class Config(Table):
     retrain: RetrainTable = RetrainTable()
     controls: ControlsTable = ControlsTable()
     label_graph: LabelGraphTable = LabelGraphTable()
+    attributes: dict[str, AttributeTable] = {}
 
 
 def parse_config(text: str, name: str = CONFIG_NAME) -> Config:

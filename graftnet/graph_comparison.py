@@ -53,7 +53,7 @@ def compared(
         "chosen": chosen,
         "methods": methods,
         "thresholds": {method: cut.tolist() for method, cut in thresholds.items()},
-        "combination": weights_record(combination, data, branches) if combination else None,
+        "combination": weights_record(combination, data, branches[splits["val"]]) if combination else None,
         "measured_on": split,
         "gains": gains(scores, states[split], chosen, split, seed=plan.settings.seed),
         "per_label": per_label(data, scores, states),
@@ -87,7 +87,7 @@ def gains(
 
 
 def weights_record(combination: Combination, data: GraphData, branches: Floats) -> dict[str, Any]:
-    """What combines a branch's score with the graph's at work."""
+    """What combines a branch's score with the graph's at work; ``branches``: of val."""
     there = set(np.flatnonzero(~np.isnan(branches).any(axis=0)).tolist())
     return {
         "branch_weight": combination.weight,

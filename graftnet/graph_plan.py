@@ -11,6 +11,7 @@ import torch
 from graftnet.config import CONFIG_NAME
 from graftnet.errors import ConfigError
 from graftnet.graph_data import GraphData, branch_folders, joined
+from graftnet.one_attribute import depth_of
 from graftnet.project import Project
 from graftnet.provenance import this_command
 from graftnet.settings import graph_settings
@@ -75,7 +76,7 @@ def plan_graph(
         "labels": [list(vars(label).values()) for label in data.labels],
         "data": {each.attribute.name: each.digest(hashes) for each in subdatasets},
         "fingerprint": trunk.fingerprint,
-        "freeze_depth": trunk.check_depth(project.config.trunk.freeze_depth),
+        "freeze_depth": trunk.check_depth(depth_of(project.config)),
         "feature_precision": resolve_precision(project.config.trunk.feature_precision, device),
         "settings": settings._asdict(),
         "words": content_hash(words) if words else None,

@@ -22,6 +22,7 @@ from label_graph.pooling import PooledFeatures
 from label_graph.settings import GRAPHS
 from label_graph.training import TrainedGraph, predict_probabilities, train_label_graph
 from nas.history import History
+from subdatasets.splits import SPLITS
 from trunk.checkpoints import write_json
 from trunk.feature_cache import Progress
 from trunk.trunk import Trunk
@@ -50,7 +51,10 @@ def run_graph(
                 f"the sub-datasets alike, or name fewer attributes."
             )
     with only_one(plan.folder):
-        if plan.finished and force:
+        if plan.finished:
+            if not force:
+                return plan.folder  # another process ended it just now
+            # An unfinished run is continued, forced or not: a killed `--force` does not begin again.
             shutil.rmtree(plan.folder)
         plan.folder.mkdir(parents=True, exist_ok=True)
         write_json(
@@ -68,28 +72,36 @@ def finish(plan: GraphPlan, trunk: Trunk, *, device: torch.device, progress: Pro
     features = pooled(plan.project, trunk, data, depth=plan.depth, precision=precision, progress=progress)
     seconds["features"] = time.perf_counter() - started
     started = time.perf_counter()
-    branches = branch_scores(plan.project, trunk, data, plan.branches, precision=precision, progress=progress)
+    counts = count_pairs(data.table.states[data.rows("train")])
+    # Predictions for training images are needed where counts are to be estimated alone.
+    needed = np.concatenate([data.rows(split) for split in (SPLITS if unseen_pairs(counts) else SPLITS[1:])])
+    branches = branch_scores(plan.project, trunk, data, plan.branches, needed, precision=precision, progress=progress)
     seconds["branches"] = time.perf_counter() - started
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LabelGraphWarning)
-        trained, counts = train_all(plan, features, branches, device=device, progress=progress)
+        trained, counts = train_all(plan, features, branches, counts, device=device, progress=progress)
     seconds["training"] = sum(one.seconds for one in trained.values())
     started = time.perf_counter()
     result = compared(plan, features, trained, branches)
     seconds["comparison"] = time.perf_counter() - started
-    notes = [*data.table.notes, *dict.fromkeys(str(one.message) for one in caught)]
+    about_graph = [one for one in caught if issubclass(one.category, LabelGraphWarning)]
+    notes = [*data.table.notes, *dict.fromkeys(str(one.message) for one in about_graph)]
+    for one in caught:
+        if one not in about_graph:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LabelGraphWarning)
+        warnings.simplefilter("ignore", LabelGraphWarning)  # said in the notes
         adjacency = label_adjacency(counts, tau=plan.settings.tau, p=plan.settings.p, labels=data.table.labels)
+    graph = graph_record(adjacency, counts, data, plan.settings)
     saved(plan, trunk, trained[plan.settings.graph].module, result)
     write_json(
         plan.folder / "result.json",
         {
             **plan.identity,
             **result,
-            "graph": graph_record(adjacency, counts, data, plan.settings),
+            "graph": graph,
             "notes": notes,
-            "verdict": verdict_of(result, plan.settings),
+            "verdict": verdict_of(result, plan.settings, edges=len(graph["edges"])),
             "trunk": {"backbone": trunk.backbone, "size": trunk.preprocessing.size, "blocks": len(trunk.chain)},
             "seconds": {**seconds, "total": sum(seconds.values())},
             "command": plan.command,
@@ -108,6 +120,7 @@ def train_all(
     plan: GraphPlan,
     features: PooledFeatures,
     branches: Floats,
+    counts: PairCounts,
     *,
     device: torch.device,
     progress: Progress | None,
@@ -119,7 +132,6 @@ def train_all(
     """
     data = plan.data
     train, val = (data.pool(features, split) for split in ("train", "val"))
-    counts = count_pairs(train.states)
     history = History(plan.folder / "history.jsonl")
     history.truncate(0)
     trained: dict[str, TrainedGraph] = {}

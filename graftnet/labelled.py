@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from graftnet.config import CONFIG_NAME
 from graftnet.errors import ConfigError
-from graftnet.project import CONFIG_NAME, open_project
+from graftnet.project import open_project
 from subdatasets.attribute import attribute_name
 from subdatasets.csv_rows import PATH_COLUMNS, cell, ragged, required_column, unknown_split
 from subdatasets.locations import Locations

@@ -13,7 +13,7 @@ class Extra(NamedTuple):
 
 EXTRAS = (
     Extra("nni", ("pytorch_lightning",), "NNI's own strategies as a comparison"),
-    Extra("serve", ("fastapi", "uvicorn"), "a bundle behind HTTP"),
+    Extra("serve", ("fastapi", "uvicorn", "prometheus_client", "python_multipart"), "a bundle behind HTTP"),
     Extra("ray", ("ray",), "many searches on many machines"),
     Extra("postgres", ("psycopg",), "Optuna studies shared through PostgreSQL"),
     Extra("dashboard", ("optuna_dashboard",), "Optuna's studies in a browser"),

@@ -82,7 +82,7 @@ def search_one(
     tensorboard: bool = False,
 ) -> Found:
     """Search one attribute of a project; a current result is returned as it is unless ``force``."""
-    project = open_overridden(folder, overrides)
+    project = open_overridden(folder, overrides, attribute)
     return search_in(project, attribute, seed=seed, device=device, force=force, tensorboard=tensorboard)
 
 

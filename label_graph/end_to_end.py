@@ -6,6 +6,7 @@ RandAugment; the backbone may be any of `trunk.backbones`; features are standard
 the second stage; labels may be unknown.
 """
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -55,13 +56,14 @@ class EndToEndSettings(NamedTuple):
 
 
 class Labelling(NamedTuple):
-    """The network of the best epoch on val, in evaluation mode on the CPU.
+    """The networks of the best epochs on val, in evaluation mode on the CPU: with the graph, and of the first stage.
 
-    direct_score: val mAP of the first stage, nan without one. history: stage -> a record per epoch.
+    Without a first stage, ``direct`` is None and its score nan. history: stage -> a record per epoch.
     """
 
     network: ImageLabeller
     val_score: float
+    direct: ImageLabeller | None
     direct_score: float
     history: dict[str, list[dict[str, float]]]
 
@@ -103,7 +105,7 @@ class EndToEnd:
         if len(self.rows["train"]) < 2 or not (table.states[self.rows["val"]] == PRESENT).any():
             raise LabelGraphError(
                 f"Training end to end needs two training images and val images that show some label; the table has "
-                f"{len(self.rows['train'])} and {len(self.rows['val'])}."
+                f"{len(self.rows['train'])} and {len(self.rows['val'])}: give it a column `split` with train and val."
             )
 
     def run(self, report: Report | None = None) -> Labelling:
@@ -117,17 +119,18 @@ class EndToEnd:
         chain.to(self.device).to(memory_format=torch.channels_last)
         channels = block_shapes(self.backbone, self.held.preprocessing.size)[-1][0]
         graph, history = self.settings.graph, {}
-        direct_score, before = math.nan, 0
+        direct, direct_score, before = None, math.nan, 0
         if self.settings.direct_epochs:
             generator = torch.Generator().manual_seed(graph.seed)
             plain = LabelClassifier(channels, len(self.table.labels), pooling=graph.pooling, generator=generator)
             first = graph._replace(epochs=self.settings.direct_epochs)
             state = self.train(ImageLabeller(chain, plain), "direct", first, report, before)
+            direct = copy.deepcopy(ImageLabeller(chain, plain)).cpu().eval()
             history["direct"], direct_score, before = state.history, state.best_score, state.epoch
         network = ImageLabeller(chain, self.graph_classifier(chain))
         state = self.train(network, "graph", graph, report, before)
         history["graph"] = state.history
-        return Labelling(network.cpu().eval(), state.best_score, direct_score, history)
+        return Labelling(network.cpu().eval(), state.best_score, direct, direct_score, history)
 
     def graph_classifier(self, chain: BlockChain) -> LabelClassifier:
         """The second stage's classifiers: nodes are what the backbone gives for the training images (eq. 5, 6)."""

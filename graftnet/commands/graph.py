@@ -86,3 +86,59 @@ def export(
 
     folder = export_graph(project, destination)
     answer({"folder": folder}, f"Exported the label graph's classifiers ({folder}).", as_json=as_json)
+
+
+@app.command("end-to-end")
+def end_to_end(
+    table: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="TABLE.csv",
+            exists=True,
+            dir_okay=False,
+            help="A column per label, 1, 0 or blank, and one for the split. Default: the project's sub-datasets.",
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's images are."),
+    ] = None,
+    direct_epochs: Annotated[
+        int, typer.Option("--direct-epochs", min=0, metavar="N", help="Without the graph first; 0 for none.")
+    ] = 40,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Then with it.")] = 40,
+    learning_rate: Annotated[
+        float, typer.Option("--learning-rate", min=1e-9, metavar="X", help="Of both; a tenth after 10, 20, 30 epochs.")
+    ] = 1e-3,
+    fresh: Annotated[bool, typer.Option("--fresh", help="New weights, not those of the trunk in use.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train again even where it is done.")] = False,
+    project: Folder = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Train the backbone together with the label graph.
+
+    IML-GCN: first the backbone with a plain classifier, then label embeddings
+    from what it learnt, then both with the graph. The backbone, image size and
+    random changes are those of \\[trunk], the graph that of \\[label_graph].
+
+    \b
+    Examples:
+      graftnet graph end-to-end
+      graftnet graph end-to-end voc.csv --images VOC2007/JPEGImages --device cuda
+
+    What it makes is a trunk of its own, with label classifiers on it; no trunk
+    in use changes. After Ctrl-C or kill call it again: it continues.
+    """
+    from graftnet.devices import choose_device
+    from graftnet.end_to_end import Choices, train_end_to_end
+    from graftnet.progress import show_progress
+    from graftnet.project import open_project
+    from graftnet.settings import seed_or
+
+    home, chosen = open_project(project), choose_device(device)
+    choices = Choices(table, images, direct_epochs, epochs, learning_rate, fresh)
+    with show_progress() as progress:
+        found = train_end_to_end(home, choices, seed=seed_or(seed, home), device=chosen, progress=progress, force=force)
+    answer(found.record(), found.text(), as_json=as_json)

@@ -1,6 +1,7 @@
 """Calibration against what generated the scores, against a plain search, and against its own promises."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from branches.calibration import calibrate, fit_calibration, fit_isotonic, fit_t
 from branches.errors import BranchError
 from branches.reliability import Bin, expected_calibration_error, reliability, reliability_record
 from deployment.calibrated import calibrated
+from deployment.errors import BundleError
 
 
 def drawn(seed: int, count: int, values: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +66,9 @@ def test_calibrated_scores_sum_to_one_survive_json_and_are_the_runtimes(method: 
     found = calibrate(json.loads(json.dumps(fitted)), extreme)
     np.testing.assert_allclose(found.sum(1), 1)
     assert np.isfinite(found).all()
-    assert np.array_equal(found, calibrated(fitted, extreme))
+    runtimes = calibrated(fitted, extreme)
+    assert runtimes is not None
+    assert np.array_equal(found, runtimes)
 
 
 def test_overconfidence_goes_and_the_rule_prefers_one_parameter() -> None:
@@ -84,6 +88,9 @@ def test_a_distortion_that_no_temperature_mends_takes_the_curve() -> None:
     losses = fitted["cross_validated_nll"]
     assert fitted["method"] == "isotonic"
     assert losses["isotonic"] + fitted["standard_error"] < losses["temperature"] < losses["raw"]
+    few = fit_calibration(scores[:999], labels[:999])
+    assert few["method"] == "temperature"  # a curve needs 1,000 images, however well it looks
+    assert few["cross_validated_nll"]["isotonic"] + few["standard_error"] < few["cross_validated_nll"]["temperature"]
 
 
 def test_held_out_scores_do_not_know_their_own_label() -> None:
@@ -102,10 +109,30 @@ def test_held_out_scores_do_not_know_their_own_label() -> None:
 def test_bins_and_their_gap_by_hand() -> None:
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.35, 0.65], [0.3, 0.7], [0.0, 1.0]])
     found = reliability(scores, [0, 1, 1, 0, 1], bins=2)
-    assert found == [Bin(pytest.approx(0.15), 0.5, 2), Bin(pytest.approx(0.7833333), pytest.approx(2 / 3), 3)]
+    assert found == [pytest.approx(Bin(0.15, 0.5, 2)), pytest.approx(Bin(0.7833333, 2 / 3, 3))]
     assert expected_calibration_error(found) == pytest.approx((2 * 0.35 + 3 * (0.7833333 - 2 / 3)) / 5)
     three = reliability([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], [1, 2], bins=10)
-    assert three == [Bin(0.5, 0.0, 1), Bin(pytest.approx(0.8), 1.0, 1)]
+    assert three == [Bin(0.5, 0.0, 1), pytest.approx(Bin(0.8, 1.0, 1))]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"method": "temperature"},
+        {"method": "temperature", "temperature": "hot"},
+        {"method": "temperature", "temperature": 0.0},
+        {"method": "temperature", "temperature": -1.0},
+        {"method": "isotonic", "curves": []},
+        {"method": "isotonic", "curves": [{"scores": [0, 1]}]},
+        {"method": "isotonic", "curves": [{"scores": [0, 1], "calibrated": [0]}]},
+        {"method": "isotonic", "curves": 3},
+        {"method": "isotonic", "curves": [{"scores": ["a"], "calibrated": [0]}] * 2},
+    ],
+)
+def test_the_runtime_distrusts_a_record(record: dict[str, Any]) -> None:
+    with pytest.raises(BundleError, match="the calibration of a branch cannot be used"):
+        calibrated(record, [[0.4, 0.6], [0.7, 0.3]])
 
 
 def test_wrong_shapes_are_refused() -> None:

@@ -141,7 +141,7 @@ print(json.dumps([runtime.verify(), runtime.predict({[str(path) for path in pict
     )
     assert done.returncode == 0, done.stderr
     checks, rows = json.loads(done.stdout)
-    assert [check["branch"] for check in checks] == ["trunk", *GRAFTS]
+    assert [check["branch"] for check in checks] == ["trunk", *GRAFTS, "joined"]
     assert all(check["ok"] and check["max_relative_error"] < 1e-4 for check in checks)
     assert rows == Runtime(home / "bundle", threads=1).predict(pictures(home))
 
@@ -153,6 +153,20 @@ def test_one_branch_folder_finds_its_trunk_beside_it(home: Path) -> None:
     assert rows[0]["attributes"] == {
         "bald": Runtime(home / "bundle").predict(pictures(home)[:1])[0]["attributes"]["bald"]
     }
+
+
+def test_a_subset_of_attributes_gives_what_the_whole_gives(home: Path) -> None:
+    runtime = Runtime(home / "bundle", threads=1)
+    images = np.load(home / "bundle" / "golden.npz")["images"]
+    whole = runtime.scores_of_images(images)
+    for names in (["age.group"], ["age.group", "bald"], []):
+        found = runtime.scores_of_images(images, names)
+        assert list(found) == names
+        for name in names:
+            np.testing.assert_array_equal(found[name], whole[name])
+    assert list(runtime.predict(pictures(home)[:1], attributes=["bald"])[0]["attributes"]) == ["bald"]
+    with pytest.raises(BundleError, match="no branch 'hat'"):
+        runtime.scores_of_images(images, ["bald", "hat"])
 
 
 def test_a_branch_alone_verifies_and_says_what_it_lacks_for_images(home: Path, tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 import itertools
 import random
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import pytest
 
 from deployment.condition_parser import ConditionError, parse_condition
 from deployment.conditions import All, Leaf, Node, Not, Some, Truth, by_label, by_scores, evidence, leaves, truth
+
+T = TypeVar("T")
 
 
 def bind(text: str, attribute: str, value: str | None, operator: str, limit: float | None) -> Leaf:
@@ -15,6 +19,10 @@ def bind(text: str, attribute: str, value: str | None, operator: str, limit: flo
 
 def parsed(text: str) -> Node:
     return parse_condition(text, bind)
+
+
+def of(told: Mapping[str, T]) -> Callable[[Leaf], T]:
+    return lambda leaf: told[leaf.attribute]
 
 
 def found(score: float, value: str = "yes") -> dict[str, object]:
@@ -41,10 +49,11 @@ def test_random_conditions_have_the_truth_that_python_gives_them() -> None:
         for values in itertools.product([False, True], repeat=3):
             told = dict(zip(names, values, strict=True))
             plain = text.replace("night-time", "night").replace("age.group", "age")
-            expected = eval(plain, {"bald": values[0], "night": values[1], "age": values[2]})  # noqa: S307 - our own text, drawn above
-            assert truth(node, lambda leaf, told=told: told[leaf.attribute]) is expected, text
-            strength = evidence(node, lambda leaf, told=told: float(told[leaf.attribute]))
-            assert strength == float(expected), text
+            expected = bool(eval(plain, {"bald": values[0], "night": values[1], "age": values[2]}))  # noqa: S307 - our own text, drawn above
+            assert truth(node, of(told)) is expected, text
+            assert evidence(node, of({name: float(bool(value)) for name, value in told.items()})) == float(expected), (
+                text
+            )
 
 
 def test_the_tables_of_kleene() -> None:
@@ -52,11 +61,10 @@ def test_the_tables_of_kleene() -> None:
     a, b = Leaf("a", "a", "yes", "is"), Leaf("b", "b", "yes", "is")
     for left, right in itertools.product(order, repeat=2):
         told = {"a": left, "b": right}
-        both = truth(All((a, b)), lambda leaf, told=told: told[leaf.attribute])
-        either = truth(Some((a, b)), lambda leaf, told=told: told[leaf.attribute])
+        both, either = truth(All((a, b)), of(told)), truth(Some((a, b)), of(told))
         assert both is order[min(order.index(left), order.index(right))]
         assert either is order[max(order.index(left), order.index(right))]
-        assert truth(Not(a), lambda leaf, told=told: told[leaf.attribute]) is order[2 - order.index(left)]
+        assert truth(Not(a), of(told)) is order[2 - order.index(left)]
 
 
 def test_every_kind_of_question_is_read() -> None:
@@ -161,4 +169,4 @@ def test_evidence_is_the_weakest_of_and_the_strongest_of_or() -> None:
         ("not (a and b)", 0.8),
         ("a and not c", 0.4),
     ]:
-        assert evidence(parsed(text), lambda leaf: scores[leaf.attribute]) == pytest.approx(expected)
+        assert evidence(parsed(text), of(scores)) == pytest.approx(expected)

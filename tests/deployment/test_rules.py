@@ -158,6 +158,15 @@ name = "one"
         ('[[rule]]\nwhen = "night', "line 2: "),
         ('[[rule]]\nwhen = "night"\naction = "a"\nweight = true', "line 4: weight = True"),
         ('[[rule]]\nwhen = "night"\naction = "a"\nweight = inf', "line 4: weight = inf"),
+        ('[[rule]]\nwhen = "night"\naction = "a"\nweight = 1' + "0" * 400, "line 4: weight = 1000"),
+        (
+            'band = 0.05\n[[rule]]\naction = "a"\nwhen = "holding_baby >= 0.96"',
+            "line 4: a band of 0.05 around 0.96 .* 0.04,",
+        ),
+        (
+            '[[rule]]\nwhen = "not night"\naction = "a"\nband = 0.45',
+            r"line 4: a band of 0.45 around 0.4 \(night\) .* most 0.4",
+        ),
         ('band = -1\n[[rule]]\nwhen = "night"\naction = "a"', "line 1: band = -1"),
     ],
 )
@@ -207,6 +216,6 @@ def test_intervals_are_wilsons() -> None:
     # Worked by hand: (p + z2/2n +- z sqrt(p(1-p)/n + z2/4n2)) / (1 + z2/n) with n = 10, p = 0.1.
     found = share(1, 10)
     assert found is not None
-    assert (found["low"], found["high"]) == (pytest.approx(0.01788, abs=1e-5), pytest.approx(0.40415, abs=1e-5))
+    assert [found["low"], found["high"]] == pytest.approx([0.01788, 0.40415], abs=1e-5)
     assert share(0, 50) == {"value": 0.0, "low": 0.0, "high": pytest.approx(0.07135, abs=1e-4), "part": 0, "whole": 50}
     assert share(0, 0) is None

@@ -10,6 +10,7 @@ from PIL import Image
 
 from experiments.iml_gcn import main
 from experiments.iml_gcn_data import Pools, clothing, pooled
+from experiments.iml_gcn_end_to_end import main as end_to_end
 from experiments.iml_gcn_tables import table_3, with_interval
 from experiments.indeed_data import Labelled
 from trunk.backbones import build_small_cnn
@@ -55,7 +56,7 @@ def test_it_runs_prints_its_tables_and_trains_nothing_twice(
     assert "| % | threshold | mAP | CP | CR | CF1 | OP | OR | OF1 | top-3 CP |" in said
     (path,) = tmp_path.glob("*.jsonl")
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert len(records) == 3 * (3 + 2)
+    assert len(records) == 3 * (2 + 2)
     assert [record["seed"] for record in records if "map" in record] == [0, 1] * 3
     tested = next(record for record in records if "map" in record)
     assert np.shape(tested["scores"]) == (12, 3)
@@ -104,3 +105,14 @@ def test_gains_and_intervals_of_the_table() -> None:
     # The base ranks 0, 1, 0, 1: average precision 1/2; the better one 1.
     assert "| graph | 0.1 | 1.0 k | 50.00 ± 0.00 | 61.00 ± 2.48 | +10.00 ± 0.00 | +50.00 [" in text
     assert with_interval([0.5]) == "0.50"
+
+
+def test_end_to_end_beside_its_control(
+    trunk: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = [str(photos / "labels.csv"), str(photos), str(tmp_path), "--backbone", "small_cnn", "--size", "16"]
+    end_to_end([*call, "--trunk", str(trunk), "--direct-epochs", "1", "--epochs", "1", "--batch-size", "8"])
+    said = capsys.readouterr().out
+    assert "labels-small_cnn-cooccurrence-0, epoch 2: val mAP" in said
+    assert "| no graph | 0." in said
+    assert "| IML-GCN | " in said

@@ -23,6 +23,7 @@ from graftnet.config import (
     read_config,
 )
 from graftnet.errors import ConfigError
+from graftnet.one_attribute import depth_of
 from graftnet.settings import (
     fit_settings,
     graph_settings,
@@ -173,7 +174,7 @@ def test_choices_are_the_rooms_choices() -> None:
     assert set(get_args(names.Sampling)) == set(SAMPLINGS)
     assert set(get_args(names.Losses)) == set(LOSSES)
     assert set(get_args(names.BatchStatistics)) == set(BATCH_STATISTICS)
-    assert find_backbone(Config().trunk.backbone).freeze_depth == Config().trunk.freeze_depth
+    assert find_backbone(Config().trunk.backbone).freeze_depth == depth_of(Config()) == 8
 
 
 def test_all_mistakes_are_listed_at_once_with_lines_and_remedies() -> None:

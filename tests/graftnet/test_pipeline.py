@@ -149,7 +149,9 @@ def test_the_result_has_what_the_design_promises(project: Project) -> None:
         assert set(block) == figures
     assert set(result["seconds"]) == {"features", "search", "retrain", "controls", "total"}
     calibration = result["calibration"]
-    assert calibration["method"] == load_branch(folder / "branch")[1].calibration["method"]
+    kept = load_branch(folder / "branch")[1].calibration
+    assert kept is not None
+    assert calibration["method"] == kept["method"]
     assert calibration["images"] == sum(result["data"]["counts"]["val"].values())
     for split in ("val", "test"):
         for side in ("raw", "calibrated"):

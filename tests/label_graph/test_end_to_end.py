@@ -54,6 +54,9 @@ def test_both_stages_are_trained_and_the_best_epoch_kept(trained: Labelling):
     assert trained.val_score == max(record["val_score"] for record in trained.history["graph"])
     assert trained.val_score > 0.8  # chance is a half
     assert trained.network.classifier.gcn is not None
+    assert trained.direct is not None
+    assert trained.direct.classifier.gcn is None
+    assert trained.direct_score == max(record["val_score"] for record in trained.history["direct"])
     assert not trained.network.training
 
 
@@ -91,6 +94,7 @@ def test_the_graph_may_begin_on_weights_that_are_given(table: LabelTable, traine
     )
     found = run.run()
     assert np.isnan(found.direct_score)
+    assert found.direct is None
     for name, value in found.network.chain.named_parameters():
         torch.testing.assert_close(value, dict(trained.network.chain.named_parameters())[name], atol=1e-6, rtol=0)
 
@@ -107,3 +111,14 @@ def test_features_and_the_constant_give_the_networks_scores(table: LabelTable, t
 def test_a_table_without_val_is_refused(table: LabelTable, tmp_path: Path):
     with pytest.raises(LabelGraphError, match="the table has 32 and 0"):
         training(table.of_split("train"), tmp_path)
+
+
+def test_the_classifiers_stay_in_float32_whatever_the_backbone_runs_in(trained: Labelling):
+    images = torch.randn(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    network = trained.network
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            maps, logits = network.chain(images), network(images)
+        assert maps.dtype == torch.bfloat16
+        assert logits.dtype == torch.float32
+        assert torch.equal(logits, network.classifier(maps.float()))
