@@ -118,8 +118,9 @@ def gains(records: Records) -> tuple[Gain, ...]:
         if (difference := number(gain.get("difference"))) is None:
             continue
         low, high, over = number(gain.get("low")), number(gain.get("high")), "seeds"
-        if low == high:  # a single training on each side says nothing about the spread over trainings
-            low, high, over = number(gain.get("images_low")), number(gain.get("images_high")), "images"
+        images = number(gain.get("images_low")), number(gain.get("images_high"))
+        if low == high or (low, high) == images:  # a single training says nothing about the spread over trainings
+            (low, high), over = images, "images"
         found.append(Gain(key, NAMES[key], difference, low, high, over))
     return tuple(found)
 

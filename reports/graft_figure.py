@@ -14,8 +14,9 @@ from reports.surroundings import Surroundings
 from reports.svg import styled
 from reports.values import items, numbers, table, whole
 
-MOST = 14  # blocks that are drawn one by one
-BOX, GAP, HEIGHT, MARGIN = 50.0, 11.0, 34.0, 4.0  # points
+MOST = 3  # blocks in a row that are drawn one by one; of more the first and the last: it must fit a telephone
+BOX, GAP, HEIGHT, MARGIN = 52.0, 11.0, 34.0, 4.0  # points
+BRANCH = 212.0
 LANES = 104.0, 22.0  # heights of the middle of the tail's row and of the branch's
 
 
@@ -45,7 +46,7 @@ def graft_figure(backbone: Backbone, around: Surroundings) -> Figure:
     trunk = _shown(0, backbone.frozen, MOST)
     tail = _shown(backbone.frozen, backbone.blocks, MOST)
     start = len(trunk) * (BOX + GAP) + 20
-    lane = max(len(tail) * (BOX + GAP) - GAP, 5 * BOX) if tail else 5 * BOX
+    lane = 24 + BRANCH
     width, height = start + lane + MARGIN * 2, LANES[0] + HEIGHT / 2 + 20 if tail else 96.0
     figure = Figure(figsize=(width / 72, height / 72))
     axes = figure.add_axes((0, 0, 1, 1))
@@ -68,9 +69,12 @@ def graft_figure(backbone: Backbone, around: Surroundings) -> Figure:
         axes.text(left, LANES[0] + HEIGHT / 2 + 7, words, size=8.5, color=light("tail"))
     target = LANES[1] if tail else middle
     _way(axes, fork, middle, left, target, "winner", "-")
-    _box(axes, left, target, lane - (left - start), "convolution_fill", "winner", "-")
-    words = f"branch{_costs(around.parameters, around.macs)}"
-    axes.text(left + 10, target, words, size=9, weight="bold", va="center_baseline", color=light("winner"))
+    _box(axes, left, target, BRANCH, "convolution_fill", "winner", "-")
+    costs = _costs(around.parameters, around.macs).removeprefix(": ")
+    lift = 6.0 if costs else 0.0
+    style: dict[str, Any] = {"va": "center_baseline", "color": light("winner")}
+    axes.text(left + 10, target + lift, "branch", size=9, weight="bold", **style)
+    axes.text(left + 10, target - 7.5, costs, size=8.5, **style)
     return figure
 
 
@@ -83,7 +87,7 @@ def _costs(parameters: float | None, macs: float | None) -> str:
 def _shown(start: int, end: int, most: int) -> tuple[int | None, ...]:
     """The numbers of the blocks that are drawn; None stands for those left out in the middle."""
     blocks = tuple(range(start, end))
-    return blocks if len(blocks) <= most else (*blocks[: most // 2], None, *blocks[-most // 2 :])
+    return blocks if len(blocks) <= most else (blocks[0], None, blocks[-1])
 
 
 def _row(

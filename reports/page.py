@@ -7,6 +7,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reports.architecture_section import architecture_section
 from reports.audit_section import audit_section
+from reports.candidates_section import candidates_section
+from reports.data_section import data_section, repeat_section
 from reports.images_section import images_section
 from reports.layout import Section
 from reports.operation_section import operation_section
@@ -14,7 +16,7 @@ from reports.palette import css_variables
 from reports.policy import NO_SCRIPT
 from reports.records import Records, read_records
 from reports.scores_section import scores_section
-from reports.search_sections import candidates_section, data_section, repeat_section, search_section
+from reports.search_section import search_section
 from reports.sections import comparison_section
 from reports.values import number, text, whole
 from reports.verdict import attribute_of, values_of, verdict

@@ -29,7 +29,6 @@ class Records(NamedTuple):
     audit: dict[str, object] = {}  # noqa: RUF012 - never changed
     predictions: Predictions = NO_PREDICTIONS
     pictures: dict[str, object] = {}  # noqa: RUF012 - never changed
-    branch: dict[str, object] = {}  # noqa: RUF012 - never changed
 
     def of(self, kind: str) -> tuple[dict[str, object], ...]:
         """The records of one kind, in the order they were written."""
@@ -40,7 +39,7 @@ def read_records(folder: Path, *, whole: bool = True) -> Records:
     """`config.json`, `result.json`, `architecture.json`, `history.jsonl` and, if any, `audit.json` of a search folder.
 
     With them what is recorded of single images, where it is: `predictions.csv` and `pictures.json`, which earlier
-    searches do not have, and of a finished search the record of its branch.
+    searches do not have, and whether the branch of a finished search is whole.
     whole: off where `config.json` and `result.json` will do, as of many searches at once.
 
     Raises ReportError when there is no such folder; a missing or broken file becomes a problem instead.
@@ -64,21 +63,18 @@ def read_records(folder: Path, *, whole: bool = True) -> Records:
     predictions = read_predictions(folder / "predictions.csv", problems)
     has_pictures = (folder / "pictures.json").exists()
     pictures = _read_object(folder / "pictures.json", "", problems) if has_pictures else {}
-    branch = _read_branch(folder / "branch", problems) if result else {}
+    if result:
+        _check_branch(folder / "branch", problems)
     if cut := missing_predictions(predictions, table(table(result.get("data")).get("counts"))):
         problems.append(cut)
-    return Records(
-        folder, config, result, architecture, tuple(history), tuple(problems), audit, predictions, pictures, branch
-    )
+    return Records(folder, config, result, architecture, tuple(history), tuple(problems), audit, predictions, pictures)
 
 
-def _read_branch(folder: Path, problems: list[str]) -> dict[str, object]:
-    """What is recorded of the winner's weights, which are not read: only whether they are there."""
-    consequence = "the branch cannot be grafted or exported"
-    record = _read_object(folder / "branch.json", consequence, problems)
+def _check_branch(folder: Path, problems: list[str]) -> None:
+    """Whether the winner's weights and their record are there, whole; a page needs neither, a graft both."""
+    _read_object(folder / "branch.json", "the branch cannot be grafted or exported", problems)
     if sentence := weights_problem(folder / "weights.safetensors"):
         problems.append(sentence)
-    return record
 
 
 def _read_object(path: Path, consequence: str, problems: list[str]) -> dict[str, object]:

@@ -26,9 +26,11 @@ LINES = (
 def threshold_figure(points: list[OperatingPoint], chosen: float | None, split: str) -> Figure:
     """Accuracy, precision, recall and false positive rate over the threshold; a line at the chosen one."""
     figure, axes = panel("threshold", f"rate on {split}", height=WIDTH)
-    at = [point.threshold for point in points]
     for name, label, role, dash in LINES:
-        axes.plot(at, [getattr(point, name) for point in points], color=light(role), linestyle=dash, label=label)
+        # Where nothing is taken for positive any more, there is no precision.
+        shown = [point for point in points if name != "precision" or point.recall or point.fpr]
+        x, y = [point.threshold for point in shown], [getattr(point, name) for point in shown]
+        axes.plot(x, y, color=light(role), linestyle=dash, label=label)
     if chosen is not None:
         axes.axvline(chosen, color=light("ink"), linewidth=1.0, label="chosen on val")
     axes.set(xlim=(0, 1), ylim=(-0.01, 1.02))
