@@ -28,7 +28,7 @@ from trunk.checkpoints import write_json
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 2
-RESERVED = ("bundle.json", "golden.npz", "trunk.onnx", JOINED, NAME, "label_graph")
+RESERVED = ("bundle.json", "golden.npz", "trunk.onnx", JOINED, NAME)
 
 
 class Capture(nn.Module):
@@ -95,7 +95,8 @@ def write_bundle(trunk: Trunk, branches: Sequence[Path], destination: Path, *, i
 
 def folder_for(attribute: str, bundle: Mapping[str, Any], home: Path) -> Path:
     """Where a branch goes: the folder of its name, with a number behind where the bundle has one of that name."""
-    taken = {part["folder"] for part in bundle["branches"].values()} | {*RESERVED}
+    parts = [*bundle["branches"].values(), *([bundle["label_graph"]] if bundle.get("label_graph") else [])]
+    taken = {part["folder"] for part in parts} | {*RESERVED}
     number, name = 1, attribute
     while name in taken:
         number, name = number + 1, f"{attribute}.{number + 1}"
