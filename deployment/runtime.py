@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from deployment.calibrated import calibrated
 from deployment.checks import bundle_checks
 from deployment.contents import read_checked
 from deployment.errors import BundleError
@@ -135,11 +136,12 @@ class Runtime:
     def predict(
         self, images: Sequence[Path | str], *, attributes: Sequence[str] | None = None, batch_size: int = 16
     ) -> list[dict[str, Any]]:
-        """One dict per image file, in order: `image` (its path) and `attributes`, {name: {value, scores, threshold}}.
+        """One dict per image file: `image` (its path), `attributes`: {name: {value, scores, threshold, calibrated}}.
 
-        `scores` is {value: probability}; `value` the predicted one: of two values the second when its score reaches the
-        threshold, of more the one with the highest score. `attributes` None: all of them. Raises: BundleError naming an
-        image that cannot be read, or an attribute that the folder does not hold.
+        `scores` is {value: probability}, and so is `calibrated`, None for a branch without a calibration; `value` is
+        the predicted one: of two values the second when its score reaches the threshold, of more the one with the
+        highest score. `attributes` None: all of them. Raises: BundleError naming an image that cannot be read, or an
+        attribute that the folder does not hold.
         """
         try:
             from deployment.images import read_normalised
@@ -155,7 +157,7 @@ class Runtime:
             rows += [
                 {
                     "image": str(path),
-                    "attributes": {name: self._decided(name, table[number]) for name, table in scores.items()},
+                    "attributes": {name: self.decide(name, table[number]) for name, table in scores.items()},
                 }
                 for number, path in enumerate(paths)
             ]
@@ -173,12 +175,15 @@ class Runtime:
                     f"{self.bundle['fingerprint']}: export them together again"
                 )
 
-    def _decided(self, name: str, scores: Floats) -> dict[str, Any]:
+    def decide(self, name: str, scores: Floats) -> dict[str, Any]:
+        """Scores (values,) of one image -> `value`, `scores`, `threshold` and `calibrated`, as in `predict`."""
         values, threshold = self.contracts[name]["values"], self.contracts[name]["threshold"]
         positive = len(values) == 2 and float(scores[1]) >= (0.5 if threshold is None else threshold)
         chosen = int(positive) if len(values) == 2 else int(scores.argmax())
-        table = {value: float(score) for value, score in zip(values, scores, strict=True)}
-        return {"value": values[chosen], "scores": table, "threshold": threshold}
+        table = dict(zip(values, map(float, scores), strict=True))
+        found = calibrated(self.contracts[name].get("calibration"), scores[None])
+        shown = None if found is None else dict(zip(values, found[0].tolist(), strict=True))
+        return {"value": values[chosen], "scores": table, "threshold": threshold, "calibrated": shown}
 
     @property
     def _trunk_file(self) -> Path:

@@ -38,6 +38,7 @@ from branches.probe import linear_probe
 from branches.settings import FitSettings
 from branches.training import predict_scores
 from experiments.trunk_judging import Pictures, append_record, fitted_branch, read_records, shrunk, some
+from graftnet.one_attribute import depth_of
 from graftnet.progress import show_progress
 from graftnet.project import Project, open_project
 from graftnet.settings import pretrain_settings
@@ -123,7 +124,7 @@ class Contest:
 
     def __init__(self, subdatasets: dict[str, SubDataset], project: Project, out: Path, images: int, seed: int) -> None:
         self.subdatasets, self.out, self.images, self.seed = subdatasets, out, images, seed
-        self.depth = project.config.trunk.freeze_depth
+        self.depth = depth_of(project.config)
         preprocessing = Preprocessing(project.config.trunk.image_size)
         self.pictures = Pictures(subdatasets.values(), preprocessing, ("train", "val", "test"))
 

@@ -32,6 +32,7 @@ from branches.probe import linear_probe
 from branches.settings import FitSettings
 from branches.training import predict_scores
 from experiments.trunk_judging import Pictures, append_record, fitted_branch, read_records, some
+from graftnet.one_attribute import depth_of
 from graftnet.progress import show_progress
 from graftnet.project import Project, open_project
 from graftnet.settings import pretrain_settings
@@ -109,7 +110,7 @@ class Judge:
     """The search project's images, and what a trunk's features of them are worth on each attribute."""
 
     def __init__(self, project: Project) -> None:
-        self.depth = project.config.trunk.freeze_depth
+        self.depth = depth_of(project.config)
         self.subdatasets = [read_subdataset(source) for source in project.sources().values()]
         self.pictures = Pictures(self.subdatasets, Preprocessing(project.config.trunk.image_size), ("train", "val"))
 

@@ -12,6 +12,7 @@ from branches.metrics import measure
 from branches.records import load_branch
 from branches.training import predict_scores
 from graftnet.featuring import check_values, featured
+from graftnet.one_attribute import project_of
 from graftnet.project import Project
 from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset
@@ -57,6 +58,7 @@ def bed_for(view: Project, trunk: Trunk, attribute: str, depth: int) -> Bed:
     Raises:
         ConfigError, DataError: it is gone, or cannot be used. TrunkError: the trunk cannot be cut there.
     """
+    view = project_of(view, attribute)
     subdataset = read_subdataset(view.source(attribute), seed=view.config.project.seed)
     check_values(subdataset)
     hashes = content_hashes([example.path for example in subdataset.examples])

@@ -42,7 +42,7 @@ def block_table(folder: Path | None, backbone: str | None, size: int | None) -> 
             zip(found.block_names, block_shapes(found.name, side), strict=True)
         )
     ]
-    depth = table.freeze_depth if table and configured else found.freeze_depth
+    depth = (table.freeze_depth if table and configured else 0) or found.freeze_depth
     return {"backbone": found.name, "image_size": side, "freeze_depth": depth, "blocks": rows}
 
 

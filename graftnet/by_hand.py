@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from graftnet.config import Config
 from graftnet.errors import ConfigError
+from graftnet.one_attribute import depth_of
 from graftnet.settings import control_tail, job_settings, tail_settings
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def settings_on(config: Config, trunk: "Trunk", device: "torch.device") -> "JobS
     Raises:
         ConfigError, TrunkError, SpaceError: a setting that cannot be, or does not fit the trunk.
     """
-    depth = trunk.check_depth(config.trunk.freeze_depth)
+    depth = trunk.check_depth(depth_of(config))
     if config.branch.kind == "tail":
         return hand_settings(config, trunk, device)
     return job_settings(config, with_tail=depth < len(trunk.chain), device=device)
@@ -35,7 +36,7 @@ def hand_settings(config: Config, trunk: "Trunk", device: "torch.device") -> "Jo
     from nas.settings import BY_HAND, JobSettings
     from search_spaces import tail_space
 
-    table, depth, blocks = config.branch, config.trunk.freeze_depth, len(trunk.chain)
+    table, depth, blocks = config.branch, depth_of(config), len(trunk.chain)
     end = table.blocks or blocks
     if depth >= blocks:
         raise ConfigError(

@@ -64,6 +64,11 @@ Rivals = Annotated[tuple[Rival, ...], Field(strict=False)]
 Strategy = Literal["enas", "controller", "random", "local", "nni-random", "nni-evolution", "nni-darts"]
 
 
+Graph = Literal["cooccurrence", "identity", "none"]
+NodeFeatures = Literal["image", "image_pca", "words", "identity"]
+LabelLoss = Literal["asymmetric", "bce", "focal", "weighted"]
+
+
 class Table(BaseModel):
     """What all tables of graftnet.toml share: no unknown keys, no silent conversion, no change after reading."""
 
@@ -71,12 +76,13 @@ class Table(BaseModel):
 
 
 class ProjectTable(Table):
-    """[project]: the project's name, where its files are, and its seed."""
+    """[project]: the project's name, where its files are, its seed, and whether records may hold small pictures."""
 
     name: str = "graftnet"
     data: str = "data"
     runs: str = "runs"
     seed: Index = 0
+    pictures: bool = True
 
 
 class TrunkTable(Table):
@@ -84,7 +90,7 @@ class TrunkTable(Table):
 
     backbone: str = "inception_v3"
     image_size: Annotated[int, Field(ge=8)] = 96
-    freeze_depth: Count = 8
+    freeze_depth: Index = 0
     weights: str = ""
     attributes: Names = ()
     method: Method = "dynamic"
@@ -212,6 +218,45 @@ class ControlsTable(Table):
     strategies: Rivals = ()
 
 
+class AttributeTrunk(Table):
+    """[attributes.NAME.trunk]: where one attribute's branch leaves the trunk; 0: where the backbone's table says."""
+
+    freeze_depth: Index = 0
+
+
+class AttributeTable(Table):
+    """[attributes.NAME]: what one attribute has otherwise than the tables of the same names."""
+
+    trunk: AttributeTrunk = AttributeTrunk()
+    search: SearchTable = SearchTable()
+    branch: BranchTable = BranchTable()
+    retrain: RetrainTable = RetrainTable()
+    controls: ControlsTable = ControlsTable()
+
+
+class LabelGraphTable(Table):
+    """[label_graph]: one classifier per label, made by a graph (``label_graph.settings.GraphSettings``)."""
+
+    graph: Graph = "cooccurrence"
+    tau: Annotated[float, Field(gt=0, le=1)] = 0.1
+    p: Annotated[float, Field(ge=0, le=1)] = 0.2
+    layers: Count = 2
+    hidden: Count = 256
+    nodes: NodeFeatures = "image_pca"
+    components: Index = 0
+    words: str = ""
+    loss: LabelLoss = "asymmetric"
+    gamma_negative: NonNegative = 2.0
+    gamma_positive: NonNegative = 0.0
+    clip: Share = 0.05
+    pooling: Literal["average", "max"] = "average"
+    learning_rate: Positive = 2e-3
+    weight_decay: NonNegative = 0.02
+    epochs: Count = 60
+    batch_size: Count = 128
+    patience: Index = 15
+
+
 class Config(Table):
     """graftnet.toml as a whole; every table may be left out."""
 
@@ -222,6 +267,8 @@ class Config(Table):
     branch: BranchTable = BranchTable()
     retrain: RetrainTable = RetrainTable()
     controls: ControlsTable = ControlsTable()
+    label_graph: LabelGraphTable = LabelGraphTable()
+    attributes: dict[str, AttributeTable] = {}
 
 
 def parse_config(text: str, name: str = CONFIG_NAME) -> Config:

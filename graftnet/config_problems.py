@@ -55,6 +55,8 @@ def toml_value(value: object) -> str:
 def suggest(location: tuple[int | str, ...], model: "type[BaseModel]") -> str:
     """What an unknown key was probably meant to be: a near name in its table, or its name in another table."""
     *parents, key = (str(part) for part in location)
+    while len(parents) > 2 and parents[0] == "attributes":
+        parents = parents[2:]  # the tables of one attribute have the names of those for all
     tables = {name: field.annotation for name, field in model.model_fields.items()}
     if not parents:
         known = list(tables)

@@ -17,6 +17,7 @@ USER_ERRORS = (
     ("trunk.errors", "TrunkError"),
     ("search_spaces.errors", "SpaceError"),
     ("branches.errors", "BranchError"),
+    ("label_graph.errors", "LabelGraphError"),
     ("nas.errors", "SearchError"),
     ("reports.errors", "ReportError"),
     ("deployment.errors", "BundleError"),

@@ -3,16 +3,17 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from graftnet.one_attribute import config_of, depth_of
 from graftnet.project import Project
 from subdatasets.contents import content_hashes
 from subdatasets.errors import DataError
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import SubDataset
-from trunk.cache_estimate import Estimate, estimate_fill, require_room
+from trunk.cache_estimate import Estimate, estimate_fill, joined_estimates, require_room
 from trunk.feature_cache import FeatureCache, Missing, Progress
 from trunk.features import LabelledFeatures
 from trunk.precision import resolve_precision
@@ -55,22 +56,39 @@ def wanted(
     return keys, list(training)
 
 
+class Portion(NamedTuple):
+    """Keys with their images that are needed at the same depths, and the content of the training images among them."""
+
+    depths: list[int]
+    keys: dict[str, Path]
+    training: list[str]
+
+
+def portions(project: Project, subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> list[Portion]:
+    """What these sub-datasets need, each at its attribute's depth; an image of several is in one portion."""
+    keys, training = wanted(project, subdatasets, hashes)
+    places = [depth_of(config_of(project.config, subdataset.attribute.name)) for subdataset in subdatasets]
+    if len(set(places)) == 1:
+        return [Portion(places[:1], keys, training)]
+    depths: dict[str, set[int]] = {key: set() for key in keys}
+    for subdataset, depth in zip(subdatasets, places, strict=True):
+        for key in wanted(project, [subdataset], hashes)[0]:
+            depths[key].add(depth)
+    grouped: dict[tuple[int, ...], dict[str, Path]] = {}
+    for key, path in keys.items():
+        grouped.setdefault(tuple(sorted(depths[key])), {})[key] = path
+    return [Portion(list(at), of, [key for key in training if key in of]) for at, of in grouped.items()]
+
+
 def fill(
-    project: Project,
-    cache: FeatureCache,
-    subdatasets: Sequence[SubDataset],
-    hashes: Mapping[Path, str],
-    *,
-    announce: Announce | None = None,
-    progress: Progress | None = None,
+    cache: FeatureCache, portion: Portion, *, announce: Announce | None = None, progress: Progress | None = None
 ) -> int:
-    """Fill the cache with what these sub-datasets need; ``announce`` hears what it takes, before anything is done.
+    """Fill the cache with a portion, all depths in one pass; ``announce`` hears what it takes, before it is done.
 
     Raises:
         TrunkError: the disk has not the room for it.
     """
-    keys, training = wanted(project, subdatasets, hashes)
-    depths = [project.config.trunk.freeze_depth]
+    depths, keys, training = portion
 
     def before(missing: Missing) -> None:
         estimate = estimate_fill(cache, keys, depths, missing, fit_on=len(training))
@@ -91,9 +109,13 @@ def estimate_cache(project: Project, trunk: Trunk, subdatasets: Sequence[SubData
         TrunkError: the disk has not the room for it.
     """
     hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
-    keys, training = wanted(project, subdatasets, hashes)
-    cache, depths = cache_of(project, trunk), [project.config.trunk.freeze_depth]
-    estimate = estimate_fill(cache, keys, depths, cache.missing(keys, depths), fit_on=len(training))
+    cache = cache_of(project, trunk)
+    estimate = joined_estimates(
+        [
+            estimate_fill(cache, keys, depths, cache.missing(keys, depths), fit_on=len(training))
+            for depths, keys, training in portions(project, subdatasets, hashes)
+        ]
+    )
     require_room(estimate)
     return estimate
 
@@ -114,7 +136,8 @@ def fill_cache(
     if hashes is None:
         hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
     cache = cache_of(project, trunk)
-    computed = fill(project, cache, subdatasets, hashes, announce=announce, progress=progress)
+    parts = portions(project, subdatasets, hashes)
+    computed = sum(fill(cache, part, announce=announce, progress=progress) for part in parts)
     record = {"images": len(set(hashes.values())), "computed": computed, "folder": str(cache.folder)}
     return record | {"views": ["plain", *project.config.features.views], "storage": cache.storage.name}
 
@@ -135,12 +158,38 @@ def featured(
         hashes: the content hash of every image. precision: of the trunk's computation, resolved.
         announce: hears what filling the cache takes, where something is missing.
     """
-    cache, views = cache_of(project, trunk, precision), project.config.features.views
-    fill(project, cache, [subdataset], hashes, announce=announce, progress=progress)
+    depth = depth_of(project.config)
+    return featured_at(
+        project, trunk, subdataset, [depth], hashes=hashes, precision=precision, announce=announce, progress=progress
+    )[depth]
+
+
+def featured_at(
+    project: Project,
+    trunk: Trunk,
+    subdataset: SubDataset,
+    depths: Sequence[int],
+    *,
+    hashes: Mapping[Path, str],
+    precision: str,
+    announce: Announce | None = None,
+    progress: Progress | None = None,
+) -> dict[int, dict[str, LabelledFeatures]]:
+    """:func:`featured` at several depths, whose missing features are computed in one pass of the trunk."""
+    cache = cache_of(project, trunk, precision)
+    fill(cache, Portion(list(depths), *wanted(project, [subdataset], hashes)), announce=announce, progress=progress)
+    return {depth: labelled(project, cache, subdataset, depth, hashes) for depth in depths}
+
+
+def labelled(
+    project: Project, cache: FeatureCache, subdataset: SubDataset, depth: int, hashes: Mapping[Path, str]
+) -> dict[str, LabelledFeatures]:
+    """The cached features of one depth with their labels, split by split."""
+    views = project.config.features.views
     contents, counts = contents_in_order(subdataset, hashes), [len(subdataset.split(split)) for split in SPLITS]
     training = contents[: counts[0]]
     keys = contents + [key_of(content, view) for view in views for content in training]
-    features, start = cache.open(keys, project.config.trunk.freeze_depth), 0
+    features, start = cache.open(keys, depth), 0
     splits = {}
     for split, count in zip(SPLITS, counts, strict=True):
         labels = torch.tensor([example.value for example in subdataset.split(split)], dtype=torch.int64)

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from graftnet.config import BranchTable, Config, Pooling, Strategy
 from graftnet.errors import ConfigError
+from graftnet.one_attribute import project_of, without
 from graftnet.project import Project, open_project
 
 SEARCH = ("strategy", "max_parameters", "max_macs", "max_latency", "warm_start")
@@ -75,7 +76,11 @@ class Overrides:
             "branch": config.branch.model_copy(update={"kind": kind, **branch}),
             "trunk": config.trunk.model_copy(update=trunk),
         }
-        return config.model_copy(update=update)
+        given = {name: list(keys) for name, keys in (("search", search), ("branch", branch), ("trunk", trunk))}
+        if self.branch:
+            given["branch"].append("kind")
+        set_here = [(table, key) for table, keys in given.items() for key in keys]
+        return without(config.model_copy(update=update), set_here)
 
 
 def option_of(name: str) -> str:
@@ -86,9 +91,10 @@ def option_of(name: str) -> str:
 NONE = Overrides()
 
 
-def open_overridden(folder: Path | None, overrides: Overrides = NONE) -> Project:
-    """The project in `folder` or around the working directory, with what the call sets."""
-    return overridden(open_project(folder), overrides)
+def open_overridden(folder: Path | None, overrides: Overrides = NONE, attribute: str | None = None) -> Project:
+    """The project in `folder` or around the working directory, as `attribute` has it, with what the call sets."""
+    project = open_project(folder)
+    return overridden(project_of(project, attribute) if attribute else project, overrides)
 
 
 def overridden(project: Project, overrides: Overrides) -> Project:

@@ -12,6 +12,7 @@ import torch
 from graftnet.by_hand import settings_on
 from graftnet.config import FeaturesTable
 from graftnet.featuring import check_values, contents_in_order, order_of
+from graftnet.one_attribute import depth_of, project_of
 from graftnet.project import Project
 from graftnet.provenance import this_command
 from graftnet.trunks import identity_of
@@ -85,7 +86,8 @@ def plan_search(
     Raises:
         DataError: the sub-dataset cannot be used. ConfigError, TrunkError: a setting cannot.
     """
-    depth = trunk.check_depth(project.config.trunk.freeze_depth)
+    project = project_of(project, attribute)
+    depth = trunk.check_depth(depth_of(project.config))
     settings = settings_on(project.config, trunk, device)
     subdataset = read_subdataset(project.source(attribute), seed=project.config.project.seed)
     check_values(subdataset)

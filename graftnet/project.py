@@ -89,6 +89,11 @@ class Project:
         return self.runs / str(self.current.get("tree", TREE))
 
     @property
+    def label_graphs(self) -> Path:
+        """One folder per run of the label graph."""
+        return self.runs / "label_graph"
+
+    @property
     def exports(self) -> Path:
         """Exported branches and bundles."""
         return self.runs / "exports"

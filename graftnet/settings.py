@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from branches.settings import FitSettings
     from graftnet.project import Project
+    from label_graph.settings import GraphSettings
     from nas.search_settings import SearchSettings
     from nas.settings import JobSettings
     from search_spaces import Space
@@ -28,6 +29,14 @@ def pretrain_settings(config: Config) -> "PretrainSettings":
     from trunk.pretrain_settings import PretrainSettings
 
     return PretrainSettings(**values_for(PretrainSettings, config.trunk))
+
+
+def graph_settings(config: Config, *, seed: int) -> "GraphSettings":
+    """[label_graph] as the training of a label graph takes it."""
+    from label_graph.settings import GraphSettings
+
+    values = config.label_graph.model_dump()
+    return GraphSettings(**{key: values[key] for key in GraphSettings._fields if key != "seed"}, seed=seed).checked()
 
 
 # The keys of [search] that describe a branch of each space; `depths` counts the one named here.

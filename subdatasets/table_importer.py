@@ -62,7 +62,45 @@ def import_table(
         DataError: an unreadable table, rows without image, contradicting rows (each with its line), a column named
             and not usable, no usable column at all, or files in the way.
     """
-    csv_path, destination = Path(csv_path).absolute(), Path(destination)
+    attributes, image_list, skipped = read_columns(
+        csv_path,
+        images,
+        columns=columns,
+        file_column=file_column,
+        split_column=split_column,
+        group_column=group_column,
+        unknown=unknown,
+        encoding=encoding,
+    )
+    return write_attributes(
+        attributes,
+        image_list,
+        Path(destination),
+        where=str(Path(csv_path).absolute()),
+        fractions=fractions,
+        seed=seed,
+        replace=replace,
+        skipped=skipped,
+    )
+
+
+def read_columns(
+    csv_path: Path,
+    images: Path | None,
+    *,
+    columns: Sequence[str] | None = None,
+    file_column: str | None = None,
+    split_column: str | None = None,
+    group_column: str | None = None,
+    unknown: Sequence[str] = UNKNOWN,
+    encoding: str | None = None,
+) -> tuple[list[LabelColumn], ImageList, list[SkippedColumn]]:
+    """A table's attribute columns, its images, and the columns that are no attribute; arguments as `import_table`'s.
+
+    Raises:
+        DataError: an unreadable table, rows without image, contradicting rows, or a column named that is not there.
+    """
+    csv_path = Path(csv_path).absolute()
     if images is not None and not Path(images).is_dir():
         raise DataError(f"there is no image folder {Path(images).absolute()}: check the path")
     table = read_table(csv_path, encoding=encoding)
@@ -75,16 +113,7 @@ def import_table(
         special["split"] = None
     rows, image_list = _images(table, special, [Path(images)] if images is not None else [])
     attributes, skipped = _attribute_columns(table, rows, set(special.values()), columns, unknown)
-    return write_attributes(
-        attributes,
-        image_list,
-        destination,
-        where=str(csv_path),
-        fractions=fractions,
-        seed=seed,
-        replace=replace,
-        skipped=skipped,
-    )
+    return attributes, image_list, skipped
 
 
 def _optional_column(table: Table, title: str | None, usual: str) -> int | None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from branches.branch import Branch
+from branches.calibration import calibrate
 from branches.errors import BranchError
 from branches.grafting import GraftedNet
 from branches.records import BranchRecord, save_branch
@@ -27,6 +28,7 @@ from trunk.trunk import Trunk
 
 SPACE = macro_space(2, widths=(4, 8))
 GRAFTS = {"bald": (("no", "yes"), 4, 0.3), "age.group": (("young", "old", "oldest"), 3, None)}
+CALIBRATIONS = {"bald": {"method": "temperature", "temperature": 2.5}}
 
 
 def small_trunk(seed: int) -> Trunk:
@@ -49,6 +51,7 @@ def save(folder: Path, trunk: Trunk, name: str, seed: int) -> Path:
         trunk.fingerprint,
         threshold=threshold,
         architecture=architecture,
+        calibration=CALIBRATIONS.get(name),
     )
     save_branch(folder / name, branch, record)
     return folder / name
@@ -110,6 +113,12 @@ def test_predictions_are_the_toolkits(home: Path) -> None:
             table = expected[name][number]
             index = int(table[1] >= threshold) if threshold else int(table.argmax())
             assert (found["value"], found["threshold"]) == (values[index], threshold)
+            if name not in CALIBRATIONS:
+                assert found["calibrated"] is None
+                continue
+            mapped = calibrate(CALIBRATIONS[name], np.array(list(found["scores"].values()))[None])[0]
+            assert found["calibrated"] == pytest.approx(dict(zip(values, mapped, strict=True)))
+            assert found["calibrated"] != found["scores"]
 
 
 def test_the_runtime_needs_no_torch_and_none_of_our_rooms(home: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from graftnet import config as names
 from graftnet.config import (
     Config,
     ControlsTable,
+    LabelGraphTable,
     RetrainTable,
     SearchTable,
     Table,
@@ -22,8 +23,20 @@ from graftnet.config import (
     read_config,
 )
 from graftnet.errors import ConfigError
-from graftnet.settings import fit_settings, job_settings, pretrain_settings, search_settings, space_of_config
+from graftnet.one_attribute import depth_of
+from graftnet.settings import (
+    fit_settings,
+    graph_settings,
+    job_settings,
+    pretrain_settings,
+    search_settings,
+    space_of_config,
+)
 from graftnet.template import template
+from label_graph.losses import LOSSES as LABEL_LOSSES
+from label_graph.node_features import NODE_FEATURES
+from label_graph.pooling import POOLINGS as LABEL_POOLINGS
+from label_graph.settings import GRAPHS, GraphSettings
 from nas.recipes import RECIPES
 from nas.search_settings import SearchSettings
 from nas.settings import SEARCH_STRATEGIES, JobSettings
@@ -161,7 +174,7 @@ def test_choices_are_the_rooms_choices() -> None:
     assert set(get_args(names.Sampling)) == set(SAMPLINGS)
     assert set(get_args(names.Losses)) == set(LOSSES)
     assert set(get_args(names.BatchStatistics)) == set(BATCH_STATISTICS)
-    assert find_backbone(Config().trunk.backbone).freeze_depth == Config().trunk.freeze_depth
+    assert find_backbone(Config().trunk.backbone).freeze_depth == depth_of(Config()) == 8
 
 
 def test_all_mistakes_are_listed_at_once_with_lines_and_remedies() -> None:
@@ -244,3 +257,13 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes("name = 'é'".encode("latin-1"))
     with pytest.raises(ConfigError, match="not UTF-8"):
         read_config(tmp_path / "latin.toml")
+
+
+def test_the_label_graphs_settings_are_the_tables() -> None:
+    """The same names, the same defaults, the same choices; the seed and the file of words are the call's."""
+    assert graph_settings(Config(), seed=3) == GraphSettings(seed=3)
+    assert set(LabelGraphTable.model_fields) - {"words"} == set(GraphSettings._fields) - {"seed"}
+    assert choices_of(LabelGraphTable, "graph") == GRAPHS
+    assert choices_of(LabelGraphTable, "nodes") == NODE_FEATURES
+    assert set(choices_of(LabelGraphTable, "loss")) == set(LABEL_LOSSES)
+    assert set(choices_of(LabelGraphTable, "pooling")) == set(LABEL_POOLINGS)

@@ -6,12 +6,15 @@ import shutil
 import subprocess
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reports import write_report
+from reports.label_graph import write_label_graph_report
 from search_spaces import Space, macro_space, micro_space
 from tests.reports.search_folder import write_search
+from tests.reports.test_label_graph import run as write_run
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -36,14 +39,25 @@ MICRO = micro_space(5, cells=2)
 @pytest.mark.parametrize(
     ("space", "width", "dark", "figures"),
     [
-        (macro_space(4), 1200, False, 12),
-        (macro_space(4), 400, True, 12),
-        (MICRO, 1200, True, 14),
-        (MICRO, 400, False, 14),
+        (macro_space(4), 1200, False, 19),
+        (macro_space(4), 400, True, 19),
+        (MICRO, 1200, True, 21),
+        (MICRO, 400, False, 21),
     ],
 )
 def test_page_lays_out(tmp_path: Path, space: Space, width: int, dark: bool, figures: int) -> None:
     page = write_report(write_search(tmp_path / "search", space=space)).read_text(encoding="utf-8")
+    check(laid_out(page, tmp_path, width, dark), width, dark, figures)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (400, True)])
+def test_label_graph_page_lays_out(tmp_path: Path, width: int, dark: bool) -> None:
+    page = write_label_graph_report(write_run(tmp_path / "run")).read_text(encoding="utf-8")
+    check(laid_out(page, tmp_path, width, dark), width, dark, 3)
+
+
+def laid_out(page: str, tmp_path: Path, width: int, dark: bool) -> dict[str, Any]:
+    """What the browser measures of a page in a frame of this width."""
     frame = tmp_path / "frame.html"
     quoted = page.replace("&", "&amp;").replace('"', "&quot;")
     frame.write_text(MEASURE.format(width=width, page=quoted), encoding="utf-8")
@@ -53,7 +67,12 @@ def test_page_lays_out(tmp_path: Path, space: Space, width: int, dark: bool, fig
     dumped = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     found = re.search(r'<pre id="measured">(\{.*?\})</pre>', dumped)
     assert found is not None
-    measured = json.loads(unescape(found[1]))
+    measured: dict[str, Any] = json.loads(unescape(found[1]))
+    return measured
+
+
+def check(measured: dict[str, Any], width: int, dark: bool, figures: int) -> None:
+    """All figures are there, legible, whole, and nothing is wider than the frame."""
     assert len(measured["figures"]) == figures
     assert all(w > 250 and h > 80 for w, h in measured["figures"])
     assert measured["words"] == [[]] * figures  # no label leaves its drawing

@@ -1,0 +1,134 @@
+"""A study's trial written into graftnet.toml, so that the next search uses what was found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graftnet.config import CONFIG_NAME, parse_config
+from graftnet.errors import ConfigError
+from graftnet.one_attribute import config_of, depth_of
+from graftnet.project import Project
+from graftnet.studies import GCN, newest_study, read_study
+from graftnet.toml_edit import dotted, set_values, toml
+from subdatasets.atomic import write_atomically
+
+# Where a knob of a depth study is set, in the tables of one attribute; those of a tail are the last.
+KEYS = {
+    "freeze_depth": ("trunk", "freeze_depth"),
+    "space": ("search", "space"),
+    "nodes": ("search", "nodes"),
+    "width": ("search", "widths"),
+    "pooling": ("search", "poolings"),
+    "parameter_penalty": ("search", "parameter_penalty"),
+    "learning_rate": ("retrain", "learning_rate"),
+    "weight_decay": ("retrain", "weight_decay"),
+    "dropout": ("retrain", "dropout"),
+}
+TAIL_KEYS = {
+    "freeze_depth": ("trunk", "freeze_depth"),
+    "pooling": ("branch", "pooling"),
+    "learning_rate": ("controls", "tail_learning_rate"),
+    "weight_decay": ("controls", "tail_weight_decay"),
+}
+LISTS = ("width", "pooling")  # the one value that a search may choose among
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was written: a study's trial, and per key the old and the new value; none where all stood there already."""
+
+    subject: str
+    study: Path
+    trial: int
+    changes: tuple[tuple[str, Any, Any], ...]
+    file: Path
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for --json."""
+        changes = [{"key": key, "before": before, "now": now} for key, before, now in self.changes]
+        head = {"subject": self.subject, "study": str(self.study), "trial": self.trial, "file": str(self.file)}
+        return {**head, "changes": changes}
+
+    def text(self) -> str:
+        """A line per change, and what comes next."""
+        if not self.changes:
+            return f"{self.file} has the settings of trial {self.trial} already."
+        lines = [f"  {key} {toml(before)} -> {toml(now)}" for key, before, now in self.changes]
+        next_ = "graftnet graph train" if self.subject == GCN else f"graftnet search {self.subject}"
+        return "\n".join([f"Trial {self.trial} of {self.study.name}, in {self.file}:", *lines, f"Next: {next_}"])
+
+
+def apply_study(project: Project, subject: str, *, trial: int | None = None) -> Applied:
+    """Write the settings of a study's picked trial, or of another finished one, into graftnet.toml.
+
+    Comments and everything else in the file stay; it is replaced whole or not at all.
+
+    Raises:
+        ConfigError: there is no study, no such trial, or the file is written in a form that cannot be changed.
+    """
+    folder = newest_study(project, subject)
+    record = read_study(folder)
+    chosen = trial_of(record, trial, folder)
+    wanted = gcn_values(chosen) if subject == GCN else depth_values(project, subject, chosen)
+    path = (project.folder / CONFIG_NAME).resolve()
+    text = path.read_text(encoding="utf-8")
+    before = {key: standing_value(project, key) for key in wanted}
+    changes = {key: value for key, value in wanted.items() if before[key] != value}
+    if changes:
+        changed = set_values(text, changes)
+        parse_config(changed, str(path))  # what is written can be read
+        write_atomically(path, changed.encode())
+    shown = tuple((dotted(key), before[key], value) for key, value in changes.items())
+    return Applied(subject, folder, chosen["trial"], shown, path)
+
+
+def trial_of(record: Mapping[str, Any], number: int | None, folder: Path) -> Mapping[str, Any]:
+    """The picked trial of a study, or the one of this number.
+
+    Raises:
+        ConfigError: none is finished yet, or that one is not.
+    """
+    if number is None:
+        if record["picked"] is None:
+            raise ConfigError(f"No trial of {folder} is finished yet; run its `graftnet tune` again.")
+        number = record["picked"]["trial"]
+    finished = {trial["trial"]: trial for trial in record["trials"] if trial["state"] == "finished"}
+    if number not in finished:
+        raise ConfigError(
+            f"--trial {number} is not a finished trial of {folder}; finished are {', '.join(map(str, finished))}."
+        )
+    found: Mapping[str, Any] = finished[number]
+    return found
+
+
+def depth_values(project: Project, attribute: str, trial: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
+    """The settings of a depth trial, by where they are set for this attribute."""
+    setting = trial["setting"]
+    tail = setting["space"] == "tail"
+    home = ("attributes", attribute)
+    values: dict[tuple[str, ...], Any] = {(*home, "branch", "kind"): "tail" if tail else "searched"}
+    for name, key in (TAIL_KEYS if tail else KEYS).items():
+        if name in setting:
+            value = setting[name]
+            values[(*home, *key)] = [value] if name in LISTS and key[0] == "search" else value
+    own = config_of(project.config, attribute)
+    if not tail and setting["space"] == "macro" and own.search.depths:
+        values[(*home, "search", "depths")] = []  # any number of the nodes, as the trial had it
+    if own.branch.kind == values[(*home, "branch", "kind")]:
+        del values[(*home, "branch", "kind")]
+    return values
+
+
+def gcn_values(trial: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
+    """The settings of a label graph's trial, by where they are set."""
+    return {("label_graph", name): value for name, value in trial["setting"].items()}
+
+
+def standing_value(project: Project, key: tuple[str, ...]) -> Any:
+    """What the project has at a key now; of an attribute's tables, what is said for all where it says nothing."""
+    config = config_of(project.config, key[1]) if key[0] == "attributes" else project.config
+    value = getattr(getattr(config, key[-2]), key[-1])
+    if key[-2:] == ("trunk", "freeze_depth"):
+        return depth_of(config)
+    return list(value) if isinstance(value, tuple) else value

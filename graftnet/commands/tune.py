@@ -1,0 +1,184 @@
+"""graftnet tune: freeze depth, space and recipe of an attribute, or the label graph, by Optuna."""
+
+from typing import Annotated
+
+import typer
+
+from graftnet.answer import answer
+from graftnet.options import Device, Folder, Json, Seed
+
+app = typer.Typer(no_args_is_help=True, help="Tune depth and recipe of an attribute, or the label graph (Optuna).")
+
+Trials = Annotated[int, typer.Option("--trials", min=1, metavar="N", help="In all, those of earlier calls included.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="So many processes at once.")]
+Storage = Annotated[
+    str,
+    typer.Option(
+        "--storage", metavar="URL", help="An Optuna storage, as postgresql://user@host/name. Default: a SQLite file."
+    ),
+]
+Pick = Annotated[
+    str, typer.Option("--pick", metavar="RULE", help="smallest_within (the tolerance of the best), or best.")
+]
+Tolerance = Annotated[
+    float, typer.Option("--tolerance", min=0, metavar="X", help="In standard errors of the best val score.")
+]
+Subject = Annotated[str, typer.Argument(metavar="ATTR|gcn", help="An attribute, or gcn for the label graph.")]
+
+
+@app.command()
+def depth(
+    attribute: Annotated[str, typer.Argument(metavar="ATTR", help="An attribute with a sub-dataset.")],
+    trials: Trials = 30,
+    second: Annotated[
+        str, typer.Option("--second", metavar="NAME", help="The second objective: parameters, or latency (measured).")
+    ] = "parameters",
+    depths: Annotated[
+        str | None, typer.Option("--depths", metavar="LIST", help="Depths to try, as 3,4,5. Default: all.")
+    ] = None,
+    with_tail: Annotated[
+        bool, typer.Option("--with-tail", help="Also try the backbone's own blocks behind each depth, fine-tuned.")
+    ] = False,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Of a trial's final training.")] = 6,
+    draws: Annotated[
+        int, typer.Option("--draws", min=1, metavar="N", help="Architectures that a trial draws and trains shortly.")
+    ] = 4,
+    draw_epochs: Annotated[int, typer.Option("--draw-epochs", min=1, metavar="N", help="Of each of those.")] = 1,
+    workers: Workers = 1,
+    storage: Storage = "",
+    pick: Pick = "smallest_within",
+    tolerance: Tolerance = 1.0,
+    project: Folder = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Tune where an attribute's branch leaves the trunk, its space and its recipe.
+
+    Each trial is a small search at one depth; two objectives: the val score, and
+    parameters or latency. The features of all depths are computed in one pass of
+    the trunk. Unpromising trials are stopped early; test is never looked at.
+
+    \b
+    Examples:
+      graftnet tune depth bald
+      graftnet tune depth bald --trials 60 --workers 2
+      graftnet tune depth bald --second latency --depths 4,5,6 --with-tail
+      graftnet tune depth bald --storage postgresql://user@host/studies
+
+    After Ctrl-C or kill call it again: it continues. The same call on another
+    machine with the same --storage helps.
+    """
+    from graftnet.tune_calls import depths_of, tune_call
+    from graftnet.tuning import TuneRequest
+
+    tuned = tune_call(
+        project,
+        lambda home: TuneRequest(
+            home,
+            "depth",
+            attribute,
+            trials=trials,
+            storage=storage,
+            second=second,
+            depths=depths_of(depths),
+            draws=draws,
+            draw_epochs=draw_epochs,
+            epochs=epochs,
+            with_tail=with_tail,
+            rule=pick,
+            tolerance=tolerance,
+            seed=seed,
+            device=device,
+        ),
+        workers=workers,
+    )
+    answer(tuned.record(), tuned.text(), as_json=as_json)
+
+
+@app.command()
+def gcn(
+    trials: Trials = 30,
+    workers: Workers = 1,
+    storage: Storage = "",
+    project: Folder = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Tune the label graph: edges, nodes, layers, loss and learning rate, for val mAP.
+
+    \b
+    Examples:
+      graftnet tune gcn
+      graftnet tune gcn --trials 100 --workers 2
+
+    After Ctrl-C or kill call it again: it continues.
+    """
+    from graftnet.tune_calls import tune_call
+    from graftnet.tuning import TuneRequest
+
+    tuned = tune_call(
+        project,
+        lambda home: TuneRequest(home, "gcn", trials=trials, storage=storage, rule="best", seed=seed, device=device),
+        workers=workers,
+    )
+    answer(tuned.record(), tuned.text(), as_json=as_json)
+
+
+@app.command()
+def apply(
+    subject: Subject,
+    trial: Annotated[
+        int | None, typer.Option("--trial", min=0, metavar="N", help="Another finished trial than the picked one.")
+    ] = None,
+    project: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Write what a study found into graftnet.toml.
+
+    The picked trial of the attribute's newest study; comments are kept, and only
+    that attribute is changed.
+
+    \b
+    Examples:
+      graftnet tune apply bald
+      graftnet tune apply bald --trial 17
+      graftnet tune apply gcn
+    """
+    from graftnet.applying import apply_study
+    from graftnet.project import open_project
+
+    applied = apply_study(open_project(project), subject, trial=trial)
+    answer(applied.record(), applied.text(), as_json=as_json)
+
+
+@app.command()
+def show(subject: Subject, project: Folder = None, as_json: Json = False) -> None:
+    """Show an attribute's newest study, and write its report anew.
+
+    \b
+    Examples:
+      graftnet tune show bald
+    """
+    from graftnet.project import open_project
+    from graftnet.studies import newest_study
+    from graftnet.tune_calls import tuned_in
+
+    tuned = tuned_in(newest_study(open_project(project), subject))
+    answer(tuned.record(), tuned.text(), as_json=as_json)
+
+
+@app.command("list")
+def list_(project: Folder = None, as_json: Json = False) -> None:
+    """List the project's studies, the newest last.
+
+    \b
+    Examples:
+      graftnet tune list
+    """
+    from graftnet.project import open_project
+    from graftnet.tune_calls import study_lines
+
+    records, text = study_lines(open_project(project))
+    answer({"studies": records}, text, as_json=as_json)

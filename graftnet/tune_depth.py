@@ -1,0 +1,178 @@
+"""The study of one attribute's depth and recipe, planned from a project's settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from branches.tails import tail_branch
+from graftnet.compression import tail_on
+from graftnet.errors import ConfigError
+from graftnet.featuring import check_values, contents_in_order, featured_at, order_of
+from graftnet.one_attribute import depth_of
+from graftnet.plans import about_features, jsonable
+from graftnet.project import Project
+from graftnet.settings import SPACE_KEYS, fit_settings, search_settings, tail_settings
+from graftnet.tuning import StudyPlan, TuneRequest, described
+from nas.settings import TailBuilder
+from nas.tuning_depth import SEARCHED, SECONDS, Depth, DepthObjective, DepthSettings, depth_knobs
+from nas.tuning_knobs import Setting
+from search_spaces.tail import tail_space
+from subdatasets.contents import content_hashes
+from subdatasets.subdataset import SubDataset, read_subdataset
+from trunk.feature_cache import Progress
+from trunk.features import LabelledFeatures
+from trunk.precision import resolve_precision
+from trunk.trunk import Trunk
+
+if TYPE_CHECKING:
+    from graftnet.featuring import Announce
+
+OPTIONS = ("second", "draws", "draw_epochs", "epochs", "with_tail")
+
+
+def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: torch.device) -> StudyPlan:
+    """Read the attribute's sub-dataset and the project's settings.
+
+    Raises:
+        ConfigError, DataError, TrunkError, SearchError: something cannot be used.
+    """
+    from graftnet.trunks import open_trunk
+
+    attribute = str(request.attribute)
+    source = project.source(attribute)
+    trunk = open_trunk(project, device)
+    depths = chosen_depths(trunk, request.depths, request.with_tail)
+    settings = depth_settings(project, request)
+    subdataset = read_subdataset(source, seed=project.config.project.seed)
+    check_values(subdataset)
+    hashes = content_hashes([example.path for example in subdataset.examples])
+    precision = resolve_precision(project.config.trunk.feature_precision, device)
+    knobs = depth_knobs(depths, settings)
+    identity = {
+        "attribute": attribute,
+        "values": list(subdataset.attribute.values),
+        "data": subdataset.digest(hashes),
+        "order": order_of(contents_in_order(subdataset, hashes)),
+        "feature_precision": precision,
+        "fingerprint": trunk.fingerprint,
+        "depths": depths,
+        "seed": seed,
+        "device": device.type,
+        **about_features(project.config.features),
+        **described(request, OPTIONS),
+        "settings": jsonable({**asdict(settings), "spaces": {name: dict(of) for name, of in settings.spaces.items()}}),
+        "knobs": [knob.to_json() for knob in knobs],
+    }
+
+    def make(announce: "Announce | None", progress: Progress | None) -> DepthObjective:
+        # Tuning looks at train and val alone; test is left to the search that follows.
+        seen = tuple(example for example in subdataset.examples if example.split != "test")
+        splits = featured_at(
+            project,
+            trunk,
+            SubDataset(subdataset.attribute, seen, subdataset.source),
+            depths,
+            hashes=hashes,
+            precision=precision,
+            announce=announce,
+            progress=progress,
+        )
+        places = {depth: place(project, trunk, depth, splits[depth]) for depth in depths}
+        return DepthObjective(places, settings, seed, device)
+
+    about = {
+        "values": list(subdataset.attribute.values),
+        "fingerprint": trunk.fingerprint,
+        "backbone": trunk.backbone,
+        "depths": depths,
+        "depth_before": depth_of(project.config),
+        "counts": subdataset.counts(),
+        **described(request, OPTIONS),
+    }
+    second = SECONDS[request.second]
+    return StudyPlan(request, project, seed, identity, about, project.config.search.reward, second, make)
+
+
+def chosen_depths(trunk: Trunk, asked: Sequence[int], with_tail: bool) -> list[int]:
+    """The depths to try, ascending: those that were asked for, else all; a tail needs a block behind it.
+
+    Raises:
+        TrunkError, ConfigError: the backbone cannot be cut there, or leaves no tail.
+    """
+    depths = sorted({trunk.check_depth(depth) for depth in asked or trunk.depths})
+    last = len(trunk.chain)
+    if with_tail and last in depths:
+        if asked:
+            raise ConfigError(
+                f"--depths names {last}, all blocks of {trunk.backbone}, which leaves no tail; leave that depth, or "
+                "--with-tail, out."
+            )
+        depths.remove(last)
+    return depths
+
+
+def depth_settings(project: Project, request: TuneRequest) -> DepthSettings:
+    """What all trials share, from graftnet.toml; what is tuned starts from there too."""
+    config = project.config
+    search, retrain = config.search, fit_settings(config)
+    limits = search_settings(config).limits
+    widths = search.widths
+    first: Setting = {
+        "freeze_depth": depth_of(config),
+        "space": "tail" if config.branch.kind == "tail" and request.with_tail else search.space,
+        "nodes": search.nodes,
+        "width": widths[len(widths) // 2],
+        "pooling": search.poolings[0],
+        "learning_rate": retrain.learning_rate,
+        "weight_decay": retrain.weight_decay,
+        "dropout": retrain.dropout,
+        "parameter_penalty": search.parameter_penalty,
+    }
+    return DepthSettings(
+        retrain=retrain,
+        tail=tail_settings(config),
+        spaces={name: space_settings(project, name) for name in SEARCHED},
+        widths=widths,
+        poolings=search.poolings,
+        first=first,
+        limits=limits,
+        second=request.second,
+        draws=request.draws,
+        draw_epochs=request.draw_epochs,
+        epochs=request.epochs,
+        with_tail=request.with_tail,
+        latency_batch=search.latency_batch,
+    )
+
+
+def space_settings(project: Project, name: str) -> Mapping[str, Any]:
+    """A space's settings of [search] beside those that are tuned; operations only where the space has them all."""
+    table = project.config.search
+    tuned = ("nodes", "widths", "poolings")
+    settings: dict[str, Any] = {key: getattr(table, key) for key in SPACE_KEYS[name] if key not in tuned}
+    if not table.operations or name != table.space:
+        del settings["operations"]  # the space's own: the other space's may be unknown to it
+    if name == "micro":
+        settings["depths"] = (table.depths if table.space == "micro" else ()) or tuple(range(1, table.cells + 1))
+    return settings
+
+
+def place(project: Project, trunk: Trunk, depth: int, splits: Mapping[str, LabelledFeatures]) -> Depth:
+    """The features at a depth, and the tail behind it."""
+    train, values = splits["train"], splits["train"].values
+    blocks = len(trunk.chain)
+
+    def tail(pooling: str) -> TailBuilder:
+        space = tail_space(
+            depth,
+            backbone=trunk.backbone,
+            blocks=(blocks,),
+            poolings=(pooling,),
+            widths=(project.config.branch.width,),
+        )
+        architecture = space.architecture([0] * len(space.decisions))
+        return tail_on(train, lambda generator: tail_branch(trunk, architecture, values, generator=generator))
+
+    return Depth(train, splits["val"], tail if depth < blocks else None)

@@ -1,0 +1,92 @@
+"""A study as plain values: what ``study.json`` holds, so that reports and `graftnet tune apply` need no Optuna."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.tuning import DETAILS, REASON, SECONDS
+from nas.tuning_knobs import rounded
+from nas.tuning_picking import front_of, pick
+from nas.tuning_sampler import importances
+from nas.tuning_slots import OWNER, VOID, slot_of, standing
+
+STATES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned"}
+
+
+def trial_records(study: optuna.Study, total: int) -> list[dict[str, Any]]:
+    """The settled trials in the order of their slots, each slot once."""
+    trials = study.get_trials(deepcopy=False)
+    found: dict[int, dict[str, Any]] = {}
+    for trial in trials:
+        slot = slot_of(trial, trials)
+        if trial.state in STATES and slot < total:
+            found.setdefault(slot, trial_record(trial, slot))
+    tries = [one for one in trials if one.state == TrialState.FAIL and VOID not in one.user_attrs]
+    for record in found.values():
+        record["killed"] = sum(slot_of(one, trials) == record["trial"] for one in tries)
+    return [found[slot] for slot in sorted(found)]
+
+
+def trial_record(trial: FrozenTrial, slot: int) -> dict[str, Any]:
+    """One settled trial. "trial" is its slot, "number" its number in the storage."""
+    finished = trial.state == TrialState.COMPLETE
+    values = list(trial.values) if finished else []
+    return {
+        "trial": slot,
+        "number": trial.number,
+        "state": STATES[trial.state],
+        "setting": {name: rounded(value) for name, value in trial.params.items()},
+        "score": values[0] if values else None,
+        "second": values[1] if len(values) > 1 else None,
+        **trial.user_attrs.get(DETAILS, {}),
+        "pruned_because": trial.user_attrs.get(REASON),
+        "seconds": trial.user_attrs.get(SECONDS),
+        "worker": str(trial.user_attrs.get(OWNER, "")).rpartition("/")[0],
+    }
+
+
+def study_record(
+    study: optuna.Study,
+    *,
+    total: int,
+    seed: int,
+    metric: str,
+    second: str | None,
+    rule: str,
+    tolerance: float,
+    whole: bool = True,
+) -> dict[str, Any]:
+    """What a study has found so far.
+
+    whole: with the importances of the knobs, which take a moment.
+    """
+    trials = trial_records(study, total)
+    found = standing(study.get_trials(deepcopy=False), total)
+    finished = [trial for trial in trials if trial["state"] == "finished"]
+    record: dict[str, Any] = {
+        "metric": metric,
+        "second": second,
+        "wanted": total,
+        "settled": found.settled,
+        "given_up": sorted(found.given_up),
+        "seconds": sum(trial["seconds"] or 0.0 for trial in trials),
+        "trials": trials,
+        "front": [finished[place]["trial"] for place in front_of(finished)],
+        "picked": chosen(finished, metric=metric, second=second, rule=rule, tolerance=tolerance),
+    }
+    if whole:
+        names = ["score", *(["second"] if second else [])]
+        record["importances"] = {name: importances(study, place, seed) for place, name in enumerate(names)}
+    return record
+
+
+def chosen(
+    finished: Sequence[Mapping[str, Any]], *, metric: str, second: str | None, rule: str, tolerance: float
+) -> dict[str, Any] | None:
+    """The picked trial: its slot, the rule, and why; None while none is finished."""
+    if not finished:
+        return None
+    found = pick(finished, metric=metric, second=second, rule=rule, tolerance=tolerance)
+    return {"trial": finished[found.place]["trial"], "rule": rule, "tolerance": tolerance, "reason": found.reason}
