@@ -98,7 +98,8 @@ def test_removing_what_was_added_gives_the_bundle_of_before(home: Path, with_hat
 
 def test_a_branch_is_replaced_by_a_folder_of_its_own(home: Path, with_hat: Path) -> None:
     before = joined_scores(with_hat)
-    assert add_branch(with_hat, home / "other" / "hat") == "hat"
+    assert add_branch(with_hat, home / "other" / "hat", card="# hat\n") == "hat"
+    assert (with_hat / "hat.2" / "card.md").read_text() == "# hat\n"
     assert sound(with_hat) == ["bald", "image", "hat"]
     assert not (with_hat / "hat").exists()
     assert Runtime(with_hat).branches["hat"] == with_hat / "hat.2"
