@@ -1,7 +1,8 @@
 """A tree of 18 searched branches on InceptionV3's first eight blocks, as a bundle to be timed.
 
 The architectures are winners of searches in the macro space on CIFAR-10 (`searched_architectures.json`: ten questions,
-two searches of eight of them); weights are random, which changes no time. Features are 768 x 17 x 17 at 299 px and
+two searches of eight of them); weights are random, which changes no time, and norms have the statistics of random
+images, so that scores differ from image to image. Features are 768 x 17 x 17 at 299 px and
 768 x 4 x 4 at 96 px.
 """
 
@@ -9,6 +10,7 @@ import json
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from branches.branch import Branch
 from branches.grafting import GraftedNet
@@ -37,16 +39,39 @@ def architectures() -> list[Architecture]:
 def inception_trunk(size: int) -> Trunk:
     """InceptionV3 with random weights, seeded, for images of `size` pixels."""
     torch.manual_seed(0)
-    return Trunk("inception_v3", find_backbone("inception_v3").build(), Preprocessing(size))
+    chain = find_backbone("inception_v3").build()
+    settle(chain, random_images(size))
+    return Trunk("inception_v3", chain, Preprocessing(size))
+
+
+def random_images(size: int) -> Tensor:
+    """Four normalised images of noise (4, 3, S, S), seeded."""
+    return torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def settle(module: nn.Module, inputs: Tensor) -> None:
+    """Give every norm the statistics of these inputs, so that maps neither vanish nor explode; then evaluation mode."""
+    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    module.train()(inputs)
+    module.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def write_tree(folder: Path, size: int, *, branches: int) -> Trunk:
     """`folder/bundle` and `folder/inception.onnx`, the plain network with a classifier, unless they are there."""
     trunk = inception_trunk(size)
     saved = []
+    with torch.no_grad():
+        features = trunk(random_images(size), DEPTH)
     for number, architecture in enumerate(architectures()[:branches]):
         shape = trunk.feature_shape(DEPTH)
         branch = Branch(architecture, shape, 2, generator=torch.Generator().manual_seed(number))
+        settle(branch, features)
         record = BranchRecord(
             f"attribute{number}",
             ("no", "yes"),
@@ -76,14 +101,14 @@ def grafted(trunk: Trunk, folder: Path) -> GraftedNet:
     return net
 
 
-class _Plain(torch.nn.Module):
+class _Plain(nn.Module):
     """Trunk and tail: the whole backbone with its classifier."""
 
-    def __init__(self, trunk: Trunk, tail: torch.nn.Module) -> None:
+    def __init__(self, trunk: Trunk, tail: nn.Module) -> None:
         super().__init__()
         self.trunk = trunk
         self.tail = tail
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.tail(self.trunk(images, DEPTH))
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.tail(self.trunk(images, DEPTH))
         return logits

@@ -28,7 +28,8 @@ from trunk.checkpoints import write_json
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 2
-RESERVED = ("bundle.json", "golden.npz", "trunk.onnx", JOINED, NAME, "label_graph")
+CARD = "card.md"
+RESERVED = ("bundle.json", "golden.npz", "trunk.onnx", JOINED, NAME)
 
 
 class Capture(nn.Module):
@@ -44,13 +45,21 @@ class Capture(nn.Module):
         return tuple(maps[depth] for depth in self.depths)
 
 
-def write_bundle(trunk: Trunk, branches: Sequence[Path], destination: Path, *, images: Tensor | None = None) -> Path:
+def write_bundle(
+    trunk: Trunk,
+    branches: Sequence[Path],
+    destination: Path,
+    *,
+    images: Tensor | None = None,
+    cards: Mapping[str, str] | None = None,
+) -> Path:
     """Write a bundle of saved branches (`branches.records.save_branch`) and return its folder.
 
     `trunk` lies on the CPU. `images` (2 or more, 3, S, S), normalised, are what the golden outputs are made from, the
-    first two of them; None draws some, seeded. Raises: BundleError for no branch or an attribute named twice;
-    BranchError for a folder that is no branch, a branch of another trunk, or a destination that is somebody's own
-    folder; RuntimeError when what was written does not give the toolkit's scores: then `destination` is as it was.
+    first two of them; None draws some, seeded. `cards`: Markdown to lie in an attribute's folder, as card.md. Raises:
+    BundleError for no branch or an attribute named twice; BranchError for a folder that is no branch, a branch of
+    another trunk, or a destination that is somebody's own folder; RuntimeError when what was written does not give the
+    toolkit's scores: then `destination` is as it was.
     """
     if not branches:
         raise BundleError(f"a bundle needs at least one branch: graft one before writing {destination}")
@@ -85,7 +94,7 @@ def write_bundle(trunk: Trunk, branches: Sequence[Path], destination: Path, *, i
         for name, folder in folders.items():
             place = folder_for(name, bundle, written)
             export_branch(folder, place, golden=maps[net.grafts[name].freeze_depth])
-            bundle["branches"][name] = listed(place)
+            bundle["branches"][name] = listed(place, (cards or {}).get(name))
         onnx.save(joined_graph(written, bundle), str(written / JOINED))
         bundle["joined"] = {"file": JOINED, "sha256": file_hashes(written)[JOINED]}
         write_json(written / "bundle.json", bundle)
@@ -95,15 +104,18 @@ def write_bundle(trunk: Trunk, branches: Sequence[Path], destination: Path, *, i
 
 def folder_for(attribute: str, bundle: Mapping[str, Any], home: Path) -> Path:
     """Where a branch goes: the folder of its name, with a number behind where the bundle has one of that name."""
-    taken = {part["folder"] for part in bundle["branches"].values()} | {*RESERVED}
+    parts = [*bundle["branches"].values(), *([bundle["label_graph"]] if bundle.get("label_graph") else [])]
+    taken = {part["folder"] for part in parts} | {*RESERVED}
     number, name = 1, attribute
     while name in taken:
         number, name = number + 1, f"{attribute}.{number + 1}"
     return home / name
 
 
-def listed(folder: Path) -> dict[str, Any]:
-    """What the index says of an exported branch."""
+def listed(folder: Path, card: str | None = None) -> dict[str, Any]:
+    """What the index says of an exported branch, once its card, where there is one, lies beside it."""
+    if card is not None:
+        (folder / CARD).write_text(card, encoding="utf-8")
     contract = read_contract(folder)
     said = {key: contract[key] for key in ("values", "threshold", "freeze_depth")}
     return {"folder": folder.name, **said, "files": file_hashes(folder)}

@@ -33,12 +33,12 @@ PENDING = f".{JOINED}.next"
 LEFTOVERS = (".*.part", f".{JOINED}.*")
 
 
-def add_branch(bundle: Path, saved: Path) -> str:
+def add_branch(bundle: Path, saved: Path, *, card: str | None = None) -> str:
     """Export a saved branch (`branches.records.save_branch`) into a bundle; returns its attribute.
 
-    A branch of that attribute is replaced. Raises: BundleError when it belongs to another trunk, or to a depth at which
-    the bundle's trunk gives no map; RuntimeError when what was written does not give the toolkit's scores: then the
-    bundle is as it was.
+    A branch of that attribute is replaced. `card`: Markdown to lie in its folder, as card.md. Raises: BundleError when
+    it belongs to another trunk, or to a depth at which the bundle's trunk gives no map; RuntimeError when what was
+    written does not give the toolkit's scores: then the bundle is as it was.
     """
     _, record = load_branch(saved)
     with changing(bundle) as index:
@@ -58,7 +58,7 @@ def add_branch(bundle: Path, saved: Path) -> str:
         folder = folder_for(record.attribute, index, bundle)
         try:
             export_branch(saved, folder, golden=torch.from_numpy(features[0]))
-            commit(bundle, index, {**index["branches"], record.attribute: listed(folder)})
+            commit(bundle, index, {**index["branches"], record.attribute: listed(folder, card)})
         except RuntimeError:
             shutil.rmtree(folder, ignore_errors=True)
             raise

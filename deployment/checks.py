@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def bundle_checks(runtime: "Runtime") -> list[Verdict]:
     if bundle.get("label_graph"):
         part = bundle["label_graph"]
         problems = changed(runtime.folder / part["folder"], part["files"], whole=True)
-        checks.append(verdict("label graph", problems, lambda: 0.0, bundle["tolerance"]))
+        checks.append(verdict("label graph", problems, partial(_labels_error, runtime), bundle["tolerance"]))
     if bundle.get("joined"):
         checks.append(graph_check(runtime, "joined", bundle["joined"], bundle["tolerance"]))
     for name, part in bundle.get("variants", {}).items():
@@ -108,11 +109,27 @@ def _branch_problems(runtime: "Runtime", name: str) -> list[str]:
 def _branch_error(runtime: "Runtime", name: str) -> float:
     contract = runtime.contracts[name]
     path = runtime.branches[name] / "branch.onnx"
-    for graph, said in zip(_sides(runtime.session(path)), (contract["input"], contract["output"]), strict=True):
-        if [graph.name, graph.type, *graph.shape[1:]] != [said["name"], "tensor(float)", *said["shape"][1:]]:
-            raise BundleError(f"{path}: {graph.name} is {graph.type} {graph.shape}, branch.json says {said}")
+    _require_contract(runtime.session(path), contract, path)
     features, scores = read_golden(runtime.branches[name] / "golden.npz", ["features", "scores"])
     return relative_error(runtime.scores({name: features})[name], scores)
+
+
+def _labels_error(runtime: "Runtime") -> float:
+    """The label graph on its golden features, after its place behind the trunk."""
+    folder, contract = runtime.labels()
+    if contract["fingerprint"] != runtime.bundle["fingerprint"]:
+        raise BundleError("the label graph belongs to another trunk than the one beside it")
+    session = runtime.session(folder / "label_graph.onnx")
+    _require_contract(session, contract, folder / "label_graph.onnx")
+    features, scores = read_golden(folder / "golden.npz", ["features", "scores"])
+    return relative_error(session.run(["scores"], {"features": features})[0], scores)
+
+
+def _require_contract(session: onnxruntime.InferenceSession, contract: Mapping[str, Any], path: Path) -> None:
+    """Raises: BundleError where names, types or shapes of the graph are not those of its record."""
+    for graph, said in zip(_sides(session), (contract["input"], contract["output"]), strict=True):
+        if [graph.name, graph.type, *graph.shape[1:]] != [said["name"], "tensor(float)", *said["shape"][1:]]:
+            raise BundleError(f"{path}: {graph.name} is {graph.type} {graph.shape}, its record says {said}")
 
 
 def _sides(session: onnxruntime.InferenceSession) -> tuple[Any, Any]:

@@ -17,6 +17,7 @@ FORMAT = 1
 RECORD_BYTES = 2**24
 LARGEST_SIDE = 8192
 LOOSEST = 0.1
+LABEL_GRAPH = "label_graph"
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -77,6 +78,25 @@ def read_contract(folder: Path) -> dict[str, Any]:
         _require(record["output"]["shape"][1:] == [len(record["values"])], "output shape", record["output"]["shape"])
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise BundleError(f"{path} is no record of a branch ({error!s}): export it again") from error
+    return record
+
+
+def read_labels(folder: Path) -> dict[str, Any]:
+    """An exported `label_graph.json`, checked. Raises: BundleError naming the entry that cannot be."""
+    path = folder / f"{LABEL_GRAPH}.json"
+    record = read_record(path)
+    try:
+        _require(isinstance(record["fingerprint"], str), "fingerprint", record["fingerprint"])
+        _require(_is_size(record["freeze_depth"]), "freeze_depth", record["freeze_depth"])
+        _require_shared(record)
+        labels = record["labels"]
+        _require(bool(labels) and all(isinstance(label["name"], str) for label in labels), "labels", labels)
+        _require(all(is_finite(one) and 0 <= one <= 1 for one in record["thresholds"]), "threshold", "of a label")
+        _require(len(record["thresholds"]) == len(labels), "number of thresholds", len(record["thresholds"]))
+        _require(record["output"]["shape"][1:] == [len(labels)], "output shape", record["output"]["shape"])
+        _require(len(record["input"]["shape"]) == 4, "input shape", record["input"]["shape"])
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise BundleError(f"{path} is no record of a label graph ({error!s}): export it again") from error
     return record
 
 

@@ -16,7 +16,7 @@ from deployment.calibrated import calibrated
 from deployment.checks import bundle_checks
 from deployment.contents import read_checked
 from deployment.errors import BundleError
-from deployment.records import read_bundle, read_contract
+from deployment.records import read_bundle, read_contract, read_labels
 from deployment.sessions import open_session
 
 Floats = npt.NDArray[np.float32]
@@ -119,6 +119,20 @@ class Runtime:
         maps = dict(zip(wanted, self._run(self._trunk_file, images, wanted), strict=True))
         return self.scores({name: maps[output] for name, output in outputs.items()})
 
+    def labels(self) -> tuple[Path, dict[str, Any]]:
+        """The bundle's label graph: its folder and its contract. Raises: BundleError when it has none."""
+        if not self.bundle.get("label_graph"):
+            raise BundleError(f"{self.folder} has no label graph: put one in with graftnet bundle labels")
+        folder = (self.bundle_folder or self.folder) / self.bundle["label_graph"]["folder"]
+        return folder, read_labels(folder)
+
+    def label_scores_of_images(self, images: Floats) -> Floats:
+        """Normalised images (N, 3, S, S) -> the label graph's probabilities (N, labels), in its contract's order."""
+        folder, contract = self.labels()
+        output = self.bundle["outputs"][str(contract["freeze_depth"])]
+        (features,) = self._run(self._trunk_file, images, [output])
+        return self._run(folder / "label_graph.onnx", features, ["scores"])[0]
+
     def predict(
         self, images: Sequence[Path | str], *, attributes: Sequence[str] | None = None, batch_size: int = 16
     ) -> list[dict[str, Any]]:
@@ -187,7 +201,7 @@ class Runtime:
             raise BundleError(
                 f"{self.folder} has no graph {self.graph!r} but {', '.join(['parts', *wholes])}: name one of those"
             )
-        return (self.bundle_folder or self.folder) / wholes[self.graph]["file"]
+        return (self.bundle_folder or self.folder) / str(wholes[self.graph]["file"])
 
     def _run(self, path: Path, inputs: Floats, outputs: Sequence[str]) -> list[Floats]:
         session = self.session(path)
@@ -208,7 +222,10 @@ class Runtime:
                 files = self.contracts[name]["files"]
                 break
         else:
-            files = self.bundle["files"] | {part["file"]: part["sha256"] for part in self._wholes().values()}
+            if path.parent == self.bundle_folder:
+                files = self.bundle["files"] | {part["file"]: part["sha256"] for part in self._wholes().values()}
+            else:
+                files = self.bundle["label_graph"]["files"]
         if path.name not in files:
             raise BundleError(f"{path} is not listed in the record beside it: export the bundle again")
         return [files[path.name]]

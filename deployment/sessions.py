@@ -24,11 +24,17 @@ def open_session(
     # A session's threads would go on spinning after a run, on the cores that the next session and the decoders need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(data, options, providers=providers(device))
+        session = onnxruntime.InferenceSession(data, options, providers=providers(device))
     except BundleError:
         raise
     except Exception as error:  # onnxruntime has an exception for every kind of broken model
         raise BundleError(f"{path} is no model that onnxruntime {onnxruntime.__version__} runs ({error})") from error
+    if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+        # onnxruntime only warns when the libraries of CUDA do not load, and computes on the CPU.
+        raise BundleError(
+            "onnxruntime cannot use its CUDA provider here (CUDA or cuDNN does not load): see its warning"
+        )
+    return session
 
 
 def processor() -> str:

@@ -13,6 +13,7 @@ from deployment.images import read_normalised
 from deployment.records import read_bundle
 from deployment.trials import Trial
 from deployment.variants import Outcome, try_variant
+from graftnet.cards import cards_of
 from graftnet.errors import ConfigError
 from graftnet.project import Project
 from graftnet.serving import grafted
@@ -28,7 +29,7 @@ def add_to_bundle(project: Project, attribute: str, bundle: Path) -> str:
     if attribute not in folders:
         project.source(attribute)
         raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
-    return add_branch(bundle, folders[attribute])
+    return add_branch(bundle, folders[attribute], card=cards_of(project, [attribute]).get(attribute))
 
 
 def speed_up(project: Project | None, bundle: Path, kind: str, *, images: int, **how: Any) -> Outcome:

@@ -1,6 +1,7 @@
 """The model cards of an export: of each grafted branch, from the search that it is the winner of."""
 
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,13 +9,14 @@ from graftnet.project import Project
 from reports import write_card
 
 
-def write_cards(project: Project, attributes: Sequence[str], export: Path) -> list[Path]:
-    """Write ``card.md`` into each branch's folder of an export; none for a branch whose search is gone."""
-    found = []
+def cards_of(project: Project, attributes: Sequence[str]) -> dict[str, str]:
+    """The text of each branch's ``card.md``; none for a branch whose search is gone."""
+    found = {}
     for name in attributes:
         search = search_of(project, name)
         if search is not None:
-            found.append(write_card(search, export / name / "card.md"))
+            with tempfile.TemporaryDirectory() as temporary:
+                found[name] = write_card(search, Path(temporary) / "card.md").read_text(encoding="utf-8")
     return found
 
 

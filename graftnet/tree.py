@@ -14,6 +14,7 @@ from deployment.contents import read_golden
 from deployment.pt2 import write_pt2
 from deployment.torch_source import write_source
 from deployment.triton import write_repository
+from graftnet.cards import cards_of
 from graftnet.errors import ConfigError
 from graftnet.project import Project
 from graftnet.serving import grafted, holding_tree, served
@@ -80,7 +81,8 @@ def export_attributes(project: Project, attributes: Sequence[str], destination: 
             project.source(attribute)
             raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
         folders.append(folder)
-    return write_bundle(trunk, folders, destination, images=golden_images(project, trunk, attributes))
+    images, cards = golden_images(project, trunk, attributes), cards_of(project, attributes)
+    return write_bundle(trunk, folders, destination, images=images, cards=cards)
 
 
 def export_as(project: Project, attributes: Sequence[str], target: str, destination: Path) -> Path:

@@ -73,6 +73,26 @@ def remove(attribute: Attribute, folder: Bundle, as_json: Json = False) -> None:
     answer({"removed": attribute, "folder": folder}, f"Removed {attribute} from {folder}.", as_json=as_json)
 
 
+@app.command("labels")
+def labels(
+    exported: Annotated[
+        Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="An exported label graph.")
+    ],
+    folder: Bundle,
+    as_json: Json = False,
+) -> None:
+    """Put a label graph's classifiers into a bundle, on the same trunk.
+
+    \b
+    Examples:
+      graftnet bundle labels runs/exports/label_graph runs/exports/bundle
+    """
+    from deployment.label_graphs import put_label_graph
+
+    names = put_label_graph(folder, exported)
+    answer({"labels": names, "folder": folder}, f"Put {len(names)} labels into {folder}.", as_json=as_json)
+
+
 @app.command("speed-up")
 def speed_up(
     folder: Bundle,

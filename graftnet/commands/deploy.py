@@ -49,7 +49,6 @@ def export(
         raise ConfigError("No branch is grafted yet; run `graftnet graft ATTR` first.")
     if target not in TARGETS:
         raise ConfigError(f"--target must be one of {', '.join(TARGETS)}, is {target!r}.")
-    from graftnet.cards import write_cards
     from graftnet.tree import export_as, export_attributes
 
     if target != "bundle":
@@ -59,7 +58,6 @@ def export(
         answer({"attributes": names, "folder": written, "target": target}, text, as_json=as_json)
         return
     folder = export_attributes(home, names, out or home.exports / (attribute or "bundle"))
-    write_cards(home, names, folder)
     text = f"Exported {', '.join(names)} to {folder}.\nNext: graftnet verify {folder}"
     answer({"attributes": names, "folder": folder}, text, as_json=as_json)
 

@@ -5,56 +5,38 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from branches.branch import Branch
 from branches.calibration import calibrate
 from branches.errors import BranchError
 from branches.grafting import GraftedNet
-from branches.records import BranchRecord, save_branch
 from deployment.bundle import write_bundle
 from deployment.errors import BundleError
 from deployment.images import read_normalised
 from deployment.runtime import Runtime
-from search_spaces import macro_space
 from subdatasets.contents import read_image
-from trunk.backbones import build_small_cnn
+from tests.deployment.bundles import save_small, small_trunk
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 
-SPACE = macro_space(2, widths=(4, 8))
 GRAFTS = {"bald": (("no", "yes"), 4, 0.3), "age.group": (("young", "old", "oldest"), 3, None)}
 CALIBRATIONS = {"bald": {"method": "temperature", "temperature": 2.5}}
 
 
-def small_trunk(seed: int) -> Trunk:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return Trunk("small_cnn", build_small_cnn(), Preprocessing(16))
-
-
 def save(folder: Path, trunk: Trunk, name: str, seed: int) -> Path:
     values, depth, threshold = GRAFTS[name]
-    architecture = SPACE.random(np.random.default_rng(seed))
-    branch = Branch(
-        architecture, trunk.feature_shape(depth), len(values), generator=torch.Generator().manual_seed(seed)
-    )
-    record = BranchRecord(
-        name,
-        values,
-        trunk.feature_shape(depth),
-        depth,
-        trunk.fingerprint,
-        threshold=threshold,
-        architecture=architecture,
-        calibration=CALIBRATIONS.get(name),
-    )
-    save_branch(folder / name, branch, record)
-    return folder / name
+    how: dict[str, Any] = {
+        "values": values,
+        "depth": depth,
+        "threshold": threshold,
+        "calibration": CALIBRATIONS.get(name),
+    }
+    return save_small(folder, trunk, name, seed=seed, **how)
 
 
 @pytest.fixture(scope="module")

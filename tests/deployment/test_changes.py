@@ -98,7 +98,8 @@ def test_removing_what_was_added_gives_the_bundle_of_before(home: Path, with_hat
 
 def test_a_branch_is_replaced_by_a_folder_of_its_own(home: Path, with_hat: Path) -> None:
     before = joined_scores(with_hat)
-    assert add_branch(with_hat, home / "other" / "hat") == "hat"
+    assert add_branch(with_hat, home / "other" / "hat", card="# hat\n") == "hat"
+    assert (with_hat / "hat.2" / "card.md").read_text() == "# hat\n"
     assert sound(with_hat) == ["bald", "image", "hat"]
     assert not (with_hat / "hat").exists()
     assert Runtime(with_hat).branches["hat"] == with_hat / "hat.2"
@@ -182,14 +183,18 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(
     for step in range(40):
         folder = shutil.copytree(source, tmp_path / str(step))
 
-        def change(folder: Path = folder) -> object:
-            return remove_branch(folder, "hat") if kind == "remove" else add_branch(folder, saved)
+        def change(folder: Path = folder) -> None:
+            if kind == "remove":
+                remove_branch(folder, "hat")
+            else:
+                add_branch(folder, saved)
 
         ended = killed_at(step, change, monkeypatch)
         names = sound(folder)
         images = read_golden(folder / "golden.npz", ["images"])[0]
         found = Runtime(folder).scores_of_images(images).get("hat")
-        seen.add("old" if (found is None) == (old is None) and (old is None or np.allclose(found, old)) else "new")
+        unchanged = found is old if old is None or found is None else np.allclose(found, old)
+        seen.add("old" if unchanged else "new")
         assert names[:2] == ["bald", "image"]
         if ended:
             break
