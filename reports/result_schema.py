@@ -132,7 +132,9 @@ class ResultRecord(Part):
     selection: str = Field(description="how the winner was picked, in a sentence")
     seconds: dict[str, float] = Field(description="of each stage, and `total`")
     data: DataRecord
-    trunk: dict[str, Any] | None = Field(description="backbone, size (pixels), blocks, shapes after each, name (the version)")
+    trunk: dict[str, Any] | None = Field(
+        description="backbone, size (pixels), blocks, shapes after each, name (the version)"
+    )
     command: str
     versions: dict[str, str]
     machine: str
