@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from experiments.iml_gcn_data import Pools, clothing, composites, open_trunk, pooled
-from experiments.iml_gcn_tables import table_1, table_3
+from experiments.iml_gcn_tables import attribute_table, table_1, table_3
 from label_graph.attribute_metrics import attribute_metrics
 from label_graph.cooccurrence import LabelGraphWarning
 from label_graph.metrics import average_precisions, label_metrics
@@ -177,8 +177,8 @@ def main(call: Sequence[str] | None = None) -> None:
     records = Records(arguments.out / f"{images.name}-{trunk.backbone}-{arguments.depth}.jsonl", arguments.epochs)
     run(pools, records, names, arguments.seeds, arguments.words)
     kept = {arm: records.of(arm, arguments.seeds) for arm in names}
-    print(table_3(kept, pools.test.states))
-    print(table_1(kept))
+    for table in (table_3(kept, pools.test.states), table_1(kept), attribute_table(kept)):
+        print(f"\n{table}")
 
 
 if __name__ == "__main__":

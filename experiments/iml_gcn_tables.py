@@ -57,10 +57,20 @@ def table_1(runs: Runs) -> str:
             cells = [percent([record["map"] for record in records])]
             cells += [percent([record[key][name] for record in records]) for key in (plain, top) for name in COLUMNS]
             rows.append([arm, threshold, *cells])
-        rows_of = [percent([record["attributes"][name] for record in records]) for name in _attribute_names()]
-        rows.append([f"{arm}: mA, instance accuracy, precision, recall, F1", rows[-1][1], *rows_of])
-    width = len(head)
-    return markdown(head, [[*row, *[""] * (width - len(row))] for row in rows])
+    return markdown(head, rows)
+
+
+def attribute_table(runs: Runs) -> str:
+    """mA, and accuracy, precision, recall and F1 over images, at the threshold of val: best arm and no graph."""
+    head = ["%", "mA", "accuracy", "precision", "recall", "F1"]
+    names = ("mean_accuracy", "accuracy", "precision", "recall", "f1")
+    return markdown(
+        head,
+        [
+            [arm, *(percent([record["attributes"][name] for record in runs[arm]]) for name in names)]
+            for arm in dict.fromkeys((best_arm(runs), BASE))
+        ],
+    )
 
 
 def mean_scores(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -85,7 +95,3 @@ def percent(values: Sequence[float]) -> str:
 
 def _titles() -> list[str]:
     return [name.strip("_").upper() for name in COLUMNS]
-
-
-def _attribute_names() -> tuple[str, ...]:
-    return ("mean_accuracy", "accuracy", "precision", "recall", "f1")

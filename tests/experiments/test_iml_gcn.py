@@ -54,6 +54,7 @@ def test_it_runs_prints_its_tables_and_trains_nothing_twice(
     assert "labels-16: 3 labels, 24 train, 12 val, 12 test images" in said
     assert "| over no graph: seeds | images |" in said
     assert "| % | threshold | mAP | CP | CR | CF1 | OP | OR | OF1 | top-3 CP |" in said
+    assert "| % | mA | accuracy | precision | recall | F1 |" in said
     (path,) = tmp_path.glob("*.jsonl")
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert len(records) == 3 * (2 + 2)
