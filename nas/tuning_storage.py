@@ -11,7 +11,7 @@ from pathlib import Path
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from nas.errors import SearchError
 
@@ -63,8 +63,9 @@ def open_storage(url: str) -> RDBStorage:
                     grace_period=GRACE,
                 )
         except DBAPIError as error:
-            # Two that come first at once both make the tables, and one of them finds them there.
-            if "already exists" in str(error) and time.monotonic() < last:
+            # Two that come first at once both make the tables and note their version, and one finds them there.
+            there = isinstance(error, IntegrityError) or "already exists" in str(error)
+            if there and time.monotonic() < last:
                 time.sleep(0.2)
                 continue
             reason = " ".join(str(error.orig or error).split())

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,12 +28,28 @@ size(one).left < size(svg).left - 2 || size(one).right > size(svg).right + 2).ma
 width: page.documentElement.scrollWidth, ground: getComputedStyle(page.body).backgroundColor}});
 }});</script>"""
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser: apt-get install chromium (Debian package)")
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="needs a browser: apt-get install chromium (Debian package)")
+
+
+def measured_page(page: str, folder: Path, *, width: int, dark: bool) -> dict[str, Any]:
+    """What a browser makes of a page in a window of this width: sizes of figures, words that leave them, its width."""
+    frame = folder / "frame.html"
+    quoted = page.replace("&", "&amp;").replace('"', "&quot;")
+    frame.write_text(MEASURE.format(width=width, page=quoted), encoding="utf-8")
+    assert BROWSER is not None
+    command = [BROWSER, "--headless", *QUIET, f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
+    command += [f"--blink-settings=preferredColorScheme={0 if dark else 1}", "--window-size=1300,900", frame.as_uri()]
+    dumped = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    found = re.search(r'<pre id="measured">(\{.*?\})</pre>', dumped)
+    assert found is not None
+    measured: dict[str, Any] = json.loads(unescape(found[1]))
+    return measured
 
 
 MICRO = micro_space(5, cells=2)
 
 
+@needs_browser
 @pytest.mark.parametrize(
     ("space", "width", "dark", "figures"),
     [
@@ -44,16 +61,7 @@ MICRO = micro_space(5, cells=2)
 )
 def test_page_lays_out(tmp_path: Path, space: Space, width: int, dark: bool, figures: int) -> None:
     page = write_report(write_search(tmp_path / "search", space=space)).read_text(encoding="utf-8")
-    frame = tmp_path / "frame.html"
-    quoted = page.replace("&", "&amp;").replace('"', "&quot;")
-    frame.write_text(MEASURE.format(width=width, page=quoted), encoding="utf-8")
-    assert BROWSER is not None
-    command = [BROWSER, "--headless", *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
-    command += [f"--blink-settings=preferredColorScheme={0 if dark else 1}", "--window-size=1300,900", frame.as_uri()]
-    dumped = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    found = re.search(r'<pre id="measured">(\{.*?\})</pre>', dumped)
-    assert found is not None
-    measured = json.loads(unescape(found[1]))
+    measured = measured_page(page, tmp_path, width=width, dark=dark)
     assert len(measured["figures"]) == figures
     assert all(w > 250 and h > 80 for w, h in measured["figures"])
     assert measured["words"] == [[]] * figures  # no label leaves its drawing
