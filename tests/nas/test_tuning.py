@@ -16,7 +16,7 @@ from nas.tuning import open_study, run_study, settled_count
 from nas.tuning_knobs import Knob, asked, nearest, rounded
 from nas.tuning_pruning import Peer, unpromising
 from nas.tuning_records import study_record, trial_records
-from nas.tuning_slots import TRIES, VOID, owner, standing
+from nas.tuning_slots import reap, TRIES, VOID, owner, standing
 from nas.tuning_storage import open_storage, sqlite_url
 from tests.nas.studying import FIRST, KNOBS, Arithmetic, unsynced
 
@@ -146,12 +146,12 @@ def test_a_trial_of_another_machine_is_taken_up_when_it_is_silent_and_not_before
     storage = open_storage(sqlite_url(tmp_path / "studies.db"))
     storage.record_heartbeat(elsewhere._trial_id)
     with tuning.quiet():
-        tuning.reap(study)
+        reap(study)
     assert standing(study.trials, 5).busy == {0}
     with storage.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')")
     with tuning.quiet():
-        tuning.reap(study)
+        reap(study)
     assert standing(study.trials, 5).lost == (0,)
     assert ran(tmp_path, 5) == whole[:5]
 

@@ -42,12 +42,12 @@ BASE = DepthSettings(
 )
 
 
-def tail_of(pooling: str) -> Callable[[torch.Generator], nn.Module]:
+def tail_of(_pooling: str) -> Callable[[torch.Generator], nn.Module]:
     def build(generator: torch.Generator) -> nn.Module:
-        module = nn.Sequential(nn.Flatten(), nn.Linear(54, 2))
-        nn.init.normal_(module[1].weight, generator=generator)
-        module.pooling = pooling  # type: ignore[assignment]
-        return module
+        linear = nn.Linear(54, 2)
+        nn.init.normal_(linear.weight, generator=generator)
+        nn.init.zeros_(linear.bias)
+        return nn.Sequential(nn.Flatten(), linear)
 
     return build
 
