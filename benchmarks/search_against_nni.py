@@ -1,7 +1,7 @@
 """A whole search against NNI 3.0's ENAS: the same space, features, batches and numbers of steps, in turns.
 
     python -m venv nni-env && nni-env/bin/pip install -e '.[nni]' tianshou==0.5.1 gym==0.26.2
-    python -m benchmarks.search_against_nni nni-env/bin/python [--threads 2] [--rounds 3]
+    python -m benchmarks.search_against_nni nni-env/bin/python [--threads 2] [--rounds 3] [--recipe strong]
 
 NNI's ENAS wants versions of tianshou and gym that nothing else here wants, hence an environment of its own, given by
 its interpreter. Each side runs in processes of its own, one after the other; loading, building and making the features
@@ -32,6 +32,7 @@ import torch
 
 from branches.settings import FitSettings
 from nas.enas import Search
+from nas.recipes import RECIPES
 from nas.search_settings import SearchSettings
 from search_spaces.macro import macro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS
@@ -56,11 +57,12 @@ def splits(case: str) -> tuple[LabelledFeatures, LabelledFeatures]:
     return split(CHILD_STEPS), split(REWARDS)
 
 
-def ours(case: str, epochs: int, seed: int) -> dict[str, Any]:
+def ours(case: str, epochs: int, seed: int, recipe: str) -> dict[str, Any]:
     """Seconds of our search, and of the controller's parts."""
     settings = SearchSettings(
         epochs=epochs,
         warmup_epochs=0,
+        fair_share=0.0,
         min_steps=0,
         batch_size=BATCH,
         balance="none",
@@ -68,6 +70,7 @@ def ours(case: str, epochs: int, seed: int) -> dict[str, Any]:
         samples_per_update=REWARDS // UPDATES,
         reward="accuracy",
         reward_images=BATCH,
+        recipe=recipe,
     )
     train, val = splits(case)
     seconds = {"search": 0.0, "sampling": 0.0, "updates": 0.0}
@@ -92,7 +95,7 @@ def ours(case: str, epochs: int, seed: int) -> dict[str, Any]:
     return {**seconds, "cpu": cpu, "child_steps": epochs * CHILD_STEPS, "rewards": epochs * REWARDS}
 
 
-def theirs(case: str, epochs: int, seed: int) -> dict[str, Any]:
+def theirs(case: str, epochs: int, seed: int, _: str) -> dict[str, Any]:
     """Seconds of NNI's search, and of its policy's parts."""
     from benchmarks.nni_enas import search
 
@@ -101,9 +104,12 @@ def theirs(case: str, epochs: int, seed: int) -> dict[str, Any]:
     return search(train, val, settings=settings, space={"width": WIDTH, **SPACE}, seed=seed)
 
 
-def in_a_process(python: str, side: str, case: str, seed: int, *, epochs: int, threads: int) -> dict[str, Any]:
+def in_a_process(
+    python: str, side: str, case: str, seed: int, *, epochs: int, threads: int, recipe: str
+) -> dict[str, Any]:
     command = [python, "-m", "benchmarks.search_against_nni", python, "--threads", str(threads)]
     command += ["--side", side, "--case", case, "--seed", str(seed), "--epochs", str(epochs)]
+    command += ["--recipe", recipe]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
     if done.returncode:
         raise SystemExit(f"{side}, {case}: {done.stderr[-3000:]}")
@@ -111,13 +117,14 @@ def in_a_process(python: str, side: str, case: str, seed: int, *, epochs: int, t
     return answer
 
 
-def measure(case: str, python: str, *, rounds: int, epochs: int, threads: int) -> dict[str, Any]:
+def measure(case: str, python: str, *, rounds: int, epochs: int, threads: int, recipe: str) -> dict[str, Any]:
     """Both sides in turns, first one and then the other in front; medians over the rounds."""
     runs: dict[str, list[dict[str, Any]]] = {"ours": [], "nni": []}
     for seed in range(rounds):
         for side in ("ours", "nni") if seed % 2 else ("nni", "ours"):
             interpreter = sys.executable if side == "ours" else python
-            runs[side].append(in_a_process(interpreter, side, case, seed, epochs=epochs, threads=threads))
+            run = in_a_process(interpreter, side, case, seed, epochs=epochs, threads=threads, recipe=recipe)
+            runs[side].append(run)
             print(f"{case}, {side}: {runs[side][-1]['search']:.2f} s", file=sys.stderr, flush=True)
     figures: dict[str, Any] = {name: runs["nni"][0][name] for name in ("child_steps", "rewards")}
     assert all(run[name] == figures[name] for side in runs.values() for run in side for name in figures)
@@ -141,14 +148,17 @@ def main() -> None:
     parser.add_argument("--case", choices=WANTED, action="append", help="this map only; may be given again")
     parser.add_argument("--side", choices=("ours", "nni"), help="run one side once, in this process")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--recipe", choices=RECIPES, default=SearchSettings.recipe, help="our controller's; NNI has one"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     cases = arguments.case or list(WANTED)
     if arguments.side:
         run = ours if arguments.side == "ours" else theirs
-        print(json.dumps(run(cases[0], arguments.epochs, arguments.seed)))
+        print(json.dumps(run(cases[0], arguments.epochs, arguments.seed, arguments.recipe)))
         return
-    settings = {name: getattr(arguments, name) for name in ("rounds", "epochs", "threads")}
+    settings = {name: getattr(arguments, name) for name in ("rounds", "epochs", "threads", "recipe")}
     figures = {case: measure(case, arguments.python, **settings) for case in cases}
     print(json.dumps({"benchmark": "search_against_nni", "batch": BATCH, "width": WIDTH, **settings, **figures}))
 

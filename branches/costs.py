@@ -1,4 +1,4 @@
-"""What a module costs: trainable weights, and multiply-accumulates per image."""
+"""What a module costs: trainable weights, bytes on disk, and multiply-accumulates per image."""
 
 import torch
 from torch import nn
@@ -8,6 +8,14 @@ from torch.utils.flop_counter import FlopCounterMode
 def parameters(module: nn.Module) -> int:
     """The number of trainable weights, the scales and shifts of norms included."""
     return sum(weight.numel() for weight in module.parameters() if weight.requires_grad)
+
+
+def stored_bytes(module: nn.Module) -> int:
+    """The weights and statistics of a module as bytes on disk, as `branches.records.save_branch` writes them.
+
+    The header of the file, a few kilobytes, is left out.
+    """
+    return sum(value.numel() * value.element_size() for value in module.state_dict().values())
 
 
 def macs(module: nn.Module, *shapes: tuple[int, int, int]) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from branches.errors import BranchError
+from branches.exchange import exchanged
 
 
 @contextmanager
@@ -31,9 +32,11 @@ def replaced_folder(destination: Path, marker: str) -> Iterator[Path]:
             # Some writers make files for their owner alone; a deployed folder is read by other users.
             path.chmod(0o755 if path.is_dir() else 0o644)
             _flush(path)
-        if destination.exists():
-            destination.rename(holder / "old")
-        written.rename(destination)
+        # At no moment is there no folder, where the system can exchange two of them.
+        if not (destination.exists() and exchanged(written, destination)):
+            if destination.exists():
+                destination.rename(holder / "old")
+            written.rename(destination)
     finally:
         shutil.rmtree(holder, ignore_errors=True)
 

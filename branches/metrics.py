@@ -28,7 +28,7 @@ def measure(scores: npt.ArrayLike, labels: npt.ArrayLike, *, threshold: float | 
     `scores[:, 1] >= threshold` (None: 0.5); with more the value is the arg max and `threshold` is None in the answer.
     Raises BranchError for wrong shapes, non-finite scores, or labels that hold fewer than two values.
     """
-    probability, label = _checked(scores, labels)
+    probability, label = checked(scores, labels)
     if not np.isfinite(probability).all():
         raise BranchError(
             "cannot measure scores that hold nan or infinity: the branch diverged; train it with a lower learning rate"
@@ -72,13 +72,13 @@ def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 def accuracy(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Share of images whose highest score is the true value. Shapes as in `measure`; non-finite scores give 0.0."""
-    probability, label = _checked(scores, labels)
+    probability, label = checked(scores, labels)
     return float((probability.argmax(1) == label).mean()) if np.isfinite(probability).all() else 0.0
 
 
 def balanced_accuracy(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Recall of the highest score, averaged over the values. Shapes as in `measure`; non-finite scores give 0.0."""
-    probability, label = _checked(scores, labels)
+    probability, label = checked(scores, labels)
     if not np.isfinite(probability).all():
         return 0.0
     return _mean_recall(probability.argmax(1), label, probability.shape[1])
@@ -101,7 +101,7 @@ def best_threshold(scores: npt.ArrayLike, labels: npt.ArrayLike, by: str = "f1")
     if by not in THRESHOLD_RULES:
         raise BranchError(f"cannot choose a threshold by {by!r}: choose one of {', '.join(THRESHOLD_RULES)}")
     table = np.asarray(scores, dtype=np.float64)
-    probability, label = _checked(np.stack([1 - table, table], axis=1) if table.ndim == 1 else table, labels)
+    probability, label = checked(np.stack([1 - table, table], axis=1) if table.ndim == 1 else table, labels)
     if probability.shape[1] != 2:
         raise BranchError(f"a threshold needs scores of 2 values, got {probability.shape[1]}: use the arg max instead")
     level, hits, alarms = cumulative_counts(probability[:, 1], label == 1)
@@ -137,8 +137,8 @@ def paired_bootstrap(
     if metric not in REWARDS:
         raise BranchError(f"cannot compare by {metric!r}: choose one of {', '.join(REWARDS)}")
     reward = REWARDS[metric]
-    a, label = _checked(scores_a, labels)
-    b, _ = _checked(scores_b, labels)
+    a, label = checked(scores_a, labels)
+    b, _ = checked(scores_b, labels)
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(label == value) for value in _present(label)]
     differences = np.empty(rounds)
@@ -171,7 +171,7 @@ def _average_precision(score: Floats, positive: npt.NDArray[np.bool_]) -> float:
 def _one_versus_rest(
     figure: Callable[[Floats, npt.NDArray[np.bool_]], float], scores: npt.ArrayLike, labels: npt.ArrayLike
 ) -> float:
-    probability, label = _checked(scores, labels)
+    probability, label = checked(scores, labels)
     values = _present(label)
     if not np.isfinite(probability).all():
         return 0.0
@@ -199,7 +199,8 @@ def _ratio(part: Labels, whole: Labels) -> Floats:
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
-def _checked(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Labels]:
+def checked(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Labels]:
+    """Both as arrays, (N, V >= 2) and (N,). Raises: BranchError for other shapes, or a label without a column."""
     probability, label = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=np.int64)
     if probability.ndim != 2 or probability.shape[1] < 2 or label.shape != probability.shape[:1] or not len(label):
         raise BranchError(

@@ -32,7 +32,8 @@ class BranchRecord:
     `kind` is "branch" (built from `architecture`), "tail" (blocks of `backbone`: those that `architecture`, of the tail
     space, names, or without one all that follow) or "linear_probe";
     `feature_shape` (C, H, W) after `freeze_depth` blocks of the trunk with this `fingerprint`; `threshold` on the score
-    of `values[1]`, None for more than two values; `metrics` {"val": {...}, "test": {...}}.
+    of `values[1]`, None for more than two values; `metrics` {"val": {...}, "test": {...}}; `calibration` of the scores,
+    as `branches.calibration` fits it, None where there is none.
     """
 
     attribute: str
@@ -45,6 +46,7 @@ class BranchRecord:
     architecture: Architecture | None = None
     backbone: str | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -68,6 +70,7 @@ class BranchRecord:
             "backbone": self.backbone,
             "architecture": self.architecture.to_json() if self.architecture else {self.kind: True},
             "metrics": dict(self.metrics),
+            **({"calibration": dict(self.calibration)} if self.calibration is not None else {}),
         }
 
     @classmethod
@@ -89,6 +92,7 @@ class BranchRecord:
             architecture=Architecture.from_json(architecture) if "space" in architecture else None,
             backbone=value["backbone"],
             metrics=value["metrics"],
+            calibration=value.get("calibration"),
         )
 
 

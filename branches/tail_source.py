@@ -41,7 +41,7 @@ PLAIN = (bool, int, float, str, type(None))
 
 def tail_source(tail: Tail, record: BranchRecord) -> tuple[str, dict[str, Tensor]]:
     """(text of branch.py, the weights under the names that it uses). Raises: BranchError for a part it cannot write."""
-    written = _Written(tail.blocks)
+    written = Written(tail.blocks)
     constructor, weights = written.constructor, written.weights
     body = [*written.lines, f"maps = {written.result}"]
     if isinstance(tail.pool, ProjectedBilinearPool):
@@ -64,7 +64,7 @@ def tail_source(tail: Tail, record: BranchRecord) -> tuple[str, dict[str, Tensor
     return text, weights
 
 
-class _Written:
+class Written:
     """A traced module as lines: `constructor`, the `lines` that compute, and the name of their `result`."""
 
     def __init__(self, blocks: nn.Module) -> None:

@@ -23,12 +23,21 @@ def read_normalised(path: Path, preprocessing: Mapping[str, Any]) -> npt.NDArray
     """
     try:
         with Image.open(path) as opened:
-            opened.load()
-            image = _as_rgb(_upright(opened))
+            return normalised(pixels_of(opened), preprocessing)
     except FileNotFoundError as error:
         raise BundleError(f"there is no image {path}: correct the path") from error
     except Exception as error:  # Pillow's decoders answer broken files with nearly every exception there is
         raise BundleError(f"{path} cannot be read as an image ({error}): replace the file") from error
+
+
+def pixels_of(opened: Image.Image) -> Image.Image:
+    """An opened image, decoded: upright, mode RGB; of an animation the first frame. Raises what Pillow raises."""
+    opened.load()
+    return _as_rgb(_upright(opened))
+
+
+def normalised(image: Image.Image, preprocessing: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    """An RGB image -> float32 (3, S, S), resized to a square and normalised as `preprocessing` says."""
     size = preprocessing["size"]
     if image.size != (size, size):
         image = image.resize((size, size), INTERPOLATIONS[preprocessing["interpolation"]])

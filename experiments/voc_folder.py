@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from subdatasets.attribute import Attribute
-from subdatasets.errors import DataError
+from subdatasets.multilabel_voc import read_voc_lists
 from subdatasets.subdataset import Example, SubDataset
 
 
@@ -24,7 +24,8 @@ class VocPart:
     @property
     def classes_per_image(self) -> np.ndarray:
         """How many classes each image shows, difficult ones too: (N,)."""
-        return (self.labels != 0).sum(axis=1)
+        counts: np.ndarray = (self.labels != 0).sum(axis=1)
+        return counts
 
 
 def read_part(folder: Path, part: str) -> tuple[VocPart, tuple[str, ...]]:
@@ -33,26 +34,8 @@ def read_part(folder: Path, part: str) -> tuple[VocPart, tuple[str, ...]]:
     Raises:
         DataError: the folder has no such files, a line cannot be read, or the classes list different images.
     """
-    files = sorted((folder / "ImageSets" / "Main").glob(f"*_{part}.txt"))
-    if not files:
-        raise DataError(
-            f"{folder} has no ImageSets/Main/CLASS_{part}.txt: give the VOC2007 folder of a VOCdevkit with {part}"
-        )
-    ours = {1: 1, 0: -1, -1: 0}  # VOC's own: 1 present, 0 difficult only, -1 absent
-    names, columns = None, []
-    for file in files:
-        rows = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-        try:
-            columns.append([ours[int(value)] for _, value in rows])
-        except (ValueError, KeyError) as error:
-            raise DataError(f"{file} has a line that is not 'IMAGE 1', 'IMAGE 0' or 'IMAGE -1': repair it") from error
-        if names not in (None, [name for name, _ in rows]):
-            raise DataError(f"{file} lists other images than {files[0].name}: repair the folder")
-        names = [name for name, _ in rows]
-    assert names is not None
-    paths = tuple(folder / "JPEGImages" / f"{name}.jpg" for name in names)
-    classes = tuple(file.name.removesuffix(f"_{part}.txt") for file in files)
-    return VocPart(paths, np.array(columns, dtype=np.int8).T), classes
+    table = read_voc_lists(folder, (part,))
+    return VocPart(table.images, table.states), table.labels
 
 
 def subdatasets_of(part: VocPart, classes: tuple[str, ...]) -> list[SubDataset]:

@@ -76,12 +76,13 @@ class Table(BaseModel):
 
 
 class ProjectTable(Table):
-    """[project]: the project's name, where its files are, and its seed."""
+    """[project]: the project's name, where its files are, its seed, and whether records may hold small pictures."""
 
     name: str = "graftnet"
     data: str = "data"
     runs: str = "runs"
     seed: Index = 0
+    pictures: bool = True
 
 
 class TrunkTable(Table):

@@ -16,6 +16,7 @@ from graftnet.config import CONFIG_NAME
 from graftnet.devices import choose_device
 from graftnet.digits import ATTRIBUTES, import_digits
 from graftnet.errors import ConfigError
+from graftnet.fleet_record import write_fleet_record
 from graftnet.predictions import prediction_lines
 from graftnet.progress import format_seconds, show_progress
 from graftnet.project import Project, open_project
@@ -23,6 +24,7 @@ from graftnet.searching import Found, search_in
 from graftnet.summary import summary_lines
 from graftnet.tree import export_attributes, graft_attribute
 from graftnet.trunks import train_trunk
+from reports import write_fleet_report
 from subdatasets.subdataset import read_subdataset
 
 FULL = {
@@ -68,17 +70,19 @@ def run_demo(folder: Path, *, quick: bool, seed: int, device: str) -> tuple[dict
     pictures = test_pictures(project, names[0])
     say(f"graftnet predict {bundle} ...", f"{len(pictures)} pictures of the test split")
     predictions = runtime.predict(pictures)
+    overview = write_fleet_report(write_fleet_record(project))
     seconds = time.monotonic() - started
     record = {
         "project": str(project.folder),
         "bundle": str(bundle),
+        "fleet": str(overview),
         "verified": True,
         "searches": [one.record() for one in found],
         "predictions": predictions,
         "seconds": seconds,
     }
     shown = [{**row, "image": Path(row["image"]).stem[:12]} for row in predictions]
-    return record, closing_text(found, bundle, shown, seconds)
+    return record, closing_text(found, overview, bundle, shown, seconds)
 
 
 def say(command: str, purpose: str) -> None:
@@ -112,14 +116,16 @@ def test_pictures(project: Project, attribute: str) -> list[Path]:
     return [path for turn in zip(*by_value, strict=False) for path in turn][:PICTURES]
 
 
-def closing_text(found: Sequence[Found], bundle: Path, predictions: Sequence[dict[str, Any]], seconds: float) -> str:
+def closing_text(
+    found: Sequence[Found], overview: Path, bundle: Path, predictions: Sequence[dict[str, Any]], seconds: float
+) -> str:
     """What came out, as a table, and where to look."""
     shown = "\n".join(f"  {line}" for line in prediction_lines(predictions))
     reports = "\n".join(f"  {one.report}" for one in found)
     table = "\n".join(summary_lines([one.result() for one in found]))
     return (
         f"\nPredictions of the exported bundle (onnxruntime alone):\n{shown}\n\n{table}\n\n"
-        f"Reports, one page per attribute; open one in a browser:\n{reports}\n"
+        f"Reports, one page per attribute and one over all; open one in a browser:\n{reports}\n  {overview}\n"
         f"Exported and verified: {bundle}\n"
         f"The demo took {format_seconds(seconds)}. A project of your own: graftnet init people"
     )

@@ -60,6 +60,7 @@ class FleetFound:
         if current := [each.attribute for each in self.accounts if each.state == "current"]:
             every = "every attribute" if len(current) == len(self.accounts) else ", ".join(current)
             lines.append(f"Current, not searched again: {every}.")
+        lines.append("All of them on one page: graftnet report")
         return "\n".join(lines)
 
     def failure(self) -> str:

@@ -19,7 +19,9 @@ from label_graph.records import Label
 from subdatasets.multilabel import UNKNOWN, LabelTable
 from subdatasets.multilabel_join import join_subdatasets
 from subdatasets.subdataset import SubDataset
-from trunk.feature_cache import Progress
+from trunk.cache_estimate import estimate_fill, require_room
+from trunk.cached_features import CachedFeatures
+from trunk.feature_cache import FeatureCache, Progress
 from trunk.trunk import Trunk
 
 
@@ -89,8 +91,26 @@ def pooled(
     They are the trunk's own, whatever `features.storage` says: the classifiers read these at work.
     """
     cache = cache_of(project.uncompressed, trunk, precision)
-    cache.fill(data.paths, [depth], progress=progress)
-    return pool_features(cache.open(data.contents, depth))
+    return pool_features(filled(cache, data, data.contents, depth, progress))
+
+
+def filled(
+    cache: FeatureCache, data: GraphData, contents: Sequence[str], depth: int, progress: Progress | None
+) -> CachedFeatures:
+    """The features of these images, computed where they are missing.
+
+    Raises:
+        TrunkError: the disk has not the room for them.
+    """
+    paths = data.paths
+    images = {content: paths[content] for content in contents}
+    cache.fill(
+        images,
+        [depth],
+        before=lambda missing: require_room(estimate_fill(cache, images, [depth], missing)),
+        progress=progress,
+    )
+    return cache.open(contents, depth)
 
 
 def branch_folders(project: Project, trunk: Trunk, attributes: Sequence[str]) -> dict[str, Path]:
@@ -101,7 +121,7 @@ def branch_folders(project: Project, trunk: Trunk, attributes: Sequence[str]) ->
         newest = newest_on(project, attribute, trunk.fingerprint)
         if (grafted / "branch.json").exists():
             found[attribute] = grafted
-        elif newest is not None:
+        elif newest is not None and (newest / "branch" / "branch.json").exists():
             found[attribute] = newest / "branch"
     return found
 
@@ -111,15 +131,17 @@ def branch_scores(
     trunk: Trunk,
     data: GraphData,
     folders: Mapping[str, Path],
+    rows: npt.NDArray[np.int64],
     *,
     precision: str,
     progress: Progress | None = None,
 ) -> npt.NDArray[np.float64]:
-    """What the branches say of every image: probabilities (N, L), nan for labels without a branch.
+    """What the branches say of the images in ``rows``: probabilities (N, L), nan elsewhere.
 
-    A branch of another trunk, or with other values than the sub-dataset now has, is left out.
+    A branch of another trunk, or with other values than the sub-dataset now has, is left out: nan too.
     """
     scores = np.full(data.table.states.shape, np.nan)
+    contents = [data.contents[row] for row in rows]
     cache = cache_of(project.uncompressed, trunk, precision)
     for attribute, folder in folders.items():
         module, record = load_branch(folder)
@@ -127,7 +149,7 @@ def branch_scores(
         values = [data.labels[column].value for column in columns]
         if record.fingerprint != trunk.fingerprint or not set(values) <= set(record.values):
             continue
-        cache.fill(data.paths, [record.freeze_depth], progress=progress)
-        table = predict_scores(module, cache.open(data.contents, record.freeze_depth))
-        scores[:, columns] = table[:, [record.values.index(value) for value in values]]
+        features = filled(cache, data, contents, record.freeze_depth, progress)
+        table = predict_scores(module, features)
+        scores[np.ix_(rows, columns)] = table[:, [record.values.index(value) for value in values]]
     return scores

@@ -23,6 +23,7 @@ WEIGHTS = np.linspace(0, 1, 21)
 class Combination(NamedTuple):
     """Branch and graph logits, each label's standardised on val, added: ``weight`` of the branch, the rest the graph's.
 
+    The sum is put on the scale of the graph's logits again, so that labels compare as they do there.
     centre, spread: (2, L), of the branch's and the graph's logits on val.
     """
 
@@ -31,12 +32,13 @@ class Combination(NamedTuple):
     spread: Floats
 
     def scores(self, branches: Floats, graph: Floats) -> Floats:
-        """Combined probabilities (N, L); where there is no branch (nan), the graph's standardised alone."""
+        """Combined probabilities (N, L); where there is no branch (nan), the graph's own."""
         one, two = (
             (logit(table) - centre) / spread
             for table, centre, spread in zip((branches, graph), self.centre, self.spread, strict=True)
         )
-        return sigmoid(np.where(np.isnan(one), two, self.weight * one + (1 - self.weight) * two))
+        sums = np.where(np.isnan(one), two, self.weight * one + (1 - self.weight) * two)
+        return sigmoid(self.centre[1] + self.spread[1] * sums)
 
 
 def sigmoid(values: Floats) -> Floats:
@@ -57,7 +59,7 @@ def combine(branches: Floats, graph: Floats, states: States) -> Combination:
     found = [Combination(float(weight), centre, spread) for weight in WEIGHTS]
     values = [mean_average(one.scores(branches, graph), states) for one in found]
     best = np.flatnonzero(np.array(values) >= max(values) - 1e-12)
-    return found[best[np.abs(WEIGHTS[best] - 0.5).argmin()]]
+    return found[int(best[np.abs(WEIGHTS[best] - 0.5).argmin()])]
 
 
 def mean_average(scores: Floats, states: States) -> float:

@@ -1,4 +1,4 @@
-"""What a label graph's run writes down: the graph, each label's figures, the classifiers, and the verdict's sentence."""
+"""What a label graph's run writes down: the graph, each label's figures, the classifiers, and the verdict."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,27 +81,20 @@ def saved(plan: GraphPlan, trunk: Trunk, module: LabelClassifier, result: Mappin
 
 
 def verdict_of(result: Mapping[str, Any], settings: GraphSettings) -> str:
-    """What the graph gained over none and over the identity, each with its interval, in one sentence."""
+    """How good the chosen graph is, and whether it can be told apart from the others, in one sentence."""
     chosen, split = settings.graph, result["measured_on"]
     score = result["methods"][chosen][split]["map"]
-    parts = []
-    for other in ("none", "identity", "cooccurrence"):
-        gain = result["gains"].get(f"{chosen} over {other}")
-        if gain is None:
-            continue
-        amount = (
-            f"{100 * abs(gain['map']):.2f} points (95 % interval {100 * gain['low']:+.2f} to {100 * gain['high']:+.2f})"
-        )
-        if gain["low"] > 0:
-            parts.append(f"better than {IN_WORDS[other]} by {amount}")
-        elif gain["high"] < 0:
-            parts.append(f"worse than {IN_WORDS[other]} by {amount}")
-        else:
-            parts.append(
-                f"not told apart from {IN_WORDS[other]} ({100 * gain['map']:+.2f} points, {amount.split('(')[1]}"
-            )
+    others = [name for name in reversed(IN_WORDS) if f"{chosen} over {name}" in result["gains"]]
+    parts = [told_apart(result["gains"][f"{chosen} over {name}"], IN_WORDS[name]) for name in others]
     name = IN_WORDS[chosen]
-    return f"On {split}, {name} has {100 * score:.1f} % mAP: {'; '.join(parts)}."
+    return f"On {split}, {name} reaches {100 * score:.1f} % mAP: {'; '.join(parts)}."
+
+
+def told_apart(gain: Mapping[str, Any], other: str) -> str:
+    """Better, worse, or not told apart, by how many points of mAP, with the interval."""
+    low, high = 100 * gain["low"], 100 * gain["high"]
+    how = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
+    return f"{how} {other} ({100 * gain['map']:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f})"
 
 
 def runs_of(project: Project) -> list[Path]:

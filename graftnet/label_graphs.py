@@ -3,29 +3,26 @@
 import shutil
 import time
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from graftnet.graph_data import GraphData, branch_scores, pooled
-from graftnet.graph_figures import combine, described
+from graftnet.graph_comparison import compared
+from graftnet.graph_data import branch_scores, pooled
 from graftnet.graph_plan import GraphPlan
-from graftnet.graph_records import graph_record, per_label, saved, verdict_of
+from graftnet.graph_records import graph_record, saved, verdict_of
 from graftnet.locks import only_one
 from graftnet.provenance import machine, versions
 from label_graph.cooccurrence import LabelGraphWarning, PairCounts, count_pairs, label_adjacency
 from label_graph.errors import LabelGraphError
 from label_graph.estimating import calibrated, filled, unseen_pairs
-from label_graph.gain import paired_gain
 from label_graph.pooling import PooledFeatures
 from label_graph.settings import GRAPHS
 from label_graph.training import TrainedGraph, predict_probabilities, train_label_graph
 from nas.history import History
-from subdatasets.multilabel import UNKNOWN
+from subdatasets.splits import SPLITS
 from trunk.checkpoints import write_json
 from trunk.feature_cache import Progress
 from trunk.trunk import Trunk
@@ -54,7 +51,10 @@ def run_graph(
                 f"the sub-datasets alike, or name fewer attributes."
             )
     with only_one(plan.folder):
-        if plan.finished and force:
+        if plan.finished:
+            if not force:
+                return plan.folder  # another process ended it just now
+            # An unfinished run is continued, forced or not: a killed `--force` does not begin again.
             shutil.rmtree(plan.folder)
         plan.folder.mkdir(parents=True, exist_ok=True)
         write_json(
@@ -72,18 +72,25 @@ def finish(plan: GraphPlan, trunk: Trunk, *, device: torch.device, progress: Pro
     features = pooled(plan.project, trunk, data, depth=plan.depth, precision=precision, progress=progress)
     seconds["features"] = time.perf_counter() - started
     started = time.perf_counter()
-    branches = branch_scores(plan.project, trunk, data, plan.branches, precision=precision, progress=progress)
+    counts = count_pairs(data.table.states[data.rows("train")])
+    # Predictions for training images are needed where counts are to be estimated alone.
+    needed = np.concatenate([data.rows(split) for split in (SPLITS if unseen_pairs(counts) else SPLITS[1:])])
+    branches = branch_scores(plan.project, trunk, data, plan.branches, needed, precision=precision, progress=progress)
     seconds["branches"] = time.perf_counter() - started
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LabelGraphWarning)
-        trained, counts = train_all(plan, features, branches, device=device, progress=progress)
+        trained, counts = train_all(plan, features, branches, counts, device=device, progress=progress)
     seconds["training"] = sum(one.seconds for one in trained.values())
     started = time.perf_counter()
     result = compared(plan, features, trained, branches)
     seconds["comparison"] = time.perf_counter() - started
-    notes = [*data.table.notes, *dict.fromkeys(str(one.message) for one in caught)]
+    about_graph = [one for one in caught if issubclass(one.category, LabelGraphWarning)]
+    notes = [*data.table.notes, *dict.fromkeys(str(one.message) for one in about_graph)]
+    for one in caught:
+        if one not in about_graph:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LabelGraphWarning)
+        warnings.simplefilter("ignore", LabelGraphWarning)  # said in the notes
         adjacency = label_adjacency(counts, tau=plan.settings.tau, p=plan.settings.p, labels=data.table.labels)
     saved(plan, trunk, trained[plan.settings.graph].module, result)
     write_json(
@@ -112,6 +119,7 @@ def train_all(
     plan: GraphPlan,
     features: PooledFeatures,
     branches: Floats,
+    counts: PairCounts,
     *,
     device: torch.device,
     progress: Progress | None,
@@ -123,7 +131,6 @@ def train_all(
     """
     data = plan.data
     train, val = (data.pool(features, split) for split in ("train", "val"))
-    counts = count_pairs(train.states)
     history = History(plan.folder / "history.jsonl")
     history.truncate(0)
     trained: dict[str, TrainedGraph] = {}
@@ -155,88 +162,3 @@ def train_all(
             history.append("epoch", graph=graph, **record)
         history.append("trained", graph=graph, epoch=found.epoch, val_map=found.val_score, seconds=found.seconds)
     return trained, counts
-
-
-def compared(
-    plan: GraphPlan, features: PooledFeatures, trained: Mapping[str, TrainedGraph], branches: Floats
-) -> dict[str, Any]:
-    """Every method's figures on val and test, each label's, and what the graph gains, measured on test where there is one.
-
-    This is the one place where test is looked at.
-    """
-    data, chosen = plan.data, plan.settings.graph
-    table = features.by(plan.settings.pooling)
-    whole = {graph: predict_probabilities(one.module, table).numpy() for graph, one in trained.items()}
-    splits = {split: data.rows(split) for split in ("val", "test")}
-    states = {split: data.table.states[rows] for split, rows in splits.items() if (data.table.states[rows] == 1).any()}
-    combination = None
-    if not np.isnan(branches).all():
-        whole["branches"] = branches
-        val = splits["val"]
-        combination = combine(branches[val], whole[chosen][val], states["val"])
-        whole["combined"] = combination.scores(branches, whole[chosen])
-    scores = {method: {split: full[splits[split]] for split in states} for method, full in whole.items()}
-    methods, thresholds = described(scores, states)
-    for graph, one in trained.items():
-        module = one.module
-        methods[graph] |= {
-            "epoch": one.epoch,
-            "seconds": one.seconds,
-            "trained_parameters": sum(parameter.numel() for parameter in module.parameters()),
-            "parameters": sum(parameter.numel() for parameter in module.constant().parameters()),
-        }
-    split = "test" if "test" in states else "val"
-    return {
-        "images": {name: len(data.rows(name)) for name in ("train", "val", "test")},
-        "chosen": chosen,
-        "methods": methods,
-        "thresholds": {method: cut.tolist() for method, cut in thresholds.items()},
-        "combination": weights_record(combination, data, branches) if combination else None,
-        "measured_on": split,
-        "gains": gains(scores, states[split], chosen, split, seed=plan.settings.seed),
-        "per_label": per_label(data, scores, states),
-    }
-
-
-def gains(
-    scores: Mapping[str, Mapping[str, Floats]], states: npt.NDArray[np.int8], chosen: str, split: str, *, seed: int
-) -> dict[str, Any]:
-    """What the chosen graph gains over the others, and over the branches; and what combining gains over these."""
-    pairs = [(chosen, other) for other in (*GRAPHS, "branches") if other != chosen and other in scores]
-    pairs += [("combined", other) for other in ("branches", chosen) if "combined" in scores]
-    found = {}
-    for ours, theirs in pairs:
-        a, b = scores[ours][split], scores[theirs][split]
-        both = ~(np.isnan(a).any(axis=0) | np.isnan(b).any(axis=0))
-        known = np.where(both, states, UNKNOWN)
-        if not (known == 1).any():
-            continue
-        gain = paired_gain(np.nan_to_num(a), np.nan_to_num(b), known, seed=seed)
-        each = [None if np.isnan(one) else float(one) for one in gain.labels]
-        found[f"{ours} over {theirs}"] = {
-            "a": ours,
-            "b": theirs,
-            "map": gain.total,
-            "low": gain.low,
-            "high": gain.high,
-            "labels": each,
-        }
-    return found
-
-
-def weights_record(combination: Any, data: GraphData, branches: Floats) -> dict[str, Any]:
-    """What combines a branch's score with the graph's at work."""
-    there = ~np.isnan(branches).any(axis=0)
-    return {
-        "branch_weight": combination.weight,
-        "labels": {
-            name: {
-                "branch_centre": float(combination.centre[0, place]),
-                "branch_spread": float(combination.spread[0, place]),
-                "graph_centre": float(combination.centre[1, place]),
-                "graph_spread": float(combination.spread[1, place]),
-            }
-            for place, name in enumerate(data.table.labels)
-            if there[place]
-        },
-    }

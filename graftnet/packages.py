@@ -13,10 +13,11 @@ class Extra(NamedTuple):
 
 EXTRAS = (
     Extra("nni", ("pytorch_lightning",), "NNI's own strategies as a comparison"),
-    Extra("serve", ("fastapi", "uvicorn"), "a bundle behind HTTP"),
+    Extra("serve", ("fastapi", "uvicorn", "prometheus_client", "python_multipart"), "a bundle behind HTTP"),
     Extra("ray", ("ray",), "many searches on many machines"),
     Extra("postgres", ("psycopg",), "Optuna studies shared through PostgreSQL"),
     Extra("dashboard", ("optuna_dashboard",), "Optuna's studies in a browser"),
+    Extra("tensorboard", ("tensorboard",), "a search's curves in TensorBoard"),
     Extra("dev", ("pytest", "ruff", "mypy", "importlinter"), "make test"),
 )
 

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,18 @@ from graftnet.config import Config
 from graftnet.errors import ConfigError
 from graftnet.features_file import read_features_file
 from graftnet.featuring import Announce, estimate_cache, featured, fill_cache
+from graftnet.image_records import image_files, record_images
 from graftnet.locks import only_one
 from graftnet.plans import SearchPlan, described, jsonable, plan_search
 from graftnet.project import Project
 from graftnet.provenance import machine, this_command, versions
+from graftnet.scored_images import ImageFile
 from graftnet.settings import job_settings
 from graftnet.trunks import identity_of, open_trunk
 from graftnet.warming import about_start, prepare_start, warmed
+from nas.calibrating import calibrated_winner
 from nas.job import run_job
+from nas.kept_scores import read_scores
 from nas.settings import BY_HAND, JobData, JobSettings, TailBuilder
 from nas.warm_start import Start
 from search_spaces import Architecture
@@ -83,6 +87,7 @@ def carry_out(
     force: bool = False,
     patience: float = 0.0,
     announce: Announce | None = None,
+    observe: Callable[[Path, Progress | None], Progress] | None = None,
 ) -> Path:
     """Do a planned search, or what is left of it; a finished one is returned as it is unless ``force``.
 
@@ -90,6 +95,7 @@ def carry_out(
         trunk: the project's, where it is open already.
         patience: seconds to wait for another process that is at work in the search's folder.
         announce: hears what filling the cache takes, before it begins.
+        observe: told the search's folder before it begins, wraps ``progress``.
 
     Returns:
         The folder with ``result.json``, ``architecture.json``, ``history.jsonl``, ``config.json`` and ``branch/``.
@@ -100,6 +106,8 @@ def carry_out(
     started = time.perf_counter()
     if plan.finished or not plan.folder.is_dir():
         plan = warmed(plan)
+    if observe:
+        progress = observe(plan.folder, progress)
     project, subdataset = plan.project, plan.subdataset
     trunk = trunk or open_trunk(project, device)
     job = job_data(plan, trunk, announce=announce, progress=progress)
@@ -110,6 +118,7 @@ def carry_out(
             "backbone": trunk.backbone,
             "size": trunk.preprocessing.size,
             "blocks": len(trunk.chain),
+            "shapes": [list(shape) for shape in trunk.shapes],
             "name": project.current_trunk.name,
         },
         **codec_key(job.train),
@@ -123,6 +132,8 @@ def carry_out(
             plan.identity,
             origin,
             begin=partial(prepare_start, plan),
+            files=image_files(plan),
+            pictures=project.config.project.pictures,
             command=plan.command,
             seconds=seconds,
             device=device,
@@ -235,6 +246,8 @@ def finish(
     origin: dict[str, Any],
     *,
     begin: Callable[[], Start | None] | None = None,
+    files: Mapping[str, Sequence[ImageFile]] | None = None,
+    pictures: bool = True,
     command: str,
     seconds: float,
     device: torch.device,
@@ -243,7 +256,8 @@ def finish(
 ) -> Path:
     """Run the job in its folder and write what it found; ``result.json`` comes last and makes the search finished.
 
-    The caller holds the folder (:func:`graftnet.locks.only_one`). ``begin`` gives what a warm search starts from.
+    The caller holds the folder (:func:`graftnet.locks.only_one`). ``begin`` gives what a warm search starts from,
+    ``files`` the images of each split, where the features are of images, and ``pictures`` whether any may be kept.
     """
     if (folder / "result.json").exists():
         if not force:
@@ -268,6 +282,7 @@ def finish(
     )
     result["seconds"] = {"features": seconds, **result["seconds"]}
     result["seconds"]["total"] = sum(result["seconds"].values())
+    calibration, result["calibration"] = calibrated_winner(job, read_scores(folder))
     write_json(folder / "architecture.json", result["architecture"])
     deployed = on_trunk(branch, job.train.features)
     record = BranchRecord(
@@ -281,8 +296,11 @@ def finish(
         architecture=Architecture.from_json(result["architecture"]),
         backbone=origin["trunk"]["backbone"] if settings.strategy == BY_HAND else None,
         metrics={"val": result["val"], "test": result["test"]},
+        calibration=calibration,
     )
     save_branch(folder / "branch", deployed, record)
+    threshold = result["val"]["threshold"]
+    record_images(job, folder, branch, files, threshold=threshold, device=device, pictures=pictures)
     keys = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")
     shown = {key: identity[key] for key in keys if key in identity}
     created = time.strftime("%Y-%m-%dT%H:%M:%S")

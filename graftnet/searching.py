@@ -79,15 +79,30 @@ def search_one(
     device: str,
     force: bool,
     overrides: Overrides = NONE,
+    tensorboard: bool = False,
 ) -> Found:
     """Search one attribute of a project; a current result is returned as it is unless ``force``."""
-    return search_in(open_overridden(folder, overrides, attribute), attribute, seed=seed, device=device, force=force)
+    project = open_overridden(folder, overrides, attribute)
+    return search_in(project, attribute, seed=seed, device=device, force=force, tensorboard=tensorboard)
 
 
-def search_in(project: Project, attribute: str, *, seed: int | None, device: str, force: bool = False) -> Found:
-    """Search one attribute of an open project."""
+def search_in(
+    project: Project,
+    attribute: str,
+    *,
+    seed: int | None,
+    device: str,
+    force: bool = False,
+    tensorboard: bool = False,
+) -> Found:
+    """Search one attribute of an open project; ``tensorboard``: its curves as event files in its folder too."""
     project.source(attribute)
     chosen = choose_device(device)
+    follower = None
+    if tensorboard:
+        from graftnet.scalars import Follower
+
+        follower = Follower()
     from graftnet.pipeline import carry_out
     from graftnet.plans import plan_search
     from graftnet.standing import standing_of
@@ -99,7 +114,17 @@ def search_in(project: Project, attribute: str, *, seed: int | None, device: str
     if sentence := standing_of(plan).sentence(attribute):
         typer.echo(sentence, err=True)
     with show_progress() as progress:
-        found = carry_out(plan, trunk, device=chosen, progress=progress, force=force, announce=announce)
+        found = carry_out(
+            plan,
+            trunk,
+            device=chosen,
+            progress=progress,
+            force=force,
+            announce=announce,
+            observe=follower.observe if follower else None,
+        )
+    if follower:
+        typer.echo(f"Curves: tensorboard --logdir {follower.finish(found)}", err=True)
     return Found(found, write_report(found))
 
 

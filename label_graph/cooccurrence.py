@@ -109,7 +109,8 @@ def conditional_probability(counts: PairCounts) -> Matrix:
 
     0 where there is no such image; 1 on the diagonal of a label that any image shows.
     """
-    return np.divide(counts.both, counts.known, out=np.zeros_like(counts.both), where=counts.known > 0)
+    probability: Matrix = np.divide(counts.both, counts.known, out=np.zeros_like(counts.both), where=counts.known > 0)
+    return probability
 
 
 def threshold(probability: Matrix, tau: float) -> Matrix:
@@ -120,7 +121,7 @@ def threshold(probability: Matrix, tau: float) -> Matrix:
     """
     if not 0 < tau <= 1:
         raise LabelGraphError(f"tau is {tau}: choose a threshold above 0 and at most 1, such as the paper's 0.1")
-    edges = (probability >= tau).astype(np.float64)
+    edges: Matrix = (probability >= tau).astype(np.float64)
     np.fill_diagonal(edges, 0.0)
     return edges
 
@@ -143,7 +144,7 @@ def reweight(edges: Matrix, p: float) -> Matrix:
     others = edges.copy()
     np.fill_diagonal(others, 0.0)
     degree = others.sum(axis=1)
-    weights = p * np.divide(others, degree[:, None], out=np.zeros_like(others), where=degree[:, None] > 0)
+    weights: Matrix = p * np.divide(others, degree[:, None], out=np.zeros_like(others), where=degree[:, None] > 0)
     np.fill_diagonal(weights, np.where(degree > 0, 1.0 - p, 1.0))
     return weights
 
@@ -159,8 +160,9 @@ def normalise(adjacency: Matrix, *, self_loops: bool = False) -> Matrix:
     """
     matrix = adjacency + np.eye(len(adjacency)) if self_loops else adjacency
     degree = matrix.sum(axis=1)
-    scale = np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0)
-    return np.asarray(scale[:, None] * matrix * scale[None, :])
+    scale: Matrix = np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0)
+    normalised: Matrix = scale[:, None] * matrix * scale[None, :]
+    return normalised
 
 
 def label_adjacency(counts: PairCounts, *, tau: float, p: float, labels: Sequence[str] = ()) -> Adjacency:

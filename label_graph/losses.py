@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from timm.loss import AsymmetricLossMultiLabel
+from timm.loss.asymmetric_loss import AsymmetricLossMultiLabel
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
@@ -85,7 +85,12 @@ def positive_rates(states: Tensor) -> Tensor:
     return torch.where(known > 0, present / known.clamp(min=1), torch.full_like(present, 0.5, dtype=torch.float32))
 
 
-LOSSES = {"asymmetric": asymmetric, "bce": bce, "focal": focal, "weighted": weighted_bce}
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "asymmetric": asymmetric,
+    "bce": bce,
+    "focal": focal,
+    "weighted": weighted_bce,
+}
 
 
 def loss_named(name: str, **settings: float | Tensor | None) -> Loss:

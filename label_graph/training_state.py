@@ -2,7 +2,9 @@
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,15 +21,23 @@ BEST = "best."
 class TrainingState:
     """The epochs done of a training; `advance` takes the next one in and decides what is kept.
 
-    folder: of the checkpoint; None for a training that is not continued.
+    folder: of the checkpoint; None for a training that is not continued. about: plain values that a checkpoint must
+        agree on beside the settings.
     """
 
     def __init__(
-        self, module: nn.Module, optimizer: torch.optim.Optimizer, settings: GraphSettings, folder: Path | None
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        settings: GraphSettings,
+        folder: Path | None,
+        *,
+        about: Sequence[Any] = (),
     ) -> None:
         self.module = module
         self.optimizer = optimizer
         self.settings = settings
+        self.identity = [*settings, *about]
         self.file = folder / CHECKPOINT if folder else None
         self.epoch = 0
         self.history: list[dict[str, float]] = []
@@ -67,7 +77,7 @@ class TrainingState:
         assert self.file is not None
         self.saved = time.monotonic()
         record = {
-            "settings": list(self.settings),
+            "settings": self.identity,
             "history": self.history,
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
@@ -85,9 +95,10 @@ class TrainingState:
         if self.file is None or not self.file.exists():
             return False
         tensors, record = load_checkpoint(self.file)
-        if record["settings"] != list(self.settings):
+        if record["settings"] != self.identity:
             raise LabelGraphError(
-                f"{self.file} is of a training with other settings; restore them, or delete the file to start anew."
+                f"{self.file} is of a training with other settings or data; restore them, or delete the file to start "
+                f"anew."
             )
         names = set(self.module.state_dict())
         self.module.load_state_dict({name: value for name, value in tensors.items() if name in names})

@@ -10,6 +10,7 @@ sample; the skip penalty uses the probability an edge is really drawn with; no g
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +18,7 @@ from torch.nn.utils import skip_init
 
 from nas.errors import SearchError
 from nas.steps import Step, places_of, steps_of
+from nas.unrolled import Floats, Indices, States, Weights, unroll
 from search_spaces.decisions import Decision
 
 CLOSED = -1e9  # the logit of a choice that a decision does not have
@@ -106,12 +108,15 @@ class Controller(nn.Module):
                 weight.copy_(torch.empty(weight.shape).uniform_(-0.1, 0.1, generator=generator))
 
     def sample(self, n: int, generator: torch.Generator) -> Samples:
-        """Draw `n` architectures with `generator` (CPU); the log-probabilities can be differentiated."""
+        """Draw `n` architectures with `generator` (CPU), without gradients, and judge them."""
+        with torch.no_grad():
+            return self.evaluate(self.draw(n, generator))
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """The choices (n, D) of `n` architectures drawn with `generator` (CPU)."""
         noise = torch.rand(n, len(self.decisions), self._widest, generator=generator)
-        gumbel = (
-            noise.clamp_min_(1e-20).log_().neg_().log_().neg_()
-        )  # the largest logit + Gumbel noise is a softmax draw
-        return self._unroll(n, None, gumbel.to(self.start.device))
+        # the largest logit + Gumbel noise is a softmax draw
+        return self._largest(n, noise.clamp_min_(1e-20).log_().neg_().log_().neg_())
 
     def evaluate(self, choices: Tensor) -> Samples:
         """What the policy thinks of given `choices` (n, D); differentiable. Raises SearchError for unknown choices."""
@@ -122,54 +127,43 @@ class Controller(nn.Module):
             raise SearchError(
                 "A choice index is outside its decision: use indices of the space this controller is for."
             )
-        return self._unroll(len(choices), choices, None)
+        states = States.apply(choices.cpu().numpy(), self._steps, *self._weights())
+        return self._judge(choices, self._logits(states))
 
     def mode(self) -> Tensor:
         """The architecture (D,) of the likeliest choice at every step, greedily."""
-        with torch.no_grad():
-            return self._unroll(1, None, None).choices[0]
+        return self._largest(1, None)[0]
 
-    def _unroll(self, n: int, given: Tensor | None, noise: Tensor | None) -> Samples:
-        """Run the policy along `given` choices (n, D), or along the largest of logits + `noise` (n, D, widest)."""
-        embeddings = self.embeddings.unbind()
-        outside = self.outside.unbind() if self._outside else ()
-        anchors = {-1 - slot: anchor.expand(n, -1) for slot, anchor in enumerate(outside)}
-        state = torch.zeros(n, self.hidden, device=self.start.device, dtype=self.start.dtype)
-        h, c = state, state
-        x = self.start.expand(n, -1)
-        table = 0
-        states: list[Tensor] = []
-        choices: list[Tensor] = []
-        for step in self._steps:
-            h, c = self.cell(x, (h, c))
-            states.append(h)
-            if step.anchor is not None:
-                anchors[step.anchor] = h
-            first, last = step.columns[0], step.columns[-1] + 1
-            # (n, edges, hidden)
-            sources = torch.stack([anchors[slot] for slot in step.sources], 1) if step.sources else None
-            if given is None:
-                with torch.no_grad():
-                    logits = self._logits_of_step(h, sources, table) + self._closed[first:last]
-                    chosen = (logits if noise is None else logits + noise[:, first:last]).argmax(-1)
-            else:
-                chosen = given[:, first:last]
+    def _weights(self) -> tuple[Tensor, ...]:
+        """What moves the state, in the order of :meth:`nas.unrolled.Weights.of`."""
+        cell = self.cell
+        outside = self.outside if self._outside else self.start.new_empty(0, self.hidden)
+        return cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, self.start, self.embeddings, outside
+
+    def _largest(self, n: int, noise: Tensor | None) -> Tensor:
+        """The choices (n, D) along the largest of logits + `noise` (n, D, widest); None takes the likeliest ones."""
+        rows = [part.detach().cpu().numpy() for part in (self.heads, self.biases)]
+        edges = [part.detach().cpu().numpy() for part in self._edge_weights()]
+        added = self._closed.cpu().numpy()[None] + (0.0 if noise is None else noise.numpy())
+        tables = {number: table for table, number in enumerate(self._table_steps.tolist())}
+
+        def largest(t: int, h: Floats, sources: Floats | None) -> Indices:
+            columns = self._steps[t].columns
             if sources is None:
-                x = F.embedding(chosen[:, 0], embeddings[table])
-                table += 1
+                logits = (h @ rows[0][tables[t]].T + rows[1][tables[t]])[:, None]
             else:
-                on = chosen.to(h.dtype)[:, None]  # (n, 1, edges)
-                x = (on @ sources)[:, 0] / (1.0 + on.sum(-1))
-            choices.append(chosen)
-        return self._judge(torch.cat(choices, 1) if given is None else given, self._logits(torch.stack(states)))
+                anchor, query, attention = edges
+                q = np.tanh(sources @ anchor.T + (h @ query.T)[:, None]) @ attention  # (n, edges)
+                logits = np.stack((-q, q), -1)
+            squashed = self._squashed(torch.from_numpy(logits)).numpy()
+            found: Indices = (squashed + added[:, columns[0] : columns[-1] + 1, : logits.shape[-1]]).argmax(-1)
+            return found
 
-    def _logits_of_step(self, h: Tensor, sources: Tensor | None, table: int) -> Tensor:
-        """Logits (n, columns, widest) of the step at state `h` (n, hidden), to draw from."""
-        if sources is None:
-            return self._squashed(F.linear(h, self.heads[table], self.biases[table])[:, None])
-        key = F.linear(sources, self.anchor_weight)
-        q = torch.tanh(key + F.linear(h, self.query_weight)[:, None]) @ self.attention  # (n, edges)
-        return self._squashed(F.pad(torch.stack((-q, q), -1), (0, self._widest - 2)))
+        trace = unroll(Weights.of(*self._weights()), self._steps, n, largest)
+        return torch.from_numpy(np.concatenate(trace.choices, 1)).to(self.start.device)
+
+    def _edge_weights(self) -> tuple[Tensor, ...]:
+        return (self.anchor_weight, self.query_weight, self.attention) if self._edges else ()
 
     def _logits(self, states: Tensor) -> Tensor:
         """Logits (n, D, widest) of all steps at their states (steps, n, hidden), at once: a third of the time."""

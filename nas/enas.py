@@ -110,18 +110,18 @@ class Search:
         while self.epoch < self.settings.epochs:
             warming = self.epoch < self.settings.warmup_epochs
             with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-                self.train_child(steps, uniform=warming)
+                loss = self.train_child(steps, uniform=warming)
                 if not warming:
                     self.train_controller()
             self.epoch += 1
             self.save()
             if progress:
                 # The warm-up has no reward yet.
-                figures = {} if self.reinforce.baseline is None else {"reward": self.reinforce.baseline}
-                progress("search", self.epoch, self.settings.epochs, figures)
+                rewarded = {} if self.reinforce.baseline is None else {"reward": self.reinforce.baseline}
+                progress("search", self.epoch, self.settings.epochs, {"loss": loss, **rewarded})
 
-    def train_child(self, steps: int, *, uniform: bool) -> None:
-        """One epoch of the shared weights: a sampled path per batch; only that path's weights move."""
+    def train_child(self, steps: int, *, uniform: bool) -> float:
+        """One epoch of the shared weights: a sampled path per batch, only its weights move; returns the mean loss."""
         started = time.perf_counter()
         rng = np.random.default_rng(seed_of(self.seed, "child", self.epoch))
         paths = self.child_paths(steps, 1.0 if uniform else self.settings.fair_share, rng)
@@ -153,6 +153,7 @@ class Search:
             learning_rate=self.optimizer.param_groups[0]["lr"],
             seconds=time.perf_counter() - started,
         )
+        return loss_mean
 
     def train_controller(self) -> None:
         """The controller's share of an epoch: sample, measure on val, reinforce."""
@@ -234,8 +235,8 @@ class Search:
     def draw_policy(self, count: int) -> Tensor:
         """The choices (count, D) of ``sample_policy``."""
         if self.allowed is None:
-            return self.reinforce.sample(count).choices
-        return self.allowed.policy(lambda n: self.reinforce.sample(n).choices, count, self.reinforce.generator)
+            return self.reinforce.sample(count)
+        return self.allowed.policy(lambda n: self.reinforce.sample(n), count, self.reinforce.generator)
 
     @property
     def checkpoint(self) -> Path:

@@ -16,6 +16,7 @@ from nas.collapse import collapse
 from nas.contest import train_all
 from nas.enas import Progress, Search
 from nas.history import read_history
+from nas.kept_scores import keep_scores
 from nas.latencies import Latencies
 from nas.limits import Cost
 from nas.pareto import front
@@ -77,7 +78,8 @@ def run_job(
         for strategy in settings.rivals
     }
     contestants, ranked, chosen = train_all(data, settings, search, candidates, rivals, trainings, latencies)
-    result = measure_all(data, settings, contestants, seed=seed, device=device)
+    result, scores = measure_all(data, settings, contestants, seed=seed, device=device)
+    keep_scores(folder, scores)
     result.update(chosen, front=shown_front)
     measured_latencies(result, data, contestants, latencies)
     branch = contestants["winner"].trainings[0].module

@@ -39,8 +39,8 @@ class Proposals:
     def draw(self, n: int) -> Tensor:
         """`n` draws (n, D) of the policy, whether known or not."""
         if self.allowed is None:
-            return self.reinforce.sample(n).choices.cpu()
-        return self.allowed.policy(lambda count: self.reinforce.sample(count).choices, n, self.reinforce.generator)
+            return self.reinforce.sample(n).cpu()
+        return self.allowed.policy(lambda count: self.reinforce.sample(count), n, self.reinforce.generator)
 
     def new(self, n: int, queries: Sequence[Query], neighbours: int) -> Tensor:
         """Up to `n` different new networks (m, D), of which up to `neighbours` are next to the best of `queries`.

@@ -50,10 +50,9 @@ class Reinforce:
         self.generator = torch.Generator().manual_seed(seed)
         self.optimizer = torch.optim.Adam(controller.parameters(), lr=recipe.learning_rate, fused=True)
 
-    def sample(self, n: int) -> Samples:
-        """Draw `n` architectures to be rewarded, without gradients."""
-        with torch.no_grad():
-            return self.controller.sample(n, self.generator)
+    def sample(self, n: int) -> Tensor:
+        """The choices (n, D) of `n` architectures to be rewarded, drawn without gradients."""
+        return self.controller.draw(n, self.generator)
 
     def update(self, choices: Tensor, rewards: Sequence[float] | Tensor) -> Update:
         """Learn from `rewards` (n,) of `choices` (n, D). Raises SearchError when a reward is missing or not finite."""

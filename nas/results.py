@@ -6,23 +6,22 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
-from branches.costs import macs, parameters
-from branches.curves import roc_points
+from branches.costs import macs, parameters, stored_bytes
+from branches.curves import pr_points, roc_points
 from branches.folding import on_trunk
 from branches.metrics import measure, paired_bootstrap
+from branches.part_sizes import part_parameters
 from branches.training import predict_scores
+from nas.kept_scores import Scores, curves
 from nas.latencies import Latencies
 from nas.seeds import seed_of
 from nas.settings import JobData, JobSettings
 from nas.trainings import Figures, Trained
 from nas.verdict import Gain, gain, sentence
 from search_spaces import Architecture
-
-Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ def score_of(trained: Trained, metric: str) -> float:
 
 def measure_all(
     data: JobData, settings: JobSettings, contestants: Mapping[str, Contestant], *, seed: int, device: torch.device
-) -> dict[str, Any]:
-    """The one look at the test split, and the figures of every contestant on val and test."""
+) -> tuple[dict[str, Any], dict[str, Scores]]:
+    """The one look at the test split: every contestant's figures on val and test, and the winner's scores on them."""
     metric = settings.search.reward
     winner = contestants["winner"]
     assert winner.architecture is not None
@@ -72,8 +71,11 @@ def measure_all(
                 scores["winner"][0], scores[name][0], labels, metric, seed_of(seed, "bootstrap") % 2**32, rounds=300
             )
             gains[f"over_{name}"] = gain(ours, theirs, images, fixed=name == "linear_probe")
+    val_scores = {name: contestant.trainings[0].val_scores for name, contestant in contestants.items()}
+    first_scores = {name: found[0] for name, found in scores.items()}
     tail = contestants.get("tail")
     tail_parameters, tail_macs = (tail.parameters, tail.macs) if tail else tail_costs(data)
+    deployed = on_trunk(winner.trainings[0].module, data.train.features)
     reduction = None if tail_parameters is None else 1 - winner.parameters / tail_parameters
     result: dict[str, Any] = {
         "architecture": winner.architecture.to_json(),
@@ -83,6 +85,9 @@ def measure_all(
         "tail_parameters": tail_parameters,
         "tail_macs": tail_macs,
         "parameter_reduction": reduction,
+        "parts": part_parameters(deployed),
+        "bytes": stored_bytes(deployed),
+        "tail_bytes": tail_bytes(data),
         "val": winner.trainings[0].val,
         "test": figures["winner"][0] if figures else None,
         "controls": {
@@ -105,10 +110,12 @@ def measure_all(
             for name, contestant in contestants.items()
         },
         "gain": {name: value._asdict() for name, value in gains.items()},
-        "roc": roc_curves(data, contestants, scores),
+        "roc": curves(data, val_scores, first_scores, roc_points),
+        "precision_recall": curves(data, val_scores, first_scores, pr_points),
     }
     result["verdict"] = verdict(metric, figures, gains, reduction, settings)
-    return result
+    kept = {"val": val_scores["winner"]}
+    return result, kept | ({"test": first_scores["winner"]} if scores else {})
 
 
 def measured_latencies(
@@ -141,21 +148,11 @@ def tail_costs(data: JobData) -> tuple[int | None, int | None]:
     return parameters(module), macs(module, data.train.trunk_shape)
 
 
-def roc_curves(
-    data: JobData, contestants: Mapping[str, Contestant], scores: Mapping[str, list[Scores]]
-) -> dict[str, Any]:
-    """ROC points per split and contestant, for attributes of two values."""
-    if len(data.values) != 2:
-        return {}
-    splits = {
-        "val": ({name: c.trainings[0].val_scores for name, c in contestants.items()}, data.val),
-        "test": ({name: found[0] for name, found in scores.items()}, data.test),
-    }
-    return {
-        split: {name: roc_points(found, part.labels.numpy()) for name, found in by_name.items()}
-        for split, (by_name, part) in splits.items()
-        if part is not None
-    }
+def tail_bytes(data: JobData) -> int | None:
+    """The tail's weights as they are stored; None without a backbone."""
+    if data.tail is None:
+        return None
+    return stored_bytes(on_trunk(data.tail(torch.Generator().manual_seed(0)), data.train.features))
 
 
 def verdict(

@@ -16,6 +16,7 @@ from nas.baselines import baselines
 from nas.enas import Progress
 from nas.errors import SearchError
 from nas.history import History, read_history
+from nas.kept_scores import keep_scores
 from nas.latencies import Latencies
 from nas.results import Contestant, measure_all, measured_latencies, score_of, stage_seconds
 from nas.seeds import seed_of
@@ -78,7 +79,8 @@ def run_tail_job(
     more = [train("repeat", f"{BY_HAND}-repeat{n}", of="winner") for n in range(1, settings.repeats)]
     winner = Contestant([first, *more], parameters(on_trunk(first.module, features)), costs, architecture)
     contestants = {"winner": winner, **baselines(data, settings, trainings)}
-    result = measure_all(data, settings, contestants, seed=seed, device=device)
+    result, scores = measure_all(data, settings, contestants, seed=seed, device=device)
+    keep_scores(folder, scores)
     result["selection"] = (
         f"chosen by hand and not searched: {tail_plan(architecture).described()}, fine-tuned from the trunk's weights; "
         f"val chose the epoch, and the threshold by {settings.threshold_by}"

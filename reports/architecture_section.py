@@ -4,9 +4,11 @@ import networkx as nx
 
 from reports.architecture_graph import architecture_of, branch_graph, describe
 from reports.cell_section import cell_pictures, cell_tables
+from reports.cost_table import cost_table
 from reports.drawing import architecture_figure
 from reports.formats import count
-from reports.layout import Section, Table, picture
+from reports.graft_figure import backbone_of, graft_figure
+from reports.layout import Picture, Section, Table, picture
 from reports.records import Records
 from reports.summaries import judge_of
 from reports.surroundings import Surroundings, surroundings
@@ -35,7 +37,7 @@ def architecture_section(records: Records) -> Section:
             f"Not the winner: the best candidate so far, {judge_of(records)}.",
         )
         around = around._replace(
-            parameters=number(best.get("parameters")), macs=number(best.get("macs")), threshold=None
+            parts=(), parameters=number(best.get("parameters")), macs=number(best.get("macs")), threshold=None
         )
     try:
         architecture = architecture_of(record)
@@ -50,13 +52,30 @@ def architecture_section(records: Records) -> Section:
     drawn = picture(
         "architecture", "From the trunk to the values", architecture_figure(graph, around), caption, describe(graph)
     )
-    pictures, tables = (drawn, *cell_pictures(architecture)), (_nodes_table(graph, architecture, around),)
-    return Section(anchor, title, lead, pictures, (*tables, *cell_tables(architecture)))
+    pictures = (*_graft_picture(records, around), drawn, *cell_pictures(architecture))
+    costs = (table_,) if (table_ := cost_table(records)) else ()
+    tables = (*costs, _nodes_table(graph, architecture, around), *cell_tables(architecture))
+    return Section(anchor, title, lead, pictures, tables)
+
+
+def _graft_picture(records: Records, around: Surroundings) -> tuple[Picture, ...]:
+    """Where on the backbone the branch sits; nothing where the records do not tell, as of features from a file."""
+    backbone = backbone_of(records)
+    if backbone is None:
+        return ()
+    frozen, left = backbone.frozen, backbone.blocks - backbone.frozen
+    words = (
+        f"{around.backbone or 'The backbone'} has {backbone.blocks} blocks; the first {frozen} are the frozen trunk."
+    )
+    words += f" The branch reads what block {frozen - 1} gives"
+    words += f" and replaces the other {left}." if left else "."
+    return (picture("graft", "Where it is grafted", graft_figure(backbone, around), words),)
 
 
 def _legend(graph: nx.DiGraph) -> str:
     """What the lines and colours of this drawing mean, and of those only what is in it."""
     kinds = {kind for _, _, kind in graph.edges(data="kind")} | {kind for _, kind in graph.nodes(data="kind")}
+    kinds |= {"part"} if any("weights" in vertex for _, vertex in graph.nodes(data=True)) else set()
     past = "Orange lines: what a cell reads from two cells back."
     sentences = (
         ("skip", past if "cell" in kinds else "Orange lines: skips past other nodes; a plus sums what meets."),
@@ -65,6 +84,7 @@ def _legend(graph: nx.DiGraph) -> str:
         ("node", "before its activation."),
         ("cell", "Boxes: blue normal cells, orange reduction cells, with the shapes of their maps."),
         ("block", "Boxes: the backbone's own blocks, with the trunk's weights at first, then fine-tuned."),
+        ("part", "Last in a box: its parameters."),
         ("tail", "The bar at the right shows the branch's parameters as part of the tail's, to scale."),
     )
     return " ".join(words for kind, words in sentences if kind in kinds)
@@ -77,11 +97,13 @@ def _nodes_table(graph: nx.DiGraph, architecture: Architecture, around: Surround
             continue
         reads = ", ".join(_called(source) for source in graph.predecessors(name))
         computes = ", ".join(part for part in (vertex["title"].removeprefix("stem: "), vertex["detail"]) if part)
-        rows.append((_called(name), computes, reads))
+        rows.append(
+            (_called(name), computes, reads, count(number(vertex.get("weights")) or (0 if around.parts else None)))
+        )
     caption = f"Architecture {architecture.identity} of the {architecture.space} space."
     if around.parameters is not None:
         caption += f" {count(around.parameters)} parameters, {count(around.macs)} MACs per image."
-    return Table(caption, ("part", "what it computes", "reads"), tuple(rows))
+    return Table(caption, ("part", "what it computes", "reads", "parameters"), tuple(rows))
 
 
 def _called(vertex: str) -> str:

@@ -3,10 +3,13 @@
 import math
 from typing import NamedTuple
 
+from reports.comparison import ROLES, methods
 from reports.costs import front
 from reports.records import Records
 from reports.summaries import Line, by_epoch, reward_metric, thinned, winner_identity
 from reports.values import items, number, numbers_of, table, text
+
+CHANCE = ("random", "uniform")  # sources of a candidate that nothing has learnt
 
 
 class Candidate(NamedTuple):
@@ -22,6 +25,15 @@ class Candidate(NamedTuple):
     retrained: float | None
     is_winner: bool
     on_front: bool = False
+
+
+class Trained(NamedTuple):
+    """The winner or a control as it was trained: its name, role in the palette, size and val score."""
+
+    name: str
+    role: str
+    parameters: float
+    score: float
 
 
 class Retraining(NamedTuple):
@@ -58,6 +70,35 @@ def candidates(records: Records) -> tuple[Candidate, ...]:
             )
         )
     return tuple(found)
+
+
+def trained_ones(records: Records) -> tuple[Trained, ...]:
+    """The winner and its controls, those of them whose size and val score are known; the winner last, on top."""
+    found = []
+    for one in methods(records):
+        value = one.score("val")
+        if one.parameters and value is not None:
+            found.append(Trained(one.name, ROLES[one.key], one.parameters, value))
+    return tuple(reversed(found))
+
+
+def ranks(found: tuple[Candidate, ...]) -> tuple[tuple[float, float, bool], ...]:
+    """(place by the ranking score, place by the retrained one, whether it won) of the retrained candidates, best 1.
+
+    Equals share the mean of their places.
+    """
+    kept = [one for one in found if one.score is not None and one.retrained is not None]
+    before = places([one.score or 0.0 for one in kept])
+    after = places([one.retrained or 0.0 for one in kept])
+    return tuple((first, then, one.is_winner) for first, then, one in zip(before, after, kept, strict=True))
+
+
+def places(scores: list[float]) -> list[float]:
+    """The place of each score, 1 for the highest."""
+    return [
+        1 + sum(other > score for other in scores) + (sum(other == score for other in scores) - 1) / 2
+        for score in scores
+    ]
 
 
 def retrainings(records: Records) -> tuple[Retraining, ...]:

@@ -14,14 +14,14 @@ REDUCTION_CAPTION = (
 )
 
 
-def cell_pictures(architecture: Architecture) -> tuple[Picture, ...]:
-    """A drawing per kind of cell."""
+def cell_pictures(architecture: Architecture, prefix: str = "") -> tuple[Picture, ...]:
+    """A drawing per kind of cell; `prefix` of their names, where a page shows several architectures."""
     if architecture.space != "micro":
         return ()
     micro = micro_plan(architecture)
     return tuple(
         picture(
-            f"{cell.kind}-cell",
+            f"{prefix}{cell.kind}-cell",
             f"The {cell.kind} cell",
             cell_figure(cell_graph(cell, micro.width)),
             REDUCTION_CAPTION if cell.reduction else CAPTION,

@@ -3,11 +3,14 @@
 Skips run in lanes at the right of the column, loose ends and the trunk's shortcut in lanes at its left.
 """
 
+from typing import Any
+
 import networkx as nx
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from reports.architecture_graph import detail_of
 from reports.drawing_layout import BOX, LANE, MARGIN, TAIL, Lane, Place, lanes, places_of, steps
 from reports.drawing_lines import SOLID, draw_arrow, draw_lines, draw_sum, elbow
 from reports.drawing_tail import draw_tail
@@ -75,7 +78,7 @@ def _draw_box(axes: Axes, vertex: dict[str, object], place: Place, middle: float
             linewidth=1.6 if kind == "values" else 0.9,
         )
     )
-    title, detail = str(vertex["title"]), str(vertex["detail"])
+    title, detail = str(vertex["title"]), detail_of(vertex, short=True)
     shift = 0.0
     if kind in NUMBERED:
         edge = middle - BOX / 2
@@ -87,9 +90,9 @@ def _draw_box(axes: Axes, vertex: dict[str, object], place: Place, middle: float
     size = 8.5 if kind == "mean" or len(title) > 24 else 9.0
     axes.text(middle + shift, place.y + lift, title, ha="center", va="center_baseline", size=size, weight=weight)
     if detail:
-        axes.text(
-            middle + shift, place.y - 7.5, detail, ha="center", va="center_baseline", size=8.5, color=light("muted")
-        )
+        size = 8.5 if len(detail) <= 30 else 7.5
+        style: Any = {"ha": "center", "va": "center_baseline", "color": light("muted")}
+        axes.text(middle + shift, place.y - 7.5, detail, size=size, **style)
 
 
 def _draw_lane(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import networkx as nx
 
-BOX = 148.0  # points, as everything below
+BOX = 172.0  # points, as everything below
 LANE = 13.0
 TAIL = 124.0
 GAP = 15.0

@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from reports.candidates import Candidate, Retraining
+from reports.candidates import CHANCE, Candidate, Retraining, Trained
 from reports.formats import short_count
-from reports.palette import light
+from reports.palette import MARKERS, light
 from reports.summaries import METRIC_NAMES, Entropy, Line, Rewards, Trials
 from reports.svg import styled
 
@@ -92,12 +92,9 @@ def trials_figure(trials: Trials, metric: str) -> Figure:
 
 
 @styled
-def candidates_figure(candidates: tuple[Candidate, ...], metric: str, judge: str = "with shared weights") -> Figure:
-    """Parameters against the val score by which candidates are ranked, one mark per architecture; the winner starred.
-
-    judge: what that score is from.
-    """
-    figure, axes = panel("parameters", f"val {METRIC_NAMES[metric]} {judge}")
+def candidates_figure(candidates: tuple[Candidate, ...], controls: tuple[Trained, ...], metric: str) -> Figure:
+    """Parameters against the val score: every candidate by what ranks it, the winner and the controls as trained."""
+    figure, axes = panel("parameters", f"val {METRIC_NAMES[metric]}", height=HEIGHT + 0.9)
     points = [
         (one, one.parameters, one.score)
         for one in candidates
@@ -108,22 +105,41 @@ def candidates_figure(candidates: tuple[Candidate, ...], metric: str, judge: str
         style: Any = {"color": light("ink"), "markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 0.9}
         axes.plot(*zip(*edge, strict=True), "o", label="Pareto front", **style)
     _marks(axes, points, 3.4, 0.35 if len(points) > 300 else 0.6)
-    logarithmic(axes, [parameters for _, parameters, _ in points])
-    legend(axes)
+    for one in controls:
+        own = one.role == "winner"
+        edged: Any = {"markeredgecolor": light("ink"), "markeredgewidth": 0.9, "zorder": 6}
+        size = 14 if own else 8
+        axes.plot(
+            [one.parameters], [one.score], MARKERS[one.role], color=light(one.role), markersize=size,
+            label=one.name, **edged,
+        )  # fmt: skip
+    logarithmic(axes, [parameters for _, parameters, _ in points] + [one.parameters for one in controls])
+    if controls:  # their marks are large
+        low, high = axes.get_xlim()
+        axes.set_xlim(low / 1.3, high * 1.3)
+    axes.margins(y=0.1)
+    legend(axes, 2)
     return figure
 
 
 @styled
-def agreement_figure(candidates: tuple[Candidate, ...], metric: str, judge: str = "with shared weights") -> Figure:
-    """The ranking's score, from `judge`, against the score after retraining: how far the ranking can be trusted."""
-    figure, axes = panel(judge, f"val {METRIC_NAMES[metric]}, retrained from scratch")
-    points = [
-        (one, one.score, one.retrained) for one in candidates if one.score is not None and one.retrained is not None
-    ]
-    _marks(axes, points, 5.5, 0.8)
-    axes.margins(0.1)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
-    legend(axes)
+def ranks_figure(ranks: tuple[tuple[float, float, bool], ...], judge: str = "with shared weights") -> Figure:
+    """The place of each retrained candidate by what ranked it, from `judge`, against its place after retraining.
+
+    ranks: (place before, place after, whether it won), counted from 1, the best; on the diagonal the order held.
+    """
+    figure, axes = panel(f"place {judge} (1 is best)", "place after retraining from scratch", height=HEIGHT + 0.4)
+    last = max(max(before, after) for before, after, _ in ranks)
+    axes.plot([1, last], [1, last], color=light("line"), linewidth=1.2, linestyle=(0, (2, 2)))
+    others = [(before, after) for before, after, won in ranks if not won]
+    if others:
+        axes.plot(*zip(*others, strict=True), "o", color=light("winner"), markersize=6, alpha=0.8, markeredgewidth=0)
+    for before, after, won in ranks:
+        if won:
+            axes.plot([before], [after], "*", color=light("ink"), markersize=13, markeredgewidth=0, label="winner")
+    axes.set(xlim=(last + 0.5, 0.5), ylim=(last + 0.5, 0.5))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(min(int(last), 8), integer=True))
     return figure
 
 
@@ -163,10 +179,11 @@ def logarithmic(axes: Axes, values: list[float]) -> None:
         if len(ticks) >= 4:
             break
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _round_count(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded_count(value)))
 
 
-def _round_count(value: float) -> str:
+def rounded_count(value: float) -> str:
+    """A count for an axis: 30000 -> "30 k", without zeros after the point."""
     written = short_count(value)
     number, _, unit = written.partition("\N{NO-BREAK SPACE}")
     number = number.rstrip("0").rstrip(".") if "." in number else number
@@ -174,23 +191,12 @@ def _round_count(value: float) -> str:
 
 
 def _marks(axes: Axes, points: list[tuple[Candidate, float, float]], size: float, alpha: float) -> None:
-    """One mark per architecture by where it comes from; a star on the winner."""
-    for role, marker, label in (("random", "s", "drawn at random"), ("winner", "o", "from the controller")):
-        chosen = [(x, y) for one, x, y in points if (one.source == "random") == (role == "random")]
+    """One small mark per architecture, by where it comes from."""
+    for role, marker, label in (("random", "s", "drawn at random"), ("winner", "o", "candidate")):
+        chosen = [(x, y) for one, x, y in points if (one.source in CHANCE) == (role == "random")]
         if chosen:
-            style: Any = {
-                "color": light(role),
-                "alpha": alpha,
-                "markersize": size,
-                "markeredgewidth": 0,
-                "label": label,
-            }
-            axes.plot(*zip(*chosen, strict=True), marker, **style)
-    winner = next(((x, y) for one, x, y in points if one.is_winner), None)
-    if winner:
-        x, y = winner
-        edge = light("surface")
-        axes.plot([x], [y], "*", color=light("ink"), markersize=12, markeredgecolor=edge, zorder=5, label="winner")
+            style: Any = {"color": light(role), "alpha": alpha, "markersize": size, "markeredgewidth": 0}
+            axes.plot(*zip(*chosen, strict=True), marker, label=label, **style)
 
 
 def _dot(values: tuple[float, ...]) -> str | None:

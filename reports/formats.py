@@ -30,6 +30,14 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.{digits}f}{SPACE}ms"
 
 
+def file_size(value: float | None) -> str:
+    """120232 -> "120 kB": three significant digits, in powers of ten."""
+    if value is None:
+        return NOTHING
+    written = short_count(value)
+    return f"{written}B" if SPACE in written else f"{written}{SPACE}B"
+
+
 def score(value: float | None, digits: int = 4) -> str:
     """0.97123 -> "0.9712"."""
     return NOTHING if value is None else f"{value:.{digits}f}".replace("-", MINUS)

@@ -2,7 +2,7 @@
 
 import networkx as nx
 
-from reports.ends_graph import add_head, add_stem
+from reports.ends_graph import add_head, add_stem, area
 from reports.part_names import ACTIVATION_NAMES, OPERATION_NAMES, family_of
 from reports.surroundings import Surroundings
 from search_spaces import MacroPlan
@@ -16,8 +16,14 @@ def macro_graph(macro: MacroPlan, around: Surroundings) -> nx.DiGraph:
         name = f"node{number_}"
         operation = OPERATION_NAMES.get(node.operation, node.operation)
         activation = ACTIVATION_NAMES.get(node.activation, node.activation)
+        shape = f"{macro.width}{area(around.shape[1:] if around.shape else None)}"
         graph.add_node(
-            name, kind="node", family=family_of(node.operation), number=number_, title=operation, detail=activation
+            name,
+            kind="node",
+            family=family_of(node.operation),
+            number=number_,
+            title=operation,
+            detail=f"{activation}, {shape}",
         )
         for source in node.inputs:
             chained = source == number_ - 1

@@ -1,7 +1,5 @@
 """A search folder -> one HTML file that needs nothing else: inline SVG and CSS, no script, no network."""
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,19 +7,25 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reports.architecture_section import architecture_section
 from reports.audit_section import audit_section
-from reports.errors import ReportError
+from reports.images_section import images_section
 from reports.layout import Section
+from reports.operation_section import operation_section
 from reports.palette import css_variables
+from reports.policy import NO_SCRIPT
 from reports.records import Records, read_records
+from reports.scores_section import scores_section
 from reports.search_sections import candidates_section, data_section, repeat_section, search_section
-from reports.sections import comparison_section, operation_section
+from reports.sections import comparison_section
 from reports.values import number, text, whole
 from reports.verdict import attribute_of, values_of, verdict
+from reports.writing import write_whole
 
 SECTIONS: tuple[Callable[[Records], Section | None], ...] = (
     comparison_section,
     architecture_section,
     operation_section,
+    scores_section,
+    images_section,
     search_section,
     candidates_section,
     audit_section,
@@ -30,52 +34,37 @@ SECTIONS: tuple[Callable[[Records], Section | None], ...] = (
 )
 
 
-def write_report(search_folder: Path, destination: Path | None = None) -> Path:
+def write_report(search_folder: Path, destination: Path | None = None, *, refresh: float | None = None) -> Path:
     """Writes the report of one search and returns its path, `<search_folder>/report.html` unless another is given.
 
     Whatever of the search is there is shown, whatever is missing is named. The file appears whole or not at all.
+    refresh: seconds after which a browser is to load the page again; None: never.
     Raises ReportError when there is no such folder or the report cannot be written.
     """
-    page = render(read_records(search_folder))
+    page = render(read_records(search_folder), refresh)
     target = destination if destination is not None else search_folder / "report.html"
     return write_page(page, target / "report.html" if target.is_dir() else target)
 
 
 def write_page(page: str, target: Path) -> Path:
     """Writes a page, whole or not at all, and returns its path. Raises ReportError when it cannot be written."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=target.parent, prefix=".report-", suffix=".html")
-    except OSError as error:
-        raise ReportError(
-            f"The report cannot be written to {target} ({error.strerror}): name another place."
-        ) from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        os.chmod(draft, 0o644)
-        os.replace(draft, target)
-    except OSError as error:
-        raise ReportError(
-            f"The report cannot be written to {target} ({error.strerror}): name another place."
-        ) from error
-    finally:
-        Path(draft).unlink(missing_ok=True)
-    return target
+    return write_whole(page.encode(), target)
 
 
 def templates() -> Environment:
     """The room's templates: everything is escaped, and a name that is not given is an error."""
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["policy"] = NO_SCRIPT
+    return environment
 
 
-def render(records: Records) -> str:
+def render(records: Records, refresh: float | None = None) -> str:
     """The page as text; the same records give the same page."""
     return (
         templates()
@@ -86,11 +75,17 @@ def render(records: Records) -> str:
             about=_about(records),
             verdict=verdict(records),
             problems=records.problems,
-            sections=[section for build in SECTIONS if (section := build(records)) is not None],
+            sections=sections_of(records),
             light=css_variables("light"),
             dark=css_variables("dark"),
+            refresh=refresh,
         )
     )
+
+
+def sections_of(records: Records) -> list[Section]:
+    """The sections that these records have something to say in."""
+    return [section for build in SECTIONS if (section := build(records)) is not None]
 
 
 def _about(records: Records) -> str:

@@ -7,6 +7,13 @@ from typing import NamedTuple
 
 from nas.history import read_history
 from reports.errors import ReportError
+from reports.image_records import (
+    NO_PREDICTIONS,
+    Predictions,
+    missing_predictions,
+    read_predictions,
+    weights_problem,
+)
 from reports.values import table
 
 
@@ -20,14 +27,21 @@ class Records(NamedTuple):
     history: tuple[dict[str, object], ...]
     problems: tuple[str, ...]
     audit: dict[str, object] = {}  # noqa: RUF012 - never changed
+    predictions: Predictions = NO_PREDICTIONS
+    pictures: dict[str, object] = {}  # noqa: RUF012 - never changed
+    branch: dict[str, object] = {}  # noqa: RUF012 - never changed
 
     def of(self, kind: str) -> tuple[dict[str, object], ...]:
         """The records of one kind, in the order they were written."""
         return tuple(record for record in self.history if record.get("kind") == kind)
 
 
-def read_records(folder: Path) -> Records:
+def read_records(folder: Path, *, whole: bool = True) -> Records:
     """`config.json`, `result.json`, `architecture.json`, `history.jsonl` and, if any, `audit.json` of a search folder.
+
+    With them what is recorded of single images, where it is: `predictions.csv` and `pictures.json`, which earlier
+    searches do not have, and of a finished search the record of its branch.
+    whole: off where `config.json` and `result.json` will do, as of many searches at once.
 
     Raises ReportError when there is no such folder; a missing or broken file becomes a problem instead.
     """
@@ -36,26 +50,48 @@ def read_records(folder: Path) -> Records:
     problems: list[str] = []
     config = _read_object(folder / "config.json", "the settings of the search are not known", problems)
     result = _read_object(folder / "result.json", "the search has not finished, or was interrupted", problems)
+    if not whole:
+        return Records(folder, config, result, table(result.get("architecture")), (), tuple(problems))
     history = _read_history(folder / "history.jsonl", problems)
+    if result and history and not _ends_whole(folder / "history.jsonl"):
+        problems.append("history.jsonl ends inside a line, though the search has finished: the file was cut.")
     architecture = table(result.get("architecture"))
-    if not architecture and (folder / "architecture.json").exists():
-        architecture = _read_object(folder / "architecture.json", "", problems)
+    if (folder / "architecture.json").exists() or result:
+        alone = _read_object(folder / "architecture.json", "result.json holds the same", problems)
+        architecture = architecture or alone
     has_audit = (folder / "audit.json").exists()
     audit = _read_object(folder / "audit.json", "", problems) if has_audit else {}
-    return Records(folder, config, result, architecture, tuple(history), tuple(problems), audit)
+    predictions = read_predictions(folder / "predictions.csv", problems)
+    has_pictures = (folder / "pictures.json").exists()
+    pictures = _read_object(folder / "pictures.json", "", problems) if has_pictures else {}
+    branch = _read_branch(folder / "branch", problems) if result else {}
+    if cut := missing_predictions(predictions, table(table(result.get("data")).get("counts"))):
+        problems.append(cut)
+    return Records(
+        folder, config, result, architecture, tuple(history), tuple(problems), audit, predictions, pictures, branch
+    )
+
+
+def _read_branch(folder: Path, problems: list[str]) -> dict[str, object]:
+    """What is recorded of the winner's weights, which are not read: only whether they are there."""
+    consequence = "the branch cannot be grafted or exported"
+    record = _read_object(folder / "branch.json", consequence, problems)
+    if sentence := weights_problem(folder / "weights.safetensors"):
+        problems.append(sentence)
+    return record
 
 
 def _read_object(path: Path, consequence: str, problems: list[str]) -> dict[str, object]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        problems.append(f"{path.name} is missing: {consequence}.")
+        problems.append(f"{_named(path)} is missing: {consequence}.")
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        problems.append(f"{path.name} cannot be read ({_first_line(error)}).")
+        problems.append(f"{_named(path)} cannot be read ({_first_line(error)}).")
         return {}
     if not isinstance(content, dict):
-        problems.append(f"{path.name} does not hold a JSON object.")
+        problems.append(f"{_named(path)} does not hold a JSON object.")
     return table(content)
 
 
@@ -89,6 +125,17 @@ def _readable_lines(path: Path, problems: list[str]) -> list[object]:
     if damaged:
         problems.append(f"{path.name} has {damaged} damaged line{'s' if damaged > 1 else ''}, left out here.")
     return records
+
+
+def _ends_whole(path: Path) -> bool:
+    """Whether the last line has its end; of a search under way it may lack it."""
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        return file.read(1) == b"\n"
+
+
+def _named(path: Path) -> str:
+    return f"branch/{path.name}" if path.parent.name == "branch" else path.name
 
 
 def _first_line(error: Exception) -> str:

@@ -3,20 +3,24 @@
 import json
 from collections.abc import Mapping
 
-from reports.candidates import candidates, rank_agreement, retrainings
+from reports.candidates import candidates, rank_agreement, ranks, retrainings, trained_ones
+from reports.choice_figures import choices_figure
+from reports.choices import Sampled, operation_shares, sampled, settled
 from reports.comparison import NAMES
 from reports.costs import front_table, limits_sentence
 from reports.figures import (
-    agreement_figure,
     candidates_figure,
     entropy_figure,
     loss_figure,
+    ranks_figure,
     retraining_figure,
     reward_figure,
     trials_figure,
 )
 from reports.formats import NOTHING, count, duration, score, share
+from reports.images_section import example_gallery
 from reports.layout import Listing, Picture, Section, Table, picture
+from reports.part_names import OPERATION_NAMES
 from reports.records import Records
 from reports.summaries import (
     METRIC_NAMES,
@@ -58,8 +62,43 @@ def search_section(records: Records) -> Section | None:
         first, last = score(policy.line.values[0], 2), score(policy.line.values[-1], 2)
         caption = f"From {first} to {last} nats: the lower, the surer the controller is."
         pictures.append(picture("entropy", "Entropy of the controller", entropy_figure(policy), caption))
+    chosen = sampled(records)
+    if taken := operation_shares(chosen):
+        top = max(taken.shares, key=lambda name: taken.shares[name][-1])
+        caption = (
+            f"Of all operations in the architectures that the controller sampled; at the end most often "
+            f"{OPERATION_NAMES.get(top, top)} ({share(taken.shares[top][-1])})."
+        )
+        pictures.append(picture("choices", "Which operations were chosen", choices_figure(taken), caption))
+    elif strategy_of(records) == "enas":
+        missing.append("the operations that the controller chose are not recorded")
     collapse = text(table(records.result.get("collapse")).get("sentence")) or ""
-    return Section("search", "The search", collapse, tuple(pictures), missing=tuple(missing))
+    tables = (favourites,) if (favourites := _settled_table(chosen)) else ()
+    return Section("search", "The search", collapse, tuple(pictures), tables, missing=tuple(missing))
+
+
+def _settled_table(chosen: Sampled, rows: int = 24) -> Table | None:
+    """The decisions in the space's order, edges left out where there are too many."""
+    found = settled(chosen)
+    if len(found) > rows:
+        found = tuple(one for one in found if not one.name.startswith("edge") and ".input" not in one.name)
+    if not found:
+        return None
+    cells = tuple((one.name, _chosen(one.favourite), share(one.first), share(one.last)) for one in found[:rows])
+    caption = (
+        "What the controller sampled most often in the last tenth of its updates, and how often there and at first."
+    )
+    left = f" {len(found) - rows} decisions more are left out." if len(found) > rows else ""
+    head = ("decision", "favourite", "at first", "at the end")
+    return Table(caption + left, head, cells, folded="What the controller settled on, decision by decision")
+
+
+def _chosen(choice: object) -> str:
+    return (
+        {True: "yes", False: "no"}[choice]
+        if isinstance(choice, bool)
+        else OPERATION_NAMES.get(str(choice), str(choice))
+    )
 
 
 def training_section(records: Records) -> Section:
@@ -81,23 +120,21 @@ def candidates_section(records: Records) -> Section:
     pictures: list[Picture] = []
     missing = []
     if any(one.parameters and one.score is not None for one in proposed):
-        caption = f"{count(len(proposed))} architectures, scored on val {judge}; the star is the winner."
+        caption = f"{count(len(proposed))} architectures, scored on val {judge}; large marks are trained from scratch."
         if any(one.on_front for one in proposed):
             caption += " Ringed: the Pareto front over score, parameters, MACs and latency."
-        pictures.append(picture("candidates", "Candidates", candidates_figure(proposed, metric, judge), caption))
+        drawn = candidates_figure(proposed, trained_ones(records), metric)
+        pictures.append(picture("candidates", "Candidates", drawn, caption))
     else:
         missing.append("no candidate has been scored yet")
     pairs = [(one.score, one.retrained) for one in proposed if one.score is not None and one.retrained is not None]
     if pairs:
         agreement = rank_agreement(pairs)
-        caption = f"{len(pairs)} retrained architectures."
+        caption = f"{len(pairs)} retrained architectures; on the dotted line the order held."
         if agreement is not None:
-            caption += (
-                f" Kendall's rank agreement {score(agreement, 2)}: 1 is the same order, 0 unrelated, −1 reversed."
-            )
-        pictures.append(
-            picture("agreement", "Does the ranking hold?", agreement_figure(proposed, metric, judge), caption)
-        )
+            caption += f" Kendall's tau {score(agreement, 2)}: 1 is the same order, 0 unrelated, −1 reversed."
+        drawn = ranks_figure(ranks(proposed), judge)
+        pictures.append(picture("agreement", "Does the ranking hold?", drawn, caption))
     if trained:
         caption = "Each line is one architecture trained from scratch on the cached features."
         pictures.append(picture("retraining", "Retraining", retraining_figure(trained, metric), caption))
@@ -172,7 +209,8 @@ def data_section(records: Records) -> Section:
         tables.append(Table("Time by stage.", ("stage", "time", "share"), tuple(stages)))
     else:
         missing.append("the time each stage took is not recorded")
-    return Section("data", "Data and time", "", (), tuple(tables), missing=tuple(missing))
+    galleries = (examples,) if (examples := example_gallery(records)) else ()
+    return Section("data", "Data and time", "", (), tuple(tables), missing=tuple(missing), galleries=galleries)
 
 
 def _count_of(images: int, total: int) -> str:

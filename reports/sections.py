@@ -1,14 +1,13 @@
-"""Records -> the sections of a report about the winner's scores: comparison with controls, operating point."""
+"""Records -> the section of a report that puts the winner beside its controls."""
 
-from reports.comparison import Gain, Method, gains, methods, roc_curves, winner_name
-from reports.comparison_figures import gains_figure, roc_figure, scores_figure, size_figure
+from reports.comparison import Gain, Method, gains, methods, winner_name
+from reports.comparison_figures import gains_figure, scores_figure, size_figure
 from reports.costs import latency_sentence
 from reports.formats import change, count, interval, milliseconds, score, short_count, signed
 from reports.layout import Picture, Section, Table, picture
 from reports.records import Records
 from reports.summaries import METRIC_NAMES, by_hand, reward_metric
-from reports.values import numbers_of, text
-from reports.verdict import values_of
+from reports.values import text
 
 
 def comparison_section(records: Records) -> Section:
@@ -91,7 +90,10 @@ def _comparison_table(compared: tuple[Method, ...], records: Records) -> Table:
         rows.append(tuple(row))
     caption = f"MACs: multiply-adds per image, without the trunk.{latency_sentence(records)}"
     if any(len(method.val_seeds) > 1 or len(method.test_seeds) > 1 for method in compared):
-        caption += f" {name[0].upper()}{name[1:]}: the mean of several trainings; below it their lowest and highest."
+        caption += (
+            f" {name[0].upper()}{name[1:]}: the mean of several trainings{_seeds(compared)}; below it their lowest and "
+            "highest."
+        )
     if gained:
         caption += (
             f" Gain: {winner_name(records)} minus control in test {name}, 95 % interval{_over(tuple(gained.values()))}."
@@ -100,38 +102,11 @@ def _comparison_table(compared: tuple[Method, ...], records: Records) -> Table:
     return Table(caption, head, tuple(rows), marked)
 
 
+def _seeds(compared: tuple[Method, ...]) -> str:
+    """How many trainings, where all that were repeated were so equally often."""
+    counts = {len(method.val_seeds) for method in compared if len(method.val_seeds) > 1}
+    return f" ({counts.pop()})" if len(counts) == 1 else ""
+
+
 def _spread(seeds: tuple[float, ...]) -> str:
-    return f"\n{score(min(seeds), 3)} to {score(max(seeds), 3)}, {len(seeds)} seeds" if len(seeds) > 1 else ""
-
-
-def operation_section(records: Records) -> Section:
-    """ROC curves with the threshold marked, and every metric of the winner on val and test."""
-    pictures, missing = [], []
-    for split in ("test", "val"):
-        if curves := roc_curves(records, split):
-            winner = curves[0]
-            caption = "The ring marks the threshold, which was chosen on val." if winner.mark else ""
-            if split == "val":
-                caption += " Val was used to choose: expect it to look better than test."
-            pictures.append(picture(f"roc-{split}", f"ROC on {split}", roc_figure(curves, split), caption.strip()))
-    if not pictures:
-        missing.append("no ROC curve has been recorded")
-    val, test = numbers_of(records.result.get("val")), numbers_of(records.result.get("test"))
-    tables: tuple[Table, ...] = ()
-    if val or test:
-        names = [key for key in METRIC_NAMES if key in val or key in test]
-        rows = tuple((METRIC_NAMES[key], score(val.get(key)), score(test.get(key))) for key in names)
-        kind = "one value against the rest, averaged over values" if len(values_of(records)) > 2 else _positive(records)
-        whose = "Chosen by val" if by_hand(records) else "Reward of the search: val"
-        caption = f"The {winner_name(records)}. {whose} {METRIC_NAMES[reward_metric(records)]}.{kind}"
-        tables = (Table(caption, ("metric", "val", "test"), rows),)
-        if not test:
-            missing.append("the test split has not been measured")
-    else:
-        missing.append("no metrics of a winner yet")
-    return Section("operation", "Metrics and threshold", "", tuple(pictures), tables, missing=tuple(missing))
-
-
-def _positive(records: Records) -> str:
-    values = values_of(records)
-    return f" “{values[1]}” counts as positive." if len(values) == 2 else ""
+    return f"\n{score(min(seeds), 3)} to {score(max(seeds), 3)}" if len(seeds) > 1 else ""

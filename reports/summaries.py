@@ -90,7 +90,7 @@ def winner_identity(records: Records) -> str | None:
 
 def rewards(records: Records, *, points: int = 240) -> Rewards | None:
     """Mean and range of the reward, its moving-average baseline and the best so far; at most `points` points each."""
-    placed = _placed_updates(records)
+    placed = placed_updates(records)
     mean: list[tuple[float, float]] = []
     spread: list[tuple[float, float, float]] = []
     width = max(1, math.ceil(len(placed) / points))
@@ -125,7 +125,7 @@ def child_loss(records: Records) -> Line | None:
 
 def entropy(records: Records, *, points: int = 240) -> Entropy | None:
     """The entropy of the controller's policy after each update."""
-    line = thinned([(at, record.get("entropy")) for at, record in _placed_updates(records)], points)
+    line = thinned([(at, record.get("entropy")) for at, record in placed_updates(records)], points)
     if not line.values:
         return None
     choices = [
@@ -147,7 +147,7 @@ def trials(records: Records) -> Trials | None:
     return Trials(scores, Line(scores.epochs, best)) if best else None
 
 
-def _placed_updates(records: Records) -> list[tuple[float, dict[str, object]]]:
+def placed_updates(records: Records) -> list[tuple[float, dict[str, object]]]:
     """Each controller update with its place in epochs: the k-th of n in epoch e (from 1) is at e - 1 + k / n."""
     updates = [(whole(record.get("epoch")), record) for record in records.of("controller_update")]
     epochs = [epoch for epoch, _ in updates if epoch is not None]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from reports.comparison import methods
 from reports.formats import SPACE, score, share, short_count, shortened
 from reports.records import Records
-from reports.values import items, number, table, text, whole
+from reports.values import items, number, numbers_of, table, text, whole
 from reports.verdict import values_of
 
 
@@ -21,6 +21,7 @@ class Surroundings(NamedTuple):
     macs: float | None
     tail_parameters: float | None
     tail_macs: float | None
+    parts: tuple[tuple[str, float], ...] = ()  # parameters by part: "stem", "node1" or "cell1" ..., "head"
 
 
 def surroundings(records: Records) -> Surroundings:
@@ -42,6 +43,7 @@ def surroundings(records: Records) -> Surroundings:
         winner.macs if winner else None,
         number(result.get("tail_parameters")),
         number(result.get("tail_macs")),
+        tuple(numbers_of(result.get("parts")).items()),
     )
 
 

@@ -74,11 +74,12 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
     `name` becomes the prefix of every id inside, so that several drawings on one page do not share any;
     `description` is what a screen reader says. Colours of the palette become `var(--role)`.
     """
-    FigureCanvasSVG(figure)
-    drawn = io.StringIO()
+    canvas, drawn = FigureCanvasSVG(figure), io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the reader's browser has it
-        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        # savefig() would draw everything twice, the first time to no avail.
+        write: Callable[..., None] = canvas.print_svg  # the library gives it no types
+        write(drawn, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     body = drawn.getvalue()
     body = body[body.index("<svg") :]
     opening, body = re.match(r"<svg[^>]*>", body), re.sub(r"^<svg[^>]*>", "", body, count=1)

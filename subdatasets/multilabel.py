@@ -29,7 +29,7 @@ class LabelTable:
 
     images: N files; readers of annotations alone do not ask whether they exist.
     labels: L different names.
-    states: int8 (N, L), PRESENT, ABSENT or UNKNOWN; a read-only copy.
+    states: int8 (N, L), PRESENT, ABSENT or UNKNOWN; a copy of what is given.
     splits: N of "train", "val", "test", or "" where none is given.
     notes: what the reader set aside, a sentence each (conflicting labels, images in two splits).
 
@@ -64,9 +64,7 @@ class LabelTable:
             twice = next((name for name, count in found.items() if count > 1), None)
             if twice is not None:
                 raise DataError(f"a label table names the {what} '{twice}' twice: name each {what} once")
-        states = states.astype(np.int8)
-        states.setflags(write=False)
-        object.__setattr__(self, "states", states)
+        object.__setattr__(self, "states", states.astype(np.int8))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -52,12 +52,11 @@ def column_states(column: LabelColumn) -> tuple[tuple[str, ...], States] | str:
     if wrong is not None:
         return f"cannot be used: {wrong}"
     if len(values) == 1:
-        pair = next((pair for pair in PAIRS if values[0].casefold() in pair), None)
+        pair = next((pair for pair in PAIRS if values[0] in pair), None)
         if pair is None:
             return f"holds only '{values[0]}'"
-        values = pair if values[0].casefold() == pair[0] else (f"not {values[0]}", values[0])
-    index: dict[str | None, int] = {None: -1}
-    for raw, value in canonical.items():
-        index[raw] = next(place for place, each in enumerate(values) if each.casefold() == value.casefold())
+        values = pair
+    index: dict[str | None, int] = {raw: values.index(value) for raw, value in canonical.items()}
+    index[None] = -1
     numbers = np.fromiter((index[label] for label in column.labels), np.int64, len(column.labels))
     return label_names(column.title, values), label_states(numbers, len(values))

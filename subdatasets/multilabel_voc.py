@@ -83,14 +83,13 @@ def _names(folder: Path, part: str) -> list[str]:
 
 
 def _listed(folder: Path, part: str) -> LabelTable:
-    # "CLASS_val.txt" only: the glob's star also takes what ends in "_trainval.txt" for no other part.
     files = sorted((folder / "ImageSets" / "Main").glob(f"*_{part}.txt"))
     if not files:
         raise DataError(
             f"{folder} has no ImageSets/Main/CLASS_{part}.txt: give the VOC2007 folder of a VOCdevkit with {part}"
         )
     names: list[str] = []
-    columns = []
+    columns: list[list[int]] = []
     for file in files:
         rows = []
         for line, text in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):

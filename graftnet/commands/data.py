@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from graftnet.answer import answer
+from graftnet.commands.persons import persons
 from graftnet.options import Device, Folder, Json, Seed
 
 app = typer.Typer(no_args_is_help=True, help="Sub-datasets: import them, check them, mine hard negatives.")
+app.command("persons")(persons)
 
 
 @app.command("import")

@@ -8,6 +8,7 @@ import typer
 from graftnet.answer import answer
 from graftnet.options import Folder, Json
 
+TARGETS = ("bundle", "triton", "torch", "pt2")
 Bundle = Annotated[
     Path,
     typer.Argument(metavar="DIR", exists=True, file_okay=False, help="An exported branch, or a whole bundle."),
@@ -18,18 +19,23 @@ def export(
     attribute: Annotated[str | None, typer.Argument(metavar="ATTR", help="A grafted attribute.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every grafted attribute, as one bundle.")] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: under runs/exports.")] = None,
+    target: Annotated[
+        str, typer.Option("--target", metavar="FORM", help="bundle, triton, torch (plain source) or pt2.")
+    ] = "bundle",
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Export grafted branches for deployment.
 
-    The trunk once; per branch its plain source, weights, ONNX and golden
-    outputs.
+    The trunk once; per branch its plain source, weights, ONNX, golden outputs
+    and model card; all of it as one ONNX graph. Other forms: a model
+    repository for Triton, one folder of torch source, one torch.export archive.
 
     \b
     Examples:
       graftnet export bald
       graftnet export --all --out bundle/
+      graftnet export --all --target triton --out models/
     """
     from graftnet.errors import ConfigError
     from graftnet.project import open_project
@@ -41,9 +47,19 @@ def export(
     names = list(grafted(home.tree)) if everything else [str(attribute)]
     if not names:
         raise ConfigError("No branch is grafted yet; run `graftnet graft ATTR` first.")
-    from graftnet.tree import export_attributes
+    if target not in TARGETS:
+        raise ConfigError(f"--target must be one of {', '.join(TARGETS)}, is {target!r}.")
+    from graftnet.cards import write_cards
+    from graftnet.tree import export_as, export_attributes
 
+    if target != "bundle":
+        place = out or home.exports / f"{attribute or 'bundle'}{'.pt2' if target == 'pt2' else f'-{target}'}"
+        written = export_as(home, names, target, place)
+        text = f"Exported {', '.join(names)} to {written}, with the scores of the bundle."
+        answer({"attributes": names, "folder": written, "target": target}, text, as_json=as_json)
+        return
     folder = export_attributes(home, names, out or home.exports / (attribute or "bundle"))
+    write_cards(home, names, folder)
     text = f"Exported {', '.join(names)} to {folder}.\nNext: graftnet verify {folder}"
     answer({"attributes": names, "folder": folder}, text, as_json=as_json)
 
@@ -79,6 +95,13 @@ def predict(
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE...", exists=True, dir_okay=False, help="One or more image files.")
     ],
+    attributes: Annotated[
+        str | None, typer.Option("--attributes", metavar="A,B", help="These alone; the other branches are not run.")
+    ] = None,
+    graph: Annotated[
+        str, typer.Option("--graph", metavar="NAME", help="parts, joined, or one of graftnet bundle speed-up.")
+    ] = "parts",
+    device: Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, cuda or auto.")] = "cpu",
     as_json: Json = False,
 ) -> None:
     """Predict the attributes of image files.
@@ -89,9 +112,11 @@ def predict(
     Examples:
       graftnet predict runs/exports/bundle photo.jpg
       graftnet predict runs/exports/bundle photos/*.jpg --json
+      graftnet predict runs/exports/bundle photo.jpg --attributes bald,hat
     """
     from deployment.runtime import Runtime
     from graftnet.predictions import prediction_lines
 
-    rows = Runtime(folder).predict(images)
+    names = None if attributes is None else [name.strip() for name in attributes.split(",")]
+    rows = Runtime(folder, graph=graph, device=device).predict(images, attributes=names)
     answer({"predictions": rows}, "\n".join(prediction_lines(rows)), as_json=as_json)

@@ -1,5 +1,6 @@
 """graftnet report and graftnet graft: what a search found, and taking it into the project's tree."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,26 +11,66 @@ from graftnet.options import Folder, Json
 Attribute = Annotated[str | None, typer.Argument(metavar="ATTR", help="Default: every attribute with a result.")]
 
 
-def report(attribute: Attribute = None, project: Folder = None, as_json: Json = False) -> None:
+def report(
+    attribute: Attribute = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", metavar="A B", help="Two searches of ATTR: ids, folders, previous or latest."),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write the page of ATTR's running search again as its records arrive.")
+    ] = False,
+    every: Annotated[
+        float | None, typer.Option("--every", min=0.1, metavar="S", help="With --watch: look every S seconds.")
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option("--files", metavar="DIR", help="Tables as CSV and figures, too, each a file in DIR.")
+    ] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", metavar="NAME", help="Of the figures: svg or png. Default: both.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option("--width", metavar="PIXELS", help="Of the figures. Default: 1200.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Of all: read the data to see which results are still current.")
+    ] = True,
+    project: Folder = None,
+    as_json: Json = False,
+) -> None:
     """Write the architecture report of the latest search.
 
-    One self-contained page per attribute; it needs no network.
+    One self-contained page and one model card per attribute, and one page over
+    all of them; no network is needed.
 
     \b
     Examples:
       graftnet report bald
-      graftnet report            (one page per attribute)
+      graftnet report bald --watch
+      graftnet report bald --compare previous latest
+      graftnet report bald --files figures/ --format png --width 1600
+      graftnet report            (every attribute, and runs/reports/fleet.html)
     """
+    from graftnet import reporting
     from graftnet.project import open_project
 
+    watching = watch or None
+    reporting.require_attribute(attribute, {"--compare": compare, "--watch": watching})
+    reporting.require_apart({"--files": into, "--compare": compare, "--watch": watching})
+    reporting.require_with("--watch", watch, {"--every": every})
+    reporting.require_with("--files", into is not None, {"--format": formats or None, "--width": width})
     home = open_project(project)
-    names = [attribute] if attribute else [name for name in home.sources() if home.latest(name)]
-    folders = {name: home.latest_search(name) for name in names}
-    from reports import write_report
-
-    pages = {name: str(write_report(folder)) for name, folder in folders.items()}
-    text = "\n".join(f"{name}: {page}" for name, page in pages.items())
-    answer({"reports": pages}, text or "Nothing is searched yet; run `graftnet search --all`.", as_json=as_json)
+    if attribute is None:
+        written = reporting.write_every(home, check=check)
+    elif watch:
+        written = reporting.write_watched(home, attribute, every=every)
+    elif compare:
+        written = reporting.write_compared(home, attribute, compare)
+    else:
+        written = reporting.write_attribute(home, attribute)
+    if into:
+        written = reporting.with_files(written, into, formats, width)
+    answer(written.record(), written.text(), as_json=as_json)
 
 
 def graft(

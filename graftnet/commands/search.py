@@ -129,6 +129,9 @@ def search(
         float | None,
         typer.Option("--gpus", min=0, metavar="N", help="With --on ray: GPUs for each. Default: 1 if there are any."),
     ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="With ATTR: the search's curves as TensorBoard event files too.")
+    ] = False,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -153,9 +156,12 @@ def search(
     Settings: the \\[search], \\[retrain] and \\[controls] tables of
     graftnet.toml. After Ctrl-C or kill call it again: it continues.
     """
+    from graftnet.errors import ConfigError
     from graftnet.overrides import Overrides
     from graftnet.searching import require_one, search_file, search_one
 
+    if tensorboard and attribute is None:
+        raise ConfigError("--tensorboard goes with one attribute; name it: graftnet search ATTR --tensorboard.")
     fleet_options = {"--workers": workers, "--on": on if on != "here" else None, "--address": address}
     require_one(attribute, everything, features, out, {**fleet_options, "--cpus": cpus, "--gpus": gpus})
     limits = (max_parameters, max_macs, max_latency)
@@ -174,5 +180,5 @@ def search(
     if features:
         found = search_file(features, out, folder=project, **how)
     else:
-        found = search_one(project, str(attribute), **how)
+        found = search_one(project, str(attribute), tensorboard=tensorboard, **how)
     answer(found.record(), found.text(), as_json=as_json)

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from branches.branch import Branch
+from branches.calibration import calibrate
 from branches.errors import BranchError
 from branches.grafting import GraftedNet
 from branches.records import BranchRecord, save_branch
@@ -27,6 +28,7 @@ from trunk.trunk import Trunk
 
 SPACE = macro_space(2, widths=(4, 8))
 GRAFTS = {"bald": (("no", "yes"), 4, 0.3), "age.group": (("young", "old", "oldest"), 3, None)}
+CALIBRATIONS = {"bald": {"method": "temperature", "temperature": 2.5}}
 
 
 def small_trunk(seed: int) -> Trunk:
@@ -49,6 +51,7 @@ def save(folder: Path, trunk: Trunk, name: str, seed: int) -> Path:
         trunk.fingerprint,
         threshold=threshold,
         architecture=architecture,
+        calibration=CALIBRATIONS.get(name),
     )
     save_branch(folder / name, branch, record)
     return folder / name
@@ -110,6 +113,12 @@ def test_predictions_are_the_toolkits(home: Path) -> None:
             table = expected[name][number]
             index = int(table[1] >= threshold) if threshold else int(table.argmax())
             assert (found["value"], found["threshold"]) == (values[index], threshold)
+            if name not in CALIBRATIONS:
+                assert found["calibrated"] is None
+                continue
+            mapped = calibrate(CALIBRATIONS[name], np.array(list(found["scores"].values()))[None])[0]
+            assert found["calibrated"] == pytest.approx(dict(zip(values, mapped, strict=True)))
+            assert found["calibrated"] != found["scores"]
 
 
 def test_the_runtime_needs_no_torch_and_none_of_our_rooms(home: Path, tmp_path: Path) -> None:
@@ -132,7 +141,7 @@ print(json.dumps([runtime.verify(), runtime.predict({[str(path) for path in pict
     )
     assert done.returncode == 0, done.stderr
     checks, rows = json.loads(done.stdout)
-    assert [check["branch"] for check in checks] == ["trunk", *GRAFTS]
+    assert [check["branch"] for check in checks] == ["trunk", *GRAFTS, "joined"]
     assert all(check["ok"] and check["max_relative_error"] < 1e-4 for check in checks)
     assert rows == Runtime(home / "bundle", threads=1).predict(pictures(home))
 
@@ -144,6 +153,20 @@ def test_one_branch_folder_finds_its_trunk_beside_it(home: Path) -> None:
     assert rows[0]["attributes"] == {
         "bald": Runtime(home / "bundle").predict(pictures(home)[:1])[0]["attributes"]["bald"]
     }
+
+
+def test_a_subset_of_attributes_gives_what_the_whole_gives(home: Path) -> None:
+    runtime = Runtime(home / "bundle", threads=1)
+    images = np.load(home / "bundle" / "golden.npz")["images"]
+    whole = runtime.scores_of_images(images)
+    for names in (["age.group"], ["age.group", "bald"], []):
+        found = runtime.scores_of_images(images, names)
+        assert list(found) == names
+        for name in names:
+            np.testing.assert_array_equal(found[name], whole[name])
+    assert list(runtime.predict(pictures(home)[:1], attributes=["bald"])[0]["attributes"]) == ["bald"]
+    with pytest.raises(BundleError, match="no branch 'hat'"):
+        runtime.scores_of_images(images, ["bald", "hat"])
 
 
 def test_a_branch_alone_verifies_and_says_what_it_lacks_for_images(home: Path, tmp_path: Path) -> None:

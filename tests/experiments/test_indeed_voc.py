@@ -106,5 +106,5 @@ def test_a_folder_of_another_form_is_refused(voc: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cat_test.txt lists other images than bird_test.txt"):
         read_part(tmp_path, "test")
     (lists / "cat_test.txt").write_text("000001 yes\n000002 -1\n")
-    with pytest.raises(DataError, match=r"cat_test.txt has a line that is not 'IMAGE 1'"):
+    with pytest.raises(DataError, match=r"cat_test.txt, line 1 is not 'IMAGE 1'"):
         read_part(tmp_path, "test")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from graftnet.cli import run
+from reports.result_schema import check_result
 from tests.graftnet.test_pipeline import make_project
 
 
@@ -220,5 +221,6 @@ def test_a_search_on_features_of_ones_own(project: Path, capsys: pytest.CaptureF
     assert record["test"]["auroc"] > 0.75
     assert Path(record["report"]).is_file()
     result = json.loads((Path(record["folder"]) / "result.json").read_text())
+    check_result(Path(record["folder"]) / "result.json")
     assert result["fingerprint"] is None
     assert "tail" not in result["controls"]

@@ -22,6 +22,7 @@ from graftnet.project import open_project
 from graftnet.standing import standing_of
 from graftnet.tree import graft_attribute
 from graftnet.trunks import open_trunk
+from reports.result_schema import check_result
 from tests.graftnet.test_pipeline import CPU, make_project
 
 BY_HAND = ("--branch", "tail", "--blocks", "5", "--pooling", "bilinear", "--width", "6", "--freeze-depth", "3")
@@ -63,6 +64,7 @@ def test_a_branch_by_hand_goes_all_the_way(folder: Path, capfd: pytest.CaptureFi
 
     found = answered(capfd, "search", "corner", *BY_HAND)
     result = json.loads((Path(found["folder"]) / "result.json").read_text())
+    check_result(Path(found["folder"]) / "result.json")
     assert (result["freeze_depth"], result["feature_shape"]) == (3, [64, 4, 4])
     assert result["architecture"]["choices"] == {"blocks": 5, "head.pooling": "bilinear", "width": 6}
     assert set(result["controls"]) == {"linear_probe", "tail"}
@@ -83,6 +85,10 @@ def test_a_branch_by_hand_goes_all_the_way(folder: Path, capfd: pytest.CaptureFi
 
     answered(capfd, "export", "--all", "--out", "both")
     assert answered(capfd, "verify", "both")["ok"]
+    for name, what in (("bright", "The searched branch"), ("corner", "The backbone's own blocks")):
+        card = (folder / "both" / name / "card.md").read_text()
+        assert card.startswith(f"# {name}\n")
+        assert f"- {what}, architecture `" in card
     assert json.loads((folder / "both" / "bundle.json").read_text())["outputs"] == {"3": "block2", "4": "block3"}
     assert json.loads((folder / "both" / "corner" / "branch.json").read_text())["source"] == "branch.py"
     one, both = (Runtime(folder / name).scores_of_images(images.numpy()) for name in ("one", "both"))

@@ -22,6 +22,7 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert Path(search["report"]).read_text(encoding="utf-8").lstrip().startswith("<!")
     assert all(check["ok"] for check in Runtime(first["bundle"]).verify())
     assert [set(row["attributes"]) for row in first["predictions"]] == [{"has-loop"}] * demo.PICTURES
+    assert "<td" in Path(first["fleet"]).read_text(encoding="utf-8")
     assert set(open_project(folder).sources()) == {"even", "greater-than-four", "has-loop", "seven"}
 
     def no_job(*_: object, **__: object) -> None:

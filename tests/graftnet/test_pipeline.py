@@ -1,5 +1,8 @@
 """The main road, on a handful of pictures: data, trunk, search, graft, export, verify, predict."""
 
+import base64
+import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -8,18 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from branches.calibration import calibrate
+from branches.curves import pr_points
 from branches.errors import BranchError
 from branches.grafting import GraftedNet
+from branches.metrics import measure
+from branches.records import load_branch
 from deployment.runtime import Runtime
 from graftnet.featuring import cache_of
+from graftnet.image_records import NOT_WANTED
 from graftnet.pipeline import cache_features, search_attribute
 from graftnet.project import Project, open_project
 from graftnet.serving import Served, serve
 from graftnet.tree import export_attributes, graft_attribute
 from graftnet.trunks import open_trunk, train_trunk, use_trunk
-from subdatasets.contents import read_image
+from reports.result_schema import check_result
+from subdatasets.contents import content_hash, read_image
 from subdatasets.importers import import_labels
 from subdatasets.subdataset import read_subdataset
 from tests.untimed import untimed
@@ -117,6 +127,7 @@ def forbid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_result_has_what_the_design_promises(project: Project) -> None:
     folder = project.latest_search("bright")
     result = result_of(folder)
+    check_result(folder / "result.json")
     trunk = open_trunk(project, CPU)
     assert result["fingerprint"] == trunk.fingerprint
     assert result["freeze_depth"] == 4
@@ -137,6 +148,15 @@ def test_the_result_has_what_the_design_promises(project: Project) -> None:
     for block in (result["val"], result["test"], *(control["test"] for control in result["controls"].values())):
         assert set(block) == figures
     assert set(result["seconds"]) == {"features", "search", "retrain", "controls", "total"}
+    calibration = result["calibration"]
+    kept = load_branch(folder / "branch")[1].calibration
+    assert kept is not None
+    assert calibration["method"] == kept["method"]
+    assert calibration["images"] == sum(result["data"]["counts"]["val"].values())
+    for split in ("val", "test"):
+        for side in ("raw", "calibrated"):
+            bins = calibration[split][side]["bins"]
+            assert sum(images for _, _, images in bins) == sum(result["data"]["counts"][split].values())
     assert result["tail_parameters"] == sum(weight.numel() for weight in trunk.tail(4, 2).parameters())
     assert result["data"]["counts"]["test"] == {"no": 15, "yes": 15}
     for name in (
@@ -147,6 +167,84 @@ def test_the_result_has_what_the_design_promises(project: Project) -> None:
         "branch/weights.safetensors",
     ):
         assert (folder / name).is_file()
+
+
+def test_the_predictions_are_those_that_were_measured(project: Project) -> None:
+    folder = project.latest_search("bright")
+    result, subdataset = result_of(folder), read_subdataset(project.source("bright"))
+    with (folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for split in ("val", "test"):
+        own = [row for row in rows if row["split"] == split]
+        examples = subdataset.split(split)
+        assert [project.folder / row["image"] for row in own] == [example.path for example in examples]
+        assert [row["label"] for row in own] == [result["values"][example.value] for example in examples]
+        scores = np.array([[float(row["score of no"]), float(row["score of yes"])] for row in own])
+        labels = np.array([example.value for example in examples])
+        assert measure(scores, labels, threshold=result["val"]["threshold"]) == result[split]
+        assert pr_points(scores, labels) == result["precision_recall"][split]["winner"]
+        chosen = scores[:, 1] >= result["val"]["threshold"]
+        assert [row["predicted"] for row in own] == np.where(chosen, "yes", "no").tolist()
+
+
+def test_the_pictures_are_of_the_images_that_they_name(project: Project) -> None:
+    record = json.loads((project.latest_search("bright") / "pictures.json").read_text())
+    maps = record["activation"]["pictures"]
+    assert {one["label"] for one in record["examples"]} == {"no", "yes"}
+    assert all(one["label"] != one["predicted"] for one in record["mistakes"])
+    assert record["counts"]["shown"] == len(record["mistakes"])
+    assert record["counts"]["images"] == 30
+    assert 2 <= len(maps) <= 12
+    for one in (*record["mistakes"], *record["examples"], *maps):
+        original = read_image(project.folder / one["image"])
+        shown = Image.open(io.BytesIO(base64.b64decode(one["picture"].partition(",")[2])))
+        assert np.array_equal(np.asarray(shown), np.asarray(original))  # 8 x 8 pixels are kept as they are
+        assert one["content"] == content_hash(project.folder / one["image"])
+    for one in maps:
+        assert np.shape(one["map"]) == (2, 2)
+        assert np.abs(one["map"]).max() == 1
+
+
+def test_a_project_may_keep_no_pictures(project: Project) -> None:
+    first = project.latest_search("bright")
+    result, table = result_of(first), (first / "predictions.csv").read_bytes()
+    config = project.folder / "graftnet.toml"
+    config.write_text("[project]\npictures = false\n" + config.read_text())
+    (first / "result.json").unlink()
+    again = search_attribute(open_project(project.folder), "bright", seed=0, device=CPU)
+    assert again == first  # what is kept of images is no part of what defines a search
+    assert untimed(result_of(again)) == untimed(result)
+    assert (again / "predictions.csv").read_bytes() == table
+    assert json.loads((again / "pictures.json").read_text()) == {"missing": [NOT_WANTED]}
+
+
+def test_the_records_of_images_change_no_figure(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = project.latest_search("corner")
+    result, history = result_of(first), (first / "history.jsonl").read_text()
+    pages = {name: (first / name).read_bytes() for name in ("predictions.csv", "pictures.json")}
+    shutil.rmtree(first)
+    with monkeypatch.context() as patch:
+        patch.setattr("graftnet.pipeline.record_images", lambda *_, **__: None)
+        again = search_attribute(project, "corner", seed=0, device=CPU)
+    assert again == first
+    assert untimed(result_of(again)) == untimed(result)
+    assert [untimed(json.loads(line)) for line in (again / "history.jsonl").read_text().splitlines()] == [
+        untimed(json.loads(line)) for line in history.splitlines()
+    ]
+    # Killed before the last record: the search is unfinished, and called again it ends the same.
+    (again / "result.json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("graftnet.image_records.write_pictures", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            search_attribute(project, "corner", seed=0, device=CPU)
+    assert not (again / "result.json").exists()
+    search_attribute(project, "corner", seed=0, device=CPU)
+    assert untimed(result_of(again)) == untimed(result)
+    assert {name: (again / name).read_bytes() for name in pages} == pages
+
+
+def interrupted(*_arguments: object, **_options: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_second_search_runs_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,6 +327,10 @@ def test_the_exported_bundle_predicts_what_the_tree_predicts(project: Project) -
             scores = found["attributes"][name]["scores"]
             listed = list(scores.values()) if isinstance(scores, dict) else scores
             assert listed == pytest.approx(expected[name][row].tolist(), rel=1e-3, abs=1e-4)
+            calibration = load_branch(project.tree / name)[1].calibration
+            assert calibration is not None
+            mapped = calibrate(calibration, np.array([listed]))[0].tolist()
+            assert list(found["attributes"][name]["calibrated"].values()) == pytest.approx(mapped)
 
 
 def test_a_micro_branch_goes_all_the_way(project: Project) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from timm.loss import AsymmetricLossMultiLabel
+from timm.loss.asymmetric_loss import AsymmetricLossMultiLabel
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchvision.ops import sigmoid_focal_loss

@@ -45,7 +45,7 @@ def policy(space: Space, seed: int = 0) -> Reinforce:
 
 
 def drawer(reinforce: Reinforce) -> Callable[[int], Tensor]:
-    return lambda count: reinforce.sample(count).choices
+    return lambda count: reinforce.sample(count)
 
 
 @settings(max_examples=10, deadline=None)
@@ -82,7 +82,7 @@ def test_policy_draws_are_the_policys_own_without_the_rejected() -> None:
     asked: list[list[int]] = []
 
     def record(count: int) -> Tensor:
-        rows = plain.sample(count).choices
+        rows = plain.sample(count)
         asked.extend(rows.tolist())
         return rows
 
@@ -96,7 +96,7 @@ def test_policy_draws_are_the_policys_own_without_the_rejected() -> None:
 def test_limits_that_nothing_breaks_change_no_draw() -> None:
     allowed = allowed_in(SPACE, Limits(parameters=10**9))
     reinforce, plain = policy(SPACE), policy(SPACE)
-    assert torch.equal(allowed.policy(drawer(reinforce), 30, reinforce.generator), plain.sample(30).choices)
+    assert torch.equal(allowed.policy(drawer(reinforce), 30, reinforce.generator), plain.sample(30))
     assert torch.equal(reinforce.generator.get_state(), plain.generator.get_state())
     one, other = np.random.default_rng(3), np.random.default_rng(3)
     assert [allowed.uniform(one) for _ in range(9)] == [SPACE.random(other) for _ in range(9)]

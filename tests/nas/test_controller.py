@@ -161,11 +161,25 @@ def test_mode_takes_the_likeliest_choice_at_every_step() -> None:
 
 def test_every_weight_learns() -> None:
     built = controller()
-    samples = built.sample(16, torch.Generator().manual_seed(0))
+    samples = built.evaluate(built.sample(16, torch.Generator().manual_seed(0)).choices)
     samples.log_prob.square().sum().backward()
     for name, weight in built.named_parameters():
         assert weight.grad is not None, name
         assert bool(weight.grad.any()), name
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 5.0, "tanh_constant": 2.5}])
+def test_the_gradient_of_every_weight_is_the_slope_of_the_loss(settings) -> None:
+    built = controller(spread=12.0, **settings)
+    choices = built.sample(5, torch.Generator().manual_seed(3)).choices
+    weights = list(built.parameters())
+
+    def loss(*_: torch.Tensor) -> torch.Tensor:
+        found = built.evaluate(choices)
+        rows = torch.arange(1.0, 6.0, dtype=torch.float64)
+        return (rows * (found.log_prob + 0.3 * found.entropy - 0.2 * found.skip_penalty)).sum()
+
+    assert torch.autograd.gradcheck(loss, weights, eps=1e-6, atol=1e-6, rtol=1e-5)
 
 
 def test_seeds_decide_and_the_global_generator_is_left_alone() -> None:

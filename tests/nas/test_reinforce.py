@@ -76,7 +76,7 @@ def test_a_batch_is_the_mean_of_its_architectures() -> None:
 
 def test_the_record_says_what_happened() -> None:
     learner = reinforce(replace(PLAIN, baseline_decay=0.9, entropy_weight=0.5, skip_weight=2.0))
-    samples = learner.sample(4)
+    samples = learner.controller.sample(4, torch.Generator().manual_seed(0))
     assert not samples.log_prob.requires_grad
     first = learner.update(samples.choices, [1.0, 2.0, 3.0, 6.0])
     assert (first.reward_mean, first.reward_best, first.baseline) == (3.0, 6.0, 3.0)
@@ -91,7 +91,7 @@ def test_the_record_says_what_happened() -> None:
 
 def test_the_entropy_bonus_makes_the_policy_uniform() -> None:
     learner = reinforce(replace(PLAIN, learning_rate=0.05, entropy_weight=1.0), spread=15.0)
-    entropies = [learner.update(learner.sample(8).choices, [0.0] * 8).entropy for _ in range(60)]
+    entropies = [learner.update(learner.sample(8), [0.0] * 8).entropy for _ in range(60)]
     assert entropies[0] < 0.97 * math.log(12)
     assert entropies[-1] > 0.999 * math.log(12)
 
@@ -99,7 +99,7 @@ def test_the_entropy_bonus_makes_the_policy_uniform() -> None:
 def test_the_skip_penalty_draws_edges_to_their_target() -> None:
     learner = reinforce(replace(PLAIN, learning_rate=0.05, skip_weight=1.0), spread=15.0)
     for _ in range(100):
-        update = learner.update(learner.sample(8).choices, [0.0] * 8)
+        update = learner.update(learner.sample(8), [0.0] * 8)
     assert update.skip_penalty < 1e-3
     edges = learner.controller.evaluate(EVERY).log_prob.exp()[EVERY[:, 2] == 1].sum()
     assert float(edges.detach()) == pytest.approx(0.4, abs=0.03)
@@ -165,7 +165,7 @@ def test_resuming_is_not_stopping(recipe, stop) -> None:
     def steps(learner: Reinforce, count: int) -> list[tuple[Any, ...]]:
         made = []
         for _ in range(count):
-            choices = learner.sample(4).choices
+            choices = learner.sample(4)
             made.append((choices.tolist(), learner.update(choices, toy_reward(choices))))
         return made
 
@@ -281,7 +281,7 @@ def test_the_paper_recipe_learns_what_is_better() -> None:
     learner = reinforce(replace(PAPER, learning_rate=0.01), spread=1.0)
     before = float(learner.controller.evaluate(EVERY).log_prob.detach().exp()[EVERY[:, 0] == 2].sum())
     for _ in range(80):
-        choices = learner.sample(8).choices
+        choices = learner.sample(8)
         learner.update(choices, (choices[:, 0] == 2).double())
     after = float(learner.controller.evaluate(EVERY).log_prob.detach().exp()[EVERY[:, 0] == 2].sum())
     assert before < 0.4

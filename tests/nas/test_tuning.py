@@ -16,7 +16,7 @@ from nas.tuning import open_study, run_study, settled_count
 from nas.tuning_knobs import Knob, asked, nearest, rounded
 from nas.tuning_pruning import Peer, unpromising
 from nas.tuning_records import study_record, trial_records
-from nas.tuning_slots import reap, TRIES, VOID, owner, standing
+from nas.tuning_slots import TRIES, VOID, owner, reap, standing
 from nas.tuning_storage import open_storage, sqlite_url
 from tests.nas.studying import FIRST, KNOBS, Arithmetic, unsynced
 

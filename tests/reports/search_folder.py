@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces import Architecture, Space, macro_space
+from search_spaces import Architecture, MacroPlan, Space, macro_space, plan
+from tests.reports.image_folder import SHAPES, TRUNK_BLOCKS, calibration_record, precision_recall, write_images
 
 TAIL_PARAMETERS, TAIL_MACS = 12_822_146, 25_030_656
 SHAPE = (768, 4, 4)
@@ -26,8 +27,9 @@ def write_search(
     gain: float = 0.03,
     seed: int = 0,
     space: Space | None = None,
+    splits: dict[str, int] | None = None,
 ) -> Path:
-    """Writes config.json, history.jsonl and result.json of a finished search into `folder`, and returns it."""
+    """Writes the records of a finished search into `folder`, all that a report reads, and returns it."""
     history, result, config = search_records(
         epochs=epochs,
         updates=updates,
@@ -38,11 +40,14 @@ def write_search(
         gain=gain,
         seed=seed,
         space=space or macro_space(nodes),
+        splits=splits or SPLITS,
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
     (folder / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in history), encoding="utf-8")
+    (folder / "architecture.json").write_text(json.dumps(result["architecture"]), encoding="utf-8")
+    write_images(folder, values, result["data"]["counts"], result["val"]["threshold"], seed)
     return folder
 
 
@@ -57,6 +62,7 @@ def search_records(
     gain: float,
     seed: int,
     space: Space,
+    splits: dict[str, int],
 ) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
     """The history, result.json and config.json of a made-up search."""
     rng = np.random.default_rng(seed)
@@ -107,7 +113,15 @@ def search_records(
     chance = max((one for one in trained if one["role"] == "random"), key=lambda one: one["val"]["auroc"])
     strength = {"winner": 1.0, "random": 1 - 2.2 * gain, "linear_probe": 1 - 5 * gain, "tail": 1 - 0.6 * gain}
     roc = {
-        split: {name: _roc(3.0 * level) for name, level in strength.items()} if len(values) == 2 else {}
+        split: {name: _roc(3.0 * level) for name, level in strength.items()}
+        if len(values) == 2
+        else {"winner": {value: _roc(1.5 + place / 4) for place, value in enumerate(values[:9])}}
+        for split in ("val", "test")
+    }
+    precise = {
+        split: {name: precision_recall(3.0 * level, 0.2) for name, level in strength.items()}
+        if len(values) == 2
+        else {"winner": {value: precision_recall(2.0 + place, 0.2) for place, value in enumerate(values[:9])}}
         for split in ("val", "test")
     }
     sizes = {
@@ -165,11 +179,16 @@ def search_records(
             for name, width in (("random", 0.003), ("linear_probe", 0.008), ("tail", 0.009))
         },
         "roc": roc,
+        "precision_recall": precise,
+        "calibration": calibration_record(),
+        "parts": parts_of(Architecture.from_json(winner["architecture"])),
+        "bytes": winner["parameters"] * 4 + 500,
+        "tail_bytes": TAIL_PARAMETERS * 4,
         "data": {
             "digest": "a91e" * 16,
             "counts": {
                 split: {value: size // (1 + 4 * (i > 0)) for i, value in enumerate(values)}
-                for split, size in SPLITS.items()
+                for split, size in splits.items()
             },
         },
         "selection": "the retrained candidate with the highest val AUROC; among those within 0.002 of it, the smallest",
@@ -181,7 +200,7 @@ def search_records(
         "versions": {"graftnet": "0.1.0", "python": "3.11.7", "torch": "2.15.0", "timm": "1.0.31", "numpy": "2.4.6"},
         "created": "2031-05-14T09:26:53Z",
         "machine": "2 cores, no GPU, Linux",
-        "trunk": {"backbone": "inception_v3", "size": 96, "name": "imagenet"},
+        "trunk": {"backbone": "inception_v3", "size": 96, "name": "imagenet", "blocks": TRUNK_BLOCKS, "shapes": SHAPES},
         "decisions": [[decision.name, list(decision.choices), decision.kind] for decision in space.decisions],
         "status": "complete",
     }
@@ -190,6 +209,14 @@ def search_records(
 
 
 SPLITS = {"train": 5740, "val": 1230, "test": 1230}
+
+
+def parts_of(architecture: Architecture) -> dict[str, int]:
+    """Made-up weights by part."""
+    if architecture.space != "macro":
+        return {"stem": 24_576, "cell1": 5_400, "cell2": 5_400, "cell3": 5_400, "head": 66}
+    graph: MacroPlan = plan(architecture)
+    return {"stem": 24_576, **{f"node{n}": 9_216 for n in range(1, len(graph.nodes) + 1)}, "head": 66}
 
 
 def _candidate(index: int, architecture: Architecture, rng: np.random.Generator) -> dict[str, Any]:

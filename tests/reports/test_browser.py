@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 from reports import write_report
+from reports.label_graph import write_label_graph_report
+from reports.study import render_study
 from search_spaces import Space, macro_space, micro_space
 from tests.reports.search_folder import write_search
+from tests.reports.test_label_graph import run as write_run
+from tests.reports.test_study import make_record
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -28,16 +32,44 @@ size(one).left < size(svg).left - 2 || size(one).right > size(svg).right + 2).ma
 width: page.documentElement.scrollWidth, ground: getComputedStyle(page.body).backgroundColor}});
 }});</script>"""
 
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="needs a browser: apt-get install chromium (Debian package)")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser: apt-get install chromium (Debian package)")
 
 
-def measured_page(page: str, folder: Path, *, width: int, dark: bool) -> dict[str, Any]:
-    """What a browser makes of a page in a window of this width: sizes of figures, words that leave them, its width."""
-    frame = folder / "frame.html"
+MICRO = micro_space(5, cells=2)
+
+
+@pytest.mark.parametrize(
+    ("space", "width", "dark", "figures"),
+    [
+        (macro_space(4), 1200, False, 19),
+        (macro_space(4), 400, True, 19),
+        (MICRO, 1200, True, 21),
+        (MICRO, 400, False, 21),
+    ],
+)
+def test_page_lays_out(tmp_path: Path, space: Space, width: int, dark: bool, figures: int) -> None:
+    page = write_report(write_search(tmp_path / "search", space=space)).read_text(encoding="utf-8")
+    check(laid_out(page, tmp_path, width, dark), width, dark, figures)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (400, True)])
+def test_label_graph_page_lays_out(tmp_path: Path, width: int, dark: bool) -> None:
+    page = write_label_graph_report(write_run(tmp_path / "run")).read_text(encoding="utf-8")
+    check(laid_out(page, tmp_path, width, dark), width, dark, 3)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (400, True)])
+def test_study_page_lays_out(tmp_path: Path, width: int, dark: bool) -> None:
+    check(laid_out(render_study(make_record()), tmp_path, width, dark), width, dark, 5)
+
+
+def laid_out(page: str, tmp_path: Path, width: int, dark: bool) -> dict[str, Any]:
+    """What the browser measures of a page in a frame of this width."""
+    frame = tmp_path / "frame.html"
     quoted = page.replace("&", "&amp;").replace('"', "&quot;")
     frame.write_text(MEASURE.format(width=width, page=quoted), encoding="utf-8")
     assert BROWSER is not None
-    command = [BROWSER, "--headless", *QUIET, f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
+    command = [BROWSER, "--headless", *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
     command += [f"--blink-settings=preferredColorScheme={0 if dark else 1}", "--window-size=1300,900", frame.as_uri()]
     dumped = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     found = re.search(r'<pre id="measured">(\{.*?\})</pre>', dumped)
@@ -46,22 +78,8 @@ def measured_page(page: str, folder: Path, *, width: int, dark: bool) -> dict[st
     return measured
 
 
-MICRO = micro_space(5, cells=2)
-
-
-@needs_browser
-@pytest.mark.parametrize(
-    ("space", "width", "dark", "figures"),
-    [
-        (macro_space(4), 1200, False, 12),
-        (macro_space(4), 400, True, 12),
-        (MICRO, 1200, True, 14),
-        (MICRO, 400, False, 14),
-    ],
-)
-def test_page_lays_out(tmp_path: Path, space: Space, width: int, dark: bool, figures: int) -> None:
-    page = write_report(write_search(tmp_path / "search", space=space)).read_text(encoding="utf-8")
-    measured = measured_page(page, tmp_path, width=width, dark=dark)
+def check(measured: dict[str, Any], width: int, dark: bool, figures: int) -> None:
+    """All figures are there, legible, whole, and nothing is wider than the frame."""
     assert len(measured["figures"]) == figures
     assert all(w > 250 and h > 80 for w, h in measured["figures"])
     assert measured["words"] == [[]] * figures  # no label leaves its drawing

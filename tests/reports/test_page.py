@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,8 @@ from reports.records import Records, read_records
 from search_spaces import micro_space
 from tests.reports.search_folder import write_search
 
-FIGURES = ["scores", "gains", "size", "architecture", "roc-test", "roc-val", "reward", "loss", "entropy", "candidates"]
-FIGURES += ["agreement", "retraining"]
+FIGURES = ["scores", "gains", "size", "graft", "architecture", "roc-test", "pr-test", "thresholds", "roc-val", "pr-val"]
+FIGURES += ["histogram", "reliability", "reward", "loss", "entropy", "choices", "candidates", "agreement", "retraining"]
 VOID = {"meta", "br", "link", "img"}
 
 
@@ -74,12 +75,15 @@ def test_every_figure_is_there_with_words_for_it(page: str) -> None:
 def test_nothing_is_fetched_and_nothing_runs(page: str) -> None:
     outline = Outline(page)
     tags = {tag for tag, _ in outline.elements}
-    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "base", "image", "foreignobject"}
+    assert not tags & {"script", "link", "iframe", "object", "embed", "base", "image", "foreignobject"}
     for _, attributes in outline.elements:
         for name, value in attributes.items():
             assert not name.startswith("on")
             if name in ("src", "href", "xlink:href", "srcset", "action", "data"):
-                assert (value or "").startswith("#")
+                assert (value or "").startswith(("#", "data:image/png;base64,", "data:image/jpeg;base64,"))
+    images = outline.named("img")
+    assert len(images) == 2 + 4 + 2 * 2  # mistakes, examples, pairs of image and map
+    assert all(len(one["alt"] or "") > 20 for one in images)
     assert not re.search(r"@import|url\((?!#)", page)
 
 
@@ -142,19 +146,31 @@ def test_names_from_outside_are_text_and_nothing_else(tmp_path: Path) -> None:
 def test_more_than_two_values(tmp_path: Path) -> None:
     write_search(tmp_path, values=tuple(f"class {n}" for n in range(10)), epochs=2, proposals=8)
     page = write_report(tmp_path).read_text(encoding="utf-8")
+    shown = [one["id"] for one in Outline(page).named("figure")]
+    assert shown == [f"figure-{name}" for name in FIGURES if name != "thresholds"]
     assert "scores of 10 values" in page
-    assert "no ROC curve has been recorded" in page
+    assert (
+        page.count("<figcaption>Val was used to choose: expect it to look better than test. The 5 hardest of 9 values.")
+        == 2
+    )
+    assert "taken for class 9" in page
+    assert "Not here" not in page
 
 
 def test_a_running_search_shows_what_it_has(tmp_path: Path) -> None:
     write_search(tmp_path)
-    (tmp_path / "result.json").unlink()
+    for name in ("result.json", "architecture.json", "predictions.csv", "pictures.json"):
+        (tmp_path / name).unlink()
+    shutil.rmtree(tmp_path / "branch")
     page = write_report(tmp_path).read_text(encoding="utf-8")
     shown = [one["id"] for one in Outline(page).named("figure")]
     assert "Not finished yet" in page
     assert "result.json is missing" in page
     assert {"figure-reward", "figure-loss", "figure-candidates", "figure-architecture", "figure-scores"} <= set(shown)
     assert "the best candidate so far" in page
+    for name in ("predictions.csv", "pictures.json"):
+        assert f"Not here: {name}, which a search writes at its end" in page
+    assert "branch/" not in page
 
 
 def test_an_empty_folder_makes_a_page_that_says_so(tmp_path: Path) -> None:

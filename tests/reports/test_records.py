@@ -28,13 +28,17 @@ def test_every_missing_file_is_named(tmp_path: Path) -> None:
     assert [problem.split()[0] for problem in problems] == ["config.json", "result.json", "history.jsonl"]
 
 
-def test_torn_last_line_is_left_out_silently(tmp_path: Path) -> None:
+def test_torn_last_line_is_left_out_and_told_only_when_the_search_has_finished(tmp_path: Path) -> None:
     whole_history = read_records(write_search(tmp_path)).history
     path = tmp_path / "history.jsonl"
     path.write_bytes(path.read_bytes()[:-20])
     records = read_records(tmp_path)
     assert records.history == whole_history[:-1]
-    assert records.problems == ()
+    assert records.problems == ("history.jsonl ends inside a line, though the search has finished: the file was cut.",)
+    (tmp_path / "result.json").unlink()
+    running = read_records(tmp_path)
+    assert running.history == whole_history[:-1]
+    assert not any("history" in problem for problem in running.problems)
 
 
 def test_damaged_line_in_the_middle_costs_only_itself(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 from reports.errors import ReportError
 from reports.study import render_study, write_study_report
 from reports.study_summaries import best_so_far, importances, summary, trials
-from tests.reports.test_browser import measured_page, needs_browser
 
 
 def make_record(count: int = 30, *, second: str | None = "parameters", seed: int = 0) -> dict[str, Any]:
@@ -111,13 +110,3 @@ def test_the_report_is_written_beside_its_record(tmp_path: Path) -> None:
         write_study_report(tmp_path)
     (tmp_path / "study.json").write_text(json.dumps(make_record()))
     assert write_study_report(tmp_path) == tmp_path / "report.html"
-
-
-@needs_browser
-@pytest.mark.parametrize(("width", "dark"), [(1200, False), (400, True)])
-def test_the_page_lays_out(tmp_path: Path, width: int, dark: bool) -> None:
-    measured = measured_page(render_study(make_record()), tmp_path, width=width, dark=dark)
-    assert len(measured["figures"]) == 5
-    assert all(w > 250 and h > 80 for w, h in measured["figures"])
-    assert measured["words"] == [[]] * 5
-    assert measured["width"] <= width

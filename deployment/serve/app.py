@@ -1,0 +1,115 @@
+"""The application: what each path answers. Limits on bodies and the counters lie around it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from deployment.serve.bodies import Bodies
+from deployment.serve.forms import images_of
+from deployment.serve.loading import LoadedBundle
+from deployment.serve.metrics import Measured, Metrics
+from deployment.serve.openapi import describe
+from deployment.serve.page import content_security_policy, page
+from deployment.serve.persons import FindPersons
+from deployment.serve.predictor import Predictor
+from deployment.serve.refusals import Refusal
+from deployment.serve.reloading import Reloader
+from deployment.serve.settings import ServeSettings
+
+HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+
+
+def build_app(
+    reloader: Reloader, settings: ServeSettings, metrics: Metrics, persons: FindPersons | None = None
+) -> FastAPI:
+    """The ASGI application over a bundle; its lifespan runs the threads and watches the bundle's folder.
+
+    With `persons` the answer to a picture is about each person in it.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.predictor = predictor = Predictor(settings, metrics, persons)
+        watch = asyncio.create_task(reloader.watch(settings.poll))
+        yield
+        watch.cancel()
+        await asyncio.to_thread(predictor.close)
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.openapi = lambda: describe(reloader.current, settings, persons=persons is not None)  # type: ignore[method-assign]
+
+    @app.post("/predict")
+    async def predict(request: Request) -> Response:
+        bundle = reloader.current
+        names = _wanted(request.query_params, bundle)
+        content_type = request.headers.get("content-type", "")
+        images = images_of(content_type, await request.body(), max_images=settings.max_images)
+        found = await request.app.state.predictor.predict(images, bundle, bundle.needed(names))
+        views = [[{**view.place, **bundle.answer(view.scores, names)} for view in picture] for picture in found]
+        predictions = [{"persons": rows} if persons else rows[0] for rows in views]
+        return _json({"fingerprint": bundle.fingerprint, "predictions": predictions})
+
+    @app.get("/attributes")
+    async def attributes() -> Response:
+        return _json(reloader.current.contract())
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        return _json({"alive": True})
+
+    @app.get("/readyz")
+    async def readyz(request: Request) -> Response:
+        ready = request.app.state.predictor.batcher.alive
+        bundle = reloader.current
+        state = {"ready": ready, "bundle": bundle.identity, "fingerprint": bundle.fingerprint}
+        return _json({**state, "refused": reloader.refused}, 200 if ready else 503)
+
+    @app.get("/metrics")
+    async def prometheus() -> Response:
+        return Response(metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8", headers=HEADERS)
+
+    @app.get("/")
+    async def index() -> Response:
+        return HTMLResponse(page(), headers={**HEADERS, "content-security-policy": content_security_policy()})
+
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, refusal: Refusal) -> Response:
+        metrics.refused.labels(refusal.reason).inc()
+        return Response(refusal.body, refusal.status, {**HEADERS, **refusal.headers}, "application/json")
+
+    @app.exception_handler(HTTPException)
+    async def failed(request: Request, error: HTTPException) -> Response:
+        remedy = {404: "There is nothing at this path", 405: "This path has another method"}
+        said = f"{remedy.get(error.status_code, 'The request cannot be answered')}: see /openapi.json."
+        return JSONResponse({"error": said}, error.status_code, {**HEADERS, **(error.headers or {})})
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> Response:
+        return _json({"error": "The server failed on this request: its log says why."}, 500)
+
+    app.add_middleware(Bodies, settings=settings, metrics=metrics)
+    app.add_middleware(Measured, metrics=metrics)
+    return app
+
+
+def _wanted(query: QueryParams, bundle: LoadedBundle) -> tuple[str, ...]:
+    """The attributes asked for, each once. Raises: Refusal for one the bundle has not, or an unknown parameter."""
+    if set(query) - {"attributes"}:
+        raise Refusal(422, "query", "The query has a parameter that is not 'attributes': leave it out.")
+    if "attributes" not in query:
+        return bundle.attributes
+    names = tuple(dict.fromkeys(name for text in query.getlist("attributes") for name in text.split(",")))
+    if not set(names) <= set(bundle.attributes):
+        known = ", ".join(bundle.attributes)
+        raise Refusal(422, "attribute", f"The bundle has not all of these attributes; it has {known}: ask for those.")
+    return names
+
+
+def _json(record: dict[str, Any], status: int = 200) -> Response:
+    return JSONResponse(record, status, HEADERS)

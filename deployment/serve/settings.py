@@ -1,0 +1,52 @@
+"""How a bundle is served: address, threads, batches, and every limit on what a request may cost."""
+
+from dataclasses import dataclass, fields
+
+from deployment.errors import BundleError
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Times in seconds, sizes in bytes. Raises: BundleError for a value that is not positive, or two that contradict.
+
+    `device` and `graph` are those of `deployment.runtime.Runtime`. `threads` are onnxruntime's, per model (0: its
+    own choice); `decoders` decode images beside them. A batch holds at most `max_batch` images and waits no longer
+    than `max_delay` for images that are being decoded. `queue` is the number of images that may be under way at
+    once, `max_buffered` the bytes of all bodies held at once, `connections` the number of open connections: beyond
+    each the answer is 503. `header_timeout` and `body_timeout` bound how long a client may take to send, `timeout`
+    how long an answer may take. `poll` is the time between two looks at the bundle.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    device: str = "cpu"
+    graph: str = "parts"
+    threads: int = 0
+    decoders: int = 2
+    max_batch: int = 16
+    max_delay: float = 0.005
+    queue: int = 256
+    max_images: int = 16
+    max_body: int = 16 * MIB
+    max_buffered: int = 256 * MIB
+    max_pixels: int = 25_000_000
+    header_timeout: float = 10.0
+    body_timeout: float = 20.0
+    timeout: float = 30.0
+    connections: int = 512
+    poll: float = 1.0
+
+    def __post_init__(self) -> None:
+        may_be_zero = ("port", "threads", "max_delay")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, str) and (value < 0 or (value == 0 and field.name not in may_be_zero)):
+                raise BundleError(f"{field.name} must be positive, is {value}: give more")
+        for smaller, larger in (("max_images", "queue"), ("max_body", "max_buffered")):
+            if getattr(self, smaller) > getattr(self, larger):
+                raise BundleError(
+                    f"{smaller} is {getattr(self, smaller)}, more than {larger} ({getattr(self, larger)}), so the "
+                    f"largest request would never be answered: lower {smaller}"
+                )

@@ -1,0 +1,171 @@
+"""What only the project knows about its attributes, as a record that the fleet page is made from: ``fleet.json``.
+
+Freshness (which needs the data), what the trunk costs (which needs the trunk), its versions, what is grafted, and where
+each search lies. Paths count from the record's folder, so that runs/ may be copied elsewhere whole.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from graftnet.errors import ConfigError
+from graftnet.jobs import plan_job
+from graftnet.progress import Progress
+from graftnet.one_attribute import depth_of
+from graftnet.project import Project, by_age
+from graftnet.provenance import machine
+from graftnet.serving import grafted
+from graftnet.settings import seed_or
+from graftnet.standing import standing_of
+from graftnet.trunk_costs import costs_at, how_timed
+from graftnet.trunk_status import trunk_status
+from graftnet.trunks import open_trunk
+from trunk.checkpoints import write_json
+from trunk.errors import TrunkError
+from trunk.trunk import Trunk
+
+FLEET = "fleet.json"
+LINKED = {"label_graph": ("label graph", "result.json"), "studies": ("study", "study.json")}  # of runs/: kind, record
+
+
+def write_fleet_record(project: Project, *, check: bool = True, progress: Progress | None = None) -> Path:
+    """Gather the facts and write them to ``runs/reports/fleet.json``.
+
+    check: whether to read the data to see which results are still current; off, that is left open.
+
+    Raises:
+        ConfigError: an attribute has two sub-datasets.
+    """
+    device = torch.device("cpu")
+    trunk, problem = trunk_of(project, device)
+    grown = grafted(project.tree)
+    hashes: dict[Path, str] = {}
+    attributes = []
+    names = sorted({*project.sources(), *searched(project)})
+    for number, name in enumerate(names):
+        if progress:
+            progress("checking", number, len(names), {})
+        place = project.latest(name)
+        known: dict[str, Any] = {
+            "attribute": name,
+            "search": None if place is None else relative(project, place),
+            "grafted": name in grown,
+        }
+        if check:
+            known.update(freshness(project, trunk, problem, name, hashes))
+        else:
+            known.update(state=unchecked(place), reasons=[])
+        attributes.append(known)
+    record = {
+        "project": project.config.project.name,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "machine": machine(device),
+        "attributes": attributes,
+        "trunk": {} if trunk is None else trunk_record(project, trunk),
+        "links": links(project),
+    }
+    destination = project.reports / FLEET
+    write_json(destination, record)
+    return destination
+
+
+def trunk_of(project: Project, device: torch.device) -> tuple[Trunk | None, str]:
+    """The trunk in use, or why there is none."""
+    try:
+        return open_trunk(project, device), ""
+    except (ConfigError, TrunkError) as error:
+        return None, str(error)
+
+
+def searched(project: Project) -> list[str]:
+    """The attributes with a search, whether or not their sub-dataset is still there."""
+    return [path.name for path in project.searches("").glob("*") if project.latest(path.name)]
+
+
+def freshness(
+    project: Project, trunk: Trunk | None, problem: str, attribute: str, hashes: dict[Path, str]
+) -> dict[str, Any]:
+    """``state`` and ``reasons`` of one attribute, asked with the seed and the device that its newest result had."""
+    if attribute not in project.sources():
+        return {"state": "failed", "reasons": ["its sub-dataset is gone"]}
+    if trunk is None:
+        return {"state": "failed", "reasons": [problem]}
+    asked = asked_with(project, attribute)
+    job = plan_job(
+        project,
+        trunk,
+        attribute,
+        seed=seed_or(asked.get("seed"), project),
+        device=torch.device(str(asked.get("device", "cpu"))),
+        hashes=hashes,
+    )
+    if job.error or job.plan is None:
+        return {"state": "failed", "reasons": [job.error or ""]}
+    standing = standing_of(job.plan)
+    return {"state": standing.state, "reasons": list(standing.reasons)}
+
+
+def asked_with(project: Project, attribute: str) -> Mapping[str, Any]:
+    """The settings of the newest finished search; empty where there is none that can be read."""
+    results = project.results(attribute)
+    return read_object(results[-1] / "config.json") if results else {}
+
+
+def unchecked(place: Path | None) -> str:
+    """The state of an attribute whose data is not read."""
+    if place is None:
+        return "missing"
+    return "unchecked" if (place / "result.json").exists() else "unfinished"
+
+
+def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
+    """Name, versions and advice, and what the trunk costs down to each depth that a result of it reads."""
+    status = trunk_status(project)
+    depths = {depth_of(project.config)}
+    for name in searched(project):
+        config = asked_with(project, name)
+        if config.get("fingerprint") == trunk.fingerprint and config.get("freeze_depth"):
+            depths.add(int(config["freeze_depth"]))
+    return {
+        **{key: status[key] for key in ("version", "sentence", "advice", "rollback", "versions")},
+        "backbone": trunk.backbone,
+        "fingerprint": trunk.fingerprint,
+        "costs": {str(depth): costs_at(trunk, depth) for depth in sorted(depths)},
+        "timed": how_timed(),
+    }
+
+
+def links(project: Project) -> list[dict[str, Any]]:
+    """Label graphs and studies, newest first: what each one's record says, and its page where there is one."""
+    found = []
+    for folder, (kind, record) in LINKED.items():
+        for place in reversed(by_age((project.runs / folder).glob(f"*/{record}"))):
+            page, told = place / "report.html", read_object(place / record)
+            found.append(
+                {
+                    "kind": kind,
+                    "name": place.name,
+                    "page": relative(project, page) if page.exists() else None,
+                    "sentence": told.get("verdict") or told.get("sentence"),
+                }
+            )
+    return found
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where it cannot be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def relative(project: Project, path: Path) -> str:
+    """The path as the record writes it."""
+    return Path(os.path.relpath(path, project.reports)).as_posix()

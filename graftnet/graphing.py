@@ -1,0 +1,131 @@
+"""A label graph as the command line runs it: train and compare, list the runs, export the classifiers."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graftnet.devices import choose_device
+from graftnet.errors import ConfigError
+from graftnet.progress import show_progress
+from graftnet.project import Project, open_project
+from graftnet.settings import seed_or
+
+NAMES = {
+    "cooccurrence": "label graph",
+    "identity": "identity graph",
+    "none": "no graph",
+    "branches": "branches",
+    "combined": "branches + graph",
+}
+COLUMNS = (("map", "mAP"), ("cf1", "CF1"), ("of1", "OF1"), ("mean_accuracy", "mA"))
+
+
+@dataclass(frozen=True)
+class GraphRun:
+    """A finished run of the label graph: its folder, and its report."""
+
+    folder: Path
+    report: Path
+
+    def result(self) -> dict[str, Any]:
+        """What result.json says."""
+        value: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
+        return value
+
+    def record(self) -> dict[str, Any]:
+        """The main entries of result.json, and the paths."""
+        result = self.result()
+        shown = ("verdict", "chosen", "measured_on", "images", "methods", "gains", "combination", "notes", "seconds")
+        estimated = {"estimated": result["graph"]["estimated"]}
+        return {
+            **{key: result[key] for key in shown},
+            **estimated,
+            "folder": str(self.folder),
+            "report": str(self.report),
+        }
+
+    def text(self) -> str:
+        """The verdict, a table of the methods, and where to look."""
+        result = self.result()
+        split = result["measured_on"]
+        head = f"  {'on ' + split:<18}{'labels':>7}" + "".join(f"{title:>8}" for _, title in COLUMNS)
+        lines = [result["verdict"], head]
+        for method, name in NAMES.items():
+            if method in result["methods"]:
+                found = result["methods"][method]
+                cells = [found[split][key] for key, _ in COLUMNS]
+                shown = "".join(f"{'-' if cell is None else format(100 * cell, '.1f'):>8}" for cell in cells)
+                lines.append(f"  {name:<18}{found['labels']:>7}{shown}")
+        if result["graph"]["estimated"]:
+            lines.append(
+                f"  {result['graph']['estimated_pairs']} pairs of labels have no common image; how often they meet is "
+                f"estimated from predictions."
+            )
+        lines += [f"  note: {note}" for note in result["notes"]]
+        return "\n".join([*lines, f"  result {self.folder}", f"  report {self.report}"])
+
+
+def train_graph(
+    folder: Path | None, attributes: Sequence[str], *, seed: int | None, device: str, force: bool
+) -> GraphRun:
+    """Train and compare a project's label graph, continue that, or return the current run."""
+    project = open_project(folder)
+    for name in attributes:
+        project.source(name)
+    chosen = choose_device(device)
+    from graftnet.graph_plan import plan_graph
+    from graftnet.label_graphs import run_graph
+    from graftnet.trunks import open_trunk
+
+    trunk = open_trunk(project, chosen)
+    plan = plan_graph(project, trunk, attributes, seed=seed_or(seed, project), device=chosen)
+    with show_progress() as progress:
+        found = run_graph(plan, trunk, device=chosen, progress=progress, force=force)
+    return with_report(found)
+
+
+def with_report(folder: Path) -> GraphRun:
+    """Write the page of a finished run."""
+    from reports.label_graph import write_label_graph_report
+
+    return GraphRun(folder, write_label_graph_report(folder))
+
+
+def newest_run(project: Project) -> Path:
+    """The folder of the newest finished run.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from graftnet.graph_records import runs_of
+
+    found = runs_of(project)
+    if not found:
+        raise ConfigError(f"{project.folder} has no label graph yet; train one with `graftnet graph train`.")
+    return found[-1]
+
+
+def list_runs(folder: Path | None) -> list[dict[str, Any]]:
+    """The finished runs, oldest first, each with its folder and verdict."""
+    from graftnet.graph_records import runs_of
+
+    rows = []
+    for run in runs_of(open_project(folder)):
+        result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+        shown = {key: result[key] for key in ("created", "chosen", "verdict")}
+        rows.append({"folder": str(run), "labels": len(result["labels"]), **shown})
+    return rows
+
+
+def export_graph(folder: Path | None, destination: Path | None) -> Path:
+    """Write the newest run's classifiers as a deployable folder, for the trunk that is served."""
+    project = open_project(folder)
+    run = newest_run(project)
+    from deployment.label_graph import export_label_graph
+    from graftnet.tree import read_fingerprint
+
+    return export_label_graph(
+        run, destination or project.exports / "label_graph", fingerprint=read_fingerprint(project.current_trunk)
+    )

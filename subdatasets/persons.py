@@ -1,0 +1,147 @@
+"""Photos to persons: crops on disk, their boxes, and a table of labels that can be imported like any other.
+
+`out/crops/*.png`, `out/boxes.csv` (path, image, person, left, top, right, bottom, score), `out/persons.csv` (path, the
+columns of the photos' table, split where it has one, group). A photo's record is written when its crops are; a job that
+was killed and is called again does what is missing, and photos, masks or settings that changed are done anew.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from subdatasets.atomic import write_atomically
+from subdatasets.contents import Progress, content_hashes, read_image
+from subdatasets.errors import DataError
+from subdatasets.locations import Locations
+from subdatasets.photos import Photo
+from subdatasets.segmentation import CropSettings, Segmenter, person_crops
+
+CROPS, RECORDS, BOXES, TABLE = "crops", "records", "boxes.csv", "persons.csv"
+BOX_COLUMNS = ("left", "top", "right", "bottom")
+
+
+class PersonsSummary(NamedTuple):
+    """What a job made: `table` is to be imported; photos with no, one and several persons; crops; photos done now."""
+
+    table: Path
+    boxes: Path
+    none: int
+    one: int
+    several: int
+    crops: int
+    computed: int
+
+
+def write_persons(
+    photos: Sequence[Photo],
+    out: Path,
+    segmenter: Segmenter,
+    settings: CropSettings,
+    *,
+    to_all: bool = False,
+    progress: Progress | None = None,
+) -> PersonsSummary:
+    """Cut the persons out of every photo, and write the two tables when all are done.
+
+    Args:
+        to_all: whether a photo's labels are given to each of several persons, which is right for labels of the scene;
+            otherwise only to a person who is alone in the photo, for nobody knows whose hat it is.
+        progress: hears the stage "photos".
+
+    Raises:
+        DataError: a photo or mask that is missing (found before the first is cut) or broken; or no person at all.
+    """
+    hashes = content_hashes([photo.path for photo in photos])
+    place = Locations(out)
+    names = [place.cell(photo.path) for photo in photos]
+    keys = [
+        _key(hashes[photo.path], name, segmenter.identity(photo.path), settings)
+        for photo, name in zip(photos, names, strict=True)
+    ]
+    found: list[list[dict[str, Any]]] = []
+    computed = 0
+    for number, (photo, key) in enumerate(zip(photos, keys, strict=True), 1):
+        crops = _recorded(out, key)
+        if crops is None:
+            crops = _cut(photo, out, key, segmenter, settings)
+            computed += 1
+        found.append(crops)
+        if progress is not None:
+            progress("photos", number, len(photos), {"persons": sum(len(one) for one in found)})
+    counts = [len(crops) for crops in found]
+    if not any(counts):
+        raise DataError(
+            f"no person was found in {len(photos):,} photos: lower the score of {settings.score:g}, or the "
+            f"smallest side of {settings.smallest} pixels"
+        )
+    _write_boxes(names, found, out)
+    _write_table(photos, names, found, out, to_all=to_all)
+    one = counts.count(1)
+    none, several = counts.count(0), len(counts) - counts.count(0) - one
+    return PersonsSummary(out / TABLE, out / BOXES, none, one, several, sum(counts), computed)
+
+
+def _key(content: str, name: str, segmenter: str, settings: CropSettings) -> str:
+    """The name is part of it: two photos alike under two names may be labelled differently."""
+    identity = json.dumps([content, name, segmenter, asdict(settings)], sort_keys=True)
+    return hashlib.sha256(identity.encode("utf-8")).hexdigest()[:24]
+
+
+def _recorded(out: Path, key: str) -> list[dict[str, Any]] | None:
+    """The crops of a photo that is done; None where its record or one of its crops is missing."""
+    try:
+        crops: list[dict[str, Any]] = json.loads((out / RECORDS / f"{key}.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return crops if all((out / CROPS / crop["file"]).is_file() for crop in crops) else None
+
+
+def _cut(photo: Photo, out: Path, key: str, segmenter: Segmenter, settings: CropSettings) -> list[dict[str, Any]]:
+    pixels = np.asarray(read_image(photo.path))
+    crops = []
+    for number, crop in enumerate(person_crops(pixels, segmenter(pixels, photo.path), settings)):
+        encoded = io.BytesIO()
+        Image.fromarray(crop.pixels).save(encoded, "PNG", compress_level=3)
+        name = f"{key}-{number}.png"
+        write_atomically(out / CROPS / name, encoded.getvalue(), durable=False)
+        crops.append({"file": name, "box": list(crop.box), "score": crop.score})
+    write_atomically(out / RECORDS / f"{key}.json", json.dumps(crops).encode(), durable=False)
+    return crops
+
+
+def _write_boxes(names: Sequence[str], found: Sequence[list[dict[str, Any]]], out: Path) -> None:
+    rows = [
+        [f"{CROPS}/{crop['file']}", name, number, *crop["box"], f"{crop['score']:.4f}"]
+        for name, crops in zip(names, found, strict=True)
+        for number, crop in enumerate(crops)
+    ]
+    write_atomically(out / BOXES, _csv([["path", "image", "person", *BOX_COLUMNS, "score"], *rows]))
+
+
+def _write_table(
+    photos: Sequence[Photo], names: Sequence[str], found: Sequence[list[dict[str, Any]]], out: Path, *, to_all: bool
+) -> None:
+    """Persons of one photo form a group, so that they share a split."""
+    titles = list(photos[0].labels)
+    with_split = any(photo.split for photo in photos)
+    rows = []
+    for photo, name, crops in zip(photos, names, found, strict=True):
+        known = to_all or len(crops) == 1
+        labels = [photo.labels[title] if known else "" for title in titles]
+        about = [*([photo.split] if with_split else []), photo.group or name]
+        rows += [[f"{CROPS}/{crop['file']}", *labels, *about] for crop in crops]
+    write_atomically(out / TABLE, _csv([["path", *titles, *(["split"] if with_split else []), "group"], *rows]))
+
+
+def _csv(rows: Sequence[Sequence[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8")
