@@ -62,8 +62,10 @@ def study_record(
 
     whole: with the importances of the knobs, which take a moment.
     """
-    trials = trial_records(study, total)
-    found = standing(study.get_trials(deepcopy=False), total)
+    every = study.get_trials(deepcopy=False)
+    # A call for fewer trials than there are already takes none away.
+    total = max([total, *(1 + slot_of(trial, every) for trial in every if trial.state in STATES)])
+    trials, found = trial_records(study, total), standing(every, total)
     finished = [trial for trial in trials if trial["state"] == "finished"]
     record: dict[str, Any] = {
         "metric": metric,

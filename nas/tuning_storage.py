@@ -37,7 +37,7 @@ def open_storage(url: str) -> RDBStorage:
     """The storage behind a URL; its tables are made where there are none.
 
     Raises:
-        SearchError: it is no URL, or nothing answers there. ModuleNotFoundError: the driver is not installed.
+        SearchError: it is no URL, nothing answers there, or its driver is not installed.
     """
     try:
         parsed = make_url(url)
@@ -71,6 +71,11 @@ def open_storage(url: str) -> RDBStorage:
             reason = " ".join(str(error.orig or error).split())
             raise SearchError(
                 f"The storage {shown_url(url)} cannot be used ({reason}); start its server, or correct --storage."
+            ) from error
+        except ImportError as error:
+            extra = "'graftnet[postgres]'" if parsed.get_backend_name() == "postgresql" else "its driver"
+            raise SearchError(
+                f"The storage {shown_url(url)} needs a driver that is missing here; install it with: pip install {extra}."
             ) from error
         except NoSuchModuleError as error:
             raise SearchError(

@@ -60,17 +60,17 @@ def test_a_study_killed_at_three_random_points_loses_no_finished_trial(tmp_path:
     for _ in range(3):
         before = [trial.number for trial in study.trials if trial.state.is_finished()]
         delay = float(rng.uniform(0, 0.04))
-        assert kill_after(start(url, 15, pause=0.02), study, done + 2, delay), f"it ended before its kill at {delay}"
+        assert kill_after(start(url, 13, pause=0.02), study, done + 2, delay), f"it ended before its kill at {delay}"
         after = finished(study)
         assert after >= done + 2
         assert {trial.number for trial in study.trials if trial.state.is_finished()} >= set(before)
         done = after
-    kept = told(study, 15)
-    last = start(url, 15)
+    kept = told(study, 13)
+    last = start(url, 13)
     assert last.wait() == 0, last.communicate()[1].decode()
-    end = told(study, 15)
+    end = told(study, 13)
     assert [one for one in end if one["trial"] in {was["trial"] for was in kept}] == kept
-    assert end == ran(tmp_path / "whole", 15)
+    assert end == ran(tmp_path / "whole", 13)
 
 
 @pytest.mark.slow
@@ -92,6 +92,12 @@ def test_two_workers_on_postgresql_run_forty_trials_and_none_twice() -> None:
         lost = [trial for trial in study.trials if trial.state == TrialState.FAIL and VOID not in trial.user_attrs]
         assert len(lost) <= 1  # what the killed worker had in hand
         study._storage.remove_session()
+
+
+def test_without_the_driver_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(SearchError, match=r"x:\*\*\*@h/d needs a driver .*pip install 'graftnet\[postgres\]'"):
+        open_storage("postgresql://x:secret@h/d")
 
 
 @pytest.mark.parametrize("url", ["postgresql://nobody@localhost:1/studies", "postgres://nobody@localhost:1/studies"])
