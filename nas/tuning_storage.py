@@ -75,7 +75,7 @@ def open_storage(url: str) -> RDBStorage:
         except ImportError as error:
             extra = "'graftnet[postgres]'" if parsed.get_backend_name() == "postgresql" else "its driver"
             raise SearchError(
-                f"The storage {shown_url(url)} needs a driver that is missing here; install it with: pip install {extra}."
+                f"The storage {shown_url(url)} needs a driver that is missing; install it with: pip install {extra}."
             ) from error
         except NoSuchModuleError as error:
             raise SearchError(
