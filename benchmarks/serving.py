@@ -1,6 +1,6 @@
 """`graftnet serve` under load from another process, against a bare onnxruntime loop that does the same work.
 
-    python -m benchmarks.serving [--backbone inception_v3] [--size 96] [--attributes 6] [--threads 1] [--decoders 1]
+    python -m benchmarks.serving [--backbone inception_v3] [--size 96] [--attributes 6] [--threads 1] [--decoders 2]
                                  [--batch 16] [--connections 48] [--requests 2000] [--reloads 10] [--rounds 3]
                                  [--home DIR]
 
@@ -52,6 +52,7 @@ def make_bundles(folder: Path, backbone: str, size: int, attributes: int) -> Non
     from branches.branch import Branch
     from branches.records import BranchRecord, save_branch
     from deployment.bundle import write_bundle
+    from deployment.changes import add_branch
     from search_spaces import macro_space
     from trunk.backbones import find_backbone
     from trunk.preprocessing import Preprocessing
@@ -72,7 +73,8 @@ def make_bundles(folder: Path, backbone: str, size: int, attributes: int) -> Non
         save_branch(folder / "saved" / name, branch, record)
         saved.append(folder / "saved" / name)
     write_bundle(trunk, saved[:-1], folder / "few")
-    write_bundle(trunk, saved, folder / "many")
+    add_branch(shutil.copytree(folder / "few", folder / "making"), saved[-1])
+    (folder / "making").rename(folder / "many")
 
 
 def bare(bundle: Path, images: Path, *, threads: int, decoders: int, batch: int, requests: int) -> float:
@@ -204,7 +206,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--backbone", default="inception_v3")
-    for name, number in (("size", 96), ("attributes", 6), ("threads", 1), ("decoders", 1), ("batch", 16)):
+    for name, number in (("size", 96), ("attributes", 6), ("threads", 1), ("decoders", 2), ("batch", 16)):
         parser.add_argument(f"--{name}", type=int, default=number)
     for name, number in (("connections", 48), ("requests", 2000), ("reloads", 10), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=number)

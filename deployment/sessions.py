@@ -21,6 +21,8 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4 if quiet else 3
     options.intra_op_num_threads = threads
+    # A session's threads would go on spinning after a run, on the cores that the next session and the decoders need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(data, options, providers=providers(device))
     except BundleError:

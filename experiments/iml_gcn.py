@@ -44,7 +44,7 @@ ARMS = {
     "no graph, max pooling": GraphSettings(graph="none", pooling="max"),
     "image embeddings, PCA, max pooling": GraphSettings(nodes="image_pca", pooling="max"),
 }
-RATES = (5e-4, 2e-3, 8e-3)
+RATES = (1e-3, 4e-3)
 CHOOSING_SEED = 100
 CUTS = np.linspace(0.05, 0.95, 19)
 

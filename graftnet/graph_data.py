@@ -151,5 +151,5 @@ def branch_scores(
             continue
         features = filled(cache, data, contents, record.freeze_depth, progress)
         table = predict_scores(module, features)
-        scores[np.ix_(rows, columns)] = table[:, [record.values.index(value) for value in values]]
+        scores[rows[:, None], columns] = table[:, [record.values.index(value) for value in values]]
     return scores

@@ -80,13 +80,18 @@ def saved(plan: GraphPlan, trunk: Trunk, module: LabelClassifier, result: Mappin
     save_classifiers(plan.folder, module.constant(), record)
 
 
-def verdict_of(result: Mapping[str, Any], settings: GraphSettings) -> str:
-    """How good the chosen graph is, and whether it can be told apart from the others, in one sentence."""
+def verdict_of(result: Mapping[str, Any], settings: GraphSettings, *, edges: int) -> str:
+    """How good the chosen graph is, and whether it can be told apart from the others, in one sentence.
+
+    edges: of the graph by co-occurrence; without any it is the identity graph, which the sentence says.
+    """
     chosen, split = settings.graph, result["measured_on"]
     score = result["methods"][chosen][split]["map"]
     others = [name for name in reversed(IN_WORDS) if f"{chosen} over {name}" in result["gains"]]
     parts = [told_apart(result["gains"][f"{chosen} over {name}"], IN_WORDS[name]) for name in others]
     name = IN_WORDS[chosen]
+    if chosen == "cooccurrence" and not edges:
+        name += f", which has no edge at tau {settings.tau:g},"
     return f"On {split}, {name} reaches {100 * score:.1f} % mAP: {'; '.join(parts)}."
 
 

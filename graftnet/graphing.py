@@ -120,12 +120,24 @@ def list_runs(folder: Path | None) -> list[dict[str, Any]]:
 
 
 def export_graph(folder: Path | None, destination: Path | None) -> Path:
-    """Write the newest run's classifiers as a deployable folder, for the trunk that is served."""
+    """Write the newest run's classifiers as a deployable folder, for the trunk that is served.
+
+    Its golden features are those of the project's own images, where there are enough.
+    """
     project = open_project(folder)
     run = newest_run(project)
-    from deployment.label_graph import export_label_graph
-    from graftnet.tree import read_fingerprint
+    import torch
 
-    return export_label_graph(
-        run, destination or project.exports / "label_graph", fingerprint=read_fingerprint(project.current_trunk)
-    )
+    from deployment.label_graph import export_label_graph
+    from graftnet.tree import golden_images
+    from graftnet.trunks import open_trunk
+    from label_graph.records import load_classifiers
+
+    trunk = open_trunk(project, torch.device("cpu"))
+    _, record = load_classifiers(run)
+    golden = None
+    if record.fingerprint == trunk.fingerprint:
+        images = golden_images(project, trunk, list(dict.fromkeys(label.attribute for label in record.labels)))
+        golden = None if images is None else trunk(images, record.freeze_depth)
+    place = destination or project.exports / "label_graph"
+    return export_label_graph(run, place, golden=golden, fingerprint=trunk.fingerprint)

@@ -92,15 +92,16 @@ def finish(plan: GraphPlan, trunk: Trunk, *, device: torch.device, progress: Pro
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LabelGraphWarning)  # said in the notes
         adjacency = label_adjacency(counts, tau=plan.settings.tau, p=plan.settings.p, labels=data.table.labels)
+    graph = graph_record(adjacency, counts, data, plan.settings)
     saved(plan, trunk, trained[plan.settings.graph].module, result)
     write_json(
         plan.folder / "result.json",
         {
             **plan.identity,
             **result,
-            "graph": graph_record(adjacency, counts, data, plan.settings),
+            "graph": graph,
             "notes": notes,
-            "verdict": verdict_of(result, plan.settings),
+            "verdict": verdict_of(result, plan.settings, edges=len(graph["edges"])),
             "trunk": {"backbone": trunk.backbone, "size": trunk.preprocessing.size, "blocks": len(trunk.chain)},
             "seconds": {**seconds, "total": sum(seconds.values())},
             "command": plan.command,

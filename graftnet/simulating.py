@@ -1,6 +1,6 @@
 """Rules tried on labelled images: predict with the bundle, simulate, and say what came out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,17 @@ def simulate_rules(
     rules = Rules.read(rules_file, runtime.contracts)
     values = {name: runtime.contracts[name]["values"] for name in rules.attributes}
     labelled = read_labelled(source, values, images=images, split=split)
-    record = simulate(rules.rules, predicted(runtime, labelled, progress), every=every)
+    record = simulate(rules.rules, predicted(runtime, rules.attributes, labelled, progress), every=every)
     return {"split": split, **record, "uncalibrated": uncalibrated(runtime, rules)}
 
 
 def predicted(
-    runtime: Runtime, labelled: Labelled, progress: Progress | None
+    runtime: Runtime, attributes: Sequence[str], labelled: Labelled, progress: Progress | None
 ) -> Iterator[tuple[Mapping[str, Found], Mapping[str, str]]]:
-    """What the bundle says of each image, beside its labels."""
+    """What the bundle says of these attributes of each image, beside its labels."""
     for start in range(0, len(labelled), BATCH):
         part = labelled[start : start + BATCH]
-        rows = runtime.predict([path for path, _ in part], batch_size=BATCH)
+        rows = runtime.predict([path for path, _ in part], attributes=attributes, batch_size=BATCH)
         yield from ((row["attributes"], labels) for row, (_, labels) in zip(rows, part, strict=True))
         if progress:
             progress("images", start + len(part), len(labelled), {})

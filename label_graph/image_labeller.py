@@ -29,8 +29,10 @@ class ImageLabeller(nn.Module):
         self.classifier = classifier
 
     def forward(self, images: Tensor) -> Tensor:
-        # The classifiers stay in float32: a graph's small weights would be rounded away.
-        logits: Tensor = self.classifier(self.chain(images).float())
+        maps = self.chain(images)
+        # The classifiers stay in float32, whatever the backbone runs in: small weights would be rounded away.
+        with torch.autocast(maps.device.type, enabled=False):
+            logits: Tensor = self.classifier(maps.float())
         return logits
 
 
@@ -51,7 +53,7 @@ def score_images(network: ImageLabeller, images: Iterable[Tensor], precision: st
     found = []
     for batch in images:
         with autocast(precision, place):
-            found.append(network(batch).double().sigmoid().cpu())
+            found.append(network(batch).cpu().double().sigmoid())
     return torch.cat(found)
 
 

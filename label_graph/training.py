@@ -138,5 +138,5 @@ def predict_probabilities(module: torch.nn.Module, features: Tensor) -> Tensor:
     """Probabilities float64 (N, L) of features, on the CPU; the module is left in evaluation mode."""
     module.eval()
     place = next(module.parameters()).device
-    found: Tensor = module(features.to(place)).double().sigmoid().cpu()
+    found: Tensor = module(features.to(place)).cpu().double().sigmoid()
     return found

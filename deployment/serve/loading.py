@@ -80,7 +80,7 @@ class LoadedBundle:
         return {"bundle": self.identity, "fingerprint": self.fingerprint, "attributes": attributes}
 
     def _rehearse(self) -> None:
-        """Every session made and every size of batch's path taken, so that the first request waits for nothing."""
+        """All attributes at once and each alone, from pixels to values: every session is made."""
         grey = normalised(Image.new("RGB", (40, 30), (128, 128, 128)), self.preprocessing)
         for name, scores in self.scores(np.stack([grey, grey]), self.attributes).items():
             self.runtime.decide(name, scores[0])

@@ -11,7 +11,7 @@ REFUSALS = {
     "408": ("The body came too slowly", "The body did not arrive within 20 s: send it faster."),
     "413": (
         "Too many bytes, pixels or images",
-        "The image has 20,000 x 20,000 pixels; 25,000,000 are allowed: send a smaller one.",
+        "The image has 6,000 x 5,000 pixels; 25,000,000 are allowed: send a smaller one.",
     ),
     "415": ("Not an image of a known type", "The image is no JPEG, PNG, WebP, GIF or BMP: convert it."),
     "422": (

@@ -71,10 +71,10 @@ def table(
     \b
     Examples:
       graftnet data table VOCdevkit/VOC2007 --output voc.csv
-      graftnet data table train=instances_train2017.json val=instances_val2017.json \\
-        --images train=train2017 --images val=val2017 --output coco.csv
+      graftnet data table instances_val2017.json --images val2017 -o coco.csv
+      graftnet data table train=a.json val=b.json --images train=a --images val=b
       graftnet data table train=train_list_500.txt test=test_list_500.txt \\
-        --index vg_category_500_labels_index.json --images VG_100K --output vg.csv
+        --index labels_index.json --images VG_100K --output vg.csv
       graftnet data import voc.csv
     """
     from graftnet.label_tables import foreign_table

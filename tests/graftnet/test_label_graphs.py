@@ -13,10 +13,12 @@ from graftnet.errors import ConfigError
 from graftnet.graph_data import joined
 from graftnet.graph_figures import combine, thresholds_of, together
 from graftnet.graph_plan import plan_graph
+from graftnet.graph_records import verdict_of
 from graftnet.label_graphs import run_graph
 from graftnet.project import Project, open_project
 from graftnet.trunks import open_trunk
 from label_graph.records import load_classifiers
+from label_graph.settings import GraphSettings
 from subdatasets.attribute import Attribute
 from subdatasets.subdataset import Example, SubDataset
 from tests.graftnet.grafts import make_grafts
@@ -70,6 +72,8 @@ def test_a_run_compares_every_way_to_score_the_labels(finished: Path):
     assert 0 <= result["combination"]["branch_weight"] <= 1
     assert not result["graph"]["estimated"]
     assert "On test, the label graph reaches" in result["verdict"]
+    settings = GraphSettings(tau=0.5)
+    assert ", which has no edge at tau 0.5, reaches" in verdict_of(result, settings, edges=0)
     # the three shapes exclude each other
     assert np.array(result["graph"]["probability"])[2:, 2:].tolist() == np.eye(3).tolist()
 

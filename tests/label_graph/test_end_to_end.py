@@ -111,3 +111,14 @@ def test_features_and_the_constant_give_the_networks_scores(table: LabelTable, t
 def test_a_table_without_val_is_refused(table: LabelTable, tmp_path: Path):
     with pytest.raises(LabelGraphError, match="the table has 32 and 0"):
         training(table.of_split("train"), tmp_path)
+
+
+def test_the_classifiers_stay_in_float32_whatever_the_backbone_runs_in(trained: Labelling):
+    images = torch.randn(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    network = trained.network
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            maps, logits = network.chain(images), network(images)
+        assert maps.dtype == torch.bfloat16
+        assert logits.dtype == torch.float32
+        assert torch.equal(logits, network.classifier(maps.float()))

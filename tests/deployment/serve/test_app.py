@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from deployment.errors import BundleError
 from deployment.runtime import Runtime
+from deployment.serve.loading import LoadedBundle
 from tests.deployment.serve.bundles import BRANCHES
 from tests.deployment.serve.conftest import Client, Serving
 
@@ -66,6 +69,24 @@ def test_health_and_readiness(client: Client, bundle: Path) -> None:
     ready = client.get("/readyz")
     assert ready.status_code == 200
     assert (ready.json()["ready"], ready.json()["refused"]) == (True, None)
+
+
+def test_threads_of_the_model_leave_the_cores_to_others_between_runs(bundle: Path) -> None:
+    options = Runtime(bundle, threads=2).session(bundle / "trunk.onnx").get_session_options()
+    assert options.intra_op_num_threads == 2
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+def test_the_joined_graph_answers_as_the_parts_do_and_an_unknown_one_is_refused(bundle: Path) -> None:
+    images = np.random.default_rng(0).normal(size=(3, 3, 16, 16)).astype(np.float32)
+    parts, joined = LoadedBundle(bundle, threads=1), LoadedBundle(bundle, threads=1, graph="joined")
+    for names in (parts.attributes, ("age.group",)):
+        expected = parts.scores(images, names)
+        for name, scores in joined.scores(images, names).items():
+            np.testing.assert_allclose(scores, expected.pop(name), rtol=1e-4)
+        assert not expected
+    with pytest.raises(BundleError, match="no graph 'fast'"):
+        LoadedBundle(bundle, threads=1, graph="fast")
 
 
 def counted(client: Client) -> dict[tuple[str, ...], float]:

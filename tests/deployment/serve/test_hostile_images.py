@@ -1,8 +1,8 @@
 """Images that are broken, strange or made to hurt: a refusal in a sentence, or the pixels that training sees."""
 
 import io
+import resource
 import struct
-import time
 import zlib
 from collections.abc import Callable
 
@@ -178,14 +178,10 @@ def test_one_bad_image_among_several_is_named(client: Client, picture: Picture) 
 
 
 def test_refusing_a_bomb_takes_no_memory() -> None:
-    import resource
-
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.process_time()
     for name in ("20000x20000", "2^31-wide", "huge-webp", "huge-gif", "huge-bmp"):
         make, status, _ = HOSTILE[name]
         with pytest.raises(Refusal) as caught:
             decode(make(), max_pixels=LIMIT)
         assert caught.value.status == status
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB; the pixels are 400 MB and more
-    assert time.process_time() - began < 60

@@ -1,0 +1,44 @@
+"""graftnet serve: what the command says when it cannot serve; how it serves is tested in tests/deployment/serve."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from graftnet.cli import run
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(".")
+    return line
+
+
+@pytest.mark.parametrize("package", ["fastapi", "uvicorn", "prometheus_client", "python_multipart"])
+def test_a_missing_package_is_said_with_its_extra(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(("deployment.serve", f"{package}."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert run(["serve", str(tmp_path)]) == 2
+    assert "pip install 'graftnet[serve]'" in said(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["nowhere"], "nowhere"),
+        (["."], "holds no bundle.json"),
+        ([".", "--port", "70000"], "--port"),
+        ([".", "--max-images", "300"], "lower max_images"),
+        ([".", "--rules", "none.toml"], "none.toml"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_sentence(
+    words: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["serve", *words]) == 2
+    assert expected in said(capsys)
