@@ -156,6 +156,19 @@ def test_a_trial_of_another_machine_is_taken_up_when_it_is_silent_and_not_before
     assert ran(tmp_path, 5) == whole[:5]
 
 
+def test_a_worker_that_others_took_for_dead_goes_on(whole: list[dict[str, Any]], tmp_path: Path) -> None:
+    others = begin(tmp_path)
+
+    class Slow(Arithmetic):
+        def __call__(self, *arguments: Any, **options: Any) -> Any:
+            if len(others.trials) == 2:  # in its second trial
+                others.tell(1, state=TrialState.FAIL)
+            return super().__call__(*arguments, **options)
+
+    run_study(begin(tmp_path, Slow()), Slow(), trials=4, seed=0)
+    assert told(others, 4) == whole[:4]
+
+
 def test_what_another_worker_has_in_hand_or_is_too_many_is_left(tmp_path: Path) -> None:
     study = begin(tmp_path)
     study.enqueue_trial(dict(FIRST), user_attrs={"slot": 0})
