@@ -16,6 +16,7 @@ import torch
 
 from graftnet.errors import ConfigError
 from graftnet.jobs import plan_job
+from graftnet.one_attribute import depth_of
 from graftnet.progress import Progress
 from graftnet.project import Project, by_age
 from graftnet.provenance import machine
@@ -129,7 +130,7 @@ def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
     It is timed with the threads that the branches were timed with; not where they were timed on an accelerator.
     """
     status = trunk_status(project)
-    depths = {project.config.trunk.freeze_depth}
+    depths = {depth_of(project.config)}
     threads: Counter[int] = Counter()
     for name in searched(project):
         result = read_object(project.latest_search(name) / "result.json")

@@ -17,6 +17,7 @@ PACKAGES = (
     "numpy",
     "scikit-learn",
     "nni",
+    "optuna",
     "pytorch-lightning",
     "onnxruntime",
 )

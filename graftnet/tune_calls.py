@@ -41,12 +41,9 @@ class Tuned:
         """The picked trial, why it was picked, and what comes next."""
         study, picked = self.study, self.picked
         subject = subject_of(study)
-        states = [trial["state"] for trial in study["trials"]]
-        counts = f"{states.count('finished')} trials finished, {states.count('pruned')} stopped early"
-        lines = [f"{study['name']}: {counts}, of {study['wanted']}."]
+        lines = [f"{study['name']}: {study['sentence']}"]
         if picked:
-            setting = ", ".join(f"{name} {value}" for name, value in picked["setting"].items())
-            lines += [f"  Picked: trial {picked['trial']}, {study['picked']['reason']}.", f"  {setting}"]
+            lines.append("  " + ", ".join(f"{name} {value}" for name, value in picked["setting"].items()))
         lines += [f"  record {self.folder / 'study.json'}", f"  report {self.report}"]
         return "\n".join([*lines, *([f"Next: graftnet tune apply {subject}"] if picked else [])])
 

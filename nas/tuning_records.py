@@ -62,8 +62,10 @@ def study_record(
 
     whole: with the importances of the knobs, which take a moment.
     """
-    trials = trial_records(study, total)
-    found = standing(study.get_trials(deepcopy=False), total)
+    every = study.get_trials(deepcopy=False)
+    # A call for fewer trials than there are already takes none away.
+    total = max([total, *(1 + slot_of(trial, every) for trial in every if trial.state in STATES)])
+    trials, found = trial_records(study, total), standing(every, total)
     finished = [trial for trial in trials if trial["state"] == "finished"]
     record: dict[str, Any] = {
         "metric": metric,
@@ -76,10 +78,18 @@ def study_record(
         "front": [finished[place]["trial"] for place in front_of(finished)],
         "picked": chosen(finished, metric=metric, second=second, rule=rule, tolerance=tolerance),
     }
+    record["sentence"] = sentence(trials, total, record["picked"])
     if whole:
         names = ["score", *(["second"] if second else [])]
         record["importances"] = {name: importances(study, place, seed) for place, name in enumerate(names)}
     return record
+
+
+def sentence(trials: Sequence[Mapping[str, Any]], total: int, picked: Mapping[str, Any] | None) -> str:
+    """How far a study is, and what it found, for lists of studies."""
+    stopped = sum(trial["state"] == "pruned" for trial in trials)
+    counts = f"{len(trials) - stopped} of {total} trials finished, {stopped} stopped early"
+    return f"{counts}; picked is trial {picked['trial']}: {picked['reason']}." if picked else f"{counts}."
 
 
 def chosen(

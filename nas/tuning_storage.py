@@ -11,7 +11,7 @@ from pathlib import Path
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from nas.errors import SearchError
 
@@ -37,7 +37,7 @@ def open_storage(url: str) -> RDBStorage:
     """The storage behind a URL; its tables are made where there are none.
 
     Raises:
-        SearchError: it is no URL, or nothing answers there. ModuleNotFoundError: the driver is not installed.
+        SearchError: it is no URL, nothing answers there, or its driver is not installed.
     """
     try:
         parsed = make_url(url)
@@ -63,13 +63,19 @@ def open_storage(url: str) -> RDBStorage:
                     grace_period=GRACE,
                 )
         except DBAPIError as error:
-            # Two that come first at once both make the tables, and one of them finds them there.
-            if "already exists" in str(error) and time.monotonic() < last:
+            # Two that come first at once both make the tables and note their version, and one finds them there.
+            there = isinstance(error, IntegrityError) or "already exists" in str(error)
+            if there and time.monotonic() < last:
                 time.sleep(0.2)
                 continue
             reason = " ".join(str(error.orig or error).split())
             raise SearchError(
                 f"The storage {shown_url(url)} cannot be used ({reason}); start its server, or correct --storage."
+            ) from error
+        except ImportError as error:
+            extra = "'graftnet[postgres]'" if parsed.get_backend_name() == "postgresql" else "its driver"
+            raise SearchError(
+                f"The storage {shown_url(url)} needs a driver that is missing; install it with: pip install {extra}."
             ) from error
         except NoSuchModuleError as error:
             raise SearchError(

@@ -64,6 +64,9 @@ def test_template_holds_every_setting_at_its_default() -> None:
     assert parse_config(text) == Config()
     written = tomllib.loads(text)
     for table, field in Config.model_fields.items():
+        if table == "attributes":
+            assert table not in written  # an example of it is a comment
+            continue
         assert isinstance(field.annotation, type)
         assert issubclass(field.annotation, Table)
         assert set(written[table]) == set(field.annotation.model_fields), table

@@ -61,6 +61,10 @@ def test_what_a_study_writes_down(tmp_path: Path) -> None:
     assert record["settled"] == record["wanted"] == len(record["trials"]) == 15
     assert record["picked"]["trial"] == max(finished, key=lambda place: finished[place]["score"])
     assert set(record["front"]) <= set(finished)
+    assert record["sentence"].startswith(
+        f"{len(finished)} of 15 trials finished, {15 - len(finished)} stopped early; picked"
+    )
+    assert study_record(study, **{**how, "total": 3}, tolerance=1.0) == record | {"wanted": 15}
     shares = record["importances"]["score"]
     assert sum(shares.values()) == pytest.approx(1.0)
     assert set(shares) == {"depth", "space", "rate"}  # `nodes` is not in every trial

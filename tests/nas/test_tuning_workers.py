@@ -13,6 +13,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from nas.errors import SearchError
 from nas.tuning import open_study
 from nas.tuning_records import trial_records
 from nas.tuning_slots import VOID
@@ -51,6 +52,7 @@ def kill_after(process: subprocess.Popen[bytes], study: optuna.Study, count: int
     return False
 
 
+@pytest.mark.slow
 def test_a_study_killed_at_three_random_points_loses_no_finished_trial(tmp_path: Path) -> None:
     rng = np.random.default_rng()
     url = sqlite_url(tmp_path / "studies.db")
@@ -58,26 +60,27 @@ def test_a_study_killed_at_three_random_points_loses_no_finished_trial(tmp_path:
     for _ in range(3):
         before = [trial.number for trial in study.trials if trial.state.is_finished()]
         delay = float(rng.uniform(0, 0.04))
-        assert kill_after(start(url, 15, pause=0.02), study, done + 2, delay), f"it ended before its kill at {delay}"
+        assert kill_after(start(url, 13, pause=0.02), study, done + 2, delay), f"it ended before its kill at {delay}"
         after = finished(study)
         assert after >= done + 2
         assert {trial.number for trial in study.trials if trial.state.is_finished()} >= set(before)
         done = after
-    kept = told(study, 15)
-    last = start(url, 15)
+    kept = told(study, 13)
+    last = start(url, 13)
     assert last.wait() == 0, last.communicate()[1].decode()
-    end = told(study, 15)
+    end = told(study, 13)
     assert [one for one in end if one["trial"] in {was["trial"] for was in kept}] == kept
-    assert end == ran(tmp_path / "whole", 15)
+    assert end == ran(tmp_path / "whole", 13)
 
 
+@pytest.mark.slow
 def test_two_workers_on_postgresql_run_forty_trials_and_none_twice() -> None:
     with postgres() as url:
+        killed, left = (start(url, 40, pause=0.02) for _ in range(2))  # both find an empty database
         study = study_at(url)
-        workers = [start(url, 40, pause=0.02) for _ in range(2)]
-        for worker in workers:
-            assert worker.wait() == 0, worker.communicate()[1].decode()
-            worker.communicate()
+        assert kill_after(killed, study, 16, 0.01)
+        assert left.wait() == 0, left.communicate()[1].decode()
+        left.communicate()
         records = trial_records(study, 40)
         assert [one["trial"] for one in records] == list(range(40))
         assert finished(study) == 40  # nothing was tried twice under another number either
@@ -85,25 +88,19 @@ def test_two_workers_on_postgresql_run_forty_trials_and_none_twice() -> None:
         assert len({one["seed"] for one in records}) == 40
         shares = Counter(one["worker"] for one in records)
         assert len(shares) == 2
-        assert min(shares.values()) >= 5
-        assert all(VOID in trial.user_attrs for trial in study.trials if trial.state == TrialState.FAIL)
+        assert min(shares.values()) >= 2
+        lost = [trial for trial in study.trials if trial.state == TrialState.FAIL and VOID not in trial.user_attrs]
+        assert len(lost) <= 1  # what the killed worker had in hand
         study._storage.remove_session()
 
 
-def test_a_worker_takes_up_what_a_killed_one_left(tmp_path: Path) -> None:
-    url = sqlite_url(tmp_path / "studies.db")
-    study = study_at(url)
-    first, second = start(url, 16, pause=0.05), start(url, 16, pause=0.05)
-    assert kill_after(first, study, 4, 0.02)
-    assert second.wait() == 0, second.communicate()[1].decode()
-    second.communicate()
-    assert [one["trial"] for one in trial_records(study, 16)] == list(range(16))
-    assert finished(study) == 16
+def test_without_the_driver_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(SearchError, match=r"x:\*\*\*@h/d needs a driver .*pip install 'graftnet\[postgres\]'"):
+        open_storage("postgresql://x:secret@h/d")
 
 
 @pytest.mark.parametrize("url", ["postgresql://nobody@localhost:1/studies", "postgres://nobody@localhost:1/studies"])
 def test_both_names_of_postgresql_mean_the_driver_that_the_extra_brings(url: str) -> None:
-    from nas.errors import SearchError
-
     with pytest.raises(SearchError, match=r"cannot be used .*start its server, or correct --storage"):
         open_storage(url)

@@ -12,9 +12,11 @@ import pytest
 
 from reports import write_report
 from reports.label_graph import write_label_graph_report
+from reports.study import render_study
 from search_spaces import Space, macro_space, micro_space
 from tests.reports.search_folder import write_search
 from tests.reports.test_label_graph import run as write_run
+from tests.reports.test_study import make_record
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -54,6 +56,11 @@ def test_page_lays_out(tmp_path: Path, space: Space, width: int, dark: bool, fig
 def test_label_graph_page_lays_out(tmp_path: Path, width: int, dark: bool) -> None:
     page = write_label_graph_report(write_run(tmp_path / "run")).read_text(encoding="utf-8")
     check(laid_out(page, tmp_path, width, dark), width, dark, 3)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (400, True)])
+def test_study_page_lays_out(tmp_path: Path, width: int, dark: bool) -> None:
+    check(laid_out(render_study(make_record()), tmp_path, width, dark), width, dark, 5)
 
 
 def laid_out(page: str, tmp_path: Path, width: int, dark: bool) -> dict[str, Any]:
