@@ -85,7 +85,7 @@ def write_tree(folder: Path, size: int, *, branches: int) -> Trunk:
         if not (saved[-1] / "branch.json").exists():
             save_branch(saved[-1], branch, record)
     if not (folder / "bundle" / "bundle.json").exists():
-        write_bundle(trunk, saved, folder / "bundle")
+        write_bundle(trunk, saved, folder / "bundle", images=random_images(size))
     if not (folder / "inception.onnx").exists():
         plain = trunk.tail(DEPTH, CLASSES, generator=torch.Generator().manual_seed(0)).eval()
         images = torch.zeros(2, 3, size, size)

@@ -8,7 +8,7 @@ are median milliseconds, and ratios are medians of the ratios of neighbouring ru
 attribute; as many as --copies are loaded, with weights of their own, run one after the other, and their sum taken times
 18 / copies. `fused`: the joined graph with the stems of all branches as one convolution, `parts`: trunk and branches as
 sessions of their own, `four`: four attributes of them. What is timed is written to DIR (default: a temporary folder),
-which takes two minutes for each size, and found there again.
+which takes a minute for each size, and found there again.
 """
 
 import argparse

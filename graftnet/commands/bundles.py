@@ -36,7 +36,7 @@ def show(folder: Bundle, as_json: Json = False) -> None:
             f"{where['processor']}, largest difference of a score {part['largest_difference']:.1e}"
         )
         lines += [
-            f"    {attribute}: loses {said['loss']:.4f} on {said['images']} val images"
+            f"    {attribute}: loses {max(0.0, said['loss']):.4f} on {said['images']} val images"
             for attribute, said in part.get("scores", {}).items()
         ]
     answer(index, "\n".join(lines), as_json=as_json)

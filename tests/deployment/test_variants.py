@@ -4,13 +4,14 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from deployment import variants
+from deployment import trials, variants
 from deployment.bundle import write_bundle
 from deployment.changes import remove_branch
 from deployment.contents import read_golden
@@ -95,6 +96,34 @@ def test_integers_state_what_each_attribute_loses(bundle: Path) -> None:
     assert all(said["images"] == 24 and said["auroc"]["float32"] == 1.0 for said in part["scores"].values())
     assert 0 < part["largest_difference"] < 0.2
     assert problems(bundle) == []
+
+
+def test_one_image_decided_otherwise_is_no_loss(bundle: Path) -> None:
+    images = np.zeros((4, 3, 16, 16), np.float32)
+    labels = np.array([0, 0, 1, 1])
+
+    class Session:
+        """Scores of "yes", whatever the images are."""
+
+        def __init__(self, *positive: float) -> None:
+            self.scores = np.array([[1 - one, one] for one in positive], np.float32)
+
+        def get_inputs(self) -> list[Any]:
+            return [SimpleNamespace(name="image")]
+
+        def run(self, *_: Any) -> list[Any]:
+            return [self.scores]
+
+    def lost(*positive: float) -> float:
+        plain: Any = Session(0.1, 0.2, 0.8, 0.9)
+        other: Any = Session(*positive)
+        found: float = trials.loss(plain, other, "bald", 0.5, lambda: iter([(images, labels)]))["loss"]
+        return found
+
+    assert lost(0.1, 0.2, 0.45, 0.9) == 0  # one of the two that are positive
+    assert lost(0.1, 0.2, 0.45, 0.4) == 0.25  # both
+    assert lost(0.1, 0.2, 0.15, 0.9) == 0.25  # one, and a negative ranks above it: AUROC falls by a quarter
+    assert lost(0.1, np.nan, 0.8, 0.9) == 1
 
 
 @pytest.mark.usefixtures("quick")
