@@ -44,7 +44,7 @@ ARMS = {
     "no graph, max pooling": GraphSettings(graph="none", pooling="max"),
     "image embeddings, PCA, max pooling": GraphSettings(nodes="image_pca", pooling="max"),
 }
-RATES = (1e-3, 4e-3)
+RATES = (1e-3, 4e-3, 1.6e-2, 6.4e-2)
 CHOOSING_SEED = 100
 CUTS = np.linspace(0.05, 0.95, 19)
 

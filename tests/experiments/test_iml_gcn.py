@@ -57,7 +57,7 @@ def test_it_runs_prints_its_tables_and_trains_nothing_twice(
     assert "| % | mA | accuracy | precision | recall | F1 |" in said
     (path,) = tmp_path.glob("*.jsonl")
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert len(records) == 3 * (2 + 2)
+    assert len(records) == 3 * (4 + 2)
     assert [record["seed"] for record in records if "map" in record] == [0, 1] * 3
     tested = next(record for record in records if "map" in record)
     assert np.shape(tested["scores"]) == (12, 3)
