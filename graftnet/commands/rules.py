@@ -44,7 +44,8 @@ def check(rules: RulesFile, bundle: Bundle, as_json: Json = False) -> None:
         raise typer.Exit(2) from error
     raw = uncalibrated(runtime, found)
     names = [rule.name for rule in found.rules]
-    lines = [f"{len(names)} rules, on {', '.join(found.attributes)}: all is well.", *uncalibrated_lines(raw)]
+    counted = f"{len(names)} rule{'' if len(names) == 1 else 's'}"
+    lines = [f"{counted}, on {', '.join(found.attributes)}: all is well.", *uncalibrated_lines(raw)]
     record = {"ok": True, "problems": [], "rules": names, "attributes": found.attributes, "uncalibrated": raw}
     answer(record, "\n".join(lines), as_json=as_json)
 
