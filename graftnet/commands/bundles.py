@@ -22,13 +22,16 @@ def show(folder: Bundle, as_json: Json = False) -> None:
     Examples:
       graftnet bundle show runs/exports/bundle
     """
-    from deployment.records import read_bundle
+    from deployment.records import read_bundle, read_labels
 
     index = read_bundle(folder)
     lines = [f"{folder}: {index['backbone']}, {index['preprocessing']['size']} px, trunk {index['fingerprint'][:12]}"]
     for name, part in index["branches"].items():
         threshold = "" if part["threshold"] is None else f", threshold {part['threshold']:.3f}"
         lines.append(f"  {name}: {' / '.join(part['values'])}{threshold}, after {part['freeze_depth']} blocks")
+    if part := index.get("label_graph"):
+        labels = read_labels(folder / part["folder"])["labels"]
+        lines.append(f"  label graph: {', '.join(label['name'] for label in labels)}")
     for name, part in index.get("variants", {}).items():
         times, where = part["milliseconds"], part["measured"]
         lines.append(

@@ -18,6 +18,7 @@ from deployment.contents import read_golden
 from deployment.errors import BundleError
 from deployment.label_graphs import put_label_graph
 from deployment.runtime import Runtime
+from graftnet.cli import run
 from tests.deployment.bundles import save_small, small_trunk
 from trunk.trunk import Trunk
 
@@ -89,9 +90,11 @@ def test_it_is_listed_verified_and_run_behind_the_trunk(home: Path, bundle: Path
     np.testing.assert_allclose(Runtime(bundle).label_scores_of_images(images.numpy()), expected, rtol=1e-4)
 
 
-def test_another_takes_its_place(home: Path, bundle: Path) -> None:
+def test_another_takes_its_place(home: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put_label_graph(bundle, home / "labels")
     put_label_graph(bundle, home / "labels")
+    assert run(["bundle", "show", str(bundle)]) == 0
+    assert "label graph: hat, scarf, coat" in capsys.readouterr().out
     assert problems(bundle) == []
     assert [path.name for path in bundle.glob("labels*")] == ["labels.2"]
 
