@@ -14,7 +14,8 @@ import torch
 from graftnet.by_hand import settings_on
 from graftnet.failures import explain
 from graftnet.featuring import fill_cache
-from graftnet.plans import SearchPlan, plan_search
+from graftnet.pipeline import plan_search
+from graftnet.plans import SearchPlan
 from graftnet.project import Project
 from graftnet.standing import Standing, standing_of
 from graftnet.trunks import open_trunk

@@ -12,20 +12,22 @@ import torch
 from branches.folding import on_trunk
 from branches.records import BranchRecord, save_branch
 from branches.tails import tail_branch
+from graftnet.by_hand import settings_on
 from graftnet.compression import codec_key, require_codec, tail_on
 from graftnet.config import Config
 from graftnet.errors import ConfigError
 from graftnet.features_file import read_features_file
-from graftnet.featuring import Announce, estimate_cache, featured, fill_cache
+from graftnet.featuring import Announce, AttributeData, attribute_data, estimate_cache, fill_cache
 from graftnet.image_records import image_files, record_images
 from graftnet.locks import only_one
-from graftnet.plans import SearchPlan, described, jsonable, plan_search
+from graftnet.one_attribute import depth_of, project_of
+from graftnet.plans import SearchPlan, about_features, described, jsonable
 from graftnet.project import Project
 from graftnet.provenance import machine, this_command, versions
 from graftnet.scored_images import ImageFile
 from graftnet.settings import job_settings
 from graftnet.trunks import identity_of, open_trunk
-from graftnet.warming import about_start, prepare_start, warmed
+from graftnet.warming import about_start, prepare_start, resumed, warmed
 from nas.calibrating import calibrated_winner
 from nas.job import run_job
 from nas.kept_scores import read_scores
@@ -61,6 +63,36 @@ def estimate_features(project: Project, attributes: Sequence[str], *, device: to
     seed = project.config.project.seed
     subdatasets = [read_subdataset(project.source(name), seed=seed) for name in attributes]
     return estimate_cache(project, open_trunk(project, device), subdatasets)
+
+
+def plan_search(
+    project: Project,
+    trunk: Trunk,
+    attribute: str,
+    *,
+    seed: int,
+    device: torch.device,
+    hashes: Mapping[Path, str] | None = None,
+) -> SearchPlan:
+    """Read the sub-dataset and hash its images; no image passes the trunk.
+
+    Args:
+        hashes: content hashes that are known already; only other images are read.
+
+    Raises:
+        DataError: the sub-dataset cannot be used. ConfigError, TrunkError: a setting cannot.
+    """
+    project = project_of(project, attribute)
+    settings = settings_on(project.config, trunk, device)
+    data = attribute_data(project, trunk, attribute, depth_of(project.config), device=device, hashes=hashes)
+    identity = {
+        **data.identity,
+        "seed": seed,
+        "device": device.type,
+        **about_features(project.config.features),
+        **described(settings),
+    }
+    return resumed(SearchPlan(project, data.subdataset, dict(data.hashes), settings, identity, this_command()))
 
 
 def search_attribute(
@@ -157,15 +189,9 @@ def job_data(
             f"The search of {plan.attribute} was planned on trunk {plan.identity['fingerprint'][:12]}, but the trunk "
             f"in use is now {trunk.fingerprint[:12]}; call again to plan anew."
         )
-    splits = featured(
-        plan.project,
-        trunk,
-        subdataset,
-        hashes=plan.hashes,
-        precision=plan.identity["feature_precision"],
-        announce=announce,
-        progress=progress,
-    )
+    precision = plan.identity["feature_precision"]
+    data = AttributeData(plan.project, trunk, subdataset, plan.hashes, depth, precision)
+    splits = data.splits(announce=announce, progress=progress)
     return JobData(
         plan.attribute,
         values,

@@ -1,26 +1,16 @@
-"""One search, decided but not begun: what defines it, and therefore the name of its folder."""
+"""A search's inputs; their hash names its folder."""
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from graftnet.by_hand import settings_on
 from graftnet.config import FeaturesTable
-from graftnet.featuring import check_values, contents_in_order, order_of
-from graftnet.one_attribute import depth_of, project_of
 from graftnet.project import Project
-from graftnet.provenance import this_command
 from graftnet.trunks import identity_of
 from nas.settings import BY_HAND, JobSettings
-from subdatasets.contents import content_hashes
-from subdatasets.subdataset import SubDataset, read_subdataset
-from trunk.precision import resolve_precision
-from trunk.trunk import Trunk
+from subdatasets.subdataset import SubDataset
 
 
 @dataclass(frozen=True)
@@ -67,50 +57,6 @@ class SearchPlan:
         """Let reports and grafts, which take the newest result, take this one: it is what was asked for last."""
         if self.project.results(self.attribute)[-1] != self.folder:
             os.utime(self.folder / "result.json")
-
-
-def plan_search(
-    project: Project,
-    trunk: Trunk,
-    attribute: str,
-    *,
-    seed: int,
-    device: torch.device,
-    hashes: Mapping[Path, str] | None = None,
-) -> SearchPlan:
-    """Read the sub-dataset and hash its images; no image passes the trunk.
-
-    Args:
-        hashes: content hashes that are known already; only other images are read.
-
-    Raises:
-        DataError: the sub-dataset cannot be used. ConfigError, TrunkError: a setting cannot.
-    """
-    project = project_of(project, attribute)
-    depth = trunk.check_depth(depth_of(project.config))
-    settings = settings_on(project.config, trunk, device)
-    subdataset = read_subdataset(project.source(attribute), seed=project.config.project.seed)
-    check_values(subdataset)
-    known = hashes or {}
-    paths = [example.path for example in subdataset.examples]
-    fresh = content_hashes([path for path in paths if path not in known])
-    used = {path: known[path] if path in known else fresh[path] for path in paths}
-    identity = {
-        "attribute": attribute,
-        "values": list(subdataset.attribute.values),
-        "data": subdataset.digest(used),
-        "order": order_of(contents_in_order(subdataset, used)),
-        "feature_precision": resolve_precision(project.config.trunk.feature_precision, device),
-        "fingerprint": trunk.fingerprint,
-        "freeze_depth": depth,
-        "seed": seed,
-        "device": device.type,
-        **about_features(project.config.features),
-        **described(settings),
-    }
-    from graftnet.warming import resumed
-
-    return resumed(SearchPlan(project, subdataset, used, settings, identity, this_command()))
 
 
 def about_features(table: FeaturesTable) -> dict[str, Any]:

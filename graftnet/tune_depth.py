@@ -1,7 +1,7 @@
 """The study of one attribute's depth and recipe, planned from a project's settings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,7 +9,7 @@ import torch
 from branches.tails import tail_branch
 from graftnet.compression import tail_on
 from graftnet.errors import ConfigError
-from graftnet.featuring import check_values, contents_in_order, featured_at, order_of
+from graftnet.featuring import attribute_data
 from graftnet.one_attribute import depth_of
 from graftnet.plans import about_features, jsonable
 from graftnet.project import Project
@@ -19,11 +19,8 @@ from nas.settings import TailBuilder
 from nas.tuning_depth import SEARCHED, SECONDS, Depth, DepthObjective, DepthSettings, depth_knobs
 from nas.tuning_knobs import Setting
 from search_spaces.tail import tail_space
-from subdatasets.contents import content_hashes
-from subdatasets.subdataset import SubDataset, read_subdataset
 from trunk.feature_cache import Progress
 from trunk.features import LabelledFeatures
-from trunk.precision import resolve_precision
 from trunk.trunk import Trunk
 
 if TYPE_CHECKING:
@@ -41,22 +38,16 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
     from graftnet.trunks import open_trunk
 
     attribute = str(request.attribute)
-    source = project.source(attribute)
+    project.source(attribute)
     trunk = open_trunk(project, device)
     depths = chosen_depths(trunk, request.depths, request.with_tail)
     settings = depth_settings(project, request)
-    subdataset = read_subdataset(source, seed=project.config.project.seed)
-    check_values(subdataset)
-    hashes = content_hashes([example.path for example in subdataset.examples])
-    precision = resolve_precision(project.config.trunk.feature_precision, device)
+    data = attribute_data(project, trunk, attribute, depths[-1], device=device)
+    subdataset, of_data = data.subdataset, data.identity
+    del of_data["freeze_depth"]  # that is what is tuned
     knobs = depth_knobs(depths, settings)
     identity = {
-        "attribute": attribute,
-        "values": list(subdataset.attribute.values),
-        "data": subdataset.digest(hashes),
-        "order": order_of(contents_in_order(subdataset, hashes)),
-        "feature_precision": precision,
-        "fingerprint": trunk.fingerprint,
+        **of_data,
         "depths": depths,
         "seed": seed,
         "device": device.type,
@@ -69,16 +60,8 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
     def make(announce: "Announce | None", progress: Progress | None) -> DepthObjective:
         # Tuning looks at train and val alone; test is left to the search that follows.
         seen = tuple(example for example in subdataset.examples if example.split != "test")
-        splits = featured_at(
-            project,
-            trunk,
-            SubDataset(subdataset.attribute, seen, subdataset.source),
-            depths,
-            hashes=hashes,
-            precision=precision,
-            announce=announce,
-            progress=progress,
-        )
+        part = replace(data, subdataset=replace(subdataset, examples=seen))
+        splits = part.splits_at(depths, announce=announce, progress=progress)
         places = {depth: place(project, trunk, depth, splits[depth]) for depth in depths}
         return DepthObjective(places, settings, seed, device)
 

@@ -16,8 +16,7 @@ from branches.training import predict_scores
 from deployment.runtime import Runtime
 from graftnet.cli import run
 from graftnet.errors import ConfigError
-from graftnet.pipeline import search_attribute
-from graftnet.plans import plan_search
+from graftnet.pipeline import plan_search, search_attribute
 from graftnet.project import Project, open_project
 from graftnet.standing import changes_since
 from graftnet.tree import export_attributes, graft_attribute
