@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from branches.branch import FOLLOW, Branch
+from branches.compression import Restored
 from branches.errors import BranchError
 from branches.heads import Head
 from branches.probe import LinearProbe
-from branches.restoring import Restored
 from trunk.trunk import Tail
 
 CAM, GRAD_CAM = "CAM", "Grad-CAM"

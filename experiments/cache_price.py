@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from branches.branch import Branch
-from branches.folding import on_trunk
+from branches.compression import on_trunk
 from branches.metrics import REWARDS
 from branches.probe import linear_probe
 from branches.settings import FitSettings

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from branches.folding import on_trunk
+from branches.compression import codec_key, on_trunk, tail_on
 from branches.records import BranchRecord, save_branch
 from branches.tails import tail_branch
 from graftnet.by_hand import settings_on
-from graftnet.compression import codec_key, require_codec, tail_on
+from graftnet.compression import require_codec
 from graftnet.config import Config
 from graftnet.errors import ConfigError
 from graftnet.features_file import read_features_file
@@ -40,7 +40,7 @@ from trunk.cache_estimate import Estimate
 from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 from trunk.feature_cache import Progress
-from trunk.features import LabelledFeatures
+from trunk.features import FeatureSource
 from trunk.trunk import Trunk
 
 
@@ -153,7 +153,7 @@ def carry_out(
             "shapes": [list(shape) for shape in trunk.shapes],
             "name": project.current_trunk.name,
         },
-        **codec_key(job.train),
+        **codec_key(job.train.features),
         **about_start(plan),
     }
     with only_one(plan.folder, patience=patience):
@@ -198,14 +198,14 @@ def job_data(
         splits["train"],
         splits["val"],
         splits["test"] if len(splits["test"]) else None,
-        tail_on(splits["train"], lambda generator: trunk.tail(depth, len(values), generator=generator))
+        tail_on(splits["train"].features, lambda generator: trunk.tail(depth, len(values), generator=generator))
         if depth < len(trunk.chain)
         else None,
-        chosen_builder(plan, trunk, splits["train"]),
+        chosen_builder(plan, trunk, splits["train"].features),
     )
 
 
-def chosen_builder(plan: SearchPlan, trunk: Trunk, train: LabelledFeatures) -> TailBuilder | None:
+def chosen_builder(plan: SearchPlan, trunk: Trunk, train: FeatureSource) -> TailBuilder | None:
     """What builds the branch that was chosen by hand; None where it is searched."""
     if not plan.by_hand:
         return None

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from branches.compression import tail_on
 from branches.tails import tail_branch
-from graftnet.compression import tail_on
 from graftnet.errors import ConfigError
 from graftnet.featuring import attribute_data
 from graftnet.one_attribute import depth_of
@@ -156,6 +156,6 @@ def place(project: Project, trunk: Trunk, depth: int, splits: Mapping[str, Label
             widths=(project.config.branch.width,),
         )
         architecture = space.architecture([0] * len(space.decisions))
-        return tail_on(train, lambda generator: tail_branch(trunk, architecture, values, generator=generator))
+        return tail_on(train.features, lambda generator: tail_branch(trunk, architecture, values, generator=generator))
 
     return Depth(train, splits["val"], tail if depth < blocks else None)

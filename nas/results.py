@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from branches.compression import on_trunk
 from branches.costs import macs, parameters, stored_bytes
 from branches.curves import pr_points, roc_points
-from branches.folding import on_trunk
 from branches.metrics import measure, paired_bootstrap
 from branches.part_sizes import part_parameters
 from branches.training import predict_scores

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from branches.compression import on_trunk
 from branches.costs import macs, parameters
-from branches.folding import on_trunk
 from nas.baselines import baselines
 from nas.enas import Progress
 from nas.errors import SearchError

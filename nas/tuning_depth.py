@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from branches.branch import Branch, FeatureShape
+from branches.compression import on_trunk
 from branches.costs import parameters
-from branches.folding import on_trunk
 from branches.latency import latency
 from branches.parts import branch_costs
 from branches.settings import FitSettings

@@ -86,7 +86,7 @@ class Pca:
     """The first principal components of the channels, float16; `components` (K, C) and `mean` (C,), float32.
 
     What is read are the K components: a branch on them becomes one on the trunk's features by folding the projection
-    into its first 1x1 convolution (`branches.folding`).
+    into its first 1x1 convolution (`branches.compression`).
     """
 
     key: str | None

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from branches.activation_maps import CAM, GRAD_CAM, activation_maps, evidence
 from branches.branch import Branch
+from branches.compression import Restored
 from branches.errors import BranchError
 from branches.heads import ProjectedBilinearPool
 from branches.probe import LinearProbe
-from branches.restoring import Restored
 from search_spaces import Space, macro_space, micro_space
 from trunk.trunk import Tail
 

@@ -1,4 +1,4 @@
-"""A branch that was trained on principal components of the trunk's features, as a branch on the features themselves.
+"""Branches on principal components of the trunk's features: folded to read the features themselves, and tails restored.
 
 The projection is a 1x1 convolution with a bias, P (x - mean). A branch reads its features twice, each time linearly
 before anything else: in the 1x1 convolution of its stem, and in the averages that its head may take behind batch norm.
@@ -6,15 +6,51 @@ So the projection is multiplied into those weights, and what comes out is an ord
 and drawn like any other. Its scores are the same up to the rounding of float32.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from branches.branch import Branch
 from branches.errors import BranchError
 from branches.probe import LinearProbe
-from branches.restoring import Restored
 from trunk.codecs import Pca
 from trunk.features import FeatureSource
+
+Builder = Callable[[torch.Generator], nn.Module]
+
+
+class Restored(nn.Module):
+    """`module` on features (N, C, H, W), given their components (N, K, H, W): x = P^T y + mean, nothing learnt."""
+
+    projection: Tensor
+    mean: Tensor
+
+    def __init__(self, module: nn.Module, components: Tensor, mean: Tensor) -> None:
+        super().__init__()
+        self.module = module
+        self.register_buffer("projection", components.T[:, :, None, None].clone())
+        self.register_buffer("mean", mean.clone())
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.module(functional.conv2d(features, self.projection, self.mean))
+        return logits
+
+
+def tail_on(features: FeatureSource, build: Builder) -> Builder:
+    """The builder of a tail that reads what is stored: components are brought back to the trunk's channels first."""
+    codec = getattr(features, "codec", None)
+    if not isinstance(codec, Pca):
+        return build
+    return lambda generator: Restored(build(generator), codec.components, codec.mean)
+
+
+def codec_key(features: FeatureSource) -> dict[str, Any]:
+    """What was fitted to store the features, for config.json and result.json; nothing where nothing was."""
+    key = getattr(getattr(features, "codec", None), "key", None)
+    return {"codec": key} if key else {}
 
 
 def on_trunk(module: nn.Module, features: FeatureSource) -> nn.Module:

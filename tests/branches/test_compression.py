@@ -8,14 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from branches.branch import Branch
+from branches.compression import Restored, folded, folded_probe, on_trunk
 from branches.costs import parameters
 from branches.errors import BranchError
 from branches.export import export_branch
-from branches.folding import folded, folded_probe, on_trunk
 from branches.grafting import GraftedNet
 from branches.probe import LinearProbe
 from branches.records import BranchRecord, save_branch
-from branches.restoring import Restored
 from search_spaces import Space, macro_space, micro_space
 from trunk.backbones import build_small_cnn
 from trunk.cached_features import CachedFeatures
