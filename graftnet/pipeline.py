@@ -12,6 +12,7 @@ import torch
 from branches.folding import on_trunk
 from branches.records import BranchRecord, save_branch
 from branches.tails import tail_branch
+from foundation.progress import Progress
 from graftnet.compression import codec_key, require_codec, tail_on
 from graftnet.config import Config
 from graftnet.errors import ConfigError
@@ -37,7 +38,6 @@ from subdatasets.subdataset import read_subdataset
 from trunk.cache_estimate import Estimate
 from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
-from trunk.feature_cache import Progress
 from trunk.features import LabelledFeatures
 from trunk.trunk import Trunk
 

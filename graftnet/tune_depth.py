@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from branches.tails import tail_branch
+from foundation.progress import Progress
 from graftnet.compression import tail_on
 from graftnet.errors import ConfigError
 from graftnet.featuring import check_values, contents_in_order, featured_at, order_of
@@ -21,7 +22,6 @@ from nas.tuning_knobs import Setting
 from search_spaces.tail import tail_space
 from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset
-from trunk.feature_cache import Progress
 from trunk.features import LabelledFeatures
 from trunk.precision import resolve_precision
 from trunk.trunk import Trunk
