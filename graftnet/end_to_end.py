@@ -3,7 +3,6 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from foundation.progress import Progress
 from graftnet.graph_figures import thresholds_of, together
 from graftnet.graph_plan import words_of
 from graftnet.label_tables import project_table
@@ -29,7 +29,6 @@ from trunk.checkpoints import write_json
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 BATCH_SIZE = 64
 
 

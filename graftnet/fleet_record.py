@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
+from foundation.progress import Progress
 from graftnet.errors import ConfigError
 from graftnet.jobs import plan_job
 from graftnet.one_attribute import depth_of
-from graftnet.progress import Progress
 from graftnet.project import Project, by_age
 from graftnet.provenance import machine
 from graftnet.serving import grafted

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from foundation.progress import Progress
 from graftnet.graph_comparison import compared
 from graftnet.graph_data import branch_scores, pooled
 from graftnet.graph_plan import GraphPlan
@@ -24,7 +25,6 @@ from label_graph.training import TrainedGraph, predict_probabilities, train_labe
 from nas.history import History
 from subdatasets.splits import SPLITS
 from trunk.checkpoints import write_json
-from trunk.feature_cache import Progress
 from trunk.trunk import Trunk
 
 Floats = npt.NDArray[np.float64]

@@ -12,6 +12,7 @@ import torch
 from branches.compression import codec_key, on_trunk, tail_on
 from branches.records import BranchRecord, save_branch
 from branches.tails import tail_branch
+from foundation.progress import Progress
 from graftnet.by_hand import settings_on
 from graftnet.compression import require_codec
 from graftnet.config import Config
@@ -39,7 +40,6 @@ from subdatasets.subdataset import read_subdataset
 from trunk.cache_estimate import Estimate
 from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
-from trunk.feature_cache import Progress
 from trunk.features import FeatureSource
 from trunk.trunk import Trunk
 

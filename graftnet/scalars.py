@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graftnet.progress import Progress
+from foundation.progress import Progress
 from nas.history import read_history
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import torch
 from branches.metrics import measure, paired_bootstrap
 from branches.records import load_branch
 from branches.training import predict_scores
+from foundation.progress import Progress
 from graftnet.featuring import AttributeData, whole_data
 from graftnet.project import Project
-from trunk.feature_cache import Progress
 from trunk.features import LabelledFeatures
 from trunk.trunk import Trunk
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from foundation.progress import Progress
 from graftnet.config import CONFIG_NAME
 from graftnet.errors import ConfigError
 from graftnet.locks import only_one
@@ -27,7 +28,7 @@ from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import PretrainSettings
 from trunk.pretrained import imagenet_trunk, timm_trunk
 from trunk.ranks import Ranks
-from trunk.training import ALONE, Progress
+from trunk.training import ALONE
 from trunk.trunk import Trunk, load_trunk
 
 

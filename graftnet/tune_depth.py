@@ -8,6 +8,7 @@ import torch
 
 from branches.compression import tail_on
 from branches.tails import tail_branch
+from foundation.progress import Progress
 from graftnet.errors import ConfigError
 from graftnet.featuring import attribute_data
 from graftnet.one_attribute import depth_of
@@ -19,7 +20,6 @@ from nas.settings import TailBuilder
 from nas.tuning_depth import SEARCHED, SECONDS, Depth, DepthObjective, DepthSettings, depth_knobs
 from nas.tuning_knobs import Setting
 from search_spaces.tail import tail_space
-from trunk.feature_cache import Progress
 from trunk.features import LabelledFeatures
 from trunk.trunk import Trunk
 

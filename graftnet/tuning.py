@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.progress import Progress
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
 from graftnet.project import Project, open_project
@@ -18,7 +19,6 @@ from nas.tuning_picking import RULES
 from nas.tuning_records import study_record
 from nas.tuning_storage import open_storage, shown_url, sqlite_url
 from trunk.checkpoints import write_json
-from trunk.feature_cache import Progress
 
 if TYPE_CHECKING:
     import optuna

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
+from foundation.progress import Progress
 from nas.audit_gain import extra_random, fresh_figures, paired, random_at_equal_cost
 from nas.audit_ranking import SIDES, audit_ranking
 from nas.audit_sentence import audit_sentence
 from nas.candidates import own_proposals, rank_candidates
 from nas.collapse import collapse
-from nas.enas import Progress, Search
+from nas.enas import Search
 from nas.errors import SearchError
 from nas.history import History, read_history
 from nas.job import run_job

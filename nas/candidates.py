@@ -17,7 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nas.enas import Progress, Search
+from foundation.progress import Progress
+from nas.enas import Search
 from nas.errors import SearchError
 from nas.history import read_history
 from nas.seeds import seed_of

@@ -7,9 +7,9 @@ from typing import Protocol
 import torch
 
 from branches.parts import branch_costs
+from foundation.progress import Progress
 from nas.allowed import Allowed, within
 from nas.candidates import Candidate, read_ranking, write_ranking
-from nas.enas import Progress
 from nas.history import History
 from nas.settings import JobData, JobSettings
 from search_spaces import Architecture

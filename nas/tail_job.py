@@ -12,8 +12,8 @@ from torch import nn
 
 from branches.compression import on_trunk
 from branches.costs import macs, parameters
+from foundation.progress import Progress
 from nas.baselines import baselines
-from nas.enas import Progress
 from nas.errors import SearchError
 from nas.history import History, read_history
 from nas.kept_scores import keep_scores

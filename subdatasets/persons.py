@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from foundation.progress import Progress
 from subdatasets.atomic import write_atomically
-from subdatasets.contents import Progress, content_hashes, read_image
+from subdatasets.contents import content_hashes, read_image
 from subdatasets.errors import DataError
 from subdatasets.locations import Locations
 from subdatasets.photos import Photo

@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
+from foundation.progress import Progress
 from subdatasets.atomic import write_atomically
-from subdatasets.contents import THREADS, Progress
+from subdatasets.contents import THREADS
 from subdatasets.errors import DataError
 
 # A file, a picture, a uint8 array (H, W), (H, W, 1 | 3 | 4) or (bytes,), or the bytes of an encoded image.

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from foundation.progress import Progress
 from trunk.cache_settings import PLAIN, parse_storage
 from trunk.cached_features import CachedFeatures
 from trunk.checkpoints import write_json
@@ -31,7 +32,6 @@ from trunk.shards import read_shard_record, write_shard
 from trunk.trunk import Trunk
 from trunk.views import decode_views, view_of
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 Missing = Mapping[str, Sequence[int]]  # key -> the depths at which it is missing
 FORMAT = 1
 SHARD_BYTES = 64 * 2**20

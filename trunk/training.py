@@ -7,7 +7,7 @@ Several ranks (:mod:`trunk.ranks`) share each step's batch and end, but for roun
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from foundation.progress import Progress
 from subdatasets.subdataset import SubDataset
 from trunk.augmentation import change, draw_changes
 from trunk.backbones import block_shapes, find_backbone
@@ -37,7 +38,6 @@ from trunk.validation import auroc_per_attribute
 
 REPORT_EVERY = 20
 ALONE = Ranks()
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 class Pretraining:
