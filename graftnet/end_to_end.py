@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from foundation.progress import Progress
+from foundation.provenance import machine, this_command, versions
 from graftnet.graph_figures import thresholds_of, together
 from graftnet.graph_plan import words_of
 from graftnet.label_tables import project_table
 from graftnet.locks import only_one
 from graftnet.project import Project
-from graftnet.provenance import machine, this_command, versions
 from graftnet.settings import graph_settings, pretrain_settings
 from graftnet.trunks import identity_of, open_trunk
 from label_graph.end_to_end import EndToEnd, EndToEndSettings, Labelling

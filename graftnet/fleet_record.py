@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from foundation.progress import Progress
+from foundation.provenance import machine
 from graftnet.errors import ConfigError
 from graftnet.jobs import plan_job
 from graftnet.one_attribute import depth_of
 from graftnet.project import Project, by_age
-from graftnet.provenance import machine
 from graftnet.serving import grafted
 from graftnet.settings import seed_or
 from graftnet.standing import standing_of

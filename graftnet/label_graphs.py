@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 
 from foundation.progress import Progress
+from foundation.provenance import machine, versions
 from graftnet.graph_comparison import compared
 from graftnet.graph_data import branch_scores, pooled
 from graftnet.graph_plan import GraphPlan
 from graftnet.graph_records import graph_record, saved, verdict_of
 from graftnet.locks import only_one
-from graftnet.provenance import machine, versions
 from label_graph.cooccurrence import LabelGraphWarning, PairCounts, count_pairs, label_adjacency
 from label_graph.errors import LabelGraphError
 from label_graph.estimating import calibrated, filled, unseen_pairs

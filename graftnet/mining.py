@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 
 from foundation.progress import Progress
+from foundation.provenance import this_command
 from graftnet.errors import ConfigError
 from graftnet.featuring import cache_of
 from graftnet.mining_examples import strips_of
 from graftnet.project import Project
-from graftnet.provenance import this_command
 from graftnet.trunks import open_trunk
 from subdatasets.attribute import Attribute
 from subdatasets.contents import content_hashes

@@ -13,6 +13,7 @@ from branches.compression import codec_key, on_trunk, tail_on
 from branches.records import BranchRecord, save_branch
 from branches.tails import tail_branch
 from foundation.progress import Progress
+from foundation.provenance import machine, this_command, versions
 from graftnet.by_hand import settings_on
 from graftnet.compression import require_codec
 from graftnet.config import Config
@@ -24,7 +25,6 @@ from graftnet.locks import only_one
 from graftnet.one_attribute import depth_of, project_of
 from graftnet.plans import SearchPlan, about_features, described, jsonable
 from graftnet.project import Project
-from graftnet.provenance import machine, this_command, versions
 from graftnet.scored_images import ImageFile
 from graftnet.settings import job_settings
 from graftnet.trunks import identity_of, open_trunk

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundation.progress import Progress
+from foundation.provenance import machine, this_command, versions
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
 from graftnet.project import Project, open_project
-from graftnet.provenance import machine, this_command, versions
 from graftnet.settings import seed_or
 from graftnet.studies import RECORD, default_storage, studies_folder, study_name
 from graftnet.trunks import identity_of

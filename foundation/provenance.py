@@ -6,8 +6,10 @@ import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = (
     "graftnet",
@@ -39,8 +41,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def machine(device: torch.device) -> str:
+def machine(device: "torch.device") -> str:
     """Processor, cores and device, as a figure's footnote."""
+    import torch
+
     cpuinfo = Path("/proc/cpuinfo")
     model = platform.processor() or platform.machine()
     if cpuinfo.exists():
