@@ -16,8 +16,8 @@ from branches.errors import BranchError
 from branches.folders import replaced_folder
 from branches.probe import LinearProbe
 from branches.tails import empty_tail
+from foundation.files import write_json
 from search_spaces import Architecture, SpaceError
-from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 
 RECORD = "branch.json"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from foundation.files import write_json
 from foundation.progress import Progress
 from graftnet.graph_figures import thresholds_of, together
 from graftnet.graph_plan import words_of
@@ -25,7 +26,6 @@ from label_graph.records import ClassifierRecord, Label, save_classifiers
 from subdatasets.contents import content_hashes
 from subdatasets.multilabel import LabelTable
 from subdatasets.multilabel_csv import read_label_csv
-from trunk.checkpoints import write_json
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

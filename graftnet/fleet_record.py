@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from foundation.files import write_json
 from foundation.progress import Progress
 from graftnet.errors import ConfigError
 from graftnet.jobs import plan_job
@@ -26,7 +27,6 @@ from graftnet.standing import standing_of
 from graftnet.trunk_costs import costs_at, how_timed
 from graftnet.trunk_status import trunk_status
 from graftnet.trunks import open_trunk
-from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 from trunk.trunk import Trunk
 

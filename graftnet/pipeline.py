@@ -12,6 +12,7 @@ import torch
 from branches.folding import on_trunk
 from branches.records import BranchRecord, save_branch
 from branches.tails import tail_branch
+from foundation.files import jsonable, write_json
 from foundation.progress import Progress
 from graftnet.compression import codec_key, require_codec, tail_on
 from graftnet.config import Config
@@ -20,7 +21,7 @@ from graftnet.features_file import read_features_file
 from graftnet.featuring import Announce, estimate_cache, featured, fill_cache
 from graftnet.image_records import image_files, record_images
 from graftnet.locks import only_one
-from graftnet.plans import SearchPlan, described, jsonable, plan_search
+from graftnet.plans import SearchPlan, described, plan_search
 from graftnet.project import Project
 from graftnet.provenance import machine, this_command, versions
 from graftnet.scored_images import ImageFile
@@ -36,7 +37,6 @@ from search_spaces import Architecture
 from subdatasets.contents import content_hash
 from subdatasets.subdataset import read_subdataset
 from trunk.cache_estimate import Estimate
-from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 from trunk.features import LabelledFeatures
 from trunk.trunk import Trunk

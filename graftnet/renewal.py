@@ -17,6 +17,7 @@ from branches.metrics import measure
 from branches.records import BranchRecord, save_branch
 from branches.settings import FitSettings
 from branches.tails import tail_branch
+from foundation.files import write_json
 from foundation.progress import Progress
 from graftnet.bed import Bed, scores_on
 from graftnet.featuring import contents_in_order, order_of
@@ -26,7 +27,6 @@ from graftnet.trunks import identity_of
 from nas.history import History
 from nas.results import score_of
 from nas.trainings import Trained, Trainings
-from trunk.checkpoints import write_json
 
 
 def renew(bed: Bed, record: BranchRecord, *, seed: int, progress: Progress | None = None) -> Path:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from branches.tails import tail_branch
+from foundation.files import jsonable
 from foundation.progress import Progress
 from graftnet.compression import tail_on
 from graftnet.errors import ConfigError
 from graftnet.featuring import check_values, contents_in_order, featured_at, order_of
 from graftnet.one_attribute import depth_of
-from graftnet.plans import about_features, jsonable
+from graftnet.plans import about_features
 from graftnet.project import Project
 from graftnet.settings import SPACE_KEYS, fit_settings, search_settings, tail_settings
 from graftnet.tuning import StudyPlan, TuneRequest, described

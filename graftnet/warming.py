@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from foundation.files import jsonable
 from graftnet.errors import ConfigError
-from graftnet.plans import SearchPlan, described, jsonable
+from graftnet.plans import SearchPlan, described
 from graftnet.project import Project
 from nas.warm_start import Start, checksum, gather, start_of
 

@@ -9,9 +9,9 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from foundation.files import replace_atomically, write_json
 from label_graph.classifier import ConstantClassifier
 from label_graph.errors import LabelGraphError
-from trunk.checkpoints import replace_atomically, write_json
 
 RECORD = "label_graph.json"
 WEIGHTS = "classifiers.safetensors"

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from foundation.files import write_json
 from foundation.progress import Progress
 from nas.audit_gain import extra_random, fresh_figures, paired, random_at_equal_cost
 from nas.audit_ranking import SIDES, audit_ranking
@@ -25,7 +26,6 @@ from nas.job import run_job
 from nas.settings import JobData, JobSettings
 from nas.trainings import Trainings
 from nas.warm_start import start_of
-from trunk.checkpoints import write_json
 
 
 def run_audit(

@@ -17,13 +17,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from foundation.files import write_json
 from foundation.progress import Progress
 from nas.enas import Search
 from nas.errors import SearchError
 from nas.history import read_history
 from nas.seeds import seed_of
 from search_spaces import Architecture
-from trunk.checkpoints import write_json
 
 ROUNDS = 50
 UNIFORM_SHARE = 4  # one candidate in so many is drawn uniformly

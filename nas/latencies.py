@@ -12,8 +12,8 @@ from torch import nn
 
 from branches.branch import Branch, FeatureShape
 from branches.latency import Latency, latencies
+from foundation.files import write_json
 from search_spaces.architecture import Architecture
-from trunk.checkpoints import write_json
 
 TOGETHER = 16  # modules in memory at a time
 RUNS = 30

@@ -24,8 +24,8 @@ from branches.branch import Branch, FeatureShape
 from branches.latency import latencies
 from branches.parts import Part, branch_workload, part_workload, parts
 from branches.workload import Workload
+from foundation.files import write_json
 from search_spaces.architecture import Architecture
-from trunk.checkpoints import write_json
 
 FIT_ON, TEST_ON = 80, 20
 RUNS = 30

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trunk.checkpoints import replace_atomically, write_json
+from foundation.files import replace_atomically, write_json
 
 
 def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: str | None) -> None:

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from foundation.files import replace_atomically, write_json
 from trunk.backbones import BlockChain, block_shapes, find_backbone
-from trunk.checkpoints import replace_atomically, write_json
 from trunk.errors import TrunkError
 from trunk.preprocessing import Preprocessing
 
