@@ -22,7 +22,7 @@ from branches.onnx_file import run_onnx, write_onnx
 from branches.records import RECORD, WEIGHTS, BranchRecord, load_branch, plain_state
 from branches.source import branch_source
 from branches.tail_source import tail_source
-from trunk.checkpoints import write_json
+from foundation.files import write_json
 from trunk.trunk import Tail
 
 FORMAT = 1

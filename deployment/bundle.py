@@ -24,7 +24,7 @@ from deployment.joined import JOINED, joined_graph
 from deployment.records import FORMAT, read_contract
 from deployment.runtime import Runtime
 from deployment.standalone import NAME, write_standalone
-from trunk.checkpoints import write_json
+from foundation.files import write_json
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 2

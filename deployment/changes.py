@@ -27,7 +27,7 @@ from deployment.errors import BundleError
 from deployment.joined import JOINED, joined_graph
 from deployment.records import read_bundle
 from deployment.runtime import Runtime
-from trunk.checkpoints import replace_atomically, write_json
+from foundation.files import replace_atomically, write_json
 
 PENDING = f".{JOINED}.next"
 LEFTOVERS = (".*.part", f".{JOINED}.*")

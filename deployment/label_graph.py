@@ -14,9 +14,9 @@ from branches.export import TOLERANCE, relative_error
 from branches.folders import file_hashes, replaced_folder
 from branches.onnx_file import run_onnx, write_onnx
 from deployment.errors import BundleError
+from foundation.files import write_json
 from label_graph.classifier import ConstantClassifier
 from label_graph.records import RECORD, ClassifierRecord, load_classifiers
-from trunk.checkpoints import write_json
 
 FORMAT = 1
 GOLDEN_ROWS = 8

@@ -13,7 +13,7 @@ from deployment.changes import changing
 from deployment.errors import BundleError
 from deployment.records import LABEL_GRAPH, read_labels
 from deployment.runtime import Runtime
-from trunk.checkpoints import write_json
+from foundation.files import write_json
 
 
 def put_label_graph(bundle: Path, exported: Path) -> tuple[str, ...]:

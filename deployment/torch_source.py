@@ -19,7 +19,7 @@ from deployment.checks import golden_scores, relative_error
 from deployment.contents import read_golden
 from deployment.errors import BundleError
 from deployment.runtime import Runtime
-from trunk.checkpoints import write_json
+from foundation.files import write_json
 from trunk.trunk import Trunk
 
 MAIN = '''\

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from foundation.files import write_json
 from foundation.progress import Progress
 from graftnet.devices import choose_device
 from graftnet.overrides import Overrides, overridden
@@ -33,7 +34,6 @@ from nas.enas import Search
 from nas.seeds import seed_of
 from nas.settings import JobData, JobSettings
 from nas.warm_start import Start, gather
-from trunk.checkpoints import write_json
 
 ARCHITECTURES = 16
 MEASURES = ("proposed", "fixed")

@@ -1,10 +1,10 @@
 """Refuse to continue a search on features that another codec stored."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from foundation.files import read_json
 from graftnet.errors import ConfigError
 
 
@@ -16,7 +16,7 @@ def require_codec(config: Path, origin: Mapping[str, Any]) -> None:
     """
     if not config.exists():
         return
-    before = json.loads(config.read_text(encoding="utf-8")).get("codec")
+    before = read_json(config).get("codec")
     if before != origin.get("codec"):
         raise ConfigError(
             f"The search {config.parent} began on features that codec {before} stored, but the cache was fitted again "

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from deployment.errors import BundleError
 from foundation.errors import UserError
+from foundation.files import DISK_FULL
 from graftnet.errors import ConfigError
 from graftnet.packages import find_extra
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from foundation.files import write_json
 from foundation.progress import Progress
 from foundation.provenance import machine, versions
 from graftnet.graph_comparison import compared
@@ -24,7 +25,6 @@ from label_graph.settings import GRAPHS
 from label_graph.training import TrainedGraph, predict_probabilities, train_label_graph
 from nas.history import History
 from subdatasets.splits import SPLITS
-from trunk.checkpoints import write_json
 from trunk.trunk import Trunk
 
 Floats = npt.NDArray[np.float64]

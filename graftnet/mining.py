@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from foundation.files import write_json
 from foundation.progress import Progress
 from foundation.provenance import this_command
 from graftnet.errors import ConfigError
@@ -23,7 +24,6 @@ from subdatasets.contents import content_hashes
 from subdatasets.errors import DataError
 from subdatasets.mining import Cluster, MiningSettings, mine
 from subdatasets.subdataset import Example, SubDataset, csv_bytes, read_subdataset, write_subdataset
-from trunk.checkpoints import write_json
 from trunk.features import averaged
 from trunk.trunk import Trunk
 

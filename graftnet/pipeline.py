@@ -12,6 +12,7 @@ import torch
 from branches.compression import codec_key, on_trunk, tail_on
 from branches.records import BranchRecord, save_branch
 from branches.tails import tail_branch
+from foundation.files import jsonable, write_json
 from foundation.progress import Progress
 from foundation.provenance import machine, this_command, versions
 from graftnet.by_hand import settings_on
@@ -23,7 +24,7 @@ from graftnet.featuring import Announce, AttributeData, attribute_data, estimate
 from graftnet.image_records import image_files, record_images
 from graftnet.locks import only_one
 from graftnet.one_attribute import depth_of, project_of
-from graftnet.plans import SearchPlan, about_features, described, jsonable
+from graftnet.plans import SearchPlan, about_features, described
 from graftnet.project import Project
 from graftnet.scored_images import ImageFile
 from graftnet.settings import job_settings
@@ -38,7 +39,6 @@ from search_spaces import Architecture
 from subdatasets.contents import content_hash
 from subdatasets.subdataset import read_subdataset
 from trunk.cache_estimate import Estimate
-from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 from trunk.features import FeatureSource
 from trunk.trunk import Trunk

@@ -1,11 +1,11 @@
 """A search's inputs; their hash names its folder."""
 
-import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation.files import jsonable
 from graftnet.config import FeaturesTable
 from graftnet.project import Project
 from graftnet.trunks import identity_of
@@ -79,9 +79,3 @@ def asdict_shallow(settings: JobSettings) -> dict[str, Any]:
         key: asdict(value) if hasattr(value, "__dataclass_fields__") and key != "space" else value
         for key, value in vars(settings).items()
     }
-
-
-def jsonable(values: Any) -> dict[str, Any]:
-    """Tuples to lists, so that what is compared is what is read back."""
-    result: dict[str, Any] = json.loads(json.dumps(dict(values)))
-    return result

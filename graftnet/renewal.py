@@ -17,6 +17,7 @@ from branches.metrics import measure
 from branches.records import BranchRecord, save_branch
 from branches.settings import FitSettings
 from branches.tails import tail_branch
+from foundation.files import write_json
 from foundation.progress import Progress
 from graftnet.featuring import AttributeData
 from graftnet.locks import only_one
@@ -26,7 +27,6 @@ from graftnet.trunks import identity_of
 from nas.history import History
 from nas.results import score_of
 from nas.trainings import Trained, Trainings
-from trunk.checkpoints import write_json
 
 
 def renew(data: AttributeData, record: BranchRecord, *, seed: int, progress: Progress | None = None) -> Path:

@@ -16,6 +16,7 @@ import torch
 from branches.folders import replaced_folder
 from branches.grafting import GraftedNet
 from branches.records import BranchRecord, load_branch, save_branch
+from foundation.files import write_json
 from foundation.progress import Progress
 from graftnet.errors import ConfigError
 from graftnet.failures import explain
@@ -28,7 +29,6 @@ from graftnet.renewal import renew
 from graftnet.serving import Served, contents, grafted, holding_tree, serve, served
 from graftnet.side_by_side import Figures, Renewed, compared
 from graftnet.trunks import open_trunk
-from trunk.checkpoints import write_json
 from trunk.trunk import Trunk
 
 RECORD = "switch.json"

@@ -8,11 +8,12 @@ import torch
 
 from branches.compression import tail_on
 from branches.tails import tail_branch
+from foundation.files import jsonable
 from foundation.progress import Progress
 from graftnet.errors import ConfigError
 from graftnet.featuring import attribute_data
 from graftnet.one_attribute import depth_of
-from graftnet.plans import about_features, jsonable
+from graftnet.plans import about_features
 from graftnet.project import Project
 from graftnet.settings import SPACE_KEYS, fit_settings, search_settings, tail_settings
 from graftnet.tuning import StudyPlan, TuneRequest, described

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.files import write_json
 from foundation.progress import Progress
 from foundation.provenance import machine, this_command, versions
 from graftnet.devices import choose_device
@@ -18,7 +19,6 @@ from nas.tuning import Objective, open_study, run_study, settled_count
 from nas.tuning_picking import RULES
 from nas.tuning_records import study_record
 from nas.tuning_storage import open_storage, shown_url, sqlite_url
-from trunk.checkpoints import write_json
 
 if TYPE_CHECKING:
     import optuna
