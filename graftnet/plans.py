@@ -1,11 +1,10 @@
 """A search's inputs; their hash names its folder."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.files import jsonable
 from graftnet.config import FeaturesTable
 from graftnet.project import Project
 from graftnet.trunks import identity_of
@@ -64,18 +63,3 @@ def about_features(table: FeaturesTable) -> dict[str, Any]:
     usual = FeaturesTable()
     given = {"views": list(table.views), "storage": table.storage}
     return {key: value for key, value in given.items() if value not in (list(usual.views), usual.storage)}
-
-
-def described(settings: JobSettings) -> dict[str, Any]:
-    """A job's settings as plain values: what names its folder, and what ``config.json`` shows."""
-    values = {key: value for key, value in asdict_shallow(settings).items() if key != "space"}
-    space = {"name": settings.space.name, "settings": jsonable(settings.space.settings)}
-    return {"settings": {**values, "space": space}}
-
-
-def asdict_shallow(settings: JobSettings) -> dict[str, Any]:
-    """The fields of the settings, with nested settings as dictionaries."""
-    return {
-        key: asdict(value) if hasattr(value, "__dataclass_fields__") and key != "space" else value
-        for key, value in vars(settings).items()
-    }

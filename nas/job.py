@@ -1,32 +1,63 @@
 """One attribute's search, all the way: shared weights and controller, candidates, trainings, controls, one test.
 
 The val split decides everything (reward, ranking, weights kept, winner, threshold); the test split is measured once, at
-the end. Every stage leaves its work in the folder, so that a killed job called again continues, and ends the same.
+the end. Every stage leaves its work in the folder, so that a killed job called again continues, and ends the same;
+``result.json`` comes last and makes it finished.
 """
 
-from dataclasses import replace
+import hashlib
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from branches.compression import codec_key, on_trunk
+from branches.records import BranchRecord, load_branch, save_branch
+from foundation.files import jsonable, read_json, write_json
 from foundation.progress import Progress
+from foundation.provenance import machine, versions
+from nas.calibrating import calibrated_winner
 from nas.candidates import Candidate, candidates_history, own_proposals, rank_candidates
 from nas.collapse import collapse
 from nas.contest import train_all
 from nas.enas import Search
+from nas.errors import SearchError
 from nas.history import read_history
-from nas.kept_scores import keep_scores
+from nas.job_pictures import record_images
+from nas.job_predictions import ImageFile
+from nas.kept_scores import keep_scores, read_scores
 from nas.latencies import Latencies
 from nas.limits import Cost
 from nas.pareto import front
-from nas.results import measure_all, measured_latencies, stage_seconds
+from nas.results import JobResult, measure_all, stage_seconds
 from nas.settings import BY_HAND, JobData, JobSettings
 from nas.stage import Searched, stage_of
 from nas.tail_job import run_tail_job
 from nas.trainings import Trainings
 from nas.warm_start import Start
+from search_spaces import Architecture
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a job's features come from, as its records say it.
+
+    identity: what defines the job. about: the records ``data`` and ``trunk``, and what else is known of both. files:
+    the images of each split in the order of the features; pictures: whether small ones of them may be kept. command:
+    what asked for the job. seconds: that the features took.
+    """
+
+    identity: Mapping[str, Any]
+    about: Mapping[str, Any]
+    files: Mapping[str, Sequence[ImageFile]] | None = None
+    pictures: bool = True
+    command: str = ""
+    seconds: float = 0.0
 
 
 def run_job(
@@ -37,14 +68,175 @@ def run_job(
     seed: int,
     device: torch.device,
     start: Start | None = None,
+    origin: Origin | None = None,
     progress: Progress | None = None,
-) -> tuple[dict[str, Any], nn.Module]:
-    """Run or continue the job in ``folder``; ``start``: what a new search starts from, None for a cold start.
+) -> JobResult:
+    """Run the job in ``folder``, or continue it, or return what it found; a killed one is continued by calling again.
+
+    Args:
+        start: what a new search starts from, None for a cold start.
+        origin: where the features come from; None where there is no more to say of them than they do.
+
+    Returns:
+        The result, ``result, branch = run_job(...)``. The folder then holds all that ``graftnet search`` writes:
+        ``config.json``, ``history.jsonl``, ``architecture.json``, ``branch/`` as it is deployed, ``predictions.csv``,
+        ``pictures.json`` and, last, ``result.json``.
+
+    Raises:
+        SearchError: the folder holds another job, or one whose features were stored otherwise.
+    """
+    origin = origin or origin_of(data, settings, digest=features_digest(data), seed=seed, device=device)
+    identity = origin.identity
+    setting = {
+        "space": settings.space.name,
+        "space_settings": dict(settings.space.settings),
+        "decisions": [[d.name, list(d.choices), d.kind] for d in settings.space.decisions],
+        "reward": settings.search.reward,
+        "strategy": settings.strategy,
+        "feature_shape": list(data.train.trunk_shape),
+    }
+    known = {**origin.about, **codec_key(data.train.features)}
+    command = origin.command or shlex.join(["python", *sys.argv])
+    about = {"command": command, "versions": versions(), "machine": machine(device)}
+    config = jsonable({**identity, **setting, **known, **about})
+    require_same(folder, config)
+    if (folder / "result.json").exists():
+        return JobResult(read_json(folder / "result.json"), load_branch(folder / "branch")[0], read_scores(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config)
+    found = search_branch(data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress)
+    keep_scores(folder, found.scores)
+    seconds = {"features": origin.seconds, **found.record["seconds"]}
+    calibration, calibrated = calibrated_winner(data, found.scores)
+    shown = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")
+    record = jsonable(
+        {
+            **{key: identity[key] for key in shown if key in identity},
+            **setting,
+            **found.record,
+            "seconds": {**seconds, "total": sum(seconds.values())},
+            "calibration": calibrated,
+            **known,
+            **about,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+            "status": "complete",
+        }
+    )
+    write_json(folder / "architecture.json", record["architecture"])
+    deployed = on_trunk(found.branch, data.train.features)
+    by_hand, threshold = settings.strategy == BY_HAND, record["val"]["threshold"]
+    saved = BranchRecord(
+        attribute=data.attribute,
+        values=data.values,
+        feature_shape=data.train.trunk_shape,
+        freeze_depth=identity["freeze_depth"] or 0,
+        fingerprint=identity["fingerprint"] or "",
+        threshold=threshold,
+        kind="tail" if by_hand else "branch",
+        architecture=Architecture.from_json(record["architecture"]),
+        backbone=str(settings.space.settings["backbone"]) if by_hand else None,
+        metrics={"val": record["val"], "test": record["test"]},
+        calibration=calibration,
+    )
+    save_branch(folder / "branch", deployed, saved)
+    record_images(
+        data,
+        folder,
+        found.branch,
+        found.scores,
+        origin.files,
+        threshold=threshold,
+        device=device,
+        pictures=origin.pictures,
+    )
+    write_json(folder / "result.json", record)
+    return JobResult(record, deployed, found.scores)
+
+
+def origin_of(data: JobData, settings: JobSettings, *, digest: str, seed: int, device: torch.device) -> Origin:
+    """The origin of features that no trunk of ours gave; ``digest`` tells them from others."""
+    identity = {
+        "attribute": data.attribute,
+        "values": list(data.values),
+        "data": digest,
+        "fingerprint": None,
+        "freeze_depth": None,
+        "seed": seed,
+        "device": device.type,
+        **described(settings),
+    }
+    parts = {"train": data.train, "val": data.val} | ({} if data.test is None else {"test": data.test})
+    counts = {
+        split: {value: int((part.labels == index).sum()) for index, value in enumerate(data.values)}
+        for split, part in parts.items()
+    }
+    return Origin(identity, {"data": {"digest": digest, "counts": counts}, "trunk": None})
+
+
+def features_digest(data: JobData) -> str:
+    """12 hex digits over the labels and features of every split."""
+    digest = hashlib.sha256()
+    for part in (data.train, data.val, data.test):
+        if part is not None:
+            digest.update(part.labels.cpu().numpy().tobytes())
+            for first in range(0, len(part), 1024):
+                rows = torch.arange(first, min(first + 1024, len(part)))
+                digest.update(part.features.gather(rows).cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def described(settings: JobSettings) -> dict[str, Any]:
+    """A job's settings as plain values: what names its folder, and what ``config.json`` shows."""
+    values = {
+        key: asdict(value) if hasattr(value, "__dataclass_fields__") else value
+        for key, value in vars(settings).items()
+        if key != "space"
+    }
+    space = {"name": settings.space.name, "settings": jsonable(settings.space.settings)}
+    return {"settings": {**values, "space": space}}
+
+
+def require_same(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse to continue another job than the one that began in this folder.
+
+    Raises:
+        SearchError: it has other settings or data, or the features' cache was deleted and fitted again since.
+    """
+    if not (folder / "config.json").exists():
+        return
+    before = read_json(folder / "config.json")
+    if before.get("codec") != config.get("codec"):
+        raise SearchError(
+            f"The search {folder} began on features that codec {before.get('codec')} stored, but the cache was fitted "
+            f"again since (codec {config.get('codec')}); delete {folder} and call again to begin anew."
+        )
+    named = ("attribute", "values", "seed", "device", "settings")
+    changed = [key for key in named if before.get(key) != config[key]]
+    if before["data"]["digest"] != config["data"]["digest"]:
+        changed.append("data")
+    if changed and (folder / "history.jsonl").exists():
+        raise SearchError(
+            f"{folder} holds a search with another {' and '.join(changed)}; name another folder, or delete it and call "
+            f"again to begin anew."
+        )
+
+
+def search_branch(
+    data: JobData,
+    settings: JobSettings,
+    *,
+    folder: Path,
+    seed: int,
+    device: torch.device,
+    start: Start | None = None,
+    progress: Progress | None = None,
+) -> JobResult:
+    """Search, train and compare in ``folder``, or continue; only what is needed to continue is written.
 
     Where the branch was chosen by hand there is no first stage (:mod:`nas.tail_job`).
 
     Returns:
-        The records of ``result.json`` that the search itself knows, and the winning branch with its weights.
+        What the search itself knows of ``result.json``, and the winner as it was trained, on the features of `data`.
     """
     if settings.strategy == BY_HAND:
         return run_tail_job(data, settings, folder=folder, seed=seed, device=device, progress=progress)
@@ -79,20 +271,21 @@ def run_job(
         for strategy in settings.rivals
     }
     contestants, ranked, chosen = train_all(data, settings, search, candidates, rivals, trainings, latencies)
-    result, scores = measure_all(data, settings, contestants, seed=seed, device=device)
-    keep_scores(folder, scores)
-    result.update(chosen, front=shown_front)
-    measured_latencies(result, data, contestants, latencies)
-    branch = contestants["winner"].trainings[0].module
+    figures, scores = measure_all(data, settings, contestants, latencies, seed=seed, device=device)
     history = read_history(folder / "history.jsonl")
-    result["retrained"] = ranked
     own, asked = own_proposals(candidates, settings.candidates)
-    result["collapse"] = collapse(history, own, settings.space, asked=asked, metric=settings.search.reward)
-    result["seconds"] = stage_seconds(history)
+    seconds = stage_seconds(history)
     for strategy in rivals:
-        spent = stage_seconds(read_history(folder / "rivals" / strategy / "history.jsonl"))
-        result["seconds"]["controls"] += sum(spent.values())
-    return result, branch
+        seconds["controls"] += sum(stage_seconds(read_history(folder / "rivals" / strategy / "history.jsonl")).values())
+    record = {
+        **figures,
+        **chosen,
+        "front": shown_front,
+        "retrained": ranked,
+        "collapse": collapse(history, own, settings.space, asked=asked, metric=settings.search.reward),
+        "seconds": seconds,
+    }
+    return JobResult(record, contestants["winner"].trainings[0].module, scores)
 
 
 def find_candidates(

@@ -1,16 +1,17 @@
-"""The winner's scores image by image: `predictions.csv` of a search, and what is picked from it to be looked at."""
+"""Table the winner's scores image by image (`predictions.csv` of a search), and pick images to be looked at."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from foundation.files import write_bytes
+
+if TYPE_CHECKING:
+    import pandas
 
 Scores = npt.NDArray[np.float64]
 
@@ -71,20 +72,27 @@ def decided(scores: Scores, threshold: float | None) -> tuple[int, float]:
     return 0, (threshold - score) / threshold
 
 
-def write_predictions(path: Path, rows: Sequence[Scored], values: Sequence[str]) -> None:
-    """Write the table, whole or not at all: a line per image, a column per value's score, all digits of it.
+def predictions_table(rows: Sequence[Scored], values: Sequence[str]) -> "pandas.DataFrame":
+    """A line per image: split, image, content (SHA-256), label, predicted, and `score of VALUE` for every value.
 
-    Columns: split, image, content (SHA-256), label, predicted, `score of VALUE` ... Where only features were given,
-    `image` is the row in its array and `content` is empty.
+    Where only features were given, `image` is the row in its array and `content` is empty.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["split", "image", "content", "label", "predicted", *(f"score of {value}" for value in values)])
-    for row in rows:
-        name, content = (row.file.name, row.file.content) if row.file else (f"row {row.place}", "")
-        shown = (values[row.label], values[row.predicted], *map(repr, row.scores.tolist()))
-        writer.writerow([row.split, name, content, *shown])
-    write_bytes(path, text.getvalue().encode())
+    from pandas import DataFrame
+
+    columns: dict[str, list[Any]] = {
+        "split": [row.split for row in rows],
+        "image": [row.file.name if row.file else f"row {row.place}" for row in rows],
+        "content": [row.file.content if row.file else "" for row in rows],
+        "label": [values[row.label] for row in rows],
+        "predicted": [values[row.predicted] for row in rows],
+    }
+    scores = {f"score of {value}": [row.scores[index] for row in rows] for index, value in enumerate(values)}
+    return DataFrame({**columns, **scores})
+
+
+def write_predictions(path: Path, rows: Sequence[Scored], values: Sequence[str]) -> None:
+    """Write the table as CSV, whole or not at all, with all digits of a score."""
+    write_bytes(path, predictions_table(rows, values).to_csv(index=False, lineterminator="\n").encode())
 
 
 def most_confident(rows: Sequence[Scored], *, right: bool, values: int, each: int) -> list[Scored]:

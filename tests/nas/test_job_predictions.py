@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from branches.probe import LinearProbe
-from graftnet.picturing import NO_IMAGES, write_pictures
-from graftnet.scored_images import ImageFile, Scored, decided, most_confident, scored_images, write_predictions
+from nas.job_pictures import NO_IMAGES, write_pictures
+from nas.job_predictions import ImageFile, Scored, decided, most_confident, scored_images, write_predictions
 from trunk.features import ArrayFeatures, LabelledFeatures
 
 CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""What a report shows of the images themselves, as a record of the search: mistakes, examples, activation maps.
+"""Record what a report shows of single images: every score, and pictures of mistakes, examples and activation maps.
 
 `pictures.json` holds small pictures inside, so that a page is made of it where the images are not.
 """
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from branches.activation_maps import CAM, activation_maps
 from branches.errors import BranchError
 from foundation.files import write_json
-from graftnet.scored_images import ImageFile, Scored, most_confident
+from nas.job_predictions import ImageFile, Scored, Scores, most_confident, scored_images, write_predictions
+from nas.settings import JobData
 from subdatasets.contents import read_image
 from subdatasets.errors import DataError
 from trunk.features import LabelledFeatures
@@ -25,7 +26,37 @@ SIDE = 96  # pixels, of the longer side
 SHARP = 48  # a picture this small is kept without loss
 MISTAKES, MAPPED, EXAMPLES = 24, 12, 30  # pictures in all, shared out among the values
 MAP_VALUES = 6  # maps of so many values at most
+NOT_WANTED = "this project keeps no pictures (`pictures = false` in graftnet.toml)"
 NO_IMAGES = "the search was given features, not images"
+
+
+def record_images(
+    job: JobData,
+    folder: Path,
+    branch: nn.Module,
+    scores: Mapping[str, Scores],
+    files: Mapping[str, Sequence[ImageFile]] | None,
+    *,
+    threshold: float | None,
+    device: torch.device,
+    pictures: bool = True,
+) -> None:
+    """Write ``predictions.csv`` and ``pictures.json``, from the winner's scores; nothing is measured again.
+
+    branch: as it was trained, on the features of the job. scores: (N, V) on "val" and, where there is one, on "test".
+    pictures: whether the second may hold any; the file is there in any case, and says what it lacks.
+    """
+    features = {"train": job.train, "val": job.val} | ({} if job.test is None else {"test": job.test})
+    labels = {split: part.labels for split, part in features.items()}
+    rows = scored_images(scores, labels, files, threshold)
+    write_predictions(folder / "predictions.csv", rows, job.values)
+    if not pictures:
+        write_json(folder / "pictures.json", {"missing": [NOT_WANTED]})
+        return
+    examples = list(zip(files["train"], labels["train"].tolist(), strict=True)) if files else []
+    write_pictures(
+        folder / "pictures.json", rows, examples, job.values, branch=branch, features=features, device=device
+    )
 
 
 def write_pictures(
@@ -124,12 +155,21 @@ def scaled(maps: Tensor) -> Tensor:
 def thumbnail(file: ImageFile, lost: list[str]) -> str | None:
     """A small picture as a data URL; None, and its name in `lost`, where the image cannot be read."""
     try:
-        image = read_image(file.path)
+        return small_picture(file.path, SIDE, quality=82, sharp=SHARP)
     except DataError:
         lost.append(file.name)
         return None
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+
+
+def small_picture(path: Path, side: int, *, quality: int, sharp: int = 0) -> str:
+    """An image as a data URL, its longer side `side` pixels at most: a PNG up to `sharp` pixels, else a JPEG.
+
+    Raises:
+        DataError: the image cannot be read.
+    """
+    image = read_image(path)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    kind = "png" if max(image.size) <= SHARP else "jpeg"
-    image.save(buffer, kind.upper(), **({"optimize": True} if kind == "png" else {"quality": 82}))
+    kind = "png" if max(image.size) <= sharp else "jpeg"
+    image.save(buffer, kind.upper(), **({"optimize": True} if kind == "png" else {"quality": quality}))
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
