@@ -16,7 +16,7 @@ from branches.errors import BranchError
 from branches.folders import replaced_folder
 from branches.probe import LinearProbe
 from branches.tails import empty_tail
-from foundation.files import write_json
+from foundation.files import read_json, write_json
 from search_spaces import Architecture, SpaceError
 from trunk.errors import TrunkError
 
@@ -106,7 +106,7 @@ def save_branch(folder: Path, module: nn.Module, record: BranchRecord) -> None:
 def load_branch(folder: Path) -> tuple[nn.Module, BranchRecord]:
     """The module in evaluation mode, and its record. Raises: BranchError naming the file and what is wrong with it."""
     try:
-        record = BranchRecord.from_json(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+        record = BranchRecord.from_json(read_json(folder / RECORD))
         weights = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
         raise BranchError(f"{folder} holds no saved branch ({error.filename} is missing): name another") from error

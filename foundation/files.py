@@ -61,11 +61,12 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object that a JSON file holds.
 
     Raises:
-        OSError: it cannot be read. ValueError: it is no JSON, or no object.
+        OSError: it cannot be read. ValueError: it is no text. JSONDecodeError (a ValueError): no JSON, or no object.
     """
-    value = json.loads(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    value = json.loads(text)
     if not isinstance(value, dict):
-        raise ValueError(f"it holds no JSON object but a {type(value).__name__}")
+        raise json.JSONDecodeError("Expecting an object", text, 0)
     return value
 
 

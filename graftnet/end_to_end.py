@@ -1,6 +1,5 @@
 """IML-GCN end to end as the command line runs it: a label table, the project's backbone, two stages, one comparison."""
 
-import json
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from foundation.files import write_json
+from foundation.files import read_json, write_json
 from foundation.progress import Progress
 from graftnet.graph_figures import thresholds_of, together
 from graftnet.graph_plan import words_of
@@ -54,8 +53,7 @@ class Trained:
 
     def record(self) -> dict[str, Any]:
         """What result.json says, and the path."""
-        found: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
-        return {**found, "folder": str(self.folder)}
+        return {**read_json(self.folder / "result.json"), "folder": str(self.folder)}
 
     def text(self) -> str:
         """What both stages reach, and how to use the trunk."""

@@ -4,7 +4,6 @@ Freshness (which needs the data), what the trunk costs (which needs the trunk), 
 each search lies. Paths count from the record's folder, so that runs/ may be copied elsewhere whole.
 """
 
-import json
 import os
 import time
 from collections import Counter
@@ -14,7 +13,7 @@ from typing import Any
 
 import torch
 
-from foundation.files import write_json
+from foundation.files import read_json_if_whole, write_json
 from foundation.progress import Progress
 from graftnet.errors import ConfigError
 from graftnet.jobs import plan_job
@@ -114,7 +113,7 @@ def freshness(
 def asked_with(project: Project, attribute: str) -> Mapping[str, Any]:
     """The settings of the newest finished search; empty where there is none that can be read."""
     results = project.results(attribute)
-    return read_object(results[-1] / "config.json") if results else {}
+    return read_json_if_whole(results[-1] / "config.json") if results else {}
 
 
 def unchecked(place: Path | None) -> str:
@@ -133,7 +132,7 @@ def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
     depths = {depth_of(project.config)}
     threads: Counter[int] = Counter()
     for name in searched(project):
-        result = read_object(project.latest_search(name) / "result.json")
+        result = read_json_if_whole(project.latest_search(name) / "result.json")
         if result.get("fingerprint") == trunk.fingerprint and result.get("freeze_depth"):
             depths.add(int(result["freeze_depth"]))
             latency = result.get("latency") or {}
@@ -154,7 +153,7 @@ def links(project: Project) -> list[dict[str, Any]]:
     found = []
     for folder, (kind, record) in LINKED.items():
         for place in reversed(by_age((project.runs / folder).glob(f"*/{record}"))):
-            page, told = place / "report.html", read_object(place / record)
+            page, told = place / "report.html", read_json_if_whole(place / record)
             found.append(
                 {
                     "kind": kind,
@@ -170,15 +169,6 @@ def trials_of(study: Mapping[str, Any]) -> str | None:
     """How far a study is, in words."""
     settled, wanted = study.get("settled"), study.get("wanted")
     return None if settled is None or wanted is None else f"{settled} of {wanted} trials."
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where it cannot be read."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def relative(project: Project, path: Path) -> str:

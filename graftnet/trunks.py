@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from foundation.files import read_json
 from foundation.progress import Progress
 from graftnet.config import CONFIG_NAME
 from graftnet.errors import ConfigError
@@ -160,7 +161,7 @@ def keep(trunk: Trunk, folder: Path, record: dict[str, Any]) -> None:
 
 def learnt_from(folder: Path) -> dict[str, Any]:
     """What a trunk's record says of the attributes it was trained on, for the record of its copy."""
-    record = json.loads((folder / "trunk.json").read_text(encoding="utf-8"))
+    record = read_json(folder / "trunk.json")
     return {key: record[key] for key in ("attributes",) if key in record}
 
 

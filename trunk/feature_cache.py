@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foundation.files import DISK_FULL, write_json
+from foundation.files import DISK_FULL, read_json, write_json
 from foundation.progress import Progress
 from trunk.cache_settings import PLAIN, parse_storage
 from trunk.cached_features import CachedFeatures
@@ -66,7 +66,7 @@ class FeatureCache:
             self.guarded(lambda: write_json(path, self.origin))
             return
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_json(path)
             theirs = str(found["fingerprint"])
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise TrunkError(f"{path} cannot be read ({error}); delete {self.folder} to compute it anew.") from error
