@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from branches.folders import file_hashes
 from foundation.files import write_json
+from foundation.folders import file_hashes
 from graftnet.errors import ConfigError
 from graftnet.locks import only_one
 from graftnet.project import TREE, Project

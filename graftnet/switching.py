@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from branches.folders import replaced_folder
 from branches.grafting import GraftedNet
 from branches.records import BranchRecord, load_branch, save_branch
 from foundation.files import write_json
+from foundation.folders import replaced_folder
 from foundation.progress import Progress
 from graftnet.bed import Figures, bed_for
 from graftnet.errors import ConfigError
