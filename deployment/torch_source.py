@@ -75,7 +75,7 @@ def write_source(trunk: Trunk, bundle: Path, destination: Path) -> Path:
     """Write a bundle as torch source and return its folder; `trunk` is the bundle's.
 
     Raises: BundleError for another trunk, or a branch without source; BranchError for a trunk that cannot be written
-    as source; UserError for a destination that is somebody's own folder; RuntimeError when the source gives other scores.
+    as source; UserError for a destination that is somebody's own folder; RuntimeError when it gives other scores.
     """
     runtime = Runtime(bundle)
     index = runtime.bundle

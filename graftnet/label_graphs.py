@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from foundation.files import write_json
+from foundation.history import History
 from foundation.progress import Progress
 from graftnet.graph_comparison import compared
 from graftnet.graph_data import branch_scores, pooled
@@ -23,7 +24,6 @@ from label_graph.estimating import calibrated, filled, unseen_pairs
 from label_graph.pooling import PooledFeatures
 from label_graph.settings import GRAPHS
 from label_graph.training import TrainedGraph, predict_probabilities, train_label_graph
-from nas.history import History
 from subdatasets.splits import SPLITS
 from trunk.trunk import Trunk
 

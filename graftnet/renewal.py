@@ -18,13 +18,13 @@ from branches.records import BranchRecord, save_branch
 from branches.settings import FitSettings
 from branches.tails import tail_branch
 from foundation.files import write_json
+from foundation.history import History
 from foundation.progress import Progress
 from graftnet.bed import Bed, scores_on
 from graftnet.featuring import contents_in_order, order_of
 from graftnet.locks import only_one
 from graftnet.settings import control_tail, fit_settings, tail_settings
 from graftnet.trunks import identity_of
-from nas.history import History
 from nas.results import score_of
 from nas.trainings import Trained, Trainings
 
