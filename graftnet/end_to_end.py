@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from foundation.files import read_json, write_json
+from foundation.locks import only_one
 from foundation.progress import Progress
 from graftnet.graph_figures import thresholds_of, together
 from graftnet.graph_plan import words_of
 from graftnet.label_tables import project_table
-from graftnet.locks import only_one
 from graftnet.project import Project
 from graftnet.provenance import machine, this_command, versions
 from graftnet.settings import graph_settings, pretrain_settings

@@ -11,12 +11,12 @@ import torch
 
 from foundation.files import write_json
 from foundation.history import History
+from foundation.locks import only_one
 from foundation.progress import Progress
 from graftnet.graph_comparison import compared
 from graftnet.graph_data import branch_scores, pooled
 from graftnet.graph_plan import GraphPlan
 from graftnet.graph_records import graph_record, saved, verdict_of
-from graftnet.locks import only_one
 from graftnet.provenance import machine, versions
 from label_graph.cooccurrence import LabelGraphWarning, PairCounts, count_pairs, label_adjacency
 from label_graph.errors import LabelGraphError

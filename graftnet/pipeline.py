@@ -13,6 +13,7 @@ from branches.folding import on_trunk
 from branches.records import BranchRecord, save_branch
 from branches.tails import tail_branch
 from foundation.files import jsonable, write_json
+from foundation.locks import only_one
 from foundation.progress import Progress
 from graftnet.compression import codec_key, require_codec, tail_on
 from graftnet.config import Config
@@ -20,7 +21,6 @@ from graftnet.errors import ConfigError
 from graftnet.features_file import read_features_file
 from graftnet.featuring import Announce, estimate_cache, featured, fill_cache
 from graftnet.image_records import image_files, record_images
-from graftnet.locks import only_one
 from graftnet.plans import SearchPlan, described, plan_search
 from graftnet.project import Project
 from graftnet.provenance import machine, this_command, versions
@@ -256,7 +256,7 @@ def finish(
 ) -> Path:
     """Run the job in its folder and write what it found; ``result.json`` comes last and makes the search finished.
 
-    The caller holds the folder (:func:`graftnet.locks.only_one`). ``begin`` gives what a warm search starts from,
+    The caller holds the folder (:func:`foundation.locks.only_one`). ``begin`` gives what a warm search starts from,
     ``files`` the images of each split, where the features are of images, and ``pictures`` whether any may be kept.
     """
     if (folder / "result.json").exists():

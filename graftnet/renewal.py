@@ -19,10 +19,10 @@ from branches.settings import FitSettings
 from branches.tails import tail_branch
 from foundation.files import write_json
 from foundation.history import History
+from foundation.locks import only_one
 from foundation.progress import Progress
 from graftnet.bed import Bed, scores_on
 from graftnet.featuring import contents_in_order, order_of
-from graftnet.locks import only_one
 from graftnet.settings import control_tail, fit_settings, tail_settings
 from graftnet.trunks import identity_of
 from nas.results import score_of

@@ -17,11 +17,11 @@ from branches.grafting import GraftedNet
 from branches.records import BranchRecord, load_branch, save_branch
 from foundation.files import write_json
 from foundation.folders import replaced_folder
+from foundation.locks import only_one
 from foundation.progress import Progress
 from graftnet.bed import Figures, bed_for
 from graftnet.errors import ConfigError
 from graftnet.failures import explain
-from graftnet.locks import only_one
 from graftnet.overrides import Overrides, overridden
 from graftnet.pipeline import search_attribute
 from graftnet.project import Project
@@ -83,7 +83,7 @@ def prepare(
         search: search each one's architecture again, instead of training the one it has.
 
     Raises:
-        ConfigError: this version is in use already, or another process prepares a switch to it.
+        ConfigError: this version is in use already. UserError: another process prepares a switch to it.
     """
     now = served(project)
     if version == now.version:

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from foundation.files import read_json
+from foundation.locks import only_one
 from foundation.progress import Progress
 from graftnet.config import CONFIG_NAME
 from graftnet.errors import ConfigError
-from graftnet.locks import only_one
 from graftnet.project import TREE, Project, open_project
 from graftnet.serving import Served, grafted, history, holding_tree, write
 from graftnet.settings import pretrain_settings
