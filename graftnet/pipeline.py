@@ -15,6 +15,7 @@ from branches.tails import tail_branch
 from foundation.files import jsonable, write_json
 from foundation.locks import only_one
 from foundation.progress import Progress
+from foundation.provenance import identity_of, machine, this_command, timestamp, versions
 from graftnet.compression import codec_key, require_codec, tail_on
 from graftnet.config import Config
 from graftnet.errors import ConfigError
@@ -23,10 +24,9 @@ from graftnet.featuring import Announce, estimate_cache, featured, fill_cache
 from graftnet.image_records import image_files, record_images
 from graftnet.plans import SearchPlan, described, plan_search
 from graftnet.project import Project
-from graftnet.provenance import machine, this_command, versions
 from graftnet.scored_images import ImageFile
 from graftnet.settings import job_settings
-from graftnet.trunks import identity_of, open_trunk
+from graftnet.trunks import open_trunk
 from graftnet.warming import about_start, prepare_start, warmed
 from nas.calibrating import calibrated_winner
 from nas.job import run_job
@@ -303,7 +303,7 @@ def finish(
     record_images(job, folder, branch, files, threshold=threshold, device=device, pictures=pictures)
     keys = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")
     shown = {key: identity[key] for key in keys if key in identity}
-    created = time.strftime("%Y-%m-%dT%H:%M:%S")
+    created = timestamp()
     write_json(
         folder / "result.json",
         {**shown, **setting, **result, **origin, **about, "created": created, "status": "complete"},

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 
 from foundation.files import jsonable
+from foundation.provenance import identity_of, this_command
 from graftnet.by_hand import settings_on
 from graftnet.config import FeaturesTable
 from graftnet.featuring import check_values, contents_in_order, order_of
 from graftnet.one_attribute import depth_of, project_of
 from graftnet.project import Project
-from graftnet.provenance import this_command
-from graftnet.trunks import identity_of
 from nas.settings import BY_HAND, JobSettings
 from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset

@@ -19,6 +19,7 @@ import typer
 from ray.exceptions import RayError
 
 from foundation.progress import Progress
+from foundation.provenance import this_command
 from graftnet.devices import choose_device
 from graftnet.doctor import usable_cores
 from graftnet.errors import ConfigError
@@ -26,7 +27,6 @@ from graftnet.failures import is_user_error
 from graftnet.jobs import Job, survey
 from graftnet.plans import SearchPlan
 from graftnet.project import Project
-from graftnet.provenance import this_command
 from graftnet.work import Began, Message, Outcome, Step, work
 
 RETRIES = 3  # times that a task whose worker died is given to another one

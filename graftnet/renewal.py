@@ -4,7 +4,6 @@ Val picks among the trainings and chooses the threshold; test is measured once, 
 in the folder, so that a killed renewal continues, and ends the same.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,10 +20,10 @@ from foundation.files import write_json
 from foundation.history import History
 from foundation.locks import only_one
 from foundation.progress import Progress
+from foundation.provenance import identity_of, timestamp
 from graftnet.bed import Bed, scores_on
 from graftnet.featuring import contents_in_order, order_of
 from graftnet.settings import control_tail, fit_settings, tail_settings
-from graftnet.trunks import identity_of
 from nas.results import score_of
 from nas.trainings import Trained, Trainings
 
@@ -97,7 +96,7 @@ def train(
         metrics={"val": best.val, "test": test},
     )
     save_branch(folder / "branch", best.module, renewed)
-    created = time.strftime("%Y-%m-%dT%H:%M:%S")
+    created = timestamp()
     write_json(folder / "result.json", {**identity, "val": best.val, "test": test, "created": created})
 
 

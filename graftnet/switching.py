@@ -5,7 +5,6 @@ rename (:mod:`graftnet.serving`) changes over. A killed switch is continued by c
 """
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from foundation.files import write_json
 from foundation.folders import replaced_folder
 from foundation.locks import only_one
 from foundation.progress import Progress
+from foundation.provenance import timestamp
 from graftnet.bed import Figures, bed_for
 from graftnet.errors import ConfigError
 from graftnet.failures import explain
@@ -157,7 +157,7 @@ def plant(project: Project, prepared: Prepared, place: Path) -> None:
             module, record = load_branch(one.branch)
             save_branch(written / one.attribute, module, record)
             net.graft_saved(written / one.attribute)
-        write_json(written / RECORD, {**prepared.record(), "created": time.strftime("%Y-%m-%dT%H:%M:%S")})
+        write_json(written / RECORD, {**prepared.record(), "created": timestamp()})
 
 
 def next_place(trees: Path, version: str) -> Path:
