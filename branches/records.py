@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from branches.branch import Branch
 from branches.errors import BranchError
-from branches.folders import replaced_folder
 from branches.probe import LinearProbe
 from branches.tails import empty_tail
 from foundation.files import read_json, write_json
+from foundation.folders import replaced_folder
 from search_spaces import Architecture, SpaceError
 from trunk.errors import TrunkError
 
@@ -98,7 +98,7 @@ class BranchRecord:
 
 def save_branch(folder: Path, module: nn.Module, record: BranchRecord) -> None:
     """Write the folder as a whole. Raises: BranchError when it holds something else than a branch."""
-    with replaced_folder(folder, RECORD) as written:
+    with replaced_folder(folder, RECORD, error=BranchError) as written:
         save_file(plain_state(module), written / WEIGHTS)
         write_json(written / RECORD, record.to_json())
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from foundation.files import read_json
+from foundation.locks import only_one
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
-from graftnet.locks import only_one
 from graftnet.progress import show_progress
 from graftnet.project import open_project
 

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from foundation.files import read_json, write_json
+from foundation.locks import only_one
 from foundation.progress import Progress
-from foundation.provenance import machine, this_command, versions
+from foundation.provenance import identity_of, machine, this_command, timestamp, versions
 from graftnet.graph_figures import thresholds_of, together
 from graftnet.graph_plan import words_of
 from graftnet.label_tables import project_table
-from graftnet.locks import only_one
 from graftnet.project import Project
 from graftnet.settings import graph_settings, pretrain_settings
-from graftnet.trunks import identity_of, open_trunk
+from graftnet.trunks import open_trunk
 from label_graph.end_to_end import EndToEnd, EndToEndSettings, Labelling
 from label_graph.image_labeller import ImageLabeller, image_batches, score_images
 from label_graph.records import ClassifierRecord, Label, save_classifiers
@@ -154,7 +154,7 @@ def keep(folder: Path, found: Labelling, training: EndToEnd, about: dict[str, An
     trunk = Trunk(training.backbone, found.network.chain, preprocessing)
     shapes = {"blocks": len(trunk.chain), "shapes": [list(shape) for shape in trunk.shapes]}
     origin = {"source": "graftnet graph end-to-end", "labels": list(table.labels), "seed": seed}
-    trunk.save(folder / "trunk", {**origin, **shapes, "created": time.strftime("%Y-%m-%dT%H:%M:%S")})
+    trunk.save(folder / "trunk", {**origin, **shapes, "created": timestamp()})
     record = ClassifierRecord(
         tuple(Label(name, *(name.split("=", 1) if "=" in name else (name, "yes"))) for name in table.labels),
         tuple(stages["graph"].pop("thresholds")),

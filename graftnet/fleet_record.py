@@ -5,7 +5,6 @@ each search lies. Paths count from the record's folder, so that runs/ may be cop
 """
 
 import os
-import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 
 from foundation.files import read_json_if_whole, write_json
 from foundation.progress import Progress
-from foundation.provenance import machine
+from foundation.provenance import machine, timestamp
 from graftnet.errors import ConfigError
 from graftnet.jobs import plan_job
 from graftnet.one_attribute import depth_of
@@ -63,7 +62,7 @@ def write_fleet_record(project: Project, *, check: bool = True, progress: Progre
         attributes.append(known)
     record = {
         "project": project.config.project.name,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "created": timestamp(),
         "machine": machine(device),
         "attributes": attributes,
         "trunk": {} if trunk is None else trunk_record(project, trunk),

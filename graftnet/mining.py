@@ -1,7 +1,6 @@
 """Hard negatives of a project's attribute: embed, mine, and write a new sub-dataset with its provenance and report."""
 
 import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 
 from foundation.files import write_json
 from foundation.progress import Progress
-from foundation.provenance import this_command
+from foundation.provenance import this_command, timestamp
 from graftnet.errors import ConfigError
 from graftnet.featuring import cache_of
 from graftnet.project import Project
@@ -104,7 +103,7 @@ def mine_attribute(
         "counts": mined.counts(),
         "clusters": [described(cluster, negatives, source.attribute.values) for cluster in clusters],
         "command": this_command(),
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "created": timestamp(),
     }
     write_json(project.mined(mined.attribute.name), record)
     write_subdataset(mined, target)

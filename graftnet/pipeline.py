@@ -11,19 +11,19 @@ import torch
 
 from branches.compression import tail_on
 from branches.tails import tail_branch
+from foundation.locks import only_one
 from foundation.progress import Progress
-from foundation.provenance import this_command
+from foundation.provenance import identity_of, this_command
 from graftnet.by_hand import settings_on
 from graftnet.config import Config
 from graftnet.errors import ConfigError
 from graftnet.features_file import read_features_file
 from graftnet.featuring import Announce, AttributeData, attribute_data, estimate_cache, fill_cache
-from graftnet.locks import only_one
 from graftnet.one_attribute import depth_of, project_of
 from graftnet.plans import SearchPlan, about_features
 from graftnet.project import Project
 from graftnet.settings import job_settings
-from graftnet.trunks import identity_of, open_trunk
+from graftnet.trunks import open_trunk
 from graftnet.warming import about_start, prepare_start, resumed, warmed
 from nas.job import Origin, described, origin_of, run_job
 from nas.job_predictions import ImageFile

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation.provenance import identity_of
 from graftnet.config import FeaturesTable
 from graftnet.project import Project
-from graftnet.trunks import identity_of
 from nas.settings import BY_HAND, JobSettings
 from subdatasets.subdataset import SubDataset
 

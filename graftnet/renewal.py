@@ -4,7 +4,6 @@ Val picks among the trainings and chooses the threshold; test is measured once, 
 in the folder, so that a killed renewal continues, and ends the same.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,13 +17,13 @@ from branches.records import BranchRecord, save_branch
 from branches.settings import FitSettings
 from branches.tails import tail_branch
 from foundation.files import write_json
+from foundation.history import History
+from foundation.locks import only_one
 from foundation.progress import Progress
+from foundation.provenance import identity_of, timestamp
 from graftnet.featuring import AttributeData
-from graftnet.locks import only_one
 from graftnet.settings import control_tail, fit_settings, tail_settings
 from graftnet.side_by_side import scores_on
-from graftnet.trunks import identity_of
-from nas.history import History
 from nas.results import score_of
 from nas.trainings import Trained, Trainings
 
@@ -91,7 +90,7 @@ def train(
         metrics={"val": best.val, "test": test},
     )
     save_branch(folder / "branch", best.module, renewed)
-    created = time.strftime("%Y-%m-%dT%H:%M:%S")
+    created = timestamp()
     write_json(folder / "result.json", {**identity, "val": best.val, "test": test, "created": created})
 
 

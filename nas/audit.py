@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from foundation.files import read_json, write_json
+from foundation.history import History, read_history
 from foundation.progress import Progress
 from nas.audit_gain import extra_random, fresh_figures, paired, random_at_equal_cost
 from nas.audit_ranking import SIDES, audit_ranking
@@ -20,7 +21,6 @@ from nas.candidates import own_proposals, rank_candidates
 from nas.collapse import collapse
 from nas.enas import Search
 from nas.errors import SearchError
-from nas.history import History, read_history
 from nas.job import search_branch
 from nas.settings import JobData, JobSettings
 from nas.trainings import Trainings

@@ -25,13 +25,13 @@ from branches.parts import branch_costs
 from branches.sampling import batches
 from branches.settings import FitSettings
 from branches.training import adamw, check_splits, class_weights, schedule
+from foundation.history import History
 from foundation.progress import Progress
 from nas.allowed import within
 from nas.controller import Controller
 from nas.descent import descend
 from nas.errors import SearchError
 from nas.fairness import fair_indices
-from nas.history import History
 from nas.recipes import RECIPES
 from nas.reinforce import Reinforce
 from nas.search_settings import SearchSettings

@@ -8,7 +8,6 @@ the end. Every stage leaves its work in the folder, so that a killed job called 
 import hashlib
 import shlex
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,15 +18,15 @@ import torch
 from branches.compression import codec_key, on_trunk
 from branches.records import BranchRecord, load_branch, save_branch
 from foundation.files import jsonable, read_json, write_json
+from foundation.history import read_history
 from foundation.progress import Progress
-from foundation.provenance import machine, versions
+from foundation.provenance import machine, timestamp, versions
 from nas.calibrating import calibrated_winner
 from nas.candidates import Candidate, candidates_history, own_proposals, rank_candidates
 from nas.collapse import collapse
 from nas.contest import train_all
 from nas.enas import Search
 from nas.errors import SearchError
-from nas.history import read_history
 from nas.job_pictures import record_images
 from nas.job_predictions import ImageFile
 from nas.kept_scores import keep_scores, read_scores
@@ -118,7 +117,7 @@ def run_job(
             "calibration": calibrated,
             **known,
             **about,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+            "created": timestamp(),
             "status": "complete",
         }
     )

@@ -11,10 +11,10 @@ import torch
 
 from branches.compression import on_trunk
 from branches.costs import macs, parameters
+from foundation.history import History, read_history
 from foundation.progress import Progress
 from nas.baselines import baselines
 from nas.errors import SearchError
-from nas.history import History, read_history
 from nas.latencies import Latencies
 from nas.results import Contestant, JobResult, measure_all, score_of, stage_seconds
 from nas.seeds import seed_of
