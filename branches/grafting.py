@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, Self
 from torch import Tensor, nn
 
 from branches.errors import BranchError
-from branches.records import load_branch
+from branches.records import BranchRecord, load_branch
 
 
 class TrunkLike(Protocol):
@@ -99,9 +99,12 @@ class GraftedNet(nn.Module):
         self.branches[_key(attribute)] = branch.eval()
         self.grafts[attribute] = Graft(tuple(values), freeze_depth, threshold)
 
-    def graft_saved(self, folder: Path) -> str:
-        """Attach a branch that `branches.records.save_branch` wrote; returns its attribute. Raises: BranchError."""
-        module, record = load_branch(folder)
+    def graft_saved(self, saved: Path | tuple[nn.Module, BranchRecord]) -> str:
+        """Attach a branch that `branches.records.save_branch` wrote, or that was loaded; returns its attribute.
+
+        Raises: BranchError.
+        """
+        module, record = load_branch(saved) if isinstance(saved, Path) else saved
         self.graft(
             record.attribute,
             record.values,

@@ -65,12 +65,13 @@ def write_bundle(
         raise BundleError(f"a bundle needs at least one branch: graft one before writing {destination}")
     net = GraftedNet(trunk)
     folders: dict[str, Path] = {}
+    loaded = {}
     for folder in branches:
-        _, record = load_branch(folder)
+        _, record = saved = load_branch(folder)
         if record.attribute in folders:
             raise BundleError(f"{folder} and {folders[record.attribute]} are both {record.attribute!r}: give one")
-        net.graft_saved(folder)
-        folders[record.attribute] = folder
+        net.graft_saved(saved)
+        folders[record.attribute], loaded[record.attribute] = folder, saved
     images = _golden_images(trunk) if images is None else images[:GOLDEN_IMAGES].detach().float().cpu().contiguous()
     depths = sorted({graft.freeze_depth for graft in net.grafts.values()})
     with torch.no_grad():
@@ -91,9 +92,9 @@ def write_bundle(
             "files": file_hashes(written),
             "branches": {},
         }
-        for name, folder in folders.items():
+        for name, saved in loaded.items():
             place = folder_for(name, bundle, written)
-            export_branch(folder, place, golden=maps[net.grafts[name].freeze_depth])
+            export_branch(saved, place, golden=maps[net.grafts[name].freeze_depth])
             bundle["branches"][name] = listed(place, (cards or {}).get(name))
         onnx.save(joined_graph(written, bundle), str(written / JOINED))
         bundle["joined"] = {"file": JOINED, "sha256": file_hashes(written)[JOINED]}

@@ -41,7 +41,7 @@ def add_branch(bundle: Path, saved: Path, *, card: str | None = None) -> str:
     it belongs to another trunk, or to a depth at which the bundle's trunk gives no map; RuntimeError when what was
     written does not give the toolkit's scores: then the bundle is as it was.
     """
-    _, record = load_branch(saved)
+    _, record = loaded = load_branch(saved)
     with changing(bundle) as index:
         if record.fingerprint != index["fingerprint"]:
             raise BundleError(
@@ -58,7 +58,7 @@ def add_branch(bundle: Path, saved: Path, *, card: str | None = None) -> str:
         features = session.run([index["outputs"][str(record.freeze_depth)]], {session.get_inputs()[0].name: images})
         folder = folder_for(record.attribute, index, bundle)
         try:
-            export_branch(saved, folder, golden=torch.from_numpy(features[0]))
+            export_branch(loaded, folder, golden=torch.from_numpy(features[0]))
             commit(bundle, index, {**index["branches"], record.attribute: listed(folder, card)})
         except RuntimeError:
             shutil.rmtree(folder, ignore_errors=True)

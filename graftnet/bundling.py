@@ -13,10 +13,10 @@ from deployment.images import read_normalised
 from deployment.records import read_bundle
 from deployment.trials import Trial
 from deployment.variants import Outcome, try_variant
-from graftnet.cards import cards_of
 from graftnet.errors import ConfigError
 from graftnet.project import Project
 from graftnet.serving import grafted
+from graftnet.tree import cards_of
 from subdatasets.subdataset import Example, read_subdataset
 
 CALIBRATION = 64

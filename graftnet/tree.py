@@ -13,12 +13,12 @@ from deployment.contents import read_golden
 from deployment.pt2 import write_pt2
 from deployment.torch_source import write_source
 from deployment.triton import write_repository
-from foundation.files import read_json
-from graftnet.cards import cards_of
+from foundation.files import read_json, read_json_if_whole
 from graftnet.errors import ConfigError
 from graftnet.project import Project
 from graftnet.serving import grafted, holding_tree, served
 from graftnet.trunks import open_trunk
+from reports.card import card_of
 from subdatasets.contents import read_image
 from subdatasets.subdataset import read_subdataset
 from trunk.trunk import Trunk
@@ -38,8 +38,8 @@ def graft_attribute(project: Project, attribute: str) -> Path:
         )
     trunk = open_trunk(project, torch.device("cpu"))
     folder = newest_on(project, attribute, trunk.fingerprint) or folder
-    module, record = load_branch(folder / "branch")
-    GraftedNet(trunk).graft_saved(folder / "branch")
+    module, record = saved = load_branch(folder / "branch")
+    GraftedNet(trunk).graft_saved(saved)
     with holding_tree(project):
         if read_fingerprint(project.current_trunk) != trunk.fingerprint:
             raise ConfigError(f"The trunk was switched while {attribute} was to be grafted; call again.")
@@ -111,3 +111,18 @@ def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> 
             if len(chosen) == GOLDEN_IMAGES:
                 return torch.stack([trunk.preprocessing.apply(read_image(example.path)) for example in chosen])
     return None
+
+
+def cards_of(project: Project, attributes: Sequence[str]) -> dict[str, str]:
+    """The text of each branch's ``card.md``; none for a branch whose search is gone."""
+    searches = {name: search_of(project, name) for name in attributes}
+    return {name: card_of(search) for name, search in searches.items() if search is not None}
+
+
+def search_of(project: Project, attribute: str) -> Path | None:
+    """The newest search whose winner is the attribute's grafted branch: both tell the same of it, weights included."""
+    grafted = read_json_if_whole(project.tree / attribute / "branch.json")
+    if not grafted:
+        return None
+    searches = reversed(project.results(attribute))
+    return next((one for one in searches if read_json_if_whole(one / "branch" / "branch.json") == grafted), None)
