@@ -60,7 +60,7 @@ def predictions(search_folder: Path) -> "DataFrame":
 def results(search_folders: Iterable[Path]) -> "DataFrame":
     """A row per finished search: architecture, costs, figures on val and test, gains over the controls, verdict.
 
-    Raises UserError for a `result.json` that cannot be read.
+    Raises OSError or ValueError for a `result.json` that cannot be read.
     """
     from pandas import DataFrame, json_normalize
 
