@@ -1,17 +1,28 @@
 """Scores image by image, the pictures picked from them, and what is recorded where there are none."""
 
 import csv
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from branches.probe import LinearProbe
 from nas.job_pictures import NO_IMAGES, write_pictures
-from nas.job_predictions import ImageFile, Scored, decided, most_confident, scored_images, write_predictions
+from nas.job_predictions import (
+    ImageFile,
+    Scored,
+    decided,
+    most_confident,
+    predictions_table,
+    scored_images,
+    write_predictions,
+)
 from trunk.features import ArrayFeatures, LabelledFeatures
 
 CPU = torch.device("cpu")
@@ -68,6 +79,23 @@ def test_features_without_images_are_told_by_their_row(tmp_path: Path) -> None:
         tmp_path / "pictures.json", rows, [], ("a", "b", "c, d"), branch=LinearProbe(4, 3), features={}, device=CPU
     )
     assert json.loads((tmp_path / "pictures.json").read_text()) == {"missing": [NO_IMAGES]}
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=20),
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1), min_size=2, max_size=3, unique=True
+    ),
+)
+def test_the_table_is_written_as_the_standard_library_writes_it(column: list[float], values: list[str]) -> None:
+    scores = np.array([[1 - score] + [score] * (len(values) - 1) for score in column])
+    rows = [Scored("val", place, None, 0, 1, row, 0.0) for place, row in enumerate(scores)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["split", "image", "content", "label", "predicted", *(f"score of {value}" for value in values)])
+    for row in rows:
+        writer.writerow(["val", f"row {row.place}", "", values[0], values[1], *map(repr, row.scores.tolist())])
+    assert predictions_table(rows, values).to_csv(index=False, lineterminator="\n") == text.getvalue()
 
 
 @pytest.mark.parametrize("side", [1, 3])
