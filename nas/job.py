@@ -46,9 +46,10 @@ from search_spaces import Architecture
 class Origin:
     """Where a job's features come from, as its records say it.
 
-    identity: what defines the job. about: the records ``data`` and ``trunk``, and what else is known of both. files:
-    the images of each split in the order of the features; pictures: whether small ones of them may be kept. command:
-    what asked for the job. seconds: that the features took.
+    identity: what defines the job, ``fingerprint`` and ``freeze_depth`` of a trunk (or None) among it. about: the
+    records ``data`` and ``trunk``, and what else is known of both. files: the images of each split in the order of the
+    features; pictures: whether small ones of them may be kept. command: what asked for the job. seconds: that the
+    features took.
     """
 
     identity: Mapping[str, Any]
