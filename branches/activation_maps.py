@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from branches.branch import FOLLOW, Branch
 from branches.errors import BranchError
-from branches.heads import Head
+from branches.layers import Head
 from branches.probe import LinearProbe
 from branches.restoring import Restored
 from trunk.trunk import Tail

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from branches.errors import BranchError
-from branches.heads import Head
+from branches.layers import Head, initialise, stem
 from branches.macro_branch import follow_nodes, nodes_of
 from branches.micro_branch import cells_of, follow_cells
-from branches.operations import initialise, stem
 from search_spaces.architecture import Architecture
 from search_spaces.macro import MacroPlan, plan
 from search_spaces.micro import MicroPlan, micro_plan

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from branches.operations import node
+from branches.layers import node
 from search_spaces.macro import MacroPlan
 
 Step = Callable[[Tensor], Tensor]

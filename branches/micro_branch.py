@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from branches.operations import activation, normed, projection
+from branches.layers import activation, normed, projection
 from search_spaces.micro import FIRST_NODE, CellPlan, MicroPlan, PairPlan
 
 Step = Callable[[Tensor], Tensor]

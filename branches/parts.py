@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from branches.branch import Branch, FeatureShape
 from branches.costs import macs, parameters
-from branches.heads import Head
+from branches.layers import Head, activation, node, normed, projection, stem
 from branches.micro_branch import stride_of
-from branches.operations import activation, node, normed, projection, stem
 from branches.workload import Workload, total, workload
 from search_spaces.architecture import Architecture
 from search_spaces.macro import plan

@@ -5,8 +5,7 @@ import json
 from torch import Tensor
 
 from branches.branch import Branch
-from branches.errors import BranchError
-from branches.heads import EPSILON
+from branches.layers import POOLINGS
 from branches.records import BranchRecord
 from branches.source_middles import MIDDLES
 from branches.source_parts import named_state, sequence_source
@@ -105,22 +104,8 @@ def text_of(
     )
 
 
-def pooled_lines(pooling: str) -> list[str]:
-    """The lines that compute `pooled` from `maps`. Raises: BranchError for a pooling they are not known of."""
-    if pooling == "average":
-        return ["pooled = maps.mean((2, 3))"]
-    if pooling == "bilinear":
-        return [
-            "rows = maps.flatten(2)",
-            "pooled = torch.bmm(rows, rows.transpose(1, 2)).flatten(1) / rows.shape[2]",
-            f"pooled = pooled / (pooled.abs() + {EPSILON}).sqrt()",
-            f"pooled = pooled / (pooled.square().sum(1, keepdim=True) + {EPSILON**2}).sqrt()",
-        ]
-    raise BranchError(f"pooling {pooling!r} cannot be exported as source: export it as ONNX")
-
-
 def _head(branch: Branch) -> list[str]:
-    graph, lines = branch.plan, pooled_lines(branch.plan.pooling)
+    graph, lines = branch.plan, [*POOLINGS[branch.plan.pooling].source]
     if graph.shortcut:
         lines.append("shortcut = self.shortcut_norm(features.mean((2, 3)))")
         lines.append(f"pooled = torch.cat([pooled, shortcut * {branch.head.shortcut_scale!r}], dim=1)")

@@ -18,13 +18,13 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from branches.errors import BranchError
-from branches.heads import ProjectedBilinearPool
+from branches.layers import ACTIVATIONS, POOLINGS, ProjectedPool
 from branches.records import BranchRecord
-from branches.source import pooled_lines, text_of
+from branches.source import text_of
 from branches.source_parts import constructed, named_state, sequence_source
 from trunk.trunk import Tail
 
-ACTIVATIONS = (nn.ReLU, nn.SiLU, nn.GELU, nn.Hardswish, nn.LeakyReLU, nn.Tanh)
+ACTIVATION_TYPES = tuple(type(make()) for make in ACTIVATIONS.values())
 SYMBOLS: dict[Any, str] = {
     operator.add: "+",
     operator.iadd: "+",
@@ -44,24 +44,31 @@ def tail_source(tail: Tail, record: BranchRecord) -> tuple[str, dict[str, Tensor
     written = Written(tail.blocks)
     constructor, weights = written.constructor, written.weights
     body = [*written.lines, f"maps = {written.result}"]
-    if isinstance(tail.pool, ProjectedBilinearPool):
+    if isinstance(tail.pool, ProjectedPool):
         lines, state = sequence_source("projection", tail.pool.get_submodule("projection"))
         constructor, weights = constructor + lines, weights | state
-        body += ["maps = self.projection(maps)", *pooled_lines("bilinear")]
-        pooling = f"bilinear pooling of {tail.pool.width} channels"
-    elif tail.pool is None:
-        body += pooled_lines("average")
-        pooling = "average pooling"
+        body.append("maps = self.projection(maps)")
+        pooling, width = tail.pool.pooling, f" of {tail.pool.width} channels"
     else:
-        raise BranchError(f"a {type(tail.pool).__name__} cannot be exported as source: export the branch as ONNX")
+        pooling, width = _pooling_of(tail.pool), ""
+    body += POOLINGS[pooling].source
     constructor.append(f"self.linear = nn.Linear({tail.linear.in_features}, {tail.linear.out_features})")
     weights.update(named_state("linear", tail.linear))
     body.append("return self.linear(pooled)")
     names = [name for name, _ in tail.blocks.named_children()]
     blocks = ", ".join(names) if len(names) <= SHOWN else f"{names[0]} to {names[-1]}"
-    summary = f"The backbone's own {blocks}; {pooling}."
+    summary = f"The backbone's own {blocks}; {pooling} pooling{width}."
     text = text_of(record, summary, constructor, body, functional=any("functional." in line for line in body))
     return text, weights
+
+
+def _pooling_of(pool: nn.Module | None) -> str:
+    if pool is None:
+        return "average"
+    for name, pooling in POOLINGS.items():
+        if type(pool) is pooling.module:
+            return name
+    raise BranchError(f"a {type(pool).__name__} cannot be exported as source: export the branch as ONNX")
 
 
 class Written:
@@ -103,7 +110,7 @@ class Written:
 
     def ends_line(self, node: fx.Node) -> bool:
         """Whether it is an activation, or no module: a line holds a convolution, its norm and what follows them."""
-        return node.op != "call_module" or isinstance(self.blocks.get_submodule(str(node.target)), ACTIVATIONS)
+        return node.op != "call_module" or isinstance(self.blocks.get_submodule(str(node.target)), ACTIVATION_TYPES)
 
     def expression(self, node: fx.Node) -> str:
         if node.op == "call_module":

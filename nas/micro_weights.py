@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from branches.branch import follow
+from branches.layers import activation, normed, projection
 from branches.micro_branch import Step, stride_of
-from branches.operations import activation, normed, projection
 from nas.shared_weights import SharedWeights, norms, shared, view, widths_of
 from nas.slots import Part, corner
 from search_spaces.architecture import Architecture

@@ -10,7 +10,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from branches.branch import Branch
 from branches.costs import macs, parameters
-from branches.heads import BilinearPool
+from branches.layers import BilinearPool
 from branches.parts import branch_costs, branch_workload, part_costs, parts
 from branches.workload import Work, workload
 from search_spaces import Architecture, macro_space
