@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from branches.branch import Branch, FeatureShape
+from branches.branch import Branch, FeatureShape, stride_of
 from branches.costs import macs, parameters
 from branches.layers import Head, activation, node, normed, projection, stem
-from branches.micro_branch import stride_of
 from branches.workload import Workload, total, workload
 from search_spaces.architecture import Architecture
 from search_spaces.macro import plan

@@ -5,8 +5,7 @@ from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
-from branches.branch import Branch
-from branches.micro_branch import Cell, Node
+from branches.branch import Branch, Cell, Node
 from branches.source_parts import constructed, sequence_source
 from search_spaces import MacroPlan, MicroPlan
 from search_spaces.micro import FIRST_NODE

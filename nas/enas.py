@@ -22,9 +22,8 @@ from torch.nn import functional
 
 from branches.metrics import REWARDS
 from branches.parts import branch_costs
-from branches.sampling import batches
 from branches.settings import FitSettings
-from branches.training import adamw, check_splits, class_weights, schedule
+from branches.training import adamw, batches, check_splits, class_weights, schedule
 from nas.allowed import within
 from nas.controller import Controller
 from nas.descent import descend
