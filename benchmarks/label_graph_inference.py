@@ -20,7 +20,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from branches.onnx_file import write_onnx
+from branches.export import write_onnx
 from label_graph.classifier import LabelClassifier
 from label_graph.gcn import GCN
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from branches.branch import Branch
+from branches.export import write_onnx
 from branches.grafting import GraftedNet
-from branches.onnx_file import write_onnx
 from branches.records import BranchRecord, save_branch
 from deployment.bundle import write_bundle
 from search_spaces import Architecture

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from branches.branch import Branch, FeatureShape, stride_of
-from branches.costs import macs, parameters
+from branches.costs import Workload, macs, parameters, total, workload
 from branches.layers import Head, activation, node, normed, projection, stem
-from branches.workload import Workload, total, workload
 from search_spaces.architecture import Architecture
 from search_spaces.macro import plan
 from search_spaces.micro import CellPlan, micro_plan

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from branches.export import TOLERANCE, relative_error
+from branches.export import TOLERANCE, relative_error, run_onnx, write_onnx
 from branches.folders import file_hashes, replaced_folder
-from branches.onnx_file import run_onnx, write_onnx
 from deployment.errors import BundleError
 from label_graph.classifier import ConstantClassifier
 from label_graph.records import RECORD, ClassifierRecord, load_classifiers

@@ -17,9 +17,9 @@ from branches.export import export_branch
 from branches.grafting import GraftedNet
 from branches.layers import ProjectedPool, bilinear_pool
 from branches.records import BranchRecord, load_branch, save_branch
-from branches.source_parts import CONSTRUCTORS
-from branches.tail_source import tail_source
+from branches.source import CONSTRUCTORS
 from branches.tails import tail_branch
+from branches.traced import tail_source
 from search_spaces import Architecture, SpaceError, tail_plan, tail_space
 from trunk.backbones import BACKBONES, Backbone, BlockChain, find_backbone
 from trunk.errors import TrunkError

@@ -1,7 +1,7 @@
 """A name of the search spaces is a whole entry: built, of the stated shape, counted, exported; a forgotten place fails.
 
 An operation or activation: `search_spaces.operations` (its name) and `branches.layers` (its module); one of a torch
-module that is new here also `branches.source_parts.CONSTRUCTORS`. A pooling: `POOLED` and `branches.layers.POOLINGS`.
+module that is new here also `branches.source.CONSTRUCTORS`. A pooling: `POOLED` and `branches.layers.POOLINGS`.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ from branches.layers import ACTIVATIONS, OPERATIONS, POOLINGS, Pooling, pooled_f
 from branches.parts import branch_costs
 from branches.records import BranchRecord
 from branches.source import branch_source
-from branches.tail_source import tail_source
 from branches.tails import tail_branch
+from branches.traced import tail_source
 from nas.supernet import Supernet
 from search_spaces import Architecture, macro_space, micro_space, operations, tail_space
 from trunk.backbones import build_small_cnn

@@ -94,7 +94,7 @@ def test_features_are_pooled_both_ways_in_batches():
 
 
 def test_as_onnx_nothing_of_the_graph_is_left(tmp_path: Path):
-    from branches.onnx_file import run_onnx, write_onnx
+    from branches.export import run_onnx, write_onnx
 
     made = classifier(True)
     path = tmp_path / "labels.onnx"
