@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experiments.indeed_data import CLASS_NAMES, Labelled, read_cifar10
+from label_graph.classifier import POOLINGS, PooledFeatures, pool
 from label_graph.graph import LabelledPool
-from label_graph.pooling import POOLINGS, PooledFeatures, pool
 from subdatasets.composites import Composites, compose
 from subdatasets.contents import read_image
 from subdatasets.multilabel import LabelTable, States

@@ -33,9 +33,9 @@ from graftnet.settings import (
     space_of_config,
 )
 from graftnet.template import template
+from label_graph.classifier import POOLINGS as LABEL_POOLINGS
 from label_graph.losses import LOSSES as LABEL_LOSSES
-from label_graph.node_features import NODE_FEATURES
-from label_graph.pooling import POOLINGS as LABEL_POOLINGS
+from label_graph.nodes import NODE_FEATURES
 from label_graph.settings import GRAPHS, GraphSettings
 from nas.recipes import RECIPES
 from nas.search_settings import SearchSettings

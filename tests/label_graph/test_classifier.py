@@ -7,10 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from label_graph.classifier import LabelClassifier
+from label_graph.classifier import GCN, LabelClassifier, pool, pool_features
 from label_graph.errors import LabelGraphError
-from label_graph.gcn import GCN
-from label_graph.pooling import pool, pool_features
 from trunk.features import ArrayFeatures
 
 FEATURES, LABELS = 6, 4

@@ -11,8 +11,7 @@ from sklearn.decomposition import PCA
 
 from label_graph.cooccurrence import LabelGraphWarning
 from label_graph.errors import LabelGraphError
-from label_graph.node_features import identity_nodes, image_embeddings, principal_components, unit_scale
-from label_graph.word_vectors import word_vectors, words_of
+from label_graph.nodes import identity_nodes, image_embeddings, principal_components, unit_scale, word_vectors, words_of
 
 
 def test_a_node_is_the_mean_of_its_labels_positives():
