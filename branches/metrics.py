@@ -68,7 +68,7 @@ def auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Precision averaged over recall, without interpolation. Shapes as in `measure`; non-finite scores give 0.0."""
-    return _one_versus_rest(_average_precision, scores, labels)
+    return _one_versus_rest(ranked_precision, scores, labels)
 
 
 def accuracy(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -164,7 +164,8 @@ def _area_under_roc(score: Floats, positive: npt.NDArray[np.bool_]) -> float:
     return float(wins) / (2 * len(high) * len(low))
 
 
-def _average_precision(score: Floats, positive: npt.NDArray[np.bool_]) -> float:
+def ranked_precision(score: Floats, positive: npt.NDArray[np.bool_]) -> float:
+    """Average precision of scores (N,) for images of which these (N,), one or more, are positive."""
     _, hits, alarms = cumulative_counts(score, positive)
     return float((hits / (hits + alarms) * np.diff(hits, prepend=0)).sum() / hits[-1])
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multilabel_average_precision, multilabel_stat_scores
 
+from branches.metrics import ranked_precision
 from label_graph.errors import LabelGraphError
-from subdatasets.multilabel import PRESENT, UNKNOWN
+from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,13 @@ def average_precisions(probabilities: Tensor, states: Tensor) -> Tensor:
         LabelGraphError: shapes that differ, or scores that are no probabilities.
     """
     check_scores(probabilities, states)
-    labels = states.shape[1]
-    result = torch.full((labels,), float("nan"))
-    measured = [label for label in range(labels) if bool((states[:, label] == PRESENT).any())]
-    if measured:
-        columns = _two_or_more(measured)
-        found = multilabel_average_precision(
-            probabilities[:, columns].float(),
-            states[:, columns].long(),
-            num_labels=len(columns),
-            average="none",
-            ignore_index=UNKNOWN,
-        )
-        result[measured] = found[: len(measured)].cpu()
+    result = torch.full((states.shape[1],), float("nan"))
+    scores, truth = probabilities.float().cpu().double().numpy(), states.cpu().numpy()
+    for label in range(states.shape[1]):
+        known = truth[:, label] != UNKNOWN
+        shown = truth[known, label] == PRESENT
+        if shown.any():
+            result[label] = ranked_precision(scores[known, label], shown)
     return result
 
 
@@ -121,17 +115,10 @@ def predictions(
 
 def label_counts(predicted: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """True positives, false positives, true negatives, false negatives of each label, each float64 (L,)."""
-    labels = states.shape[1]
-    columns = _two_or_more(list(range(labels)))
-    counts = multilabel_stat_scores(
-        predicted[:, columns].long(),
-        states[:, columns].long(),
-        num_labels=len(columns),
-        average="none",
-        ignore_index=UNKNOWN,
-    )[:labels].double()
-    true, false, rejected, missed, _ = counts.unbind(dim=1)
-    return true, false, rejected, missed
+    shown, absent = states == PRESENT, states == ABSENT
+    true, false = (predicted & shown).sum(dim=0), (predicted & absent).sum(dim=0)
+    rejected, missed = (~predicted & absent).sum(dim=0), (~predicted & shown).sum(dim=0)
+    return true.double(), false.double(), rejected.double(), missed.double()
 
 
 def check_scores(probabilities: Tensor, states: Tensor) -> None:
@@ -152,11 +139,6 @@ def check_scores(probabilities: Tensor, states: Tensor) -> None:
 def harmonic(precision: float, recall: float) -> float:
     """The harmonic mean; 0 where both are 0."""
     return 2 * precision * recall / (precision + recall) if precision + recall != 0 else 0.0
-
-
-def _two_or_more(columns: list[int]) -> list[int]:
-    """The columns, a single one twice: torchmetrics asks for two labels."""
-    return columns if len(columns) > 1 else columns * 2
 
 
 def _share(part: float, whole: float) -> float:
