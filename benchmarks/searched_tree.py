@@ -18,7 +18,7 @@ from branches.grafting import GraftedNet
 from branches.records import BranchRecord, save_branch
 from deployment.bundle import write_bundle
 from search_spaces import Architecture
-from trunk.backbones import find_backbone
+from trunk.find_backbone import find_backbone
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

@@ -25,7 +25,8 @@ from label_graph.settings import GraphSettings
 from label_graph.training import Report, TrainingState, loss_by
 from subdatasets.multilabel import PRESENT, LabelTable
 from trunk.augmentation import change, draw_changes
-from trunk.backbones import BlockChain, block_shapes, find_backbone
+from trunk.backbones import BlockChain
+from trunk.find_backbone import block_shapes, find_backbone
 from trunk.held_images import HeldImages
 from trunk.images import DECODING_THREADS, ahead
 from trunk.precision import autocast, resolve_precision

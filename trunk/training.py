@@ -19,12 +19,12 @@ from torch import Tensor
 
 from subdatasets.subdataset import SubDataset
 from trunk.augmentation import change, draw_changes
-from trunk.backbones import block_shapes, find_backbone
 from trunk.batch_plan import Batch, BatchPlan
 from trunk.batch_statistics import reestimate
 from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from trunk.dynamic_graph import DynamicGraph, PooledImages, pool_images
 from trunk.errors import TrunkError
+from trunk.find_backbone import block_shapes, find_backbone
 from trunk.held_images import HeldImages
 from trunk.images import DECODING_THREADS, ahead
 from trunk.joint_norm import join_norms, part_norms

@@ -17,9 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from trunk.backbones import BlockChain, block_shapes, find_backbone
+from trunk.backbones import BlockChain
 from trunk.checkpoints import replace_atomically, write_json
 from trunk.errors import TrunkError
+from trunk.find_backbone import block_shapes, find_backbone
 from trunk.preprocessing import Preprocessing
 
 

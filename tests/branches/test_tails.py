@@ -21,8 +21,9 @@ from branches.source import CONSTRUCTORS
 from branches.tails import tail_branch
 from branches.traced import tail_source
 from search_spaces import Architecture, SpaceError, tail_plan, tail_space
-from trunk.backbones import BACKBONES, Backbone, BlockChain, find_backbone
+from trunk.backbones import BACKBONES, Backbone, BlockChain
 from trunk.errors import TrunkError
+from trunk.find_backbone import find_backbone
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Tail, Trunk
 

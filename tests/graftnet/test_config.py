@@ -42,7 +42,7 @@ from nas.search_settings import SearchSettings
 from nas.settings import SEARCH_STRATEGIES, JobSettings
 from search_spaces import SpaceError, macro_space, micro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
-from trunk.backbones import find_backbone
+from trunk.find_backbone import find_backbone
 from trunk.precision import PRECISIONS, resolve_precision
 from trunk.pretrain_settings import BATCH_STATISTICS, LOSSES, SAMPLINGS, PretrainSettings
 

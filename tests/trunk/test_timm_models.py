@@ -7,11 +7,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from trunk.backbones import block_shapes, find_backbone
 from trunk.errors import TrunkError
+from trunk.find_backbone import block_shapes, find_backbone
 from trunk.preprocessing import Preprocessing
-from trunk.sequence import sequence_of
-from trunk.timm_backbones import grouped
+from trunk.timm_models import grouped, sequence_of
 from trunk.trunk import Trunk, load_trunk
 
 # Family -> (number of blocks, depth of the trunk by default, image size).
