@@ -21,9 +21,8 @@ from torch.nn import functional
 from branches.errors import BranchError
 from branches.metrics import REWARDS
 from branches.settings import FitSettings
-from trunk.cached_features import drawn
+from trunk.cached_features import drawn, prefetched
 from trunk.features import FeatureSource, LabelledFeatures
-from trunk.prefetch import prefetched
 
 Indices = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int, Mapping[str, float]], None]

@@ -24,11 +24,10 @@ from label_graph.metrics import mean_average_precision
 from label_graph.settings import GraphSettings
 from label_graph.training import Report, TrainingState, loss_by
 from subdatasets.multilabel import PRESENT, LabelTable
-from trunk.augmentation import change, draw_changes
 from trunk.backbones import BlockChain
+from trunk.batches import change, draw_changes
 from trunk.find_backbone import block_shapes, find_backbone
-from trunk.held_images import HeldImages
-from trunk.images import DECODING_THREADS, ahead
+from trunk.images import DECODING_THREADS, HeldImages, ahead
 from trunk.precision import autocast, resolve_precision
 from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import PretrainSettings

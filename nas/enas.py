@@ -37,10 +37,9 @@ from nas.seeds import seed_of
 from nas.supernet import Supernet
 from nas.warm_start import Start, begin
 from search_spaces import Architecture, Space
-from trunk.cached_features import drawn
+from trunk.cached_features import drawn, prefetched
 from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from trunk.features import LabelledFeatures
-from trunk.prefetch import prefetched
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 Scores = npt.NDArray[np.float64]

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trunk.batch_plan import Batch
+from trunk.batches import Batch
 from trunk.errors import TrunkError
-from trunk.indeed import IndeedSettings, indeed_loss
-from trunk.indeed_pairs import draw_pairs
+from trunk.indeed import IndeedSettings, draw_pairs, indeed_loss
 from trunk.multi_label import MultiLabelPretraining, class_labels, class_logits
 
 

@@ -14,12 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trunk.batch_plan import Batch, BatchPlan
-from trunk.dynamic_graph import UNKNOWN, DynamicGraph, PooledImages
+from trunk.batches import Batch, BatchPlan
+from trunk.dynamic_graph import UNKNOWN, DynamicGraph, PooledImages, pooled_features
 from trunk.images import pixel_batches
 from trunk.indeed import binary_cross_entropy
 from trunk.training import Pretraining
-from trunk.validation import pooled_features
 
 
 def class_labels(labels: Tensor, values: Sequence[int]) -> Tensor:

@@ -18,22 +18,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from subdatasets.subdataset import SubDataset
-from trunk.augmentation import change, draw_changes
-from trunk.batch_plan import Batch, BatchPlan
-from trunk.batch_statistics import reestimate
+from trunk.batches import Batch, BatchPlan, change, draw_changes
 from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
-from trunk.dynamic_graph import DynamicGraph, PooledImages, pool_images
+from trunk.dynamic_graph import DynamicGraph, PooledImages, auroc_per_attribute, pool_images
 from trunk.errors import TrunkError
 from trunk.find_backbone import block_shapes, find_backbone
-from trunk.held_images import HeldImages
-from trunk.images import DECODING_THREADS, ahead
-from trunk.joint_norm import join_norms, part_norms
+from trunk.images import DECODING_THREADS, HeldImages, ahead
+from trunk.norms import join_norms, part_norms, reestimate
 from trunk.precision import autocast, resolve_precision
 from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import PretrainSettings, learning_rate_at
 from trunk.ranks import Ranks
 from trunk.trunk import Trunk
-from trunk.validation import auroc_per_attribute
 
 REPORT_EVERY = 20
 ALONE = Ranks()

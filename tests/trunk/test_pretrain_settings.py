@@ -3,7 +3,7 @@
 import pytest
 
 from trunk.errors import TrunkError
-from trunk.retraining import Policy, advise
+from trunk.pretrain_settings import Policy, advise
 
 LEARNT = ("bald", "hat")
 

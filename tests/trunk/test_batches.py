@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trunk.augmentation import GREY, Changes, change, draw_changes, recoloured
+from trunk.batches import GREY, Changes, change, draw_changes, recoloured
 from trunk.pretrain_settings import PretrainSettings
 
 SETTINGS = PretrainSettings(flip=False, pad=0.0)

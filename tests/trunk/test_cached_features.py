@@ -6,10 +6,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trunk.cached_features import CachedFeatures
+from trunk.cached_features import CachedFeatures, prefetched
 from trunk.errors import TrunkError
 from trunk.features import ArrayFeatures
-from trunk.prefetch import prefetched
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")  # only told apart: nothing is moved
 DEVICES = pytest.mark.parametrize("device", [CPU, GPU], ids=["told ahead", "read ahead"])

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from tests.trunk.conftest import SIZE
-from trunk.held_images import HeldImages
-from trunk.images import decode
+from trunk.images import HeldImages, decode
 from trunk.preprocessing import Preprocessing
 
 BYTES = SIZE * SIZE * 3
@@ -22,7 +21,7 @@ def test_rows_are_what_decoding_gives_and_are_decoded_once_where_they_fit(
         asked.extend(wanted)
         return decode(wanted, preprocessing)
 
-    monkeypatch.setattr("trunk.held_images.decode", counting)
+    monkeypatch.setattr("trunk.images.decode", counting)
     held = HeldImages(paths, Preprocessing(SIZE), limit=limit)
     for rows in ([3, 9, 3], [9, 3, 0, 11], [0, 11]):
         expected = decode([paths[row] for row in rows], Preprocessing(SIZE))

@@ -1,9 +1,16 @@
-"""Batch normalisation over the images of all ranks: what one process would compute with the joint batch.
+"""Batch normalisation of a trunk in training: over the images of all ranks; its statistics measured anew at the end.
 
 Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift (Ioffe and Szegedy, 2015),
-arXiv:1502.03167. Unlike ``nn.SyncBatchNorm`` it runs on CPUs too (gloo), and on a rank without an image.
+arXiv:1502.03167. Unlike ``nn.SyncBatchNorm`` the joint norm runs on CPUs too (gloo), and on a rank without an image: it
+computes what one process would with the joint batch.
+
+In training each step shows one attribute's balanced batch, and the running averages follow the last hundred or so. A
+trunk that serves other attributes meets other images: the statistics measured anew are those of the images themselves.
+Averaged as in Rethinking "Batch" in BatchNorm (Wu and Johnson, 2021), arXiv:2105.07576, section 3: plain means over the
+batches, with the weights as they are at the end ("precise" batch norm).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -127,3 +134,25 @@ def part_norms(module: nn.Module) -> None:
             setattr(module, name, child.original[0].train(child.training))
         else:
             part_norms(child)
+
+
+def reestimate(module: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replace the running statistics in ``module`` by their mean over ``batches``, (N, 3, S, S) each.
+
+    No weight changes; ``module`` is left in evaluation mode. Without a batch the statistics stay as they are.
+    """
+    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    module.train()
+    fresh = True
+    with torch.no_grad():
+        for images in batches:
+            if fresh:
+                for norm in norms:
+                    norm.reset_running_stats()
+                    norm.momentum = None  # a plain mean over all batches
+                fresh = False
+            module(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    module.eval()
