@@ -54,7 +54,7 @@ def make_bundles(folder: Path, backbone: str, size: int, attributes: int) -> Non
     from deployment.bundle import write_bundle
     from deployment.changes import add_branch
     from search_spaces import macro_space
-    from trunk.backbones import find_backbone
+    from trunk.find_backbone import find_backbone
     from trunk.preprocessing import Preprocessing
     from trunk.trunk import Trunk
 

@@ -17,7 +17,7 @@ class FitSettings:
     `epochs` passes of as many images as the train split holds; `balance` against rare values: "sampling" (every batch
     holds all values in equal parts), "weights" (rare values weigh more in the loss) or "none"; `warmup_fraction` of all
     steps; `gradient_clip` on the global norm, 0 for none; `average`: decay of the running average of the weights that
-    is scored and kept, 0 for none; `mirror`, `noise`, `mixup`: see `branches.augmentation.augmented`; `metric` on the
+    is scored and kept, 0 for none; `mirror`, `noise`, `mixup`: see `branches.training.augmented`; `metric` on the
     val split, a key of `branches.metrics.REWARDS`; `keep` the weights of the "best" epoch by it, or of the "last".
     """
 

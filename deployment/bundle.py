@@ -14,9 +14,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from branches.export import TOLERANCE, export_branch
+from branches.export import TOLERANCE, export_branch, write_onnx
 from branches.grafting import GraftedNet
-from branches.onnx_file import write_onnx
 from branches.records import load_branch
 from deployment.errors import BundleError
 from deployment.joined import JOINED, joined_graph

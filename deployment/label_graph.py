@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from branches.export import TOLERANCE, relative_error
-from branches.onnx_file import run_onnx, write_onnx
+from branches.export import TOLERANCE, relative_error, run_onnx, write_onnx
 from deployment.errors import BundleError
 from foundation.files import write_json
 from foundation.folders import file_hashes, replaced_folder

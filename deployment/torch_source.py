@@ -13,7 +13,7 @@ from types import ModuleType
 import torch
 from safetensors.torch import save_file
 
-from branches.trunk_source import trunk_source
+from branches.traced import trunk_source
 from deployment.checks import golden_scores, relative_error
 from deployment.contents import read_golden
 from deployment.errors import BundleError

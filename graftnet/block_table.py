@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from graftnet.project import project_here
-from trunk.backbones import BlockChain, block_shapes, find_backbone
+from trunk.backbones import BlockChain
+from trunk.find_backbone import block_shapes, find_backbone
 
 HEAD = ("block", "depth", "name", "channels", "map", "stride", "parameters")
 

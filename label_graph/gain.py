@@ -1,4 +1,4 @@
-"""What one set of scores gains in mAP over another on the same images, label by label and with an interval."""
+"""Gain in mAP of one table of scores over another on the same images, label by label and with an interval."""
 
 from typing import NamedTuple
 
@@ -83,5 +83,5 @@ def weighted_precision(ranked: Ranking, weights: Floats) -> Floats:
     gained = np.diff(hits, axis=1, prepend=0.0)
     positives = hits[:, -1]
     total = (precision * gained).sum(axis=1)
-    found: Floats = np.divide(total, positives, out=np.full_like(total, np.nan), where=positives > 0)
-    return found
+    mean_precision: Floats = np.divide(total, positives, out=np.full_like(total, np.nan), where=positives > 0)
+    return mean_precision

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
+from label_graph.classifier import POOLINGS
 from label_graph.errors import LabelGraphError
 from label_graph.losses import LOSSES
-from label_graph.node_features import NODE_FEATURES
-from label_graph.pooling import POOLINGS
+from label_graph.nodes import NODE_FEATURES
 
 GRAPHS = ("cooccurrence", "identity", "none")
 

@@ -22,9 +22,8 @@ from torch.nn import functional
 
 from branches.metrics import REWARDS
 from branches.parts import branch_costs
-from branches.sampling import batches
 from branches.settings import FitSettings
-from branches.training import adamw, check_splits, class_weights, schedule
+from branches.training import adamw, batches, check_splits, class_weights, schedule
 from foundation.history import History
 from foundation.progress import Progress
 from nas.allowed import within
@@ -39,10 +38,9 @@ from nas.seeds import seed_of
 from nas.supernet import Supernet
 from nas.warm_start import Start, begin
 from search_spaces import Architecture, Space
-from trunk.cached_features import drawn
+from trunk.cached_features import drawn, prefetched
 from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from trunk.features import LabelledFeatures
-from trunk.prefetch import prefetched
 
 Scores = npt.NDArray[np.float64]
 

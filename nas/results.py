@@ -10,11 +10,9 @@ import torch
 from torch import nn
 
 from branches.compression import on_trunk
-from branches.costs import macs, parameters, stored_bytes
-from branches.curves import pr_points, roc_points
+from branches.costs import macs, parameters, part_parameters, stored_bytes
 from branches.latency import Latency
-from branches.metrics import measure, paired_bootstrap
-from branches.part_sizes import part_parameters
+from branches.metrics import measure, paired_bootstrap, pr_points, roc_points
 from branches.training import predict_scores
 from nas.kept_scores import Scores, curves
 from nas.latencies import Latencies

@@ -18,8 +18,7 @@ from branches.records import BranchRecord, save_branch
 from search_spaces import Space, macro_space, micro_space
 from trunk.backbones import build_small_cnn
 from trunk.cached_features import CachedFeatures
-from trunk.codecs import Pca
-from trunk.moments import Moments
+from trunk.codecs import Moments, Pca
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from branches.onnx_file import write_onnx
+from branches.export import write_onnx
 from deployment.bundle import write_bundle
 from deployment.contents import read_golden
 from deployment.errors import BundleError

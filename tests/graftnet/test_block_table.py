@@ -7,7 +7,7 @@ import pytest
 
 from graftnet.block_table import block_table, table_lines
 from graftnet.cli import run
-from trunk.backbones import find_backbone
+from trunk.find_backbone import find_backbone
 
 
 @pytest.fixture

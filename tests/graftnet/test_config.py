@@ -33,16 +33,16 @@ from graftnet.settings import (
     space_of_config,
 )
 from graftnet.template import template
+from label_graph.classifier import POOLINGS as LABEL_POOLINGS
 from label_graph.losses import LOSSES as LABEL_LOSSES
-from label_graph.node_features import NODE_FEATURES
-from label_graph.pooling import POOLINGS as LABEL_POOLINGS
+from label_graph.nodes import NODE_FEATURES
 from label_graph.settings import GRAPHS, GraphSettings
 from nas.recipes import RECIPES
 from nas.search_settings import SearchSettings
 from nas.settings import SEARCH_STRATEGIES, JobSettings
 from search_spaces import SpaceError, macro_space, micro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
-from trunk.backbones import find_backbone
+from trunk.find_backbone import find_backbone
 from trunk.precision import PRECISIONS, resolve_precision
 from trunk.pretrain_settings import BATCH_STATISTICS, LOSSES, SAMPLINGS, PretrainSettings
 

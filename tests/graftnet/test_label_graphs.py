@@ -112,7 +112,7 @@ def test_a_stopped_run_continues_and_ends_the_same(finished: Path, project: Proj
     before = read(finished)
     trunk = open_trunk(project, CPU)
     plan = plan_graph(project, trunk, [], seed=0, device=CPU)
-    monkeypatch.setattr("label_graph.training_state.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("label_graph.training.SAVE_EVERY", 0.0)
 
     def stop(stage: str, done: int, total: int, figures: Any) -> None:
         if stage == "label graph: identity" and done == 2:

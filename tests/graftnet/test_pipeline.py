@@ -15,10 +15,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from branches.calibration import calibrate
-from branches.curves import pr_points
 from branches.errors import BranchError
 from branches.grafting import GraftedNet
-from branches.metrics import measure
+from branches.metrics import measure, pr_points
 from branches.records import load_branch
 from deployment.runtime import Runtime
 from graftnet.featuring import cache_of

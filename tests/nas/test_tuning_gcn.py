@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from label_graph.classifier import PooledFeatures
 from label_graph.errors import LabelGraphError
 from label_graph.graph import LabelledPool
-from label_graph.pooling import PooledFeatures
 from label_graph.settings import GraphSettings
 from nas.tuning import PrunedError
 from nas.tuning_gcn import GcnObjective, gcn_knobs, standard_error

@@ -9,12 +9,12 @@ from trunk.errors import TrunkError
 from trunk.indeed import (
     IndeedSettings,
     binary_cross_entropy,
+    draw_pairs,
     identical_map,
     indeed_loss,
     six_features,
     six_labels,
 )
-from trunk.indeed_pairs import draw_pairs
 
 F_A = torch.tensor([[1.0, 2.0, 0.0], [3.0, 1.0, 2.0]])
 F_B = torch.tensor([[2.0, 1.0, 3.0], [1.0, 0.0, 2.0]])  # element-wise products: (2, 2, 0), (3, 0, 4)
