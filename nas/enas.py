@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +38,7 @@ from nas.supernet import Supernet
 from nas.warm_start import Start, begin
 from search_spaces import Architecture, Space
 from trunk.cached_features import drawn
-from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint, under
 from trunk.features import LabelledFeatures
 from trunk.prefetch import prefetched
 
@@ -267,14 +266,9 @@ class Search:
                 begin(self.start, self.supernet, self.controller)
             return
         tensors, record = load_checkpoint(self.checkpoint)
-        self.supernet.load_state_dict(part(tensors, "supernet."))
+        self.supernet.load_state_dict(under(tensors, "supernet."))
         restore_optimizer(self.optimizer, tensors)
-        self.reinforce.load_state(part(tensors, "reinforce."), record["reinforce"])
+        self.reinforce.load_state(under(tensors, "reinforce."), record["reinforce"])
         self.epoch = record["epoch"]
         if self.epoch < self.settings.epochs:
             self.history.truncate(record["history"])
-
-
-def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
-    """The entries under ``prefix``, without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -20,11 +20,11 @@ from branches.parts import branch_costs
 from branches.probe import LinearProbe, linear_probe
 from branches.settings import FitSettings
 from branches.training import fit
-from nas.enas import Progress, part
+from nas.enas import Progress
 from nas.history import History
 from nas.seeds import seed_of
 from search_spaces import Architecture
-from trunk.checkpoints import load_checkpoint, save_checkpoint
+from trunk.checkpoints import load_checkpoint, save_checkpoint, under
 from trunk.features import LabelledFeatures
 
 Figures = dict[str, float | None]
@@ -175,7 +175,7 @@ class Trainings:
         if path.exists():
             tensors, record = load_checkpoint(path)
             module = build()
-            module.load_state_dict(part(tensors, "module."))
+            module.load_state_dict(under(tensors, "module."))
             self.finished = record.pop("history")
             return Trained(module.to(self.device).eval(), tensors["val_scores"].numpy(), record)
         self.history.truncate(self.finished)

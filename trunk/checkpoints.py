@@ -59,6 +59,11 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise TrunkError(f"{path} is not a readable checkpoint ({error}); delete it to start anew.") from error
 
 
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under ``prefix``, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer.") -> dict[str, Tensor]:
     """Flatten an optimizer's per-parameter state to ``{prefix}{parameter index}.{state name}`` tensors.
 
@@ -83,11 +88,10 @@ def restore_optimizer(
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        if key.startswith(prefix):
-            index, name = key.removeprefix(prefix).split(".", 1)
-            weight = weights[int(index)]
-            if tensor.shape == weight.shape:
-                tensor = torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)
-            state.setdefault(int(index), {})[name] = tensor
+    for key, tensor in under(tensors, prefix).items():
+        index, name = key.split(".", 1)
+        weight = weights[int(index)]
+        if tensor.shape == weight.shape:
+            tensor = torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)
+        state.setdefault(int(index), {})[name] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
