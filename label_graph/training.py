@@ -23,6 +23,7 @@ from label_graph.metrics import mean_average_precision
 from label_graph.settings import GraphSettings
 from label_graph.training_state import TrainingState
 from subdatasets.multilabel import PRESENT
+from trunk.checkpoints import decay_groups
 
 Report = Callable[[int, float], None]
 
@@ -126,11 +127,7 @@ def loss_by(settings: GraphSettings, states: Tensor) -> Loss:
 
 def optimizer_of(module: LabelClassifier, settings: GraphSettings) -> torch.optim.AdamW:
     """AdamW whose weight decay spares biases."""
-    groups = [
-        {"params": [one for one in module.parameters() if one.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [one for one in module.parameters() if one.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(decay_groups(module, settings.weight_decay), lr=settings.learning_rate)
 
 
 @torch.no_grad()
