@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from branches.restoring import Restored
+from branches.tails import TailBuilder
 from graftnet.errors import ConfigError
-from nas.settings import TailBuilder
 from trunk.codecs import Pca
 from trunk.features import LabelledFeatures
 

@@ -11,7 +11,7 @@ import torch
 
 from branches.folding import on_trunk
 from branches.records import BranchRecord, save_branch
-from branches.tails import tail_branch
+from branches.tails import TailBuilder, tail_branch
 from graftnet.compression import codec_key, require_codec, tail_on
 from graftnet.config import Config
 from graftnet.errors import ConfigError
@@ -29,7 +29,7 @@ from graftnet.warming import about_start, prepare_start, warmed
 from nas.calibrating import calibrated_winner
 from nas.job import run_job
 from nas.kept_scores import read_scores
-from nas.settings import BY_HAND, JobData, JobSettings, TailBuilder
+from nas.settings import BY_HAND, JobData, JobSettings
 from nas.warm_start import Start
 from search_spaces import Architecture
 from subdatasets.contents import content_hash

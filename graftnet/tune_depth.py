@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from branches.tails import tail_branch
+from branches.tails import TailBuilder, tail_branch
 from graftnet.compression import tail_on
 from graftnet.errors import ConfigError
 from graftnet.featuring import check_values, contents_in_order, featured_at, order_of
@@ -15,7 +15,6 @@ from graftnet.plans import about_features, jsonable
 from graftnet.project import Project
 from graftnet.settings import SPACE_KEYS, fit_settings, search_settings, tail_settings
 from graftnet.tuning import StudyPlan, TuneRequest, described
-from nas.settings import TailBuilder
 from nas.tuning_depth import SEARCHED, SECONDS, Depth, DepthObjective, DepthSettings, depth_knobs
 from nas.tuning_knobs import Setting
 from search_spaces.tail import tail_space

@@ -32,8 +32,8 @@ from nas.fairness import fair_indices
 from nas.history import History
 from nas.recipes import RECIPES
 from nas.reinforce import Reinforce
-from nas.search_settings import SearchSettings
 from nas.seeds import seed_of
+from nas.settings import SearchSettings
 from nas.supernet import Supernet
 from nas.warm_start import Start, begin
 from search_spaces import Architecture, Space

@@ -12,8 +12,7 @@ from nas.candidates import Candidate, best_rewarded, own_proposals, propose, ran
 from nas.enas import Search
 from nas.errors import SearchError
 from nas.history import read_history
-from nas.search_settings import SearchSettings
-from nas.settings import JobData
+from nas.settings import JobData, SearchSettings
 from search_spaces import Space, macro_space, micro_space
 from tests.nas.conftest import make_split
 

@@ -16,8 +16,7 @@ from branches.settings import FitSettings
 from branches.training import predict_scores
 from nas.history import read_history
 from nas.job import run_job
-from nas.search_settings import SearchSettings
-from nas.settings import JobData, JobSettings
+from nas.settings import JobData, JobSettings, SearchSettings
 from nas.verdict import Gain, gain, sentence
 from search_spaces import macro_space
 from tests.nas.killing import killed_after
