@@ -4,6 +4,8 @@ GraftNet's engineering paper, section 3.3: "first 8 blocks of InceptionV3 (block
 are open for fine-tuning as part of the branch) to extract features and use Bilinear Pooling".
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -15,6 +17,8 @@ from search_spaces.tail import TailPlan, tail_plan
 from trunk.errors import TrunkError
 from trunk.find_backbone import block_shapes, find_backbone
 from trunk.trunk import Tail, Trunk, tail_modules
+
+TailBuilder = Callable[[torch.Generator], nn.Module]
 
 
 def tail_branch(

@@ -23,6 +23,7 @@ from branches.metrics import REWARDS
 from branches.settings import FitSettings
 from foundation.progress import Progress
 from trunk.cached_features import drawn, prefetched
+from trunk.checkpoints import decay_groups
 from trunk.features import FeatureSource, LabelledFeatures
 
 Indices = npt.NDArray[np.int64]
@@ -252,11 +253,7 @@ def set_dropout(module: nn.Module, share: float) -> None:
 
 def adamw(module: nn.Module, settings: FitSettings) -> torch.optim.AdamW:
     """AdamW whose weight decay spares biases and batch-norm parameters."""
-    weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = decay_groups(module, settings.weight_decay)
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, settings.beta2), fused=True)
 
 

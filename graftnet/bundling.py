@@ -48,7 +48,7 @@ def speed_up(project: Project | None, bundle: Path, kind: str, *, images: int, *
     }
     preprocessing = index["preprocessing"]
     share = -(-CALIBRATION // len(subdatasets))
-    chosen = [example for data in subdatasets.attribute() for example in _spread(data.split("train"), share)]
+    chosen = [example for data in subdatasets.values() for example in _spread(data.split("train"), share)]
     labelled = {}
     for name, data in subdatasets.items():
         if list(data.attribute.values) != index["branches"][name]["values"]:

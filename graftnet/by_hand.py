@@ -32,8 +32,7 @@ def hand_settings(config: Config, trunk: "Trunk", depth: int, device: "torch.dev
     It is trained as the control of that name is, but in float32, so that what val chooses is what is deployed. The
     uncut tail is a control beside it, unless it is that itself.
     """
-    from nas.search_settings import SearchSettings
-    from nas.settings import BY_HAND, JobSettings
+    from nas.settings import BY_HAND, JobSettings, SearchSettings
     from search_spaces import tail_space
 
     table, blocks = config.branch, len(trunk.chain)

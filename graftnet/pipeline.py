@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from branches.compression import tail_on
-from branches.tails import tail_branch
+from branches.tails import TailBuilder, tail_branch
 from foundation.locks import only_one
 from foundation.progress import Progress
 from foundation.provenance import identity_of, this_command
@@ -27,7 +27,7 @@ from graftnet.trunks import open_trunk
 from graftnet.warming import about_start, prepare_start, resumed, warmed
 from nas.job import Origin, described, origin_of, run_job
 from nas.job_predictions import ImageFile
-from nas.settings import JobData, TailBuilder
+from nas.settings import JobData
 from subdatasets.contents import content_hash
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import read_subdataset

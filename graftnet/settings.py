@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from branches.settings import FitSettings
     from graftnet.project import Project
     from label_graph.settings import GraphSettings
-    from nas.search_settings import SearchSettings
-    from nas.settings import JobSettings
+    from nas.settings import JobSettings, SearchSettings
     from search_spaces import Space
     from trunk.pretrain_settings import PretrainSettings
 
@@ -69,7 +68,7 @@ def search_settings(config: Config) -> "SearchSettings":
     Raises:
         ConfigError: there is no epoch left for the controller.
     """
-    from nas.search_settings import SearchSettings
+    from nas.settings import SearchSettings
 
     if config.search.warmup_epochs >= config.search.epochs:
         raise ConfigError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from branches.compression import tail_on
-from branches.tails import tail_branch
+from branches.tails import TailBuilder, tail_branch
 from foundation.files import jsonable
 from foundation.progress import Progress
 from graftnet.errors import ConfigError
@@ -17,7 +17,6 @@ from graftnet.plans import about_features
 from graftnet.project import Project
 from graftnet.settings import SPACE_KEYS, fit_settings, search_settings, tail_settings
 from graftnet.tuning import StudyPlan, TuneRequest, described
-from nas.settings import TailBuilder
 from nas.tuning_depth import SEARCHED, SECONDS, Depth, DepthObjective, DepthSettings, depth_knobs
 from nas.tuning_knobs import Setting
 from search_spaces.tail import tail_space

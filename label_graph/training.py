@@ -23,7 +23,7 @@ from label_graph.losses import Loss, loss_named, positive_rates
 from label_graph.metrics import mean_average_precision
 from label_graph.settings import GraphSettings
 from subdatasets.multilabel import PRESENT
-from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from trunk.checkpoints import decay_groups, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 
 SAVE_EVERY = 5.0  # seconds; an epoch on pooled features takes some hundredths of one
 CHECKPOINT = "checkpoint.safetensors"
@@ -224,11 +224,7 @@ def loss_by(settings: GraphSettings, states: Tensor) -> Loss:
 
 def optimizer_of(module: LabelClassifier, settings: GraphSettings) -> torch.optim.AdamW:
     """AdamW whose weight decay spares biases."""
-    groups = [
-        {"params": [one for one in module.parameters() if one.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [one for one in module.parameters() if one.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(decay_groups(module, settings.weight_decay), lr=settings.learning_rate)
 
 
 @torch.no_grad()

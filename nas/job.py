@@ -35,9 +35,10 @@ from nas.limits import Cost
 from nas.pareto import front
 from nas.results import JobResult, measure_all, stage_seconds
 from nas.settings import BY_HAND, JobData, JobSettings
-from nas.stage import Searched, stage_of
+from nas.stage import Searched, Stage
 from nas.tail_job import run_tail_job
 from nas.trainings import Trainings
+from nas.trials import TrialStage
 from nas.warm_start import Start
 from search_spaces import Architecture
 
@@ -307,3 +308,12 @@ def find_candidates(
         return search, rank_candidates(search, settings.candidates, progress=progress)
     stage = stage_of(settings.strategy)(data, settings, folder=folder, seed=seed, device=device)
     return stage, stage.candidates(progress=progress)
+
+
+def stage_of(strategy: str) -> type[Stage]:
+    """The stage that follows a strategy other than ENAS. Raises SearchError where its extra is missing."""
+    if strategy == "nni-darts":
+        from nas.nni_darts import DartsStage
+
+        return DartsStage
+    return TrialStage

@@ -20,7 +20,7 @@ from foundation.history import History, read_history
 from foundation.progress import Progress
 from subdatasets.subdataset import SubDataset
 from trunk.batches import Batch, BatchPlan, change, draw_changes
-from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from trunk.checkpoints import decay_groups, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from trunk.dynamic_graph import DynamicGraph, PooledImages, auroc_per_attribute, pool_images
 from trunk.errors import TrunkError
 from trunk.find_backbone import block_shapes, find_backbone
@@ -84,10 +84,8 @@ class Pretraining:
         self.graph.to(self.device).to(memory_format=torch.channels_last)
         if ranks.count > 1:
             join_norms(self.graph.chain, ranks)
-        decayed = [parameter for parameter in self.graph.parameters() if parameter.dim() > 1]
-        plain = [parameter for parameter in self.graph.parameters() if parameter.dim() <= 1]
         self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            decay_groups(self.graph, settings.weight_decay),
             lr=settings.learning_rate,
             fused=self.device.type in ("cpu", "cuda"),
         )

@@ -38,8 +38,7 @@ from label_graph.losses import LOSSES as LABEL_LOSSES
 from label_graph.nodes import NODE_FEATURES
 from label_graph.settings import GRAPHS, GraphSettings
 from nas.recipes import RECIPES
-from nas.search_settings import SearchSettings
-from nas.settings import SEARCH_STRATEGIES, JobSettings
+from nas.settings import SEARCH_STRATEGIES, JobSettings, SearchSettings
 from search_spaces import SpaceError, macro_space, micro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
 from trunk.find_backbone import find_backbone

@@ -19,8 +19,7 @@ from foundation.history import read_history
 from nas.errors import SearchError
 from nas.job import run_job
 from nas.job_pictures import NO_IMAGES
-from nas.search_settings import SearchSettings
-from nas.settings import JobData, JobSettings
+from nas.settings import JobData, JobSettings, SearchSettings
 from nas.verdict import Gain, gain, sentence
 from reports.result_schema import check_result
 from search_spaces import macro_space

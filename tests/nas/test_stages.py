@@ -14,8 +14,7 @@ from branches.training import fit
 from foundation.history import read_history
 from nas.errors import SearchError
 from nas.job import run_job
-from nas.search_settings import SearchSettings
-from nas.settings import SEARCH_STRATEGIES, JobData, JobSettings
+from nas.settings import SEARCH_STRATEGIES, JobData, JobSettings, SearchSettings
 from nas.trials import TrialStage
 from search_spaces import macro_space
 from tests.nas.extra import needs_nni, with_nni_marked
