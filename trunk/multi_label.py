@@ -1,7 +1,7 @@
 """Pre-training on whole images: every step draws images, whatever their labels, and all that is known of them counts.
 
 The attributes' values are classes of one multi-label classifier: "yes" of a yes/no attribute, every value of one with
-more. This is the plain way to train on multi-label data, the baseline of INDeeD (`trunk.indeed_training`).
+more. This is the plain way to train on multi-label data, the baseline of INDeeD (`trunk.methods`).
 """
 
 from collections.abc import Sequence

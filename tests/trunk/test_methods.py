@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from tests.trunk.conftest import SIZE
 from trunk.dynamic_graph import DynamicGraph
 from trunk.errors import TrunkError
 from trunk.indeed import BLOCKS, NORMALISATIONS, IndeedSettings, draw_pairs
-from trunk.indeed_training import IndeedPretraining
+from trunk.methods import METHODS, IndeedPretraining, method_identity, method_of, training_of
 from trunk.multi_label import MultiLabelPretraining
 from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import PretrainSettings
@@ -33,6 +33,25 @@ def start(
     return IndeedPretraining(
         subdatasets, "small_cnn", Preprocessing(SIZE), settings, folder=folder, seed=0, indeed=indeed
     )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_is_named_takes_its_own_settings_and_trains(
+    name: str, subdatasets: list[SubDataset], tmp_path: Path
+) -> None:
+    """An entry of METHODS is all that a method is, beside its name in the config and its keys there."""
+    method = METHODS[name]
+    own = {} if method.settings is None else {key: getattr(method.settings(), key) for key in method.keys}
+    assert list(method.keys) == ([] if method.settings is None else [field.name for field in fields(method.settings)])
+    identity = method_identity(name, {method.keys[key]: value for key, value in own.items()})
+    assert method_of(identity) is method
+    assert identity == ({} if name == "dynamic" else {"method": name} | ({name: own} if own else {}))
+    settings = replace(SETTINGS, steps=2)
+    training = training_of(identity)(subdatasets, "small_cnn", Preprocessing(SIZE), settings, folder=tmp_path, seed=0)
+    assert type(training) is method.training
+    assert isinstance(training.run(), Trunk)
+    others = {other.source for key, other in METHODS.items() if key != name}
+    assert method.source not in others
 
 
 def test_it_learns_what_tells_the_pictures_apart(subdatasets: list[SubDataset], tmp_path: Path) -> None:
