@@ -10,11 +10,10 @@ from graftnet.errors import ConfigError
 from graftnet.project import Project
 from subdatasets.contents import Progress
 from subdatasets.multilabel import PRESENT, UNKNOWN, LabelTable, stacked
-from subdatasets.multilabel_coco import read_coco
+from subdatasets.multilabel_coco import read_coco, read_label_lists
 from subdatasets.multilabel_join import join_subdatasets
-from subdatasets.multilabel_lists import read_label_lists
 from subdatasets.multilabel_voc import read_voc_annotations, read_voc_lists
-from subdatasets.reading import SPLIT_NAMES
+from subdatasets.problems import SPLIT_NAMES
 from subdatasets.subdataset import read_subdataset
 
 _VOC_PARTS = ("train", "val", "trainval", "test")

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from subdatasets.contents import THREADS, Progress, inspect_image, over_files
 from subdatasets.errors import DataError
-from subdatasets.problems import Problem
-from subdatasets.reading import Reading, Row
+from subdatasets.problems import Problem, Reading, Row
 from subdatasets.rows import inspect_counts, read_rows, row_place
 from subdatasets.splits import FRACTIONS
 from subdatasets.subdataset import SubDataset

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from subdatasets.atomic import write_atomically
-from subdatasets.attribute import Attribute, attribute_name, attribute_of
+from subdatasets.attribute import Attribute, attribute_name, attribute_of, contradiction, spellings
 from subdatasets.errors import DataError
-from subdatasets.reading import SPLIT_NAMES
+from subdatasets.problems import SPLIT_NAMES
 from subdatasets.splits import SPLITS, multilabel_splits, val_from_train
 from subdatasets.subdataset import Example, SubDataset, csv_bytes
-from subdatasets.values import contradiction, spellings
 
 Labels = NDArray[np.int64]
 

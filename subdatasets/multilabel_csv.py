@@ -9,10 +9,9 @@ import numpy as np
 
 from subdatasets.atomic import write_atomically
 from subdatasets.errors import DataError
-from subdatasets.locations import Locations
-from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN, LabelTable, States
-from subdatasets.multilabel_columns import column_states
+from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN, LabelTable, States, column_states
 from subdatasets.table_importer import read_columns
+from subdatasets.tables import Locations
 
 _CELLS = {PRESENT: "1", ABSENT: "0", UNKNOWN: ""}
 

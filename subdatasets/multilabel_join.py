@@ -11,8 +11,7 @@ import numpy as np
 
 from subdatasets.contents import Progress, content_hashes
 from subdatasets.errors import DataError
-from subdatasets.multilabel import LabelTable
-from subdatasets.multilabel_columns import label_states, labels_of
+from subdatasets.multilabel import LabelTable, label_states, labels_of
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import SubDataset
 

@@ -4,9 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subdatasets.attribute import Attribute, attribute_name, attribute_of, is_attribute_name
+from subdatasets.attribute import (
+    Attribute,
+    attribute_name,
+    attribute_of,
+    contradiction,
+    is_attribute_name,
+    is_unknown,
+    ordered_values,
+    spellings,
+)
 from subdatasets.errors import DataError
-from subdatasets.values import contradiction, is_unknown, ordered_values, spellings
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import pytest
 from subdatasets.attribute import Attribute
 from subdatasets.contents import content_hashes
 from subdatasets.errors import DataError
-from subdatasets.multilabel import LabelTable, stacked
-from subdatasets.multilabel_columns import labels_of
+from subdatasets.multilabel import LabelTable, labels_of, stacked
 from subdatasets.multilabel_csv import read_label_csv, write_label_csv
 from subdatasets.multilabel_join import join_subdatasets
 from subdatasets.subdataset import Example, SubDataset
