@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from subdatasets.attribute import is_unknown
+from subdatasets.contents import SUFFIXES
 from subdatasets.errors import DataError
 from subdatasets.problems import SPLIT_NAMES, Reading, Row
 from subdatasets.tables import Locations, Table, TableRow, read_table
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 # Files that systems leave behind; they are no one's mistake.
 _LITTER = ("thumbs.db", "desktop.ini")
 

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from subdatasets.atomic import write_atomically
-from subdatasets.contents import Progress, content_hashes, read_image
+from subdatasets.contents import SUFFIXES, Progress, content_hashes, read_image
 from subdatasets.errors import DataError
-from subdatasets.forms import PATH_COLUMNS, SUFFIXES, cell, group_of, ragged, required_column
+from subdatasets.forms import PATH_COLUMNS, cell, group_of, ragged, required_column
 from subdatasets.problems import Problem, refusal
 from subdatasets.segmentation import CropSettings, Segmenter, person_crops
 from subdatasets.tables import Locations, read_table
