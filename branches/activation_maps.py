@@ -57,10 +57,10 @@ def activation_maps(module: nn.Module, features: Tensor, values: Tensor) -> Acti
     with torch.no_grad():
         reading = read(module, features)
         if reading.parts:
-            sides = tuple(max(part.shape[place] for part, _ in reading.parts) for place in (2, 3))
-            found = sum(_weighted(maps, weights, values, sides) for maps, weights in reading.parts)
-            assert isinstance(found, Tensor)
-            return ActivationMaps(CAM, found)
+            sides = tuple(max(part.shape[axis] for part, _ in reading.parts) for axis in (2, 3))
+            evidence_map = sum(_weighted(maps, weights, values, sides) for maps, weights in reading.parts)
+            assert isinstance(evidence_map, Tensor)
+            return ActivationMaps(CAM, evidence_map)
     maps = reading.maps.detach().requires_grad_()
     with torch.enable_grad():
         (slope,) = torch.autograd.grad(evidence(reading.logits(maps), values).sum(), maps)
@@ -108,5 +108,5 @@ def _head_parts(head: Head, maps: Tensor, features: Tensor) -> tuple[tuple[Tenso
 def _weighted(maps: Tensor, weights: Tensor, values: Tensor, sides: tuple[int, ...]) -> Tensor:
     """(N, C, h, w) and (V, C) -> what every position adds to the evidence, brought to the sides (N, H, W)."""
     others = (weights.sum(0) - weights[values]) / (len(weights) - 1)
-    found = ((weights[values] - others)[:, :, None, None] * maps).sum(1)
-    return functional.interpolate(found[:, None], size=sides, mode="nearest-exact")[:, 0]
+    weighted = ((weights[values] - others)[:, :, None, None] * maps).sum(1)
+    return functional.interpolate(weighted[:, None], size=sides, mode="nearest-exact")[:, 0]

@@ -32,12 +32,13 @@ def follow_nodes(graph: MacroPlan, nodes: Sequence[Step], stem: Tensor) -> Tenso
     """Each node reads the sum of its inputs; the result is the mean of the outputs. (N, width, H, W) -> the same."""
     maps = [stem]
     for part, module in zip(graph.nodes, nodes, strict=True):
-        maps.append(module(_total([maps[number] for number in part.inputs])))
-    output = _total([maps[number] for number in graph.outputs])
+        maps.append(module(total_of([maps[number] for number in part.inputs])))
+    output = total_of([maps[number] for number in graph.outputs])
     return output if len(graph.outputs) == 1 else output / len(graph.outputs)
 
 
-def _total(maps: Sequence[Tensor]) -> Tensor:
+def total_of(maps: Sequence[Tensor]) -> Tensor:
+    """The sum of maps of one shape."""
     total = maps[0]
     for added in maps[1:]:
         total = total + added

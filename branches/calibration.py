@@ -39,7 +39,7 @@ def calibrate(calibration: Calibration, scores: npt.ArrayLike) -> Floats:
         table = np.exp(logits - logits.max(1, keepdims=True))
         normalised: Floats = table / table.sum(1, keepdims=True)
         return normalised
-    curves = [(np.array(one["scores"]), np.array(one["calibrated"])) for one in calibration["curves"]]
+    curves = [(np.array(curve["scores"]), np.array(curve["calibrated"])) for curve in calibration["curves"]]
     if len(curves) == 1:
         positive = np.interp(table[:, 1], *curves[0])
         return np.stack([1 - positive, positive], axis=1)
@@ -61,8 +61,10 @@ def fit_temperature(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, A
         divided = logits / np.exp(log_temperature)
         return float((np.logaddexp.reduce(divided, axis=1) - (targets * divided).sum(1)).mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-6})
-    return {"method": "temperature", "temperature": float(np.exp(found.x))}
+    minimum = minimize_scalar(
+        loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-6}
+    )
+    return {"method": "temperature", "temperature": float(np.exp(minimum.x))}
 
 
 def fit_isotonic(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, Any]:
@@ -167,26 +169,26 @@ def reliability(scores: npt.ArrayLike, labels: npt.ArrayLike, *, bins: int = BIN
         score, hit = table[:, 1], label == 1
     else:
         score, hit = table.max(1), table.argmax(1) == label
-    place = np.clip(np.ceil(score * bins).astype(np.int64) - 1, 0, bins - 1)
-    found = []
-    for number in np.unique(place):
-        rows = place == number
-        found.append(Bin(float(score[rows].mean()), float(hit[rows].mean()), int(rows.sum())))
-    return found
+    bin_of = np.clip(np.ceil(score * bins).astype(np.int64) - 1, 0, bins - 1)
+    filled = []
+    for number in np.unique(bin_of):
+        rows = bin_of == number
+        filled.append(Bin(float(score[rows].mean()), float(hit[rows].mean()), int(rows.sum())))
+    return filled
 
 
-def expected_calibration_error(found: list[Bin]) -> float:
+def expected_calibration_error(filled: list[Bin]) -> float:
     """The gap between score and share, averaged over images (Guo et al., equation 3): 0 is perfect, 1 the worst."""
-    total = sum(one.images for one in found)
-    return sum(one.images * abs(one.score - one.share) for one in found) / total
+    total = sum(bin_.images for bin_ in filled)
+    return sum(bin_.images * abs(bin_.score - bin_.share) for bin_ in filled) / total
 
 
 def reliability_record(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, Any]:
     """{"ece", "nll" (nats per image), "bins": [[score, share, images], ...]}, plain values for a record."""
     table, label = checked(scores, labels)
-    found = reliability(table, label)
+    filled = reliability(table, label)
     return {
-        "ece": expected_calibration_error(found),
+        "ece": expected_calibration_error(filled),
         "nll": float(surprise(table, label).mean()),
-        "bins": [list(one) for one in found],
+        "bins": [list(bin_) for bin_ in filled],
     }

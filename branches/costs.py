@@ -56,8 +56,8 @@ def part_parameters(module: nn.Module) -> dict[str, int]:
     A branch has "stem", "node1" ... (or "cell1" ...) and "head"; anything else is taken apart by its children's names.
     """
     if not isinstance(module, Branch):
-        found = {name: parameters(child) for name, child in module.named_children()}
-        return {name: count for name, count in found.items() if count}
+        counts = {name: parameters(child) for name, child in module.named_children()}
+        return {name: count for name, count in counts.items() if count}
     if isinstance(module.plan, MicroPlan):
         names = [f"cell{cell.number}" for cell in module.plan.cells]
     else:
@@ -84,8 +84,8 @@ def workload(run: Callable[..., Any], inputs: Sequence[Tensor]) -> Workload:
     """The work of `run(*inputs)` by kind, such as `convolution3x3`, `depthwise5x5`, `native_batch_norm`, `add`."""
     with _Recorder() as recorder:
         run(*inputs)
-    found: Workload = recorder.found
-    return found
+    recorded: Workload = recorder.work
+    return recorded
 
 
 def total(workloads: Sequence[Workload]) -> Workload:
@@ -94,18 +94,18 @@ def total(workloads: Sequence[Workload]) -> Workload:
     >>> total([{"add": Work(1, 10)}, {"add": Work(2, 5), "relu": Work(1, 7)}])
     {'add': Work(calls=3, amount=15), 'relu': Work(calls=1, amount=7)}
     """
-    found: dict[str, Work] = {}
-    for one in workloads:
-        for kind, work in one.items():
-            before = found.get(kind, Work(0, 0))
-            found[kind] = Work(before.calls + work.calls, before.amount + work.amount)
-    return found
+    together: dict[str, Work] = {}
+    for part in workloads:
+        for kind, work in part.items():
+            before = together.get(kind, Work(0, 0))
+            together[kind] = Work(before.calls + work.calls, before.amount + work.amount)
+    return together
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.found: dict[str, Work] = {}
+        self.work: dict[str, Work] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -119,6 +119,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             size *= weight[0].numel()
         elif name in ("mm", "bmm", "addmm"):
             size *= (args[1] if name == "addmm" else args[0]).shape[-1]
-        before = self.found.get(name, Work(0, 0))
-        self.found[name] = Work(before.calls + 1, before.amount + size)
+        before = self.work.get(name, Work(0, 0))
+        self.work[name] = Work(before.calls + 1, before.amount + size)
         return result

@@ -110,9 +110,9 @@ def _source(module: nn.Module, record: BranchRecord) -> tuple[str | None, dict[s
     return None, plain_state(module), f"a {record.kind} is exported as ONNX and safetensors"
 
 
-def relative_error(found: Tensor, expected: Tensor) -> float:
+def relative_error(scores: Tensor, expected: Tensor) -> float:
     """The largest |found - expected| / |expected| over all scores; tiny scores are compared absolutely, at 1e-3."""
-    return float(((found - expected).abs() / expected.abs().clamp(min=1e-3)).max())
+    return float(((scores - expected).abs() / expected.abs().clamp(min=1e-3)).max())
 
 
 def _golden(record: BranchRecord) -> Tensor:
@@ -121,8 +121,8 @@ def _golden(record: BranchRecord) -> Tensor:
     return torch.randn(GOLDEN_ROWS, *record.feature_shape, generator=generator).relu()
 
 
-def _require_equal(name: str, found: Tensor, expected: Tensor) -> None:
-    error = relative_error(found, expected)
+def _require_equal(name: str, scores: Tensor, expected: Tensor) -> None:
+    error = relative_error(scores, expected)
     if not error <= TOLERANCE:
         raise RuntimeError(f"{name} differs from the branch it was written from by {error:.2e}, more than {TOLERANCE}")
 

@@ -242,10 +242,10 @@ def macro_middle(branch: Branch) -> Middle:
     constructor, weights = _written({f"node{number}": part for number, part in enumerate(branch.parts, start=1)})
     names = ["stem", *(f"node{number}" for number in range(1, len(graph.nodes) + 1))]
     body = [
-        f"node{number} = self.node{number}({' + '.join(names[one] for one in part.inputs)})"
+        f"node{number} = self.node{number}({' + '.join(names[source] for source in part.inputs)})"
         for number, part in enumerate(graph.nodes, start=1)
     ]
-    total = " + ".join(names[one] for one in graph.outputs)
+    total = " + ".join(names[source] for source in graph.outputs)
     body.append(f"maps = ({total}) / {len(graph.outputs)}" if len(graph.outputs) > 1 else f"maps = {total}")
     return Middle(f"{len(graph.nodes)} nodes of width {graph.width}", constructor, weights, body)
 
@@ -270,7 +270,9 @@ def micro_middle(branch: Branch) -> Middle:
             node = f"{name}_node{number + FIRST_NODE}"
             parts |= {f"{node}_a": module.first, f"{node}_b": module.second}
             activations[part.activation] = module.activation
-            total = " + ".join(f"self.{node}_{pair}({names[one]})" for pair, one in zip("ab", part.inputs, strict=True))
+            total = " + ".join(
+                f"self.{node}_{pair}({names[source]})" for pair, source in zip("ab", part.inputs, strict=True)
+            )
             body.append(f"{node} = self.{part.activation}({total})")
             names.append(node)
         ends = [names[number] for number in plan.loose]

@@ -49,8 +49,8 @@ class PooledFeatures(NamedTuple):
         """The ones of this pooling."""
         if pooling not in POOLINGS:
             raise LabelGraphError(f"label_graph.pooling must be one of {', '.join(POOLINGS)}, is {pooling!r}.")
-        found: Tensor = getattr(self, pooling)
-        return found
+        pooled: Tensor = getattr(self, pooling)
+        return pooled
 
     def rows(self, index: Tensor) -> Self:
         """Those of some images, int64 (n,)."""
@@ -194,8 +194,8 @@ class LabelClassifier(nn.Module):
         if self.gcn is None:
             assert self.free is not None
             return self.free
-        found: Tensor = self.gcn(self.nodes)
-        return found
+        made: Tensor = self.gcn(self.nodes)
+        return made
 
     def forward(self, features: Tensor) -> Tensor:
         pooled = (pool(features, self.pooling) - self.mean) / self.deviation

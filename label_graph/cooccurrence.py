@@ -231,16 +231,16 @@ def calibrated(scores: Matrix, states: States, others: Matrix) -> Matrix:
     Args:
         scores: (N, L), of the images with states (N, L). others: (M, L), scores of the other images.
     """
-    found = np.empty_like(others)
+    probabilities = np.empty_like(others)
     for label in range(scores.shape[1]):
         known = states[:, label] != UNKNOWN
         truth = states[known, label] == PRESENT
         if truth.all() or not truth.any():
-            found[:, label] = (truth.sum() + 1) / (len(truth) + 2)
+            probabilities[:, label] = (truth.sum() + 1) / (len(truth) + 2)
             continue
         curve = LogisticRegression(C=1e3).fit(logit(scores[known, label])[:, None], truth)
-        found[:, label] = curve.predict_proba(logit(others[:, label])[:, None])[:, 1]
-    return found
+        probabilities[:, label] = curve.predict_proba(logit(others[:, label])[:, None])[:, 1]
+    return probabilities
 
 
 def filled(counts: PairCounts, probabilities: Matrix, states: States) -> PairCounts:
@@ -258,5 +258,5 @@ def filled(counts: PairCounts, probabilities: Matrix, states: States) -> PairCou
 def logit(scores: Matrix) -> Matrix:
     """The logits of probabilities; those of 0 and 1 are finite."""
     clipped = np.clip(scores, SMALLEST, 1 - SMALLEST)
-    found: Matrix = np.log(clipped / (1 - clipped))
-    return found
+    logits: Matrix = np.log(clipped / (1 - clipped))
+    return logits

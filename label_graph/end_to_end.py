@@ -67,22 +67,22 @@ def image_batches(
 def score_images(network: ImageLabeller, images: Iterable[Tensor], precision: str = "float32") -> Tensor:
     """Probabilities float64 (N, L), on the CPU; the network is left in evaluation mode."""
     network.eval()
-    place = next(network.parameters()).device
-    found = []
+    device = next(network.parameters()).device
+    scores = []
     for batch in images:
-        with autocast(precision, place):
-            found.append(network(batch).cpu().double().sigmoid())
-    return torch.cat(found)
+        with autocast(precision, device):
+            scores.append(network(batch).cpu().double().sigmoid())
+    return torch.cat(scores)
 
 
 @torch.no_grad()
 def embed_images(chain: BlockChain, images: Iterable[Tensor], precision: str = "float32") -> PooledFeatures:
     """Pooled features of the last map (F_GAP of the paper, and by maximum), on the CPU, in evaluation mode."""
     chain.eval()
-    place = next(chain.parameters()).device
+    device = next(chain.parameters()).device
     average, maximum = [], []
     for batch in images:
-        with autocast(precision, place):
+        with autocast(precision, device):
             maps = chain(batch)
         average.append(pool(maps.float(), "average").cpu())
         maximum.append(pool(maps.float(), "max").cpu())

@@ -83,5 +83,5 @@ def weighted_precision(ranked: Ranking, weights: Floats) -> Floats:
     gained = np.diff(hits, axis=1, prepend=0.0)
     positives = hits[:, -1]
     total = (precision * gained).sum(axis=1)
-    found: Floats = np.divide(total, positives, out=np.full_like(total, np.nan), where=positives > 0)
-    return found
+    mean_precision: Floats = np.divide(total, positives, out=np.full_like(total, np.nan), where=positives > 0)
+    return mean_precision

@@ -90,5 +90,5 @@ def adjacency_of(settings: GraphSettings, states: States, labels: Sequence[str],
     if settings.graph == "identity":
         return torch.eye(len(labels))
     counted = count_pairs(states) if counts is None else counts
-    found = label_adjacency(counted, tau=settings.tau, p=settings.p, labels=labels)
-    return torch.from_numpy(found.matrix).float()
+    adjacency = label_adjacency(counted, tau=settings.tau, p=settings.p, labels=labels)
+    return torch.from_numpy(adjacency.matrix).float()

@@ -72,8 +72,8 @@ def principal_components(nodes: Tensor, components: int = 0) -> Tensor:
     largest = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True))
     axes = axes * torch.where(largest < 0, -1.0, 1.0)
     count = min(components or len(axes), len(axes))
-    found: Tensor = (centred @ axes[:count].T).to(nodes.dtype)
-    return found
+    projected: Tensor = (centred @ axes[:count].T).to(nodes.dtype)
+    return projected
 
 
 def identity_nodes(labels: int) -> Tensor:
@@ -104,12 +104,12 @@ def word_vectors(path: Path, labels: Sequence[str]) -> Tensor:
     if path.suffix not in (".txt", ".npz"):
         raise LabelGraphError(f"{path} is no file of word vectors; give a .txt as GloVe's or an .npz.")
     try:
-        found = read_npz(path, wanted) if path.suffix == ".npz" else read_text(path, wanted)
+        vectors = read_npz(path, wanted) if path.suffix == ".npz" else read_text(path, wanted)
     except OSError as error:
         raise LabelGraphError(f"{path} cannot be read ({error.strerror or error}); name a file of vectors.") from error
     rows = []
     for label in labels:
-        parts = [found[label]] if label in found else [found[word] for word in words_of(label) if word in found]
+        parts = [vectors[label]] if label in vectors else [vectors[word] for word in words_of(label) if word in vectors]
         if not parts:
             raise LabelGraphError(
                 f"{path} has no vector for label {label!r}, nor for a word of it; add one, or choose image nodes."
@@ -125,7 +125,7 @@ def words_of(label: str) -> list[str]:
 
 def read_text(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
     """The wanted words' vectors of a text file; the others are passed over unread."""
-    found: dict[str, np.ndarray] = {}
+    vectors: dict[str, np.ndarray] = {}
     size = None
     with open(path, encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
@@ -142,8 +142,8 @@ def read_text(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
                     f"finite; correct the line."
                 )
             size = len(vector)
-            found.setdefault(word, vector)
-    return found
+            vectors.setdefault(word, vector)
+    return vectors
 
 
 def read_npz(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:

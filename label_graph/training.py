@@ -235,6 +235,6 @@ def optimizer_of(module: LabelClassifier, settings: GraphSettings) -> torch.opti
 def predict_probabilities(module: torch.nn.Module, features: Tensor) -> Tensor:
     """Probabilities float64 (N, L) of features, on the CPU; the module is left in evaluation mode."""
     module.eval()
-    place = next(module.parameters()).device
-    found: Tensor = module(features.to(place)).cpu().double().sigmoid()
-    return found
+    device = next(module.parameters()).device
+    probabilities: Tensor = module(features.to(device)).cpu().double().sigmoid()
+    return probabilities

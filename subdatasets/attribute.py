@@ -28,26 +28,26 @@ _NEGATION = re.compile(r"(?:no|not|non|without)[ _-]+(.+)")
 _AFFIRMATION = re.compile(r"(?:with|is|has)[ _-]+(.+)")
 
 
-def ordered_values(found: Iterable[str], name: str = "") -> tuple[str, ...]:
+def ordered_values(spelled: Iterable[str], name: str = "") -> tuple[str, ...]:
     """The distinct values in their canonical order.
 
     Two values go negative first: by the known pairs (no/yes, 0/1, ...), by a negation ("not_bald" before "bald",
     "without_hat" before "with_hat"), or because one of them is called like the attribute `name`. All others are
     sorted, whole numbers by size.
     """
-    values = sorted(set(found), key=_sort_key)
+    values = sorted(set(spelled), key=_sort_key)
     if len(values) == 2 and _is_negative(values[1], values[0], name) and not _is_negative(values[0], values[1], name):
         values.reverse()
     return tuple(values)
 
 
-def spellings(found: Iterable[str]) -> dict[str, str]:
+def spellings(spelled: Iterable[str]) -> dict[str, str]:
     """Each found spelling mapped to the canonical one.
 
     Surrounding spaces go; where all are whole numbers, "1.0" (pandas' way to write a 1 in a column with gaps) becomes
     "1"; where all are words of one known pair, case goes ("TRUE" and "true" are one value).
     """
-    mapping = {raw: raw.strip() for raw in found}
+    mapping = {raw: raw.strip() for raw in spelled}
     if all(_WHOLE_NUMBER.fullmatch(value) for value in mapping.values()):
         mapping = {raw: re.sub(r"\.0+$", "", value) for raw, value in mapping.items()}
         mapping = {raw: "0" if value == "-0" else value for raw, value in mapping.items()}
@@ -133,15 +133,10 @@ class Attribute:
         if len(set(self.values)) < len(self.values):
             raise DataError(f"attribute '{self.name}' has values {self.values}: name each value once")
 
-    @property
-    def is_binary(self) -> bool:
-        """Whether there are exactly two values, so that one score and one threshold decide."""
-        return len(self.values) == 2
 
-
-def attribute_of(name: str, found: Iterable[str]) -> Attribute:
+def attribute_of(name: str, values: Iterable[str]) -> Attribute:
     """The attribute with the values found in the data, in canonical order whatever order they came in."""
-    return Attribute(name, ordered_values(found, name))
+    return Attribute(name, ordered_values(values, name))
 
 
 def is_attribute_name(name: str) -> bool:

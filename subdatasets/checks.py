@@ -143,14 +143,14 @@ def _check_held_out(readings: Sequence[Reading], inspections: Mapping[Path, Insp
                 if len(users) < 2 and number not in users:
                     users.append(number)
     for number, reading in enumerate(readings):
-        found: list[tuple[Row, int]] = []
+        shared: list[tuple[Row, int]] = []
         for row in reading.rows:
             if row.split != "train":
                 users = trained.get(inspections[row.path][0] or "", [])
-                found.extend((row, user) for user in users[:2] if user != number)
-        rows = {id(row): row for row, _ in found}
-        if found:
-            row, user = found[0]
+                shared.extend((row, user) for user in users[:2] if user != number)
+        rows = {id(row): row for row, _ in shared}
+        if shared:
+            row, user = shared[0]
             images = "image is" if len(rows) == 1 else "images are"
             reading.warning(
                 f"{len(rows)} val or test {images} trained on by another sub-dataset, such as '{row.path.name}' in "

@@ -144,10 +144,10 @@ def _leave_out(column: LabelColumn, reason: str, where: str, left_out: list[Skip
 
 def _coded(name: str, column: LabelColumn) -> tuple[Attribute, Labels] | str:
     """The attribute and the value index of each image (-1 unknown), or why there is none."""
-    found = {label for label in column.labels if label is not None}
-    if not found:
+    known = {label for label in column.labels if label is not None}
+    if not known:
         return "is blank in every row"
-    canonical = spellings(found)
+    canonical = spellings(known)
     values = set(canonical.values())
     if len(values) < 2:
         return f"holds only '{values.pop()}'"

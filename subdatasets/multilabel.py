@@ -63,19 +63,14 @@ class LabelTable:
         wrong = next((split for split in self.splits if split not in ("", *SPLITS)), None)
         if wrong is not None:
             raise DataError(f"a label table names the split '{wrong}': use one of {', '.join(SPLITS)}, or none")
-        for what, found in (("label", Counter(self.labels)), ("image", Counter(map(str, self.images)))):
-            twice = next((name for name, count in found.items() if count > 1), None)
+        for what, counted in (("label", Counter(self.labels)), ("image", Counter(map(str, self.images)))):
+            twice = next((name for name, count in counted.items() if count > 1), None)
             if twice is not None:
                 raise DataError(f"a label table names the {what} '{twice}' twice: name each {what} once")
         object.__setattr__(self, "states", states.astype(np.int8))
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def has_splits(self) -> bool:
-        """Whether every image is in a split."""
-        return all(self.splits)
 
     def of_split(self, name: str) -> "LabelTable":
         """The rows of one split, in order.
@@ -179,10 +174,10 @@ def column_states(column: LabelColumn) -> tuple[tuple[str, ...], States] | str:
 
     A column that says only no, or only yes, is a label that no image shows, or that all show.
     """
-    found = {label for label in column.labels if label is not None}
-    if not found:
+    known = {label for label in column.labels if label is not None}
+    if not known:
         return "is blank in every row"
-    canonical = spellings(found)
+    canonical = spellings(known)
     values = ordered_values(canonical.values(), column.title)
     wrong = contradiction(values)
     if wrong is not None:

@@ -37,8 +37,8 @@ def read_coco(annotations: Path, images: Path, *, split: str = "") -> LabelTable
             raise DataError(f"{annotations} has no list '{key}': give one of COCO's instances_*.json")
         lists[key] = entries
     try:
-        row = {image["id"]: place for place, image in enumerate(lists["images"])}
-        column = {category["id"]: place for place, category in enumerate(lists["categories"])}
+        row = {image["id"]: number for number, image in enumerate(lists["images"])}
+        column = {category["id"]: number for number, category in enumerate(lists["categories"])}
         labels = tuple(str(category["name"]) for category in lists["categories"])
         paths = tuple(images / image["file_name"] for image in lists["images"])
         pairs = [(each["image_id"], each["category_id"]) for each in lists["annotations"]]

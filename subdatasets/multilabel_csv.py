@@ -34,11 +34,11 @@ def read_label_csv(
         DataError: an unreadable table, rows without image, a named column that is no label, or no label at all.
     """
     csv_path = Path(csv_path).absolute()
-    found, image_list, skipped = read_columns(csv_path, images, columns=columns, encoding=encoding)
+    labelled, image_list, skipped = read_columns(csv_path, images, columns=columns, encoding=encoding)
     labels: list[str] = []
     states: list[States] = []
     notes = [f"left out: {each.column} {each.reason}" for each in skipped]
-    for column in found:
+    for column in labelled:
         result = column_states(column)
         if not isinstance(result, str):
             labels.extend(result[0])

@@ -48,7 +48,7 @@ def parse_storage(name: str) -> Storage:
     """
     if name in ("float16", "float32", "int8"):
         return Storage(name)
-    found = re.fullmatch(r"pca:([1-9][0-9]*)", name)
-    if not found:
+    matched = re.fullmatch(r"pca:([1-9][0-9]*)", name)
+    if not matched:
         raise TrunkError(f"features.storage {STORAGE_RULE}, is {name!r}.")
-    return Storage("pca", int(found[1]))
+    return Storage("pca", int(matched[1]))

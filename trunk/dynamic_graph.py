@@ -126,13 +126,13 @@ def pool_images(subdatasets: Sequence[SubDataset], *, hashes: Mapping[Path, str]
         for example in train:
             if hashes[example.path] not in held_out:
                 by_value[example.value].append(rows[hashes[example.path]])
-        empty = [name for name, found in zip(subdataset.attribute.values, by_value, strict=True) if not found]
+        empty = [name for name, own in zip(subdataset.attribute.values, by_value, strict=True) if not own]
         if empty:
             raise TrunkError(
                 f"Sub-dataset {subdataset.attribute.name!r} has no training image of value {empty[0]!r} that no other "
                 f"attribute holds out; add some, or leave the attribute out of trunk.attributes."
             )
-        train_rows.append([np.array(found, dtype=np.int64) for found in by_value])
+        train_rows.append([np.array(own, dtype=np.int64) for own in by_value])
         val_rows.append(np.array([rows[hashes[example.path]] for example in val], dtype=np.int64))
     return PooledImages(paths, labels, train_rows, val_rows)
 
@@ -161,14 +161,14 @@ def auroc_per_attribute(
     graph.eval()
     if not len(rows):
         return {}
-    place = {int(row): index for index, row in enumerate(rows)}
+    position = {int(row): index for index, row in enumerate(rows)}
     features = pooled_features(graph, load(np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))), precision)
     figures = {}
     for t, name in enumerate(names):
         labels = images.labels[chosen[t], t]
         if len(set(labels.tolist())) < len(images.train_rows[t]):
             continue
-        scores = graph.classify(features[[place[int(row)] for row in chosen[t]]], t).softmax(dim=1).cpu().numpy()
+        scores = graph.classify(features[[position[int(row)] for row in chosen[t]]], t).softmax(dim=1).cpu().numpy()
         several = scores.shape[1] > 2
         target, score = (labels, scores) if several else (labels == 1, scores[:, 1])
         figures[name] = float(roc_auc_score(target, score, multi_class="ovr"))

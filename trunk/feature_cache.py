@@ -138,8 +138,8 @@ class FeatureCache:
     def missing(self, images: Iterable[str], depths: Sequence[int]) -> Missing:
         """The keys that are not cached at all of ``depths``."""
         known = {depth: self.read_index(depth)[1] for depth in depths}
-        found = {key: [depth for depth in depths if key not in known[depth]] for key in images}
-        return {key: lacking for key, lacking in found.items() if lacking}
+        lacking_by_key = {key: [depth for depth in depths if key not in known[depth]] for key in images}
+        return {key: lacking for key, lacking in lacking_by_key.items() if lacking}
 
     def fill(
         self,

@@ -180,9 +180,10 @@ def indeed_loss(
     identical = settings.weight if settings.blocks != "disparate" else 0.0
     disparate = settings.weight if settings.blocks != "identical" else 0.0
     weights = (1.0, 1.0, identical, identical, disparate, disparate)
-    used = [place for place, weight in enumerate(weights) if weight]
-    logits = torch.split(classify(torch.cat([parts[place] for place in used])), len(pairs))
+    used = [number for number, weight in enumerate(weights) if weight]
+    logits = torch.split(classify(torch.cat([parts[number] for number in used])), len(pairs))
     losses = [
-        weights[place] * binary_cross_entropy(one, targets[place]) for place, one in zip(used, logits, strict=True)
+        weights[number] * binary_cross_entropy(part_logits, targets[number])
+        for number, part_logits in zip(used, logits, strict=True)
     ]
     return torch.stack(losses).sum()

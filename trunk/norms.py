@@ -37,11 +37,11 @@ class JointNormalise(Function):
         own_mean = x.mean(AXES) if count else x.new_zeros(x.shape[1])
         squares = (x - own_mean[:, None, None]).square().sum(AXES)
         # Each rank's mean and squares about it, joined as by Chan, Golub and LeVeque (1979): no large sums cancel.
-        found = ranks.gather(torch.stack([torch.full_like(own_mean, count), own_mean, squares]))
-        counts, means = found[:, 0], found[:, 1]
+        gathered = ranks.gather(torch.stack([torch.full_like(own_mean, count), own_mean, squares]))
+        counts, means = gathered[:, 0], gathered[:, 1]
         total = counts.sum(0)
         mean = (counts * means).sum(0) / total
-        variance = (found[:, 2] + counts * (means - mean).square()).sum(0) / total
+        variance = (gathered[:, 2] + counts * (means - mean).square()).sum(0) / total
         scale = (variance + eps).rsqrt()
         normalised = (x - mean[:, None, None]) * scale[:, None, None]
         ctx.save_for_backward(normalised, scale, total)

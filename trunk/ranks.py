@@ -40,9 +40,9 @@ class Ranks:
         """Every rank's value, in order of rank: (count, ...)."""
         if self.count == 1:
             return value[None]
-        found = [torch.empty_like(value) for _ in range(self.count)]
-        distributed.all_gather(found, value)
-        return torch.stack(found)
+        gathered = [torch.empty_like(value) for _ in range(self.count)]
+        distributed.all_gather(gathered, value)
+        return torch.stack(gathered)
 
     def wait(self) -> None:
         """Until all ranks are here."""

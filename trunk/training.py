@@ -181,7 +181,7 @@ class Pretraining:
 
     def mixture(self) -> Iterator[Tensor]:
         """This rank's share of batches that hold ``reestimate_images`` training images of all sub-datasets."""
-        rows = np.concatenate([found for by_value in self.images.train_rows for found in by_value])
+        rows = np.concatenate([value_rows for by_value in self.images.train_rows for value_rows in by_value])
         drawn = np.random.default_rng((self.seed, 0, 3)).permutation(rows)[: self.settings.reestimate_images]
         count = max(1, len(drawn) // self.settings.batch_size)
         shares = [batch[self.ranks.rank :: self.ranks.count] for batch in np.array_split(drawn, count)]

@@ -154,14 +154,14 @@ class Tail(nn.Module):
         self.blocks = nn.Sequential()
         for name, module in modules:
             self.blocks.add_module(name.replace(".", "_"), module.requires_grad_(True))
-        place = next(self.blocks.parameters()).device
+        device = next(self.blocks.parameters()).device
         self.pool = pool[0] if pool else None
         pooled = pool[1] if pool else channels
         self.dropout = nn.Dropout(0.0)
         self.linear = skip_init(nn.Linear, pooled, values)  # type: ignore[no-untyped-call]
         nn.init.normal_(self.linear.weight, std=pooled**-0.5, generator=generator)
         nn.init.zeros_(self.linear.bias)
-        self.to(place)
+        self.to(device)
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.blocks(features.contiguous(memory_format=torch.channels_last))

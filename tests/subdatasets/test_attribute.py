@@ -95,8 +95,6 @@ def test_an_attribute_is_a_value() -> None:
     one = Attribute("bald", ("no", "yes"))
     assert one == attribute_of("bald", ["yes", "no"])
     assert hash(one) == hash(attribute_of("bald", ["yes", "no"]))
-    assert one.is_binary
-    assert not Attribute("gender", ("a", "b", "c")).is_binary
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.name = "other"  # type: ignore[misc]
 

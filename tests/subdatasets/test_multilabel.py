@@ -37,8 +37,6 @@ def test_rows_labels_splits_and_counts() -> None:
         "a": {"present": 1, "absent": 1, "unknown": 1},
         "b": {"present": 2, "absent": 1, "unknown": 0},
     }
-    assert table.has_splits
-    assert not table_of([[1]]).has_splits
 
 
 def test_states_are_a_copy() -> None:
