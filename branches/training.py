@@ -9,7 +9,7 @@ that the first weights are soon forgotten.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +21,11 @@ from torch.nn import functional
 from branches.errors import BranchError
 from branches.metrics import REWARDS
 from branches.settings import FitSettings
+from foundation.progress import Progress
 from trunk.cached_features import drawn, prefetched
 from trunk.features import FeatureSource, LabelledFeatures
 
 Indices = npt.NDArray[np.int64]
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 class Fit(NamedTuple):

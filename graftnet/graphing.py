@@ -1,11 +1,11 @@
 """A label graph as the command line runs it: train and compare, list the runs, export the classifiers."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation.files import read_json
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
 from graftnet.progress import show_progress
@@ -31,8 +31,7 @@ class GraphRun:
 
     def result(self) -> dict[str, Any]:
         """What result.json says."""
-        value: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
-        return value
+        return read_json(self.folder / "result.json")
 
     def record(self) -> dict[str, Any]:
         """The main entries of result.json, and the paths."""
@@ -113,7 +112,7 @@ def list_runs(folder: Path | None) -> list[dict[str, Any]]:
 
     rows = []
     for run in runs_of(open_project(folder)):
-        result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+        result = read_json(run / "result.json")
         shown = {key: result[key] for key in ("created", "chosen", "verdict")}
         rows.append({"folder": str(run), "labels": len(result["labels"]), **shown})
     return rows

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from foundation.progress import Progress
 from graftnet.errors import ConfigError
 from graftnet.project import Project
-from subdatasets.contents import Progress
 from subdatasets.multilabel import PRESENT, UNKNOWN, LabelTable, stacked
 from subdatasets.multilabel_coco import read_coco, read_label_lists
 from subdatasets.multilabel_join import join_subdatasets

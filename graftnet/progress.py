@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
+from foundation.progress import Progress
+
 LINE_EVERY = 10.0
 
 

@@ -1,6 +1,5 @@
 """One search as the command line runs it: an attribute, or a file of features; it ends in a report."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from foundation.files import read_json
 from graftnet.config import Config
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
@@ -34,8 +34,7 @@ class Found:
 
     def result(self) -> dict[str, Any]:
         """What result.json says."""
-        value: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
-        return value
+        return read_json(self.folder / "result.json")
 
     def record(self) -> dict[str, Any]:
         """The main entries of result.json, and the paths."""

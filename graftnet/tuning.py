@@ -1,24 +1,22 @@
 """`graftnet tune`: a study planned, worked on by one process or several, and written down."""
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.files import write_json
+from foundation.progress import Progress
+from foundation.provenance import identity_of, machine, this_command, timestamp, versions
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
 from graftnet.project import Project, open_project
-from graftnet.provenance import machine, this_command, versions
 from graftnet.settings import seed_or
 from graftnet.studies import RECORD, default_storage, studies_folder, study_name
-from graftnet.trunks import identity_of
 from nas.tuning import Objective, open_study, run_study, settled_count
 from nas.tuning_picking import RULES
 from nas.tuning_records import study_record
 from nas.tuning_storage import open_storage, shown_url, sqlite_url
-from trunk.checkpoints import write_json
-from trunk.feature_cache import Progress
 
 if TYPE_CHECKING:
     import optuna
@@ -174,7 +172,7 @@ class Notes:
             "command": request.command or this_command(),
             "versions": versions(),
             "machine": machine(choose_device(request.device)),
-            "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+            "created": timestamp(),
         }
         write_json(plan.folder / RECORD, record)
         return record

@@ -6,7 +6,6 @@ makes the shard count: an array file without it, or of another length or checksu
 again. A row's key is the image's content hash, for other views than the plain one with the view (`trunk.views`).
 """
 
-import errno
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from foundation.files import DISK_FULL, read_json, replace_atomically, write_json
+from foundation.progress import Progress
 from trunk.cache_settings import PLAIN, parse_storage
 from trunk.cached_features import CachedFeatures
-from trunk.checkpoints import replace_atomically, write_json
 from trunk.codecs import Codec, Moments, fit_codec, read_codec, stored_channels
 from trunk.errors import TrunkError
 from trunk.images import DECODING_THREADS, ahead
@@ -30,7 +30,6 @@ from trunk.precision import autocast
 from trunk.trunk import Trunk
 from trunk.views import decode_views, view_of
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 Missing = Mapping[str, Sequence[int]]  # key -> the depths at which it is missing
 FORMAT = 1
 SHARD_BYTES = 64 * 2**20
@@ -66,7 +65,7 @@ class FeatureCache:
             self.guarded(lambda: write_json(path, self.origin))
             return
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_json(path)
             theirs = str(found["fingerprint"])
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise TrunkError(f"{path} cannot be read ({error}); delete {self.folder} to compute it anew.") from error
@@ -243,7 +242,7 @@ class FeatureCache:
         try:
             write()
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in DISK_FULL:
                 raise
             raise TrunkError(
                 f"The disk is full while writing features to {self.folder}; free some space or set project.runs to a "
@@ -286,7 +285,7 @@ def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: s
 def read_shard_record(record: Path, shape: tuple[int, int, int], codec: str | None) -> list[str] | None:
     """The keys of a shard that is whole; None for one that is damaged, or that another codec wrote."""
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
+        found = read_json(record)
         keys: list[str] = found["hashes"]
         fits = tuple(found["shape"]) == shape and found.get("codec") == codec
         whole = fits and file_checksum(record.with_suffix(".npy")) == found["sha256"]
