@@ -1,4 +1,4 @@
-"""Where in an image a branch sees a value: class activation maps, or gradient-weighted ones behind a bilinear head.
+"""Activation maps: where in an image a branch sees a value, by CAM, or Grad-CAM behind a bilinear head.
 
 Learning Deep Features for Discriminative Localization (Zhou et al., 2016), arXiv:1512.04150, eq. 2, where pooling
 averages: then the logit is a mean over positions, and the map is what each position adds to it. Grad-CAM (Selvaraju et

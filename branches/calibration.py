@@ -1,4 +1,4 @@
-"""Calibrated scores: of the images that are given 0.8, eight in ten shall have the value. Fitted on val alone.
+"""Calibrate scores: of the images that are given 0.8, eight in ten shall have the value. Fitted on val alone.
 
 Temperature: On Calibration of Modern Neural Networks (Guo, Pleiss, Sun, Weinberger, 2017), arXiv:1706.04599, section
 4.2. Isotonic: Transforming Classifier Scores into Accurate Multiclass Probability Estimates (Zadrozny, Elkan, 2002):

@@ -1,4 +1,4 @@
-"""A branch for deployment: a folder that works without this toolkit, checked before it is put in place.
+"""Export a branch for deployment: a folder that works without this toolkit, checked before it is put in place.
 
 The folder holds `branch.py` (plain torch, where the branch's parts can be written so), `weights.safetensors`,
 `branch.onnx` (self-contained, its batch of any length), `branch.json` (the contract) and `golden.npz` (inputs with the

@@ -1,4 +1,4 @@
-"""Many branches on one trunk: one pass through the trunk, then the branches that are asked for.
+"""Graft many branches on one trunk: one pass through the trunk, then the branches that are asked for.
 
 GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), section 3.4. A
 branch reads the trunk and nothing else, so grafting or pruning one leaves all others as they were, to the bit.

@@ -1,4 +1,4 @@
-"""How long a branch takes on the device at hand, measured.
+"""Measure how long a branch takes on the device at hand.
 
 The machine drifts (clocks, other programs), so modules that are to be compared are timed in turn, round by round, and
 the median of the rounds is kept.

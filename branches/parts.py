@@ -1,4 +1,4 @@
-"""What the branch of an architecture costs, without building it: by its parts, each of which is counted once.
+"""Costs of an architecture without building its branch: by its parts, each of which is counted once.
 
 A sampler that respects limits asks for the costs of thousands of architectures; they are made of a few dozen different
 parts. Spaces that `PARTS` does not list are counted as one part, the whole branch: right, but slower.

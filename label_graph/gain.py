@@ -1,4 +1,4 @@
-"""What one set of scores gains in mAP over another on the same images, label by label and with an interval."""
+"""Gain in mAP of one table of scores over another on the same images, label by label and with an interval."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""From settings and training images to untrained label classifiers: nodes, edges, widths."""
+"""Build untrained label classifiers from settings and training images: nodes, edges, widths."""
 
 from collections.abc import Sequence
 from pathlib import Path

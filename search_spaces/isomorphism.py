@@ -1,4 +1,4 @@
-"""When do two numbered graphs describe the same network? A form that does not depend on the numbering.
+"""Isomorphism of numbered graphs: a form of a network that does not depend on how its nodes are numbered.
 
 Colour refinement (Weisfeiler and Leman, 1968) orders the nodes; the ties it leaves are tried out while they are few.
 """

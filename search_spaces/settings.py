@@ -1,4 +1,4 @@
-"""The checks that all spaces share: a setting is a whole number in a range, or a list of known, different values."""
+"""Checks that all spaces share: a setting is a whole number in a range, or a list of known, different values."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The backbone's own remaining blocks as a branch: how many are kept, and what pools their map.
+"""The tail space: the backbone's own remaining blocks as a branch, how many are kept and what pools their map.
 
 GraftNet's engineering paper, section 3.3 and Table 3: the default branch is the rest of the backbone, fine-tuned; for
 one attribute it was cut short and ended in bilinear pooling. Such a branch is chosen by hand (each decision with one

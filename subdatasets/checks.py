@@ -1,4 +1,4 @@
-"""`graftnet data check`: everything that is wrong with sub-datasets, file by file, without stopping at the first."""
+"""Check sub-datasets: everything that is wrong with them, file by file, without stopping at the first."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What reading a sub-dataset leniently yields: the rows that make sense, and every problem with its place."""
+"""Rows and problems that reading a sub-dataset leniently yields: what makes sense, and what is wrong where."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

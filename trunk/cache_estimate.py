@@ -1,4 +1,4 @@
-"""What filling a cache will take, before it begins: bytes on the disk, and the time, from a short pass of the trunk."""
+"""Estimate what filling a cache takes, before it begins: bytes on disk, and time, from a short pass of the trunk."""
 
 import shutil
 import time

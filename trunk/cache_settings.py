@@ -1,4 +1,4 @@
-"""What is cached of an image, by name: its views, and the numbers they are stored as. Needs no torch.
+"""Settings of the feature cache: views of an image, and the numbers they are stored as. Needs no torch.
 
 A view is ``plain``, or parts joined by ``+``: ``flip`` (mirrored), ``crop1`` .. ``crop9`` (seeded crops), ``light1`` ..
 ``light9`` (seeded changes of brightness and contrast). A storage is ``float16``, ``float32``, ``int8`` or ``pca:K``.

@@ -1,4 +1,4 @@
-"""The processes that train one trunk together, and what they tell each other: sums, and nothing else.
+"""Ranks: the processes that train one trunk together, and what they tell each other, which is sums alone.
 
 PyTorch's DistributedDataParallel averages gradients over ranks and wants every rank to use every parameter; here a step
 uses some attributes' layers only, and a sum over ranks of losses that are already divided by the whole batch is exactly
