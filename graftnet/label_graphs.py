@@ -17,7 +17,7 @@ from foundation.provenance import machine, timestamp, versions
 from graftnet.graph_comparison import compared
 from graftnet.graph_data import branch_scores, pooled
 from graftnet.graph_plan import GraphPlan
-from graftnet.graph_records import graph_record, saved, verdict_of
+from graftnet.graph_records import graph_record, saved
 from label_graph.classifier import PooledFeatures
 from label_graph.cooccurrence import (
     LabelGraphWarning,
@@ -29,6 +29,7 @@ from label_graph.cooccurrence import (
     unseen_pairs,
 )
 from label_graph.errors import LabelGraphError
+from label_graph.gain import verdict_of
 from label_graph.settings import GRAPHS
 from label_graph.training import TrainedGraph, predict_probabilities, train_label_graph
 from subdatasets.splits import SPLITS

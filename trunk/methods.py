@@ -87,7 +87,7 @@ def method_identity(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
     if name == "dynamic":
         return {}
     method = METHODS[name]
-    own = method.settings and method.settings(**{field: table[key] for field, key in method.keys.items()})
+    own: Any = method.settings and method.settings(**{field: table[key] for field, key in method.keys.items()})
     return {"method": name, **({name: asdict(own)} if own else {})}
 
 

@@ -19,6 +19,7 @@ from branches.tails import tail_branch
 from branches.traced import tail_source
 from nas.supernet import Supernet
 from search_spaces import Architecture, macro_space, micro_space, operations, tail_space
+from tests.branches.test_export import lived_in
 from trunk.backbones import build_small_cnn
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
@@ -30,16 +31,6 @@ def record_of(architecture: Architecture, shape: tuple[int, int, int], kind: str
     return BranchRecord(
         "bald", ("no", "yes"), shape, 4, "f" * 64, architecture=architecture, kind=kind, backbone="small_cnn"
     )
-
-
-def lived_in(module: nn.Module) -> nn.Module:
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for name, value in module.state_dict().items():
-            if value.is_floating_point():
-                shift = 0.2 * torch.randn(value.shape, generator=generator)
-                value.add_(shift.abs() if "running_var" in name else shift)
-    return module.eval()
 
 
 def run_alone(text: str, weights: dict[str, Tensor], features: Tensor) -> Tensor:
