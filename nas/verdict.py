@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
+from branches.metrics import title_of
+
 
 class Gain(NamedTuple):
     """A difference of mean test figures with its 95 % interval over training seeds, and one over test images.
@@ -59,8 +61,7 @@ def sentence(
     metric: str, score: float, repeats: int, gains: dict[str, Gain], reduction: float | None, random: int
 ) -> str:
     """The verdict: what the search gained over random at equal budget, and whether the branch is worth having."""
-    name = "AUROC" if metric == "auroc" else metric.replace("_", " ")
-    parts = [f"Test {name} {score:.4f} (mean of {repeats} trainings)"]
+    parts = [f"Test {title_of(metric)} {score:.4f} (mean of {repeats} trainings)"]
     if reduction:  # the whole tail has no share of itself to tell
         parts[0] += f" with {abs(reduction):.1%} {'fewer' if reduction >= 0 else 'more'} parameters than the tail"
     over = gains.get("over_random")
