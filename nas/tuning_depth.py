@@ -95,8 +95,9 @@ class DepthObjective:
     def recipe(self, setting: Setting) -> FitSettings:
         """How the trial's branch is trained."""
         base = self.settings.tail if setting["space"] == "tail" else self.settings.retrain
-        tuned = [name for name, knob in DEPTH_KNOBS.items() if knob.of_training and name in setting]
-        return replace(base, **{DEPTH_KNOBS[name].key[1]: float(setting[name]) for name in tuned})
+        names = [name for name, knob in DEPTH_KNOBS.items() if knob.of_training and name in setting]
+        tuned: dict[str, Any] = {DEPTH_KNOBS[name].key[1]: float(setting[name]) for name in names}
+        return replace(base, **tuned)
 
     def space(self, setting: Setting) -> Space:
         """The search space that a setting describes: one width, one pooling, at most so many nodes."""
