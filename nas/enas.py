@@ -22,7 +22,6 @@ from torch.nn import functional
 from branches.metrics import REWARDS
 from branches.parts import branch_costs
 from branches.sampling import batches
-from branches.settings import FitSettings
 from branches.training import adamw, check_splits, class_weights, schedule
 from nas.allowed import within
 from nas.controller import Controller
@@ -68,14 +67,7 @@ class Search:
         self.start = start
         self.space, self.train, self.val, self.settings = space, train, val, settings
         self.folder, self.seed, self.device = folder, seed, device
-        # The child's batches and optimiser are those of a branch's training; FitSettings checks the values.
-        self.child = FitSettings(
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            balance=settings.balance,
-        )
+        self.child = settings.child
         self.allowed = within(
             settings.limits,
             space,

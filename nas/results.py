@@ -39,13 +39,6 @@ class Contestant:
         return self.architecture is not None and self.architecture.space != "tail"
 
 
-def score_of(trained: Trained, metric: str) -> float:
-    """The val figure a training is chosen by."""
-    value = trained.val[metric]
-    assert value is not None
-    return value
-
-
 def measure_all(
     data: JobData, settings: JobSettings, contestants: Mapping[str, Contestant], *, seed: int, device: torch.device
 ) -> tuple[dict[str, Any], dict[str, Scores]]:

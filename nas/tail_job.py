@@ -18,7 +18,7 @@ from nas.errors import SearchError
 from nas.history import History, read_history
 from nas.kept_scores import keep_scores
 from nas.latencies import Latencies
-from nas.results import Contestant, measure_all, measured_latencies, score_of, stage_seconds
+from nas.results import Contestant, measure_all, measured_latencies, stage_seconds
 from nas.seeds import seed_of
 from nas.settings import BY_HAND, JobData, JobSettings
 from nas.trainings import Trained, Trainings
@@ -88,6 +88,6 @@ def run_tail_job(
     result.update(front=[], limits={}, dropped=[])
     latencies = Latencies(folder, shape, data.train.values, device=device, batch=settings.search.latency_batch)
     measured_latencies(result, data, contestants, latencies)
-    result["retrained"] = [{"identity": architecture.identity, "shared": None, "val": score_of(first, metric)}]
+    result["retrained"] = [{"identity": architecture.identity, "shared": None, "val": first.score(metric)}]
     result["seconds"] = stage_seconds(read_history(folder / "history.jsonl"))
     return result, first.module

@@ -22,6 +22,9 @@ class Gain(NamedTuple):
     images_low: float
     images_high: float
 
+    def __str__(self) -> str:
+        return f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+
 
 def gain(
     ours: Sequence[float], theirs: Sequence[float], images: tuple[float, float, float], *, fixed: bool = False
@@ -67,21 +70,18 @@ def sentence(
     over = gains.get("over_random")
     if over is not None:
         parts.append(
-            f"the search gained {over.difference:+.4f} [{over.low:+.4f}, {over.high:+.4f}] over the best of {random} "
-            f"random architectures trained alike ({significance(over)})"
+            f"the search gained {over} over the best of {random} random architectures trained alike "
+            f"({significance(over)})"
         )
     probe = gains.get("over_linear_probe")
     if probe is not None:
-        text = f"{probe.difference:+.4f} [{probe.low:+.4f}, {probe.high:+.4f}] over a linear probe"
-        text += "" if probe.low > 0 else ", which is not more than the interval: use the probe"
-        parts.append(text)
+        worth = "" if probe.low > 0 else ", which is not more than the interval: use the probe"
+        parts.append(f"{probe} over a linear probe{worth}")
     for rival, over in gains.items():
         if rival not in ("over_random", "over_linear_probe", "over_tail"):
-            name = rival.removeprefix("over_")
-            parts.append(f"{over.difference:+.4f} [{over.low:+.4f}, {over.high:+.4f}] over the best that {name} found")
-    tail = gains.get("over_tail")
-    if tail is not None:
-        parts.append(f"{tail.difference:+.4f} [{tail.low:+.4f}, {tail.high:+.4f}] over the fine-tuned tail")
+            parts.append(f"{over} over the best that {rival.removeprefix('over_')} found")
+    if "over_tail" in gains:
+        parts.append(f"{gains['over_tail']} over the fine-tuned tail")
     return "; ".join(parts) + "."
 
 
