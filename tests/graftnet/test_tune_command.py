@@ -13,13 +13,14 @@ import pytest
 
 from graftnet.applying import standing_value
 from graftnet.cli import run
-from graftnet.config import CONFIG_NAME
+from graftnet.config import CONFIG_NAME, LabelGraphTable
 from graftnet.featuring import cache_of
 from graftnet.one_attribute import config_of
 from graftnet.project import open_project
 from graftnet.studies import default_storage, newest_study, read_study
 from graftnet.trunks import open_trunk
 from nas.tuning_depth_knobs import DEPTH_KNOBS
+from nas.tuning_gcn import gcn_knobs
 from nas.tuning_storage import sqlite_url
 from tests.graftnet.test_pipeline import CPU, make_project
 from tests.nas.studying import unsynced
@@ -178,6 +179,7 @@ def test_two_workers_share_a_study(folder: Path, capfd: pytest.CaptureFixture[st
 
 
 def test_the_label_graph_is_tuned_and_applied(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert {knob.name for knob in gcn_knobs(4, words=True)} <= LabelGraphTable.model_fields.keys()  # each is applied
     found = answered(capfd, "tune", "gcn", "--trials", "4", "--device", "cpu")
     assert found["picked"]["rule"] == "best"
     assert (found["attribute"], found["second"], found["metric"]) == (None, None, "mAP")
