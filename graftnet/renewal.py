@@ -23,7 +23,6 @@ from graftnet.locks import only_one
 from graftnet.settings import control_tail, fit_settings, tail_settings
 from graftnet.trunks import identity_of
 from nas.history import History
-from nas.results import score_of
 from nas.trainings import Trained, Trainings
 from trunk.checkpoints import write_json
 from trunk.feature_cache import Progress
@@ -83,7 +82,7 @@ def train(
         progress=progress,
     )
     metric = bed.view.config.search.reward
-    best = max(trained_anew(bed, record, trainings), key=lambda trained: score_of(trained, metric))
+    best = max(trained_anew(bed, record, trainings), key=lambda trained: trained.score(metric))
     scores = scores_on(best.module, splits["test"], bed.device)
     test = None if scores is None else measure(scores, splits["test"].labels.numpy(), threshold=best.val["threshold"])
     renewed = replace(
