@@ -45,9 +45,7 @@ def measure(scores: npt.ArrayLike, labels: npt.ArrayLike, *, threshold: float | 
     hits = (predicted & actual).sum(0)
     predictions, positives = predicted.sum(0), actual.sum(0)
     precision, recall = _ratio(hits, predictions), _ratio(hits, positives)
-    return {
-        "auroc": auroc(probability, label),
-        "average_precision": average_precision(probability, label),
+    at_threshold = {
         "accuracy": float((chosen == label).mean()),
         "balanced_accuracy": _mean_recall(chosen, label, count),
         "f1": float(_ratio(2 * hits, predictions + positives).mean()),
@@ -56,6 +54,8 @@ def measure(scores: npt.ArrayLike, labels: npt.ArrayLike, *, threshold: float | 
         "recall": float(recall.mean()),
         "fpr": float(_ratio(predictions - hits, len(label) - positives).mean()),
     }
+    others = {name: reward(probability, label) for name, reward in REWARDS.items() if name not in at_threshold}
+    return {**others, **at_threshold}
 
 
 def auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -91,6 +91,15 @@ REWARDS: Mapping[str, Reward] = {
     "balanced_accuracy": balanced_accuracy,
     "accuracy": accuracy,
 }
+
+
+def title_of(metric: str) -> str:
+    """A metric's name within a sentence.
+
+    >>> title_of("auroc"), title_of("average_precision")
+    ('AUROC', 'average precision')
+    """
+    return {"auroc": "AUROC", "f1": "F1"}.get(metric, metric.replace("_", " "))
 
 
 def best_threshold(scores: npt.ArrayLike, labels: npt.ArrayLike, by: str = "f1") -> float:

@@ -24,7 +24,6 @@ from foundation.provenance import identity_of, timestamp
 from graftnet.featuring import AttributeData
 from graftnet.settings import control_tail, fit_settings, tail_settings
 from graftnet.side_by_side import scores_on
-from nas.results import score_of
 from nas.trainings import Trained, Trainings
 
 
@@ -76,7 +75,7 @@ def train(
         progress=progress,
     )
     metric = data.project.config.search.reward
-    best = max(trained_anew(data, record, trainings), key=lambda trained: score_of(trained, metric))
+    best = max(trained_anew(data, record, trainings), key=lambda trained: trained.score(metric))
     scores = scores_on(best.module, splits["test"], data.device)
     test = None if scores is None else measure(scores, splits["test"].labels.numpy(), threshold=best.val["threshold"])
     renewed = replace(

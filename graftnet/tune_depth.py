@@ -17,7 +17,8 @@ from graftnet.plans import about_features
 from graftnet.project import Project
 from graftnet.settings import SPACE_KEYS, fit_settings, search_settings, tail_settings
 from graftnet.tuning import StudyPlan, TuneRequest, described
-from nas.tuning_depth import SEARCHED, SECONDS, Depth, DepthObjective, DepthSettings, depth_knobs
+from nas.tuning_depth import Depth, DepthObjective
+from nas.tuning_depth_knobs import DEPTH_KNOBS, SEARCHED, SECONDS, DepthSettings, depth_knobs
 from nas.tuning_knobs import Setting
 from search_spaces.tail import tail_space
 from trunk.features import LabelledFeatures
@@ -99,22 +100,18 @@ def chosen_depths(trunk: Trunk, asked: Sequence[int], with_tail: bool) -> list[i
 def depth_settings(project: Project, request: TuneRequest) -> DepthSettings:
     """What all trials share, from graftnet.toml; what is tuned starts from there too."""
     config = project.config
-    search, retrain = config.search, fit_settings(config)
+    search = config.search
     limits = search_settings(config).limits
     widths = search.widths
     first: Setting = {
+        **{name: getattr(getattr(config, knob.key[0]), knob.key[1]) for name, knob in DEPTH_KNOBS.items()},
         "freeze_depth": depth_of(config),
         "space": "tail" if config.branch.kind == "tail" and request.with_tail else search.space,
-        "nodes": search.nodes,
         "width": widths[len(widths) // 2],
         "pooling": search.poolings[0],
-        "learning_rate": retrain.learning_rate,
-        "weight_decay": retrain.weight_decay,
-        "dropout": retrain.dropout,
-        "parameter_penalty": search.parameter_penalty,
     }
     return DepthSettings(
-        retrain=retrain,
+        retrain=fit_settings(config),
         tail=tail_settings(config),
         spaces={name: space_settings(project, name) for name in SEARCHED},
         widths=widths,

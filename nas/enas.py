@@ -20,7 +20,6 @@ from torch.nn import functional
 
 from branches.metrics import REWARDS
 from branches.parts import branch_costs
-from branches.settings import FitSettings
 from branches.training import adamw, batches, check_splits, class_weights, schedule
 from foundation.history import History
 from foundation.progress import Progress
@@ -65,14 +64,7 @@ class Search:
         self.start = start
         self.space, self.train, self.val, self.settings = space, train, val, settings
         self.folder, self.seed, self.device = folder, seed, device
-        # The child's batches and optimiser are those of a branch's training; FitSettings checks the values.
-        self.child = FitSettings(
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            balance=settings.balance,
-        )
+        self.child = settings.child
         self.allowed = within(
             settings.limits,
             space,

@@ -16,7 +16,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from branches.metrics import REWARDS
-from branches.settings import FitSettings
 from branches.training import check_splits, class_weights, predict_scores
 from foundation.progress import Progress
 from nas.candidates import Candidate
@@ -48,13 +47,7 @@ class DartsStage(Stage):
         """Train what is left of the epochs; the architecture of the likeliest choices, with the mixture's val score."""
         train, val, search = self.data.train, self.data.val, self.settings.search
         check_splits(train, val)
-        settings = FitSettings(
-            epochs=search.epochs,
-            batch_size=search.batch_size,
-            learning_rate=search.learning_rate,
-            weight_decay=search.weight_decay,
-            balance=search.balance,
-        )
+        settings = search.child
         steps = search.steps(len(train))
         tensors, epoch = self.checkpointed()
         choice_seed = seed_of(self.seed, "choices")

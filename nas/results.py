@@ -38,13 +38,6 @@ class Contestant:
         return self.architecture is not None and self.architecture.space != "tail"
 
 
-def score_of(trained: Trained, metric: str) -> float:
-    """The val figure a training is chosen by."""
-    value = trained.val[metric]
-    assert value is not None
-    return value
-
-
 @dataclass(frozen=True)
 class JobResult:
     """What a job found; ``record, branch = run_job(...)`` unpacks it.

@@ -75,6 +75,17 @@ class SearchSettings:
         """The three limits as one."""
         return Limits(self.max_parameters, self.max_macs, self.max_latency)
 
+    @property
+    def child(self) -> FitSettings:
+        """How the shared weights are trained, as a branch's training has it, which checks the values."""
+        return FitSettings(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            balance=self.balance,
+        )
+
     def steps(self, images: int) -> int:
         """Batches of an epoch over so many training images."""
         return max(1, self.min_steps, images // self.batch_size)

@@ -135,34 +135,24 @@ def controller_search(
     )
 
 
-def require_no_limits(allowed: Allowed | None) -> None:
-    """Raises SearchError where there are limits, which NNI's own sampling cannot keep."""
-    if allowed:
-        raise SearchError("NNI's strategies keep no limits; take the limits out, or choose another strategy.")
+def of_nni(name: str) -> Strategy:
+    """NNI's own random search or regularised evolution (see :mod:`nas.nni_strategies`)."""
 
+    def search(space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None) -> list[Query]:
+        from nas.nni_strategies import evolution, random
 
-def nni_random(space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None) -> list[Query]:
-    """NNI's own random search (see :mod:`nas.nni_strategies`)."""
-    from nas.nni_strategies import random
+        if allowed:
+            raise SearchError("NNI's strategies keep no limits; take the limits out, or choose another strategy.")
+        known: dict[str, Callable[..., list[Query]]] = {"random": random, "evolution": evolution}
+        return known[name](space, reward, budget, seed=seed)
 
-    require_no_limits(allowed)
-    return random(space, reward, budget, seed=seed)
-
-
-def nni_evolution(
-    space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None
-) -> list[Query]:
-    """NNI's own regularised evolution (see :mod:`nas.nni_strategies`)."""
-    from nas.nni_strategies import evolution
-
-    require_no_limits(allowed)
-    return evolution(space, reward, budget, seed=seed)
+    return search
 
 
 STRATEGIES: dict[str, Strategy] = {
     "controller": controller_search,
     "random": random_search,
     "local": local_search,
-    "nni-random": nni_random,
-    "nni-evolution": nni_evolution,
+    "nni-random": of_nni("random"),
+    "nni-evolution": of_nni("evolution"),
 }

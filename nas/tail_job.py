@@ -16,7 +16,7 @@ from foundation.progress import Progress
 from nas.baselines import baselines
 from nas.errors import SearchError
 from nas.latencies import Latencies
-from nas.results import Contestant, JobResult, measure_all, score_of, stage_seconds
+from nas.results import Contestant, JobResult, measure_all, stage_seconds
 from nas.seeds import seed_of
 from nas.settings import BY_HAND, JobData, JobSettings
 from nas.trainings import Trained, Trainings
@@ -89,7 +89,7 @@ def run_tail_job(
         "front": [],
         "limits": {},
         "dropped": [],
-        "retrained": [{"identity": architecture.identity, "shared": None, "val": score_of(first, metric)}],
+        "retrained": [{"identity": architecture.identity, "shared": None, "val": first.score(metric)}],
         "seconds": stage_seconds(read_history(folder / "history.jsonl")),
     }
     return JobResult(record, first.module, scores)

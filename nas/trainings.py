@@ -42,6 +42,12 @@ class Trained(NamedTuple):
         figures: Figures = self.record["val"]
         return figures
 
+    def score(self, metric: str) -> float:
+        """The val figure it is chosen by."""
+        value = self.val[metric]
+        assert value is not None
+        return value
+
 
 class Trainings:
     """Trains modules on one attribute's features, each under a name that is done at most once per folder."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from branches.branch import Branch
 from branches.costs import parameters
-from branches.metrics import best_threshold, measure
+from branches.metrics import REWARDS, best_threshold, measure, title_of
 from branches.records import load_branch
 from branches.settings import FitSettings
 from branches.training import predict_scores
@@ -214,3 +214,14 @@ def test_the_verdict_advises_the_probe_where_the_branch_does_not_beat_it(low: fl
     assert ("use the probe" in text) == advice
     assert "no better than random" in text
     assert "97.0% fewer parameters" in text
+
+
+@pytest.mark.parametrize("reward", REWARDS)
+def test_every_reward_can_be_searched_with(data: JobData, tmp_path: Path, reward: str) -> None:
+    search, retrain = replace(SETTINGS.search, reward=reward), replace(SETTINGS.retrain, metric=reward)
+    settings = replace(SETTINGS, search=search, retrain=retrain, winner="smallest_within", tail=None)
+    result, _ = run(data, tmp_path, settings)
+    for split in ("val", "test"):
+        assert 0 <= result[split][reward] <= 1
+        assert all(len(side[f"{split}_{reward}"]) >= 1 for side in result["repeats"].values())
+    assert result["verdict"].startswith(f"Test {title_of(reward)} ")
