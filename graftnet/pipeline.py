@@ -25,7 +25,8 @@ from graftnet.project import Project
 from graftnet.settings import job_settings
 from graftnet.trunks import open_trunk
 from graftnet.warming import about_start, prepare_start, resumed, warmed
-from nas.job import Origin, described, origin_of, run_job
+from nas.job import run_job
+from nas.job_origin import Origin, described, origin_of
 from nas.job_predictions import ImageFile
 from nas.settings import JobData
 from subdatasets.contents import content_hash

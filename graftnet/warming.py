@@ -12,7 +12,7 @@ from foundation.files import jsonable, read_json_if_whole
 from graftnet.errors import ConfigError
 from graftnet.plans import SearchPlan
 from graftnet.project import Project
-from nas.job import described
+from nas.job_origin import described
 from nas.warm_start import Start, checksum, gather, start_of
 
 Sources = Sequence[Mapping[str, str]]  # attribute, search (its folder's name) and checksum of each

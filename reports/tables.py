@@ -9,6 +9,7 @@ from foundation.history import read_history
 from reports.candidates import Candidate
 from reports.candidates import candidates as candidates_of
 from reports.comparison import methods as methods_of
+from reports.image_records import SCORE
 from reports.records import Records, read_records
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def predictions(search_folder: Path) -> "DataFrame":
     """
     from pandas import read_csv
 
-    words = dict.fromkeys(("split", "image", "content", "label", "predicted"), str)
-    file = Path(search_folder) / "predictions.csv"
-    return read_csv(file, dtype=words, keep_default_na=False, float_precision="round_trip")
+    # As words first: a value may be called NA, and pandas' own reading of numbers may lose the last digit.
+    frame = read_csv(Path(search_folder) / "predictions.csv", dtype=str, keep_default_na=False)
+    return frame.astype({name: float for name in frame.columns if name.startswith(SCORE)})
 
 
 def results(search_folders: Iterable[Path]) -> "DataFrame":

@@ -67,7 +67,7 @@ def test_graft_export_and_predict(people: Project, capsys: pytest.CaptureFixture
 def test_tables(people: Project) -> None:
     table = people.attributes().set_index("attribute")
     assert list(table.index) == ["bright", "corner"]
-    assert list(table.loc["corner", ["values", "train", "val", "test", "searches"]]) == ["red / blue", 48, 24, 24, 0]
+    assert list(table.loc["corner", ["values", "train", "val", "test", "searches"]]) == ["blue / red", 48, 24, 24, 0]
     row = people.results().set_index("attribute").loc["bright"]
     result = json.loads((people.latest("bright") / "result.json").read_text())
     assert (row["parameters"], row["val.auroc"]) == (result["parameters"], result["val"]["auroc"])

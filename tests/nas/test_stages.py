@@ -59,7 +59,10 @@ def test_a_job_ends_as_one_of_enas_does(data: JobData, tmp_path: Path, strategy:
     assert f"best of {len(best)} random" in result["verdict"]
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     kept = {path.name for path in tmp_path.iterdir()} - {"search.safetensors"}
-    assert kept == {"candidates.json", "history.jsonl", "latencies.json", "scores.safetensors", "trainings"}
+    assert kept == {
+        *("config.json", "candidates.json", "history.jsonl", "latencies.json", "scores.safetensors", "trainings"),
+        *("architecture.json", "branch", "predictions.csv", "pictures.json", "result.json"),
+    }
 
 
 @others
