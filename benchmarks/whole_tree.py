@@ -25,9 +25,9 @@ import onnx
 import onnxruntime
 
 from benchmarks.searched_tree import write_tree
-from deployment.fusion import fused
+from deployment.bundle.fusion import fused
 from deployment.runtime import Runtime
-from deployment.sessions import open_session
+from deployment.runtime.sessions import open_session
 
 WARM_UP = 3
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deployment.changes import add_branch
-from deployment.images import read_normalised
-from deployment.records import read_bundle
-from deployment.trials import Trial
-from deployment.variants import Outcome, try_variant
+from deployment.bundle.change import add_branch
+from deployment.bundle.trials import Trial
+from deployment.bundle.variants import Outcome, try_variant
+from deployment.runtime.files import read_bundle
+from deployment.runtime.images import read_normalised
 from graftnet.cards import cards_of
 from graftnet.errors import ConfigError
 from graftnet.project import Project

@@ -10,10 +10,10 @@ import torch
 from branches.grafting import GraftedNet
 from branches.records import load_branch, save_branch
 from deployment.bundle import write_bundle
-from deployment.contents import read_golden
-from deployment.pt2 import write_pt2
-from deployment.torch_source import write_source
-from deployment.triton import write_repository
+from deployment.runtime.contents import read_golden
+from deployment.targets.pt2 import write_pt2
+from deployment.targets.torch_source import write_source
+from deployment.targets.triton import write_repository
 from graftnet.cards import cards_of
 from graftnet.errors import ConfigError
 from graftnet.project import Project

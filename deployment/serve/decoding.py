@@ -1,8 +1,8 @@
 """Bytes of a request to what the trunk reads; hostile bytes to a refusal, before they cost memory or time.
 
-The pixels are those of `deployment.images`, and so those that the trunk was trained on: upright, RGB, of an animation
-the first frame. Size is read in the header, before a pixel is decoded. Two attacks are cheap to send and slow to read:
-progressive JPEGs with thousands of scans, each a pass over all pixels (Two Issues with the JPEG Standard,
+The pixels are those of `deployment.runtime.images`, and so those that the trunk was trained on: upright, RGB, of an
+animation the first frame. Size is read in the header, before a pixel is decoded. Two attacks are cheap to send and slow
+to read: progressive JPEGs with thousands of scans, each a pass over all pixels (Two Issues with the JPEG Standard,
 libjpeg-turbo, 2015), and files of a million tiny chunks; scans and reads are therefore counted.
 """
 
@@ -10,7 +10,7 @@ import io
 
 from PIL import Image, UnidentifiedImageError
 
-from deployment.images import pixels_of
+from deployment.runtime.images import pixels_of
 from deployment.serve.refusals import Refusal
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")

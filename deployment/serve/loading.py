@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from deployment.errors import BundleError
-from deployment.images import normalised
 from deployment.rules import Rules
 from deployment.runtime import Runtime
+from deployment.runtime.images import normalised
 
 Floats = npt.NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deployment.images import normalised
+from deployment.runtime.images import normalised
 
 MOST = 32  # persons of one picture that are looked at, the surest first
 

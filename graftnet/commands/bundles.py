@@ -22,7 +22,7 @@ def show(folder: Bundle, as_json: Json = False) -> None:
     Examples:
       graftnet bundle show runs/exports/bundle
     """
-    from deployment.records import read_bundle, read_labels
+    from deployment.runtime.files import read_bundle, read_labels
 
     index = read_bundle(folder)
     lines = [f"{folder}: {index['backbone']}, {index['preprocessing']['size']} px, trunk {index['fingerprint'][:12]}"]
@@ -70,7 +70,7 @@ def remove(attribute: Attribute, folder: Bundle, as_json: Json = False) -> None:
     Examples:
       graftnet bundle remove bald runs/exports/bundle
     """
-    from deployment.changes import remove_branch
+    from deployment.bundle.change import remove_branch
 
     remove_branch(folder, attribute)
     answer({"removed": attribute, "folder": folder}, f"Removed {attribute} from {folder}.", as_json=as_json)
@@ -90,7 +90,7 @@ def labels(
     Examples:
       graftnet bundle labels runs/exports/label_graph runs/exports/bundle
     """
-    from deployment.label_graphs import put_label_graph
+    from deployment.bundle.label_graphs import put_label_graph
 
     names = put_label_graph(folder, exported)
     answer({"labels": names, "folder": folder}, f"Put {len(names)} labels into {folder}.", as_json=as_json)

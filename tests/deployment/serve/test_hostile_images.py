@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deployment.images import normalised
+from deployment.runtime.images import normalised
 from deployment.serve.decoding import MAX_SCANS, decode
 from deployment.serve.refusals import Refusal
 from subdatasets.contents import decode_image
