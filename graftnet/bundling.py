@@ -32,17 +32,13 @@ def add_to_bundle(project: Project, attribute: str, bundle: Path) -> str:
     return add_branch(bundle, folders[attribute], card=cards_of(project, [attribute]).get(attribute))
 
 
-def speed_up(project: Project | None, bundle: Path, kind: str, *, images: int, **how: Any) -> Outcome:
-    """Try a variant of a bundle; numbers other than float32 are tried on the project's own images.
+def speed_up(project: Project, bundle: Path, kind: str, *, images: int, **how: Any) -> Outcome:
+    """Try a variant of a bundle on the project's own images.
 
-    They are calibrated on training images and judged on `images` val images per attribute at most. Test images are
-    left alone.
+    It is calibrated on training images and judged on `images` val images per attribute at most. Test images are left
+    alone.
     """
     index = read_bundle(bundle)
-    if kind == "fused":
-        return try_variant(bundle, kind, Trial(**how))
-    if project is None:
-        raise ConfigError(f"{kind} is judged on labelled images: call it in a project, or give --project.")
     subdatasets = {
         name: read_subdataset(project.source(name), seed=project.config.project.seed) for name in index["branches"]
     }

@@ -5,7 +5,7 @@ and, for other numbers than float32, what each attribute's scores lose on labell
 `graftnet.onnx` stay as they are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 
 from deployment.bundle.change import changing
-from deployment.bundle.fusion import fused
 from deployment.bundle.joined import JOINED
 from deployment.bundle.precision import FLOATS, in_floats, in_integers
 from deployment.bundle.trials import Trial, differences, loss, speed, times
@@ -22,8 +21,8 @@ from deployment.runtime.contents import sha256_of
 from deployment.runtime.sessions import open_session
 from trunk.checkpoints import replace_atomically, write_json
 
-KINDS = ("fused", *FLOATS, "int8")
-TOLERANCES = {"fused": 1e-4, "float16": 0.02, "bfloat16": 0.1, "int8": 0.1}
+KINDS = (*FLOATS, "int8")
+TOLERANCES = {"float16": 0.02, "bfloat16": 0.1, "int8": 0.1}
 PAYS = 0.97  # a graph that takes more of the time of the other is not faster: that much is noise
 
 
@@ -47,7 +46,7 @@ def try_variant(bundle: Path, kind: str, trial: Trial) -> Outcome:
     with changing(bundle) as index:
         if "joined" not in index:
             raise BundleError(f"{bundle} has no {JOINED}: export the whole bundle again")
-        if kind != "fused" and not set(index["branches"]) <= set(trial.labelled or {}):
+        if not set(index["branches"]) <= set(trial.labelled or {}):
             raise BundleError(
                 f"{kind} needs labelled images of every attribute of {bundle}, to say what its score loses"
             )
@@ -77,7 +76,7 @@ def _tried(bundle: Path, index: Mapping[str, Any], kind: str, trial: Trial) -> t
     while True:
         record: dict[str, Any] = {"tolerance": TOLERANCES[kind], **({"in_float32": keep} if kind == "int8" else {})}
         try:
-            model = _made(joined, kind, trial, keep, record)
+            model = in_integers(joined, trial.calibration, keep=keep) if kind == "int8" else in_floats(joined, kind)
             other = open_session(
                 model.SerializeToString(), bundle / f"{kind} graph", threads=trial.threads, device=trial.device
             )
@@ -87,35 +86,21 @@ def _tried(bundle: Path, index: Mapping[str, Any], kind: str, trial: Trial) -> t
         if not np.isfinite(record["largest_difference"]):
             return Outcome(False, f"{kind} is refused: some of its scores are no numbers", record), None
         record |= times(bundle, plain, other, trial)
-        if kind == "fused" and record["largest_relative_difference"] > TOLERANCES[kind]:
-            return Outcome(
-                False, f"fused is refused: scores differ by {record['largest_relative_difference']:.1e}", record
-            ), None
         if record["ratio"] > PAYS:
             return Outcome(False, f"{kind} is refused: {speed(record)}, which is not faster", record), None
-        if kind != "fused":
-            record["scores"] = {
-                name: loss(plain, other, name, part["threshold"], (trial.labelled or {})[name])
-                for name, part in index["branches"].items()
-            }
-            lost = [name for name, said in record["scores"].items() if said["loss"] > trial.loss]
-            if lost and kind == "int8" and not set(lost) <= set(keep):
-                keep = sorted({*keep, *lost})
-                continue
-            if lost:
-                worst = max(lost, key=lambda name: record["scores"][name]["loss"])
-                sentence = (
-                    f"{kind} is refused: {worst} loses {record['scores'][worst]['loss']:.4f}, more than {trial.loss}"
-                    f"{' with its branch in float32' if worst in keep else ''} ({speed(record)})"
-                )
-                return Outcome(False, sentence, record), None
+        record["scores"] = {
+            name: loss(plain, other, name, part["threshold"], (trial.labelled or {})[name])
+            for name, part in index["branches"].items()
+        }
+        lost = [name for name, said in record["scores"].items() if said["loss"] > trial.loss]
+        if lost and kind == "int8" and not set(lost) <= set(keep):
+            keep = sorted({*keep, *lost})
+            continue
+        if lost:
+            worst = max(lost, key=lambda name: record["scores"][name]["loss"])
+            sentence = (
+                f"{kind} is refused: {worst} loses {record['scores'][worst]['loss']:.4f}, more than {trial.loss}"
+                f"{' with its branch in float32' if worst in keep else ''} ({speed(record)})"
+            )
+            return Outcome(False, sentence, record), None
         return Outcome(True, f"{kind} is kept: {speed(record)}", record), model
-
-
-def _made(
-    joined: onnx.ModelProto, kind: str, trial: Trial, keep: Sequence[str], record: dict[str, Any]
-) -> onnx.ModelProto:
-    if kind == "fused":
-        model, record["fusion"] = fused(joined)
-        return model
-    return in_integers(joined, trial.calibration, keep=keep) if kind == "int8" else in_floats(joined, kind)

@@ -99,7 +99,7 @@ def labels(
 @app.command("speed-up")
 def speed_up(
     folder: Bundle,
-    by: Annotated[str, typer.Option("--by", metavar="WAY", help="fused, float16, bfloat16 or int8.")] = "fused",
+    by: Annotated[str, typer.Option("--by", metavar="WAY", help="float16, bfloat16 or int8.")] = "int8",
     loss: Annotated[
         float, typer.Option("--loss", min=0, metavar="X", help="What AUROC or balanced accuracy may fall by.")
     ] = 0.005,
@@ -115,22 +115,18 @@ def speed_up(
 ) -> None:
     """Make a faster graph of a bundle, and keep it only where it is one.
 
-    fused does at once what branches do to the same features. float16,
-    bfloat16 and int8 are judged on the project's val images and kept only
-    where no attribute loses more than --loss. Exit code 1: refused, with the
-    figures.
+    Judged on the project's val images, and kept only where no attribute loses
+    more than --loss. Exit code 1: refused, with the figures.
 
     \b
     Examples:
-      graftnet bundle speed-up runs/exports/bundle --by fused
       graftnet bundle speed-up runs/exports/bundle --by int8 --loss 0.002
     """
     from graftnet import bundling
     from graftnet.project import open_project
 
-    home = None if by == "fused" else open_project(project)
     how = {"loss": loss, "batch": batch, "rounds": rounds, "threads": threads, "device": device}
-    outcome = bundling.speed_up(home, folder, by, images=images, **how)
+    outcome = bundling.speed_up(open_project(project), folder, by, images=images, **how)
     sentence = outcome.sentence[0].upper() + outcome.sentence[1:] + "."
     answer({"kept": outcome.kept, "sentence": sentence, **outcome.record}, sentence, as_json=as_json)
     if not outcome.kept:
