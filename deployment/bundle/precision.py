@@ -1,6 +1,6 @@
-"""A joined graph in other numbers: weights and maps as float16, bfloat16, or 8-bit integers; images and scores float32.
+"""Quantise a joined graph: weights and maps as 8-bit integers, images and scores float32.
 
-The integers are static: ranges of the maps are measured beforehand on calibration images, weights have a scale per
+It is static: ranges of the maps are measured beforehand on calibration images, weights have a scale per
 output channel. Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference (Jacob et
 al., 2018), arXiv:1712.05877; here by onnxruntime's tools, for convolutions and what lies between them, while the heads
 stay in float32. Whether that pays is for `deployment.bundle.variants` to say.
@@ -15,42 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 Floats = npt.NDArray[np.float32]
-FLOATS = {"float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16}
 INTEGER_OPERATIONS = ("Conv", "Relu", "MaxPool", "AveragePool", "Concat", "Add", "Split")
-
-
-def in_floats(joined: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """The graph with every float32 weight and map as `name`, "float16" or "bfloat16"."""
-    kind = FLOATS[name]
-    dtype = helper.tensor_dtype_to_np_dtype(kind)
-    model = onnx.ModelProto()
-    model.CopyFrom(joined)
-    graph = model.graph
-    for constant in graph.initializer:
-        if constant.data_type == TensorProto.FLOAT:
-            constant.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(constant).astype(dtype), constant.name))
-    for node in graph.node:
-        for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.name == "value" and attribute.t.data_type == TensorProto.FLOAT:
-                attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(dtype)))
-            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT:
-                attribute.i = kind
-    given, ends = graph.input[0].name, {output.name for output in graph.output}
-    for node in graph.node:
-        node.input[:] = [
-            f"{name}/in" if one == given else f"{name}/{one}" if one in ends else one for one in node.input
-        ]
-        node.output[:] = [f"{name}/{one}" if one in ends else one for one in node.output]
-    first = helper.make_node("Cast", [given], [f"{name}/in"], to=kind)
-    last = [helper.make_node("Cast", [f"{name}/{end}"], [end], to=TensorProto.FLOAT) for end in ends]
-    nodes = [first, *graph.node, *last]
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:], graph.value_info[:]
-    graph.node.extend(copies)
-    return model
 
 
 def in_integers(joined: onnx.ModelProto, images: Iterable[Floats], *, keep: Sequence[str] = ()) -> onnx.ModelProto:

@@ -26,9 +26,8 @@ FIGURES = ("auroc", "balanced_accuracy")
 class Trial:
     """What a variant is tried with.
 
-    `calibration`: batches of normalised images (N, 3, S, S), for int8. `labelled`: per attribute a function that gives
-    batches of images with the numbers of their values; needed for other numbers than float32. `loss`: what an
-    attribute's AUROC and balanced accuracy may fall by. `batch`, `rounds`, `threads`, `device`: how time is measured.
+    `calibration`: batches of normalised images (N, 3, S, S), which int8 takes its ranges from. `labelled`: per attribute a
+    function that gives batches of images with the numbers of their values. `loss`: what an attribute's AUROC and balanced accuracy may fall by. `batch`, `rounds`, `threads`, `device`: how time is measured.
     """
 
     calibration: Sequence[Floats] = ()

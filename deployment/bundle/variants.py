@@ -1,7 +1,7 @@
 """A faster form of a bundle's joined graph, kept beside it where it pays on the device at hand, else refused.
 
 What is kept is listed in the index with its figures: milliseconds of both graphs, the largest difference of a score,
-and, for other numbers than float32, what each attribute's scores lose on labelled images. The trunk, the branches and
+and what each attribute's scores lose on labelled images. The trunk, the branches and
 `graftnet.onnx` stay as they are.
 """
 
@@ -14,15 +14,15 @@ import onnx
 
 from deployment.bundle.change import changing
 from deployment.bundle.joined import JOINED
-from deployment.bundle.precision import FLOATS, in_floats, in_integers
+from deployment.bundle.precision import in_integers
 from deployment.bundle.trials import Trial, differences, loss, speed, times
 from deployment.errors import BundleError
 from deployment.runtime.contents import sha256_of
 from deployment.runtime.sessions import open_session
 from trunk.checkpoints import replace_atomically, write_json
 
-KINDS = (*FLOATS, "int8")
-TOLERANCES = {"float16": 0.02, "bfloat16": 0.1, "int8": 0.1}
+KINDS = ("int8",)
+TOLERANCE = 0.1  # of a variant's golden scores, from one machine to another
 PAYS = 0.97  # a graph that takes more of the time of the other is not faster: that much is noise
 
 
@@ -41,8 +41,8 @@ def try_variant(bundle: Path, kind: str, trial: Trial) -> Outcome:
     """
     if kind not in KINDS:
         raise BundleError(f"there is no variant {kind!r}; known: {', '.join(KINDS)}")
-    if kind == "int8" and not trial.calibration:
-        raise BundleError("int8 needs calibration images: give some, of the kind that the trunk was trained on")
+    if not trial.calibration:
+        raise BundleError(f"{kind} needs calibration images: give some, of the kind that the trunk was trained on")
     with changing(bundle) as index:
         if "joined" not in index:
             raise BundleError(f"{bundle} has no {JOINED}: export the whole bundle again")
@@ -69,14 +69,14 @@ def try_variant(bundle: Path, kind: str, trial: Trial) -> Outcome:
 
 
 def _tried(bundle: Path, index: Mapping[str, Any], kind: str, trial: Trial) -> tuple[Outcome, onnx.ModelProto | None]:
-    """Refused, or kept with its graph; int8 leaves the branches that lose in float32 before it gives up."""
+    """Refused, or kept with its graph; the branches that lose are left in float32 before it gives up."""
     joined = onnx.load(str(bundle / JOINED))
     plain = open_session((bundle / JOINED).read_bytes(), bundle / JOINED, threads=trial.threads, device=trial.device)
     keep: list[str] = []
     while True:
-        record: dict[str, Any] = {"tolerance": TOLERANCES[kind], **({"in_float32": keep} if kind == "int8" else {})}
+        record: dict[str, Any] = {"tolerance": TOLERANCE, "in_float32": keep}
         try:
-            model = in_integers(joined, trial.calibration, keep=keep) if kind == "int8" else in_floats(joined, kind)
+            model = in_integers(joined, trial.calibration, keep=keep)
             other = open_session(
                 model.SerializeToString(), bundle / f"{kind} graph", threads=trial.threads, device=trial.device
             )
@@ -93,7 +93,7 @@ def _tried(bundle: Path, index: Mapping[str, Any], kind: str, trial: Trial) -> t
             for name, part in index["branches"].items()
         }
         lost = [name for name, said in record["scores"].items() if said["loss"] > trial.loss]
-        if lost and kind == "int8" and not set(lost) <= set(keep):
+        if not set(lost) <= set(keep):
             keep = sorted({*keep, *lost})
             continue
         if lost:

@@ -99,7 +99,7 @@ def labels(
 @app.command("speed-up")
 def speed_up(
     folder: Bundle,
-    by: Annotated[str, typer.Option("--by", metavar="WAY", help="float16, bfloat16 or int8.")] = "int8",
+    by: Annotated[str, typer.Option("--by", metavar="WAY", help="int8.")] = "int8",
     loss: Annotated[
         float, typer.Option("--loss", min=0, metavar="X", help="What AUROC or balanced accuracy may fall by.")
     ] = 0.005,
@@ -115,15 +115,22 @@ def speed_up(
 ) -> None:
     """Make a faster graph of a bundle, and keep it only where it is one.
 
-    Judged on the project's val images, and kept only where no attribute loses
-    more than --loss. Exit code 1: refused, with the figures.
+    int8 is judged on the project's val images and kept only where no attribute
+    loses more than --loss. Exit code 1: refused, with the figures.
 
     \b
     Examples:
       graftnet bundle speed-up runs/exports/bundle --by int8 --loss 0.002
     """
+    from deployment.bundle.variants import KINDS
     from graftnet import bundling
+    from graftnet.errors import ConfigError
     from graftnet.project import open_project
+
+    if by not in KINDS:
+        raise ConfigError(
+            f"--by must be {' or '.join(KINDS)}, is {by!r}; fused stems and float16 gained too little and are gone."
+        )
 
     how = {"loss": loss, "batch": batch, "rounds": rounds, "threads": threads, "device": device}
     outcome = bundling.speed_up(open_project(project), folder, by, images=images, **how)
