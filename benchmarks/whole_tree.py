@@ -24,7 +24,7 @@ import onnxruntime
 
 from benchmarks.searched_tree import write_tree
 from deployment.runtime import Runtime
-from deployment.runtime.sessions import open_session
+from deployment.runtime.exported import open_session
 
 WARM_UP = 3
 

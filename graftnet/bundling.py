@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deployment.bundle.change import add_branch
-from deployment.bundle.trials import Trial
-from deployment.bundle.variants import Outcome, try_variant
+from deployment.bundle.variants import Outcome, Trial, try_variant
 from deployment.runtime.files import read_bundle
 from deployment.runtime.images import read_normalised
 from graftnet.cards import cards_of

@@ -10,7 +10,7 @@ import torch
 from branches.grafting import GraftedNet
 from branches.records import load_branch, save_branch
 from deployment.bundle import write_bundle
-from deployment.runtime.contents import read_golden
+from deployment.runtime.files import read_golden
 from deployment.targets.pt2 import write_pt2
 from deployment.targets.torch_source import write_source
 from deployment.targets.triton import write_repository

@@ -23,10 +23,9 @@ from branches.records import load_branch
 from deployment.bundle.joined import JOINED, joined_graph
 from deployment.bundle.write import folder_for, listed
 from deployment.errors import BundleError
-from deployment.runtime import Runtime
 from deployment.runtime.checks import graph_check, relative_error
-from deployment.runtime.contents import read_golden, sha256_of
-from deployment.runtime.files import read_bundle
+from deployment.runtime.exported import Exported
+from deployment.runtime.files import read_bundle, sha256_of
 from trunk.checkpoints import replace_atomically, write_json
 
 PENDING = f".{JOINED}.next"
@@ -52,8 +51,8 @@ def add_branch(bundle: Path, saved: Path, *, card: str | None = None) -> str:
                 f"branch {record.attribute!r} sits after {record.freeze_depth} blocks, that trunk gives maps after "
                 f"{', '.join(index['outputs'])}: export the whole bundle {bundle} again, with this branch"
             )
-        images = read_golden(bundle / "golden.npz", ["images"])[0]
-        session = Runtime(bundle).session(bundle / "trunk.onnx")
+        exported = Exported(bundle)
+        images, session = exported.golden_images(), exported.session(bundle / "trunk.onnx")
         features = session.run([index["outputs"][str(record.freeze_depth)]], {session.get_inputs()[0].name: images})
         folder = folder_for(record.attribute, index, bundle)
         try:
@@ -122,13 +121,12 @@ def changing(bundle: Path) -> Iterator[dict[str, Any]]:
 
 def _require_sound(bundle: Path, index: dict[str, Any]) -> None:
     """Raises: RuntimeError when the pending joined graph, or a branch behind the trunk, gives other scores."""
-    runtime = Runtime(bundle, index=index)
-    check = graph_check(runtime, "joined", {**index["joined"], "file": PENDING}, index["tolerance"])
-    images = read_golden(bundle / "golden.npz", ["images"])[0]
-    scores = runtime.scores_of_images(images)
-    for name, found in scores.items():
-        expected = read_golden(runtime.branches[name] / "golden.npz", ["scores"])[0][: len(images)]
-        if relative_error(found, expected) > index["tolerance"]:
+    exported = Exported(bundle, index=index)
+    check = graph_check(exported, "joined", {**index["joined"], "file": PENDING}, index["tolerance"])
+    images = exported.golden_images()
+    scores = exported.scores_of_images(images)
+    for name, expected in exported.golden_scores(len(images)).items():
+        if relative_error(scores[name], expected) > index["tolerance"]:
             raise RuntimeError(f"{name} does not give its golden scores behind the trunk of {bundle}")
     if not check["ok"]:
         raise RuntimeError(f"the joined graph of {bundle} does not give the branches' scores: {check['problem']}")

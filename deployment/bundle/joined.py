@@ -1,4 +1,4 @@
-"""The trunk and every branch as one ONNX graph: images in, one output per attribute, named by it.
+"""Join the trunk and every branch to one ONNX graph: images in, one output per attribute, named by it.
 
 The trunk is in it once. The parts are those of the bundle, node by node: each branch's names get the attribute before
 them, and its features are the trunk's map of its depth.
@@ -68,13 +68,13 @@ def _of_one_version(models: list[onnx.ModelProto]) -> list[onnx.ModelProto]:
     """The same models with one operator set and one file version: parts may have been written by different releases."""
     version = max(entry.version for model in models for entry in model.opset_import if not entry.domain)
     newest = max(model.ir_version for model in models)
-    found = []
+    same = []
     for model in models:
         if any(entry.version < version for entry in model.opset_import if not entry.domain):
             model = version_converter.convert_version(model, version)
         model.ir_version = newest
-        found.append(model)
-    return found
+        same.append(model)
+    return same
 
 
 def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:

@@ -1,9 +1,11 @@
-"""A label graph for deployment: one pooled matrix product as ONNX, checked before it is put in place.
+"""Export a label graph as one pooled matrix product in ONNX, and put it into a bundle, on the same trunk.
 
-The folder holds `label_graph.onnx` (features in, a probability per label out), `label_graph.json` (the contract: labels
-with attributes and thresholds, input, trunk, SHA-256 of each file) and `golden.npz`. Of the graph nothing is left.
+An exported folder holds `label_graph.onnx` (features in, probabilities out), `label_graph.json` (its contract:
+labels with attributes and thresholds, input, trunk, SHA-256 of each file) and `golden.npz`. Of the graph nothing is
+left. In a bundle it lies beside the branches: listed, verified, and run behind the bundle's trunk.
 """
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,12 @@ from torch import Tensor, nn
 from branches.export import TOLERANCE, relative_error
 from branches.folders import file_hashes, replaced_folder
 from branches.onnx_file import run_onnx, write_onnx
+from deployment.bundle.change import changing
+from deployment.bundle.write import folder_for
 from deployment.errors import BundleError
+from deployment.runtime.checks import problems_of
+from deployment.runtime.exported import Exported
+from deployment.runtime.files import LABEL_GRAPH, read_labels
 from label_graph.classifier import ConstantClassifier
 from label_graph.records import RECORD, ClassifierRecord, load_classifiers
 from trunk.checkpoints import write_json
@@ -89,3 +96,39 @@ def golden_features(record: ClassifierRecord) -> Tensor:
     """Features as a trunk could give them (after a relu): half of them zero."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(GOLDEN_ROWS, *record.feature_shape, generator=generator).relu()
+
+
+def put_label_graph(bundle: Path, exported: Path) -> tuple[str, ...]:
+    """Copy an exported label graph into a bundle, in place of an earlier one; returns the names of its labels.
+
+    Raises: BundleError when the folder holds none, or it is of another trunk, or of a depth at which the bundle's trunk
+    gives no map; RuntimeError when it does not give its golden scores: then the bundle is as it was.
+    """
+    record = read_labels(exported)
+    with changing(bundle) as index:
+        if record["fingerprint"] != index["fingerprint"]:
+            raise BundleError(
+                f"the label graph in {exported} was trained on trunk {record['fingerprint']}, that of {bundle} is "
+                f"{index['fingerprint']}: train it again on this trunk"
+            )
+        if str(record["freeze_depth"]) not in index["outputs"]:
+            raise BundleError(
+                f"the label graph in {exported} reads the map after {record['freeze_depth']} blocks, the trunk of "
+                f"{bundle} gives those after {', '.join(index['outputs'])}: train it at one of these depths"
+            )
+        old = index.get("label_graph")
+        folder = folder_for("labels", index, bundle)
+        with replaced_folder(folder, f"{LABEL_GRAPH}.json") as written:
+            for name in (*record["files"], f"{LABEL_GRAPH}.json"):
+                shutil.copyfile(exported / name, written / name)
+        new = {**index, "label_graph": {"folder": folder.name, "files": file_hashes(folder)}}
+        try:
+            if problems := problems_of(Exported(bundle, index=new)):
+                raise RuntimeError(f"the label graph in {exported} is not what was exported: {'; '.join(problems)}")
+        except (BundleError, RuntimeError):
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        write_json(bundle / "bundle.json", new)
+        if old:
+            shutil.rmtree(bundle / old["folder"], ignore_errors=True)
+    return tuple(label["name"] for label in record["labels"])

@@ -28,8 +28,8 @@ def in_integers(joined: onnx.ModelProto, images: Iterable[Floats], *, keep: Sequ
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     level = logging.root.level
-    with tempfile.TemporaryDirectory() as place:
-        paths = [Path(place) / name for name in ("joined.onnx", "integers.onnx")]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("joined.onnx", "integers.onnx")]
         onnx.save(joined, str(paths[0]))
         try:
             logging.root.setLevel(logging.ERROR)

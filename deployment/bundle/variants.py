@@ -1,29 +1,57 @@
-"""A faster form of a bundle's joined graph, kept beside it where it pays on the device at hand, else refused.
+"""Try a faster form of a bundle's joined graph: kept beside it where it pays on the device at hand, else refused.
 
 What is kept is listed in the index with its figures: milliseconds of both graphs, the largest difference of a score,
 and what each attribute's scores lose on labelled images. The trunk, the branches and
 `graftnet.onnx` stay as they are.
 """
 
-from collections.abc import Mapping
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import onnx
+import onnxruntime
 
+from branches.metrics import measure
 from deployment.bundle.change import changing
 from deployment.bundle.joined import JOINED
 from deployment.bundle.precision import in_integers
-from deployment.bundle.trials import Trial, differences, loss, speed, times
 from deployment.errors import BundleError
-from deployment.runtime.contents import sha256_of
-from deployment.runtime.sessions import open_session
+from deployment.runtime.checks import relative_error
+from deployment.runtime.exported import Exported, open_session, processor
+from deployment.runtime.files import sha256_of
 from trunk.checkpoints import replace_atomically, write_json
 
 KINDS = ("int8",)
 TOLERANCE = 0.1  # of a variant's golden scores, from one machine to another
 PAYS = 0.97  # a graph that takes more of the time of the other is not faster: that much is noise
+FIGURES = ("auroc", "balanced_accuracy")
+WARM_UP = 2
+Floats = npt.NDArray[np.float32]
+Batches = Callable[[], Iterator[tuple[Floats, npt.NDArray[np.int64]]]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a variant is tried with.
+
+    `calibration`: batches of normalised images (N, 3, S, S), the ranges of int8. `labelled`: per attribute
+    a function that gives batches of images with the numbers of their values. `loss`: what an attribute's AUROC and
+    balanced accuracy may fall by. `batch`, `rounds`, `threads`, `device`: how time is measured.
+    """
+
+    calibration: Sequence[Floats] = ()
+    labelled: Mapping[str, Batches] | None = None
+    loss: float = 0.005
+    batch: int = 1
+    rounds: int = 30
+    threads: int = 0
+    device: str = "cpu"
 
 
 class Outcome(NamedTuple):
@@ -104,3 +132,93 @@ def _tried(bundle: Path, index: Mapping[str, Any], kind: str, trial: Trial) -> t
             )
             return Outcome(False, sentence, record), None
         return Outcome(True, f"{kind} is kept: {speed(record)}", record), model
+
+
+def differences(bundle: Path, session: onnxruntime.InferenceSession) -> dict[str, Any]:
+    """This graph's own golden scores, and how far they are from the branches'."""
+    exported = Exported(bundle)
+    images = exported.golden_images()
+    expected = exported.golden_scores(len(images))
+    scores = dict(zip(expected, session.run(list(expected), {session.get_inputs()[0].name: images}), strict=True))
+    return {
+        "golden": {name: table.tolist() for name, table in scores.items()},
+        "largest_difference": max(float(np.abs(scores[name] - known).max()) for name, known in expected.items()),
+        "largest_relative_difference": max(relative_error(scores[name], known) for name, known in expected.items()),
+    }
+
+
+def times(
+    bundle: Path, plain: onnxruntime.InferenceSession, other: onnxruntime.InferenceSession, trial: Trial
+) -> dict[str, Any]:
+    """Median milliseconds of both on a batch of the golden images, their ratio, and on what it was measured."""
+    images = Exported(bundle).golden_images()
+    batch = images[np.arange(trial.batch) % len(images)]
+    took = medians({"plain": plain, "variant": other}, batch, rounds=trial.rounds)
+    return {
+        "milliseconds": {name: round(value, 3) for name, value in took.items()},
+        "ratio": round(took["variant"] / took["plain"], 3),
+        "measured": {
+            "batch": trial.batch,
+            "rounds": trial.rounds,
+            "threads": trial.threads,
+            "device": trial.device,
+            "processor": processor(),
+            "onnxruntime": onnxruntime.__version__,
+        },
+    }
+
+
+def speed(record: Mapping[str, Any]) -> str:
+    """What `times` found, in words."""
+    took, where = record["milliseconds"], record["measured"]
+    return (
+        f"{took['variant']:.2f} ms against {took['plain']:.2f} ms of {JOINED} ({record['ratio']:.2f} x), batch "
+        f"{where['batch']}, {where['processor']}"
+    )
+
+
+def loss(
+    plain: onnxruntime.InferenceSession,
+    other: onnxruntime.InferenceSession,
+    name: str,
+    threshold: float | None,
+    batches: Batches,
+) -> dict[str, Any]:
+    """What one attribute's figures are by both graphs, and the larger of the falls.
+
+    That of balanced accuracy counts from where one image of the rarest value could not make it.
+    """
+    scores: tuple[list[Floats], list[Floats]] = ([], [])
+    labels = []
+    for images, label in batches():
+        labels.append(label)
+        for tables, session in zip(scores, (plain, other), strict=True):
+            tables.append(session.run([name], {session.get_inputs()[0].name: images})[0])
+    label = np.concatenate(labels)
+    if not all(np.isfinite(table).all() for tables in scores for table in tables):
+        return {"loss": 1.0, "images": len(label)}
+    before, after = (measure(np.concatenate(tables), label, threshold=threshold) for tables in scores)
+    falls = [float(before[key] or 0) - float(after[key] or 0) for key in FIGURES]
+    # One image of the rarest value decided otherwise is no finding: what it takes from balanced accuracy is allowed.
+    counts = np.bincount(label)
+    falls[1] -= 1 / ((counts > 0).sum() * counts[counts > 0].min())
+    said = {key: {"float32": before[key], "variant": after[key]} for key in FIGURES}
+    return {**said, "loss": round(max(falls), 6), "images": len(label)}
+
+
+def medians(
+    sessions: Mapping[str, onnxruntime.InferenceSession], images: npt.NDArray[np.float32], *, rounds: int
+) -> dict[str, float]:
+    """Median milliseconds of one run of each session on `images` (N, 3, S, S), all outputs asked for.
+
+    The machine drifts, so they take turns.
+    """
+    milliseconds: dict[str, list[float]] = {name: [] for name in sessions}
+    for turn in range(WARM_UP + rounds):
+        for name in list(sessions)[:: 1 if turn % 2 else -1]:
+            session = sessions[name]
+            started = time.perf_counter()
+            session.run(None, {session.get_inputs()[0].name: images})
+            if turn >= WARM_UP:
+                milliseconds[name].append(1000 * (time.perf_counter() - started))
+    return {name: statistics.median(taken) for name, taken in milliseconds.items()}

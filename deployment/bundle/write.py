@@ -5,6 +5,7 @@ theirs), one exported branch per attribute, `graftnet.onnx` (all of it as one gr
 runs it), and `bundle.json`, the index: preprocessing, fingerprint, branches, SHA-256 of every file.
 """
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,21 @@ from branches.grafting import GraftedNet
 from branches.onnx_file import write_onnx
 from branches.records import load_branch
 from deployment.bundle.joined import JOINED, joined_graph
-from deployment.bundle.standalone import NAME, write_standalone
 from deployment.errors import BundleError
-from deployment.runtime import Runtime
+from deployment.runtime.checks import problems_of
+from deployment.runtime.exported import Exported
 from deployment.runtime.files import FORMAT, read_contract
 from trunk.checkpoints import write_json
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 2
 CARD = "card.md"
-RESERVED = ("bundle.json", "golden.npz", "trunk.onnx", JOINED, NAME)
+STANDALONE = "runtime.pyz"
+RESERVED = ("bundle.json", "golden.npz", "trunk.onnx", JOINED, STANDALONE)
+ROOM = Path(__file__).parents[1]
+PACKED = ("__init__.py", "__main__.py", "errors.py", "runtime/*.py")
+START = "from deployment.__main__ import main\n\nmain()\n"
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
 class Capture(nn.Module):
@@ -79,7 +85,7 @@ def write_bundle(
         names = [f"block{depth - 1}" for depth in depths]
         write_onnx(Capture(trunk, depths), images, written / "trunk.onnx", input_name="image", output_names=names)
         np.savez(written / "golden.npz", images=images.numpy())
-        write_standalone(written / NAME)
+        write_standalone(written / STANDALONE)
         bundle: dict[str, Any] = {
             "format": FORMAT,
             "backbone": trunk.backbone,
@@ -92,9 +98,9 @@ def write_bundle(
             "branches": {},
         }
         for name, folder in folders.items():
-            place = folder_for(name, bundle, written)
-            export_branch(folder, place, golden=maps[net.grafts[name].freeze_depth])
-            bundle["branches"][name] = listed(place, (cards or {}).get(name))
+            exported = folder_for(name, bundle, written)
+            export_branch(folder, exported, golden=maps[net.grafts[name].freeze_depth])
+            bundle["branches"][name] = listed(exported, (cards or {}).get(name))
         onnx.save(joined_graph(written, bundle), str(written / JOINED))
         bundle["joined"] = {"file": JOINED, "sha256": file_hashes(written)[JOINED]}
         write_json(written / "bundle.json", bundle)
@@ -117,15 +123,32 @@ def listed(folder: Path, card: str | None = None) -> dict[str, Any]:
     if card is not None:
         (folder / CARD).write_text(card, encoding="utf-8")
     contract = read_contract(folder)
-    said = {key: contract[key] for key in ("values", "threshold", "freeze_depth")}
-    return {"folder": folder.name, **said, "files": file_hashes(folder)}
+    question = {key: contract[key] for key in ("values", "threshold", "freeze_depth")}
+    return {"folder": folder.name, **question, "files": file_hashes(folder)}
 
 
 def require_verified(bundle: Path) -> None:
     """Raises: RuntimeError when a bundle does not give its golden outputs."""
-    failed = [check["problem"] for check in Runtime(bundle).verify() if not check["ok"]]
-    if failed:
-        raise RuntimeError(f"the written bundle does not give the toolkit's scores: {'; '.join(failed)}")
+    if problems := problems_of(Exported(bundle)):
+        raise RuntimeError(f"the written bundle does not give the toolkit's scores: {'; '.join(problems)}")
+
+
+def write_standalone(path: Path) -> None:
+    """Write `runtime.pyz`, the part of this room that needs no torch, as one file that Python runs and imports.
+
+        python runtime.pyz                     verifies the bundle that it lies in
+        python runtime.pyz verify DIR          another one
+        python runtime.pyz predict IMAGE ...   one JSON line per image (with Pillow)
+
+    The same sources give the same bytes.
+    """
+    sources = [source for pattern in PACKED for source in sorted(ROOM.glob(pattern))]
+    texts = {"__main__.py": START}
+    for source in sources:
+        texts[f"deployment/{source.relative_to(ROOM).as_posix()}"] = source.read_text(encoding="utf-8")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, text in texts.items():
+            archive.writestr(zipfile.ZipInfo(name, date_time=LONG_AGO), text)
 
 
 def _golden_images(trunk: Trunk) -> Tensor:

@@ -25,7 +25,7 @@ from deployment.errors import BundleError, RulesError
 from deployment.rules.condition_parser import ConditionError, parse_condition
 from deployment.rules.conditions import Leaf, Node, leaves
 from deployment.rules.toml_lines import lines_of
-from deployment.runtime.calibrated import calibrated
+from deployment.runtime.runtime import calibrated
 
 Contracts = Mapping[str, Mapping[str, Any]]  # attribute -> its branch.json, as `Runtime.contracts` has them
 WIDEST = 0.5

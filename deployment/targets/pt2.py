@@ -1,4 +1,4 @@
-"""A tree as one `torch.export` archive, `.pt2`: normalised images in, {attribute: scores} out, without a pickle.
+"""Write a tree as one `torch.export` archive, `.pt2`: normalised images in, {attribute: scores} out, without a pickle.
 
 The archive that `torch.export.save` writes is a zip of raw weights and JSON, but for the example inputs, which it
 pickles. They are left out, which its reader allows, and what was written is looked through: an archive with a pickle in
@@ -37,8 +37,8 @@ def write_pt2(net: GraftedNet, images: Tensor, path: Path) -> Path:
                     program.example_inputs = None
                     torch.export.save(program, archive)
                     require_no_pickle(archive)
-                    found, expected = torch.export.load(archive).module()(images[:1]), net(images[:1])
-            worst = max(relative_error(found[name], expected[name]) for name in expected)
+                    scores, expected = torch.export.load(archive).module()(images[:1]), net(images[:1])
+            worst = max(relative_error(scores[name], expected[name]) for name in expected)
             if not worst <= TOLERANCE:
                 raise RuntimeError(f"the archive's scores differ from the tree's by {worst:.2e}")
             archive.replace(temporary)
@@ -58,6 +58,6 @@ def require_no_pickle(path: Path) -> None:
                 raise RuntimeError(f"{part.filename} of {path} is a pickle: this torch writes one; use another target")
             if part.filename.endswith("_config.json"):
                 config = json.loads(data)["config"]
-                pickled = [name for name, said in config.items() if said.get("use_pickle")]
+                pickled = [name for name, part in config.items() if part.get("use_pickle")]
                 if pickled:
                     raise RuntimeError(f"{part.filename} of {path} holds {pickled[0]} as a pickle: use another target")

@@ -1,4 +1,4 @@
-"""A bundle as plain torch source: a folder that needs torch and safetensors, and nothing of this toolkit.
+"""Write a bundle as plain torch source: a folder that needs torch and safetensors, and nothing of this toolkit.
 
 `trunk.py` with `trunk.safetensors`, per attribute its exported `branch.py` with `weights.safetensors`, `graftnet.py`
 which puts them together, and `attributes.json`: values, threshold and depth of each. Checked on the golden images.
@@ -16,9 +16,8 @@ from safetensors.torch import save_file
 from branches.folders import replaced_folder
 from branches.trunk_source import trunk_source
 from deployment.errors import BundleError
-from deployment.runtime import Runtime
-from deployment.runtime.checks import golden_scores, relative_error
-from deployment.runtime.contents import read_golden
+from deployment.runtime.checks import golden_error
+from deployment.runtime.exported import Exported
 from trunk.checkpoints import write_json
 from trunk.trunk import Trunk
 
@@ -54,8 +53,8 @@ class GraftNet(nn.Module):
         """Normalised images (N, 3, S, S), as trunk.py says -> {attribute: probabilities (N, values)}."""
         maps = self.trunk(images)
         wanted = self.names if attributes is None else attributes
-        found = dict(zip(self.names, self.branches, strict=True))
-        return {name: found[name](maps[self.attributes[name]["freeze_depth"]]) for name in wanted}
+        branches = dict(zip(self.names, self.branches, strict=True))
+        return {name: branches[name](maps[self.attributes[name]["freeze_depth"]]) for name in wanted}
 
 
 def load(folder: str | Path = Path(__file__).parent) -> GraftNet:
@@ -77,8 +76,8 @@ def write_source(trunk: Trunk, bundle: Path, destination: Path) -> Path:
     Raises: BundleError for another trunk, or a branch without source; BranchError for a trunk that cannot be written
     as source, or a destination that is somebody's own folder; RuntimeError when the source gives other scores.
     """
-    runtime = Runtime(bundle)
-    index = runtime.bundle
+    exported = Exported(bundle)
+    index = exported.bundle
     if trunk.fingerprint != index["fingerprint"]:
         raise BundleError(f"{bundle} is of trunk {index['fingerprint']}, this one is {trunk.fingerprint}: give its own")
     with replaced_folder(destination, "graftnet.py") as written:
@@ -87,9 +86,9 @@ def write_source(trunk: Trunk, bundle: Path, destination: Path) -> Path:
         save_file(weights, written / "trunk.safetensors")
         (written / "graftnet.py").write_text(MAIN, encoding="utf-8")
         attributes = {}
-        for name, folder in runtime.branches.items():
+        for name, folder in exported.branches.items():
             if not (folder / "branch.py").is_file():
-                reason = runtime.contracts[name].get("without_source")
+                reason = exported.contracts[name].get("without_source")
                 raise BundleError(f"branch {name!r} was exported without source ({reason}): use its ONNX file")
             (written / folder.name).mkdir()
             for part in ("branch.py", "weights.safetensors"):
@@ -98,11 +97,10 @@ def write_source(trunk: Trunk, bundle: Path, destination: Path) -> Path:
                 key: index["branches"][name][key] for key in ("folder", "values", "threshold", "freeze_depth")
             }
         write_json(written / "attributes.json", attributes)
-        images = read_golden(bundle / "golden.npz", ["images"])[0]
+        images = torch.from_numpy(exported.golden_images())
         with torch.no_grad():
-            found = imported(written / "graftnet.py").load(written)(torch.from_numpy(images))
-        expected = golden_scores(runtime, len(images))
-        worst = max(relative_error(found[name].numpy(), known) for name, known in expected.items())
+            scores = imported(written / "graftnet.py").load(written)(images)
+        worst = golden_error(exported, {name: table.numpy() for name, table in scores.items()})
         if worst > index["tolerance"]:
             raise RuntimeError(f"the written source's scores differ from the bundle's by {worst:.2e}")
     return destination

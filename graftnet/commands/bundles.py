@@ -90,7 +90,7 @@ def labels(
     Examples:
       graftnet bundle labels runs/exports/label_graph runs/exports/bundle
     """
-    from deployment.bundle.label_graphs import put_label_graph
+    from deployment.bundle.label_graph import put_label_graph
 
     names = put_label_graph(folder, exported)
     answer({"labels": names, "folder": folder}, f"Put {len(names)} labels into {folder}.", as_json=as_json)

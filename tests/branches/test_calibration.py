@@ -11,7 +11,7 @@ from branches.calibration import calibrate, fit_calibration, fit_isotonic, fit_t
 from branches.errors import BranchError
 from branches.reliability import Bin, expected_calibration_error, reliability, reliability_record
 from deployment.errors import BundleError
-from deployment.runtime.calibrated import calibrated
+from deployment.runtime.runtime import calibrated
 
 
 def drawn(seed: int, count: int, values: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(made)
-    monkeypatch.setattr("deployment.bundle.trials.medians", lambda *_, rounds: {"plain": 2.0, "variant": 1.0})
+    monkeypatch.setattr("deployment.bundle.variants.medians", lambda *_, rounds: {"plain": 2.0, "variant": 1.0})
     return made
 
 

@@ -19,8 +19,7 @@ from deployment.bundle.change import add_branch, remove_branch
 from deployment.bundle.joined import joined_graph
 from deployment.errors import BundleError
 from deployment.runtime import Runtime
-from deployment.runtime.contents import read_golden
-from deployment.runtime.files import read_bundle
+from deployment.runtime.files import read_bundle, read_golden
 from tests.deployment.bundles import save_small, small_trunk
 
 

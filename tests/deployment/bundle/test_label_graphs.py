@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from branches.folders import file_hashes
 from branches.onnx_file import write_onnx
 from deployment.bundle import write_bundle
-from deployment.bundle.label_graphs import put_label_graph
+from deployment.bundle.label_graph import put_label_graph
 from deployment.errors import BundleError
 from deployment.runtime import Runtime
-from deployment.runtime.contents import read_golden
+from deployment.runtime.files import read_golden
 from graftnet.cli import run
 from tests.deployment.bundles import save_small, small_trunk
 from trunk.trunk import Trunk

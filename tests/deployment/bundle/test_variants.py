@@ -11,14 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from deployment.bundle import trials, write_bundle
+from deployment.bundle import variants, write_bundle
 from deployment.bundle.change import remove_branch
-from deployment.bundle.trials import Trial
-from deployment.bundle.variants import try_variant
+from deployment.bundle.variants import Trial, try_variant
 from deployment.errors import BundleError
 from deployment.runtime import Runtime
-from deployment.runtime.contents import read_golden
-from deployment.runtime.files import read_bundle
+from deployment.runtime.files import read_bundle, read_golden
 from tests.deployment.bundles import save_small, small_trunk
 
 NAMES = ("bald", "hat")
@@ -42,7 +40,7 @@ def bundle(home: Path, tmp_path: Path) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every variant takes half the time: what this machine is doing decides nothing here."""
     monkeypatch.setattr(
-        "deployment.bundle.trials.medians", lambda sessions, images, rounds: {"plain": 2.0, "variant": 1.0}
+        "deployment.bundle.variants.medians", lambda sessions, images, rounds: {"plain": 2.0, "variant": 1.0}
     )
 
 
@@ -94,7 +92,7 @@ def test_a_variant_of_an_earlier_release_is_still_verified_and_used(bundle: Path
 
 def test_what_is_not_faster_is_refused_and_leaves_nothing(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "deployment.bundle.trials.medians", lambda sessions, images, rounds: {"plain": 1.0, "variant": 1.0}
+        "deployment.bundle.variants.medians", lambda sessions, images, rounds: {"plain": 1.0, "variant": 1.0}
     )
     before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
     outcome = try_variant(bundle, "int8", trial(bundle))
@@ -133,7 +131,7 @@ def test_one_image_decided_otherwise_is_no_loss(bundle: Path) -> None:
     def lost(*positive: float) -> float:
         plain: Any = Session(0.1, 0.2, 0.8, 0.9)
         other: Any = Session(*positive)
-        found: float = trials.loss(plain, other, "bald", 0.5, lambda: iter([(images, labels)]))["loss"]
+        found: float = variants.loss(plain, other, "bald", 0.5, lambda: iter([(images, labels)]))["loss"]
         return found
 
     assert lost(0.1, 0.2, 0.45, 0.9) == 0  # one of the two that are positive

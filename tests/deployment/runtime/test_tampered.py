@@ -16,7 +16,7 @@ import pytest
 from deployment.bundle import write_bundle
 from deployment.errors import BundleError
 from deployment.runtime import Runtime
-from deployment.runtime.contents import is_plain_name, read_golden
+from deployment.runtime.files import is_plain_name, read_golden
 from tests.deployment.bundles import save_small, small_trunk
 
 

@@ -15,11 +15,10 @@ from branches.grafting import GraftedNet
 from deployment.bundle import write_bundle
 from deployment.errors import BundleError
 from deployment.runtime import Runtime
-from deployment.runtime.contents import read_golden
-from deployment.targets.pbtxt import Word, dumps, loads
+from deployment.runtime.files import read_golden
 from deployment.targets.pt2 import require_no_pickle, write_pt2
 from deployment.targets.torch_source import write_source
-from deployment.targets.triton import play, read_config, write_repository
+from deployment.targets.triton import Word, dumps, loads, play, read_config, write_repository
 from tests.deployment.bundles import save_small, small_trunk
 
 
