@@ -1,4 +1,4 @@
-"""A TOML file of rules, read and checked against the attributes of a bundle; every mistake is found, with its line.
+"""Read a TOML file of rules and check it against the attributes of a bundle; every mistake is named with its line.
 
 band = 0.05                       # for all rules; here and there optional, 0 otherwise
 
@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from deployment.errors import BundleError, RulesError
-from deployment.rules.condition_parser import ConditionError, parse_condition
-from deployment.rules.conditions import Leaf, Node, leaves
-from deployment.rules.toml_lines import lines_of
+from deployment.rules.conditions import ConditionError, Leaf, Node, leaves, parse_condition
 from deployment.runtime.runtime import calibrated
 
 Contracts = Mapping[str, Mapping[str, Any]]  # attribute -> its branch.json, as `Runtime.contracts` has them
 WIDEST = 0.5
 LARGEST = 1e300
 ROUNDING = 1e-9
+KEY = re.compile(r"""\s*\[?["']?([A-Za-z0-9_-]+)["']?\s*(?:=\s*(.*)|\])""")
+LONG_QUOTES = ('"""', "'''")
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ def read_rules_file(path: Path, contracts: Contracts) -> tuple[Rule, ...]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
-        line = int(place[1]) if place and place[1] else len(text.splitlines())
-        message = str(error).removesuffix(place[0]) if place else str(error)
+        where = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
+        line = int(where[1]) if where and where[1] else len(text.splitlines())
+        message = str(error).removesuffix(where[0]) if where else str(error)
         raise RulesError(path, [(max(1, line), f"{message}: correct the TOML")]) from error
     reading = _Reading(lines_of(text, "rule"), contracts)
     rules = reading.rules(table)
@@ -98,18 +98,18 @@ class _Reading:
             return ()
         if not entries:
             self.wrong(-1, "rule", "there is no rule: add one that begins with [[rule]]")
-        found: list[Rule] = []
+        rules: list[Rule] = []
         for number, entry in enumerate(entries):
             rule = self.rule(entry, number, band)
             if rule is None:
                 continue
-            twice = next((other for other in found if other.name == rule.name), None)
+            twice = next((other for other in rules if other.name == rule.name), None)
             if twice is None:
-                found.append(rule)
+                rules.append(rule)
             else:
                 text = f"the rule of line {twice.line} is called {rule.name!r} too: give one of them another name"
                 self.wrong(number, "name" if "name" in entry else "action", text)
-        return tuple(found)
+        return tuple(rules)
 
     def rule(self, entry: Mapping[str, Any], number: int, band: float) -> Rule | None:
         before = len(self.problems)
@@ -154,7 +154,7 @@ class _Reading:
                 self.wrong(number, "band" if (number, "band") in self.lines else "when", text)
 
     def numbers(self, table: Mapping[str, Any], number: int, keys: tuple[str, ...]) -> dict[str, float]:
-        found = {}
+        numbers = {}
         for key in keys:
             value = table.get(key, 0)
             allowed, wanted = NUMBERS[key]
@@ -162,10 +162,10 @@ class _Reading:
             if key not in table:
                 continue
             if plain and allowed(value):
-                found[key] = float(value)
+                numbers[key] = float(value)
             else:
                 self.wrong(number, key, f"{key} = {value!r} is not allowed: write {wanted}")
-        return found
+        return numbers
 
     def bind(self, text: str, attribute: str, value: str | None, operator: str, limit: float | None) -> Leaf:
         """The question with its attribute's own words. Raises: ConditionError for a name that the bundle has not."""
@@ -205,3 +205,29 @@ def _near(name: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"write one of {', '.join(names[:10])}"
+
+
+def lines_of(text: str, array: str) -> dict[tuple[int, str], int]:
+    """(number of the table in the array of tables `array`, -1 before the first; its key, "" for its header) -> line.
+
+    The standard library's reader does not tell. Lines count from 1. Text of several lines is passed over; keys in
+    one-line tables (`{...}`) are not found.
+
+    >>> lines_of('band = 0.1\\n[[rule]]\\nwhen = "hat"', "rule")
+    {(-1, 'band'): 1, (0, ''): 2, (0, 'when'): 3}
+    """
+    header = re.compile(rf"""\s*\[\[\s*["']?{re.escape(array)}["']?\s*\]\]""")
+    lines: dict[tuple[int, str], int] = {}
+    table, closing = -1, ""
+    for number, line in enumerate(text.split("\n"), 1):
+        if closing:
+            closing = "" if closing in line else closing
+        elif header.match(line):
+            table += 1
+            lines[table, ""] = number
+        elif key := KEY.match(line):
+            lines.setdefault((table, key[1]), number)
+            quotes = (key[2] or "")[:3]
+            if quotes in LONG_QUOTES and quotes not in key[2][3:]:
+                closing = quotes
+    return lines

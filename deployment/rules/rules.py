@@ -1,4 +1,4 @@
-"""Attributes to actions: which advertisement, alarm or message a picture's attributes call for.
+"""Decide on an action from a picture's attributes: which advertisement, alarm or message it calls for.
 
 GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), section 3.7: what
 the screen of an elevator shows follows from the attributes of its passengers by a schema made from business logic
@@ -119,12 +119,12 @@ class Rules:
 
         now: seconds on a clock that never goes back, such as `time.monotonic()`.
         """
-        fired = [one for one in self.judge(attributes) if one.holds]
+        fired = [judgement for judgement in self.judge(attributes) if judgement.holds]
         with self._lock:
-            ready = [one for one in fired if not self._cooling(one.rule, now)]
+            ready = [judgement for judgement in fired if not self._cooling(judgement.rule, now)]
             if not ready:
                 return None
-            best = max(ready, key=lambda one: one.merit)  # the first of equals
+            best = max(ready, key=lambda judgement: judgement.merit)  # the first of equals
             self._taken[best.rule.action] = now
         return _action(best, attributes)
 

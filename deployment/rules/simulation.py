@@ -1,4 +1,4 @@
-"""What rules would do on labelled images: how often each fires, whether it should have, and the false pushes to expect.
+"""Simulate rules on labelled images: how often each fires, whether it should have, and the false pushes to expect.
 
 A rule should have fired where the labels make its condition true: `holding_baby >= 0.8 and not night` where a baby is
 held and it is not night. Only images that are labelled for all attributes of a rule judge it: where a label is missing,
@@ -25,14 +25,14 @@ class _Tally:
     """(what the scores say, what the labels say) of one rule -> images; and how often its action was taken."""
 
     rule: Rule
-    found: Counter[tuple[Truth, Truth]] = field(default_factory=Counter)
+    images: Counter[tuple[Truth, Truth]] = field(default_factory=Counter)
     pushes: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        found = self.found
-        fires, unsure = (sum(count for (holds, _), count in found.items() if holds is kind) for kind in (True, None))
-        meant = sum(count for (_, label), count in found.items() if label is True)
-        other = sum(count for (_, label), count in found.items() if label is False)
+        images = self.images
+        fires, unsure = (sum(count for (holds, _), count in images.items() if holds is kind) for kind in (True, None))
+        meant = sum(count for (_, label), count in images.items() if label is True)
+        other = sum(count for (_, label), count in images.items() if label is False)
         return {
             "rule": self.rule.name,
             "line": self.rule.line,
@@ -41,9 +41,9 @@ class _Tally:
             "fires": fires,
             "abstains": unsure,
             "pushes": self.pushes,
-            "precision": share(found[True, True], found[True, True] + found[True, False]),
-            "recall": share(found[True, True], meant),
-            "false_alarms": share(found[True, False], other),
+            "precision": share(images[True, True], images[True, True] + images[True, False]),
+            "recall": share(images[True, True], meant),
+            "false_alarms": share(images[True, False], other),
         }
 
 
@@ -93,10 +93,11 @@ def simulate(
     for attributes, labels in images:
         unsure = False
         told: dict[str, Truth] = {}
-        for one in engine.judge(attributes):
-            told[one.rule.name] = labelled_truth(one.rule, labels)
-            tallies[one.rule.name].found[one.holds, told[one.rule.name]] += 1
-            unsure |= one.holds is None
+        for judgement in engine.judge(attributes):
+            rule = judgement.rule
+            told[rule.name] = labelled_truth(rule, labels)
+            tallies[rule.name].images[judgement.holds, told[rule.name]] += 1
+            unsure |= judgement.holds is None
         action = (engine if every is not None else Rules(rules)).decide(attributes, total * (every or 0.0))
         total += 1
         if action is None:

@@ -7,8 +7,21 @@ from typing import TypeVar
 
 import pytest
 
-from deployment.rules.condition_parser import ConditionError, parse_condition
-from deployment.rules.conditions import All, Leaf, Node, Not, Some, Truth, by_label, by_scores, evidence, leaves, truth
+from deployment.rules.conditions import (
+    All,
+    ConditionError,
+    Leaf,
+    Node,
+    Not,
+    Some,
+    Truth,
+    by_label,
+    by_scores,
+    evidence,
+    leaves,
+    parse_condition,
+    truth,
+)
 
 T = TypeVar("T")
 
