@@ -1,4 +1,4 @@
-"""The description at /openapi.json: of this bundle, with its attributes and an example for each answer."""
+"""Describe the server as OpenAPI: this bundle, with its attributes and an example for each answer."""
 
 from collections.abc import Mapping
 from typing import Any
