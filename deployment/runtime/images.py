@@ -1,11 +1,11 @@
-"""Image files to what an exported trunk reads, with numpy and Pillow alone.
+"""Read image files to what an exported trunk reads, with numpy and Pillow alone.
 
 The pixels are those that the toolkit trains on: upright, transparent parts over black, 16-bit grey scaled to 8 bits.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,28 @@ from PIL import Image, ImageOps
 from deployment.errors import BundleError
 
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+class Format(NamedTuple):
+    """An image format: its name, how its files end, what HTTP calls it, and the bytes that it begins with."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    media_type: str
+    beginning: bytes
+
+
+# What strangers may send, by Pillow's name. Files that the user names himself may be whatever Pillow reads.
+FORMATS: Mapping[str, Format] = {
+    "JPEG": Format("JPEG", (".jpg", ".jpeg"), "image/jpeg", b"\xff\xd8\xff"),
+    "PNG": Format("PNG", (".png",), "image/png", b"\x89PNG"),
+    "WEBP": Format("WebP", (".webp",), "image/webp", b"RIFF"),
+    "GIF": Format("GIF", (".gif",), "image/gif", b"GIF8"),
+    "BMP": Format("BMP", (".bmp",), "image/bmp", b"BM"),
+}
+MEDIA_TYPES = tuple(kind.media_type for kind in FORMATS.values())
+*_FIRST, _LAST = (kind.name for kind in FORMATS.values())
+FORMAT_NAMES = f"{', '.join(_FIRST)} or {_LAST}"
 
 
 def read_normalised(path: Path, preprocessing: Mapping[str, Any]) -> npt.NDArray[np.float32]:

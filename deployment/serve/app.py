@@ -18,6 +18,7 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from deployment.runtime.images import MEDIA_TYPES
 from deployment.serve.loading import LoadedBundle, Reloader
 from deployment.serve.metrics import Measured, Metrics
 from deployment.serve.openapi import describe
@@ -121,8 +122,9 @@ def _json(record: dict[str, Any], status: int = 200) -> Response:
 
 @cache
 def page() -> str:
-    """The HTML of page.html."""
-    return (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+    """The HTML of page.html, which asks for the formats that are read."""
+    text = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+    return text.replace("MEDIA_TYPES", ",".join(MEDIA_TYPES))
 
 
 def _hashes(tag: str) -> str:

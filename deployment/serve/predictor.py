@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from deployment.runtime.images import pixels_of
+from deployment.runtime.images import FORMAT_NAMES, FORMATS, pixels_of
 from deployment.serve.batching import Batcher, Floats, Job
 from deployment.serve.loading import LoadedBundle
 from deployment.serve.metrics import Metrics
@@ -23,8 +23,6 @@ from deployment.serve.persons import FindPersons, View, views_of
 from deployment.serve.requests import Refusal
 from deployment.serve.settings import ServeSettings
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM")
 MAX_SCANS = 64  # encoders write about ten
 MAX_READS = 50_000
 
@@ -177,15 +175,15 @@ def decode(data: bytes, *, max_pixels: int) -> Image.Image:
     if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
         raise Refusal(422, "scans", f"is a JPEG of more than {MAX_SCANS} scans: save it again")
     try:
-        with Image.open(_CountedReads(data), formats=FORMATS) as opened:
+        with Image.open(_CountedReads(data), formats=list(FORMATS)) as opened:
             _require_size(opened.width, opened.height, max_pixels)
             return pixels_of(opened)
     except Refusal:
         raise
     except UnidentifiedImageError as error:
-        if data.startswith(BEGINNINGS):
+        if data.startswith(tuple(kind.beginning for kind in FORMATS.values())):
             raise Refusal(422, "damaged", "is truncated or damaged: send the whole file") from error
-        raise Refusal(415, "type", "is no JPEG, PNG, WebP, GIF or BMP: convert it") from error
+        raise Refusal(415, "type", f"is no {FORMAT_NAMES}: convert it") from error
     except Image.DecompressionBombError as error:
         raise Refusal(413, "pixels", f"has too many pixels; {max_pixels:,} are allowed: send a smaller one") from error
     except MemoryError as error:
