@@ -7,7 +7,7 @@ one curve for two values, one per value against the rest and normalised for more
 2.2: a val split without a mistake is no proof of a branch without one.
 
 A calibration is a record of plain values, {"method": "temperature", "temperature": T} or {"method": "isotonic",
-"curves": [{"scores": [...], "calibrated": [...]}, ...]}; `deployment.runtime.runtime` applies it without this room.
+"curves": [{"scores": [...], "calibrated": [...]}, ...]}; `deployment.calibration` applies it without this room.
 """
 
 from collections.abc import Callable, Mapping

@@ -33,7 +33,7 @@ CARD = "card.md"
 STANDALONE = "runtime.pyz"
 RESERVED = ("bundle.json", "golden.npz", "trunk.onnx", JOINED, STANDALONE)
 ROOM = Path(__file__).parents[1]
-PACKED = ("__init__.py", "__main__.py", "errors.py", "runtime/*.py")
+PACKED = ("__init__.py", "__main__.py", "calibration.py", "errors.py", "runtime/*.py")
 START = "from deployment.__main__ import main\n\nmain()\n"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deployment.calibration import calibrated
 from deployment.errors import BundleError, RulesError
 from deployment.rules.conditions import ConditionError, Leaf, Node, leaves, parse_condition
-from deployment.runtime.runtime import calibrated
 
 Contracts = Mapping[str, Mapping[str, Any]]  # attribute -> its branch.json, as `Runtime.contracts` has them
 WIDEST = 0.5

@@ -3,19 +3,16 @@
 Reading image files needs Pillow beside them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from deployment.calibration import calibrated
 from deployment.errors import BundleError
 from deployment.runtime.checks import bundle_checks
 from deployment.runtime.exported import Exported, Floats
-
-SMALLEST = 1e-12  # as `branches.calibration` has it
-Doubles = npt.NDArray[np.float64]
 
 
 class Runtime(Exported):
@@ -79,38 +76,3 @@ class Runtime(Exported):
                     f"branch {name!r} belongs to trunk {contract['fingerprint']}, the trunk beside it is "
                     f"{self.bundle['fingerprint']}: export them together again"
                 )
-
-
-def calibrated(calibration: Mapping[str, Any] | None, scores: npt.ArrayLike) -> Doubles | None:
-    """Scores (N, V) -> calibrated scores (N, V), as `branches.calibration` fitted them; None without a calibration.
-
-    calibration: `calibration` of branch.json, or None; a temperature that divides the logarithms of the scores,
-    or curves with straight lines between their points, one for two values and one per value, then normalised, for more.
-    Raises: BundleError for a record that is none.
-    """
-    if calibration is None:
-        return None
-    table = np.asarray(scores, dtype=np.float64)
-    try:
-        with np.errstate(all="ignore"):
-            mapped = _applied(calibration, table)
-        if not (np.isfinite(mapped) | ~np.isfinite(table)).all():
-            raise ValueError("it gives scores that are no numbers")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(f"the calibration of a branch cannot be used ({error}): export it again") from error
-    return mapped
-
-
-def _applied(calibration: Mapping[str, Any], table: Doubles) -> Doubles:
-    if calibration["method"] == "temperature":
-        if not calibration["temperature"] > 0:
-            raise ValueError(f"its temperature is {calibration['temperature']}")
-        logits = np.log(np.maximum(table, SMALLEST)) / calibration["temperature"]
-        table = np.exp(logits - logits.max(1, keepdims=True))
-        return np.asarray(table / table.sum(1, keepdims=True))
-    curves = [(np.array(curve["scores"]), np.array(curve["calibrated"])) for curve in calibration["curves"]]
-    if len(curves) == 1:
-        positive = np.interp(table[:, 1], *curves[0])
-        return np.stack([1 - positive, positive], axis=1)
-    table = np.stack([np.interp(column, *curve) for column, curve in zip(table.T, curves, strict=True)], axis=1)
-    return np.asarray(table / table.sum(1, keepdims=True))

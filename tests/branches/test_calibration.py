@@ -10,8 +10,8 @@ from sklearn.isotonic import IsotonicRegression
 from branches.calibration import calibrate, fit_calibration, fit_isotonic, fit_temperature, held_out, surprise
 from branches.errors import BranchError
 from branches.reliability import Bin, expected_calibration_error, reliability, reliability_record
+from deployment.calibration import calibrated
 from deployment.errors import BundleError
-from deployment.runtime.runtime import calibrated
 
 
 def drawn(seed: int, count: int, values: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,8 @@
 """Rules: the file and its mistakes, who wins, cool-downs, and what a simulation counts."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +221,8 @@ def test_intervals_are_wilsons() -> None:
     assert [found["low"], found["high"]] == pytest.approx([0.01788, 0.40415], abs=1e-5)
     assert share(0, 50) == {"value": 0.0, "low": 0.0, "high": pytest.approx(0.07135, abs=1e-4), "part": 0, "whole": 50}
     assert share(0, 0) is None
+
+
+def test_rules_need_numpy_alone() -> None:
+    script = "import sys; sys.modules['onnxruntime'] = sys.modules['PIL'] = None; import deployment.rules.simulation"
+    subprocess.run([sys.executable, "-c", script], check=True)
