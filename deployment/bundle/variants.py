@@ -8,7 +8,7 @@ and what each attribute's scores lose on labelled images. The trunk, the branche
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ class Trial:
     """
 
     calibration: Sequence[Floats] = ()
-    labelled: Mapping[str, Batches] | None = None
+    labelled: Mapping[str, Batches] = field(default_factory=dict)
     loss: float = 0.005
     batch: int = 1
     rounds: int = 30
@@ -74,7 +74,7 @@ def try_variant(bundle: Path, kind: str, trial: Trial) -> Outcome:
     with changing(bundle) as index:
         if "joined" not in index:
             raise BundleError(f"{bundle} has no {JOINED}: export the whole bundle again")
-        if not set(index["branches"]) <= set(trial.labelled or {}):
+        if not set(index["branches"]) <= set(trial.labelled):
             raise BundleError(
                 f"{kind} needs labelled images of every attribute of {bundle}, to say what its score loses"
             )
@@ -105,9 +105,8 @@ def _tried(bundle: Path, index: Mapping[str, Any], kind: str, trial: Trial) -> t
         record: dict[str, Any] = {"tolerance": TOLERANCE, "in_float32": keep}
         try:
             model = in_integers(joined, trial.calibration, keep=keep)
-            other = open_session(
-                model.SerializeToString(), bundle / f"{kind} graph", threads=trial.threads, device=trial.device
-            )
+            data, name = model.SerializeToString(), bundle / f"{kind} graph"
+            other = open_session(data, name, threads=trial.threads, device=trial.device)
         except BundleError as error:
             return Outcome(False, f"{kind} is refused: {error}", record), None
         record |= differences(bundle, other)
@@ -117,20 +116,17 @@ def _tried(bundle: Path, index: Mapping[str, Any], kind: str, trial: Trial) -> t
         if record["ratio"] > PAYS:
             return Outcome(False, f"{kind} is refused: {speed(record)}, which is not faster", record), None
         record["scores"] = {
-            name: loss(plain, other, name, part["threshold"], (trial.labelled or {})[name])
+            name: loss(plain, other, name, part["threshold"], trial.labelled[name])
             for name, part in index["branches"].items()
         }
-        lost = [name for name, said in record["scores"].items() if said["loss"] > trial.loss]
+        lost = [name for name, figures in record["scores"].items() if figures["loss"] > trial.loss]
         if not set(lost) <= set(keep):
             keep = sorted({*keep, *lost})
             continue
         if lost:
-            worst = max(lost, key=lambda name: record["scores"][name]["loss"])
-            sentence = (
-                f"{kind} is refused: {worst} loses {record['scores'][worst]['loss']:.4f}, more than {trial.loss}"
-                f"{' with its branch in float32' if worst in keep else ''} ({speed(record)})"
-            )
-            return Outcome(False, sentence, record), None
+            most, worst = max((record["scores"][name]["loss"], name) for name in lost)
+            sentence = f"{worst} loses {most:.4f}, more than {trial.loss} with its branch in float32 ({speed(record)})"
+            return Outcome(False, f"{kind} is refused: {sentence}", record), None
         return Outcome(True, f"{kind} is kept: {speed(record)}", record), model
 
 
@@ -202,8 +198,8 @@ def loss(
     # One image of the rarest value decided otherwise is no finding: what it takes from balanced accuracy is allowed.
     counts = np.bincount(label)
     falls[1] -= 1 / ((counts > 0).sum() * counts[counts > 0].min())
-    said = {key: {"float32": before[key], "variant": after[key]} for key in FIGURES}
-    return {**said, "loss": round(max(falls), 6), "images": len(label)}
+    figures = {key: {"float32": before[key], "variant": after[key]} for key in FIGURES}
+    return {**figures, "loss": round(max(falls), 6), "images": len(label)}
 
 
 def medians(
