@@ -7,7 +7,7 @@ one curve for two values, one per value against the rest and normalised for more
 2.2: a val split without a mistake is no proof of a branch without one.
 
 A calibration is a record of plain values, {"method": "temperature", "temperature": T} or {"method": "isotonic",
-"curves": [{"scores": [...], "calibrated": [...]}, ...]}; `deployment.calibrated` applies it without this room.
+"curves": [{"scores": [...], "calibrated": [...]}, ...]}; `deployment.calibration` applies it without this room.
 
 What is left is measured by the bins of a reliability diagram: Obtaining Well Calibrated Probabilities Using Bayesian
 Binning (Naeini, Cooper, Hauskrecht, 2015) for two values, where the score of `values[1]` is looked at; Guo et al.,

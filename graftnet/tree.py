@@ -1,6 +1,5 @@
 """The project's tree: grafted branches, and their export as one bundle."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,11 +7,7 @@ import torch
 
 from branches.grafting import GraftedNet
 from branches.records import load_branch, save_branch
-from deployment.bundle import write_bundle
-from deployment.contents import read_golden
-from deployment.pt2 import write_pt2
-from deployment.torch_source import write_source
-from deployment.triton import write_repository
+from deployment.targets import TARGETS, Tree
 from foundation.files import read_json, read_json_if_whole
 from graftnet.errors import ConfigError
 from graftnet.project import Project
@@ -72,6 +67,11 @@ def open_tree(project: Project) -> GraftedNet:
 
 def export_attributes(project: Project, attributes: Sequence[str], destination: Path) -> Path:
     """Write grafted branches and their trunk as one verified bundle."""
+    return export_as(project, attributes, "bundle", destination)
+
+
+def export_as(project: Project, attributes: Sequence[str], target: str, destination: Path) -> Path:
+    """Write grafted branches and their trunk in one of the forms of `deployment.targets.TARGETS`."""
     now = served(project)
     trunk = Trunk.load(project.trunks / now.version)
     folders = []
@@ -82,23 +82,7 @@ def export_attributes(project: Project, attributes: Sequence[str], destination: 
             raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
         folders.append(folder)
     images, cards = golden_images(project, trunk, attributes), cards_of(project, attributes)
-    return write_bundle(trunk, folders, destination, images=images, cards=cards)
-
-
-def export_as(project: Project, attributes: Sequence[str], target: str, destination: Path) -> Path:
-    """Write grafted branches in another form: "triton", "torch" (a folder each) or "pt2" (one file)."""
-    net = open_tree(project)
-    assert isinstance(net.trunk, Trunk)
-    with tempfile.TemporaryDirectory() as temporary:
-        bundle = export_attributes(project, attributes, Path(temporary) / "bundle")
-        if target == "triton":
-            return write_repository(bundle, destination)
-        if target == "torch":
-            return write_source(net.trunk, bundle, destination)
-        for name in set(net.attributes) - set(attributes):
-            net.prune(name)
-        images = read_golden(bundle / "golden.npz", ["images"])[0]
-        return write_pt2(net, torch.from_numpy(images), destination)
+    return TARGETS[target].write(Tree(trunk, folders, images, cards), destination)
 
 
 def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> torch.Tensor | None:

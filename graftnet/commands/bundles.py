@@ -22,7 +22,7 @@ def show(folder: Bundle, as_json: Json = False) -> None:
     Examples:
       graftnet bundle show runs/exports/bundle
     """
-    from deployment.records import read_bundle, read_labels
+    from deployment.runtime.files import read_bundle, read_labels
 
     index = read_bundle(folder)
     lines = [f"{folder}: {index['backbone']}, {index['preprocessing']['size']} px, trunk {index['fingerprint'][:12]}"]
@@ -70,7 +70,7 @@ def remove(attribute: Attribute, folder: Bundle, as_json: Json = False) -> None:
     Examples:
       graftnet bundle remove bald runs/exports/bundle
     """
-    from deployment.changes import remove_branch
+    from deployment.bundle.change import remove_branch
 
     remove_branch(folder, attribute)
     answer({"removed": attribute, "folder": folder}, f"Removed {attribute} from {folder}.", as_json=as_json)
@@ -90,7 +90,7 @@ def labels(
     Examples:
       graftnet bundle labels runs/exports/label_graph runs/exports/bundle
     """
-    from deployment.label_graphs import put_label_graph
+    from deployment.bundle.label_graph import put_label_graph
 
     names = put_label_graph(folder, exported)
     answer({"labels": names, "folder": folder}, f"Put {len(names)} labels into {folder}.", as_json=as_json)
@@ -99,7 +99,7 @@ def labels(
 @app.command("speed-up")
 def speed_up(
     folder: Bundle,
-    by: Annotated[str, typer.Option("--by", metavar="WAY", help="fused, float16, bfloat16 or int8.")] = "fused",
+    by: Annotated[str, typer.Option("--by", metavar="WAY", help="int8.")] = "int8",
     loss: Annotated[
         float, typer.Option("--loss", min=0, metavar="X", help="What AUROC or balanced accuracy may fall by.")
     ] = 0.005,
@@ -115,22 +115,25 @@ def speed_up(
 ) -> None:
     """Make a faster graph of a bundle, and keep it only where it is one.
 
-    fused does at once what branches do to the same features. float16,
-    bfloat16 and int8 are judged on the project's val images and kept only
-    where no attribute loses more than --loss. Exit code 1: refused, with the
-    figures.
+    int8 is judged on the project's val images and kept only where no attribute
+    loses more than --loss. Exit code 1: refused, with the figures.
 
     \b
     Examples:
-      graftnet bundle speed-up runs/exports/bundle --by fused
       graftnet bundle speed-up runs/exports/bundle --by int8 --loss 0.002
     """
+    from deployment.bundle.variants import KINDS
     from graftnet import bundling
+    from graftnet.errors import ConfigError
     from graftnet.project import open_project
 
-    home = None if by == "fused" else open_project(project)
+    if by not in KINDS:
+        raise ConfigError(
+            f"--by must be {' or '.join(KINDS)}, is {by!r}; fused stems and float16 gained too little and are gone."
+        )
+
     how = {"loss": loss, "batch": batch, "rounds": rounds, "threads": threads, "device": device}
-    outcome = bundling.speed_up(home, folder, by, images=images, **how)
+    outcome = bundling.speed_up(open_project(project), folder, by, images=images, **how)
     sentence = outcome.sentence[0].upper() + outcome.sentence[1:] + "."
     answer({"kept": outcome.kept, "sentence": sentence, **outcome.record}, sentence, as_json=as_json)
     if not outcome.kept:

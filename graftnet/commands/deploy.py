@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from deployment.targets import TARGETS
 from graftnet.answer import answer
 from graftnet.options import Folder, Json
 
-TARGETS = ("bundle", "triton", "torch", "pt2")
+FORMS = "; ".join(f"{name}: {target.help}, for {target.needs}" for name, target in TARGETS.items())
 Bundle = Annotated[
     Path,
     typer.Argument(metavar="DIR", exists=True, file_okay=False, help="An exported branch, or a whole bundle."),
@@ -19,17 +20,14 @@ def export(
     attribute: Annotated[str | None, typer.Argument(metavar="ATTR", help="A grafted attribute.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every grafted attribute, as one bundle.")] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: under runs/exports.")] = None,
-    target: Annotated[
-        str, typer.Option("--target", metavar="FORM", help="bundle, triton, torch (plain source) or pt2.")
-    ] = "bundle",
+    target: Annotated[str, typer.Option("--target", metavar="FORM", help=f"{FORMS}.")] = "bundle",
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Export grafted branches for deployment.
 
     The trunk once; per branch its plain source, weights, ONNX, golden outputs
-    and model card; all of it as one ONNX graph. Other forms: a model
-    repository for Triton, one folder of torch source, one torch.export archive.
+    and model card; all of it as one ONNX graph. Or another form (--target).
 
     \b
     Examples:
@@ -49,17 +47,14 @@ def export(
         raise ConfigError("No branch is grafted yet; run `graftnet graft ATTR` first.")
     if target not in TARGETS:
         raise ConfigError(f"--target must be one of {', '.join(TARGETS)}, is {target!r}.")
-    from graftnet.tree import export_as, export_attributes
+    from graftnet.tree import export_as
 
-    if target != "bundle":
-        place = out or home.exports / f"{attribute or 'bundle'}{'.pt2' if target == 'pt2' else f'-{target}'}"
-        written = export_as(home, names, target, place)
-        text = f"Exported {', '.join(names)} to {written}, with the scores of the bundle."
-        answer({"attributes": names, "folder": written, "target": target}, text, as_json=as_json)
-        return
-    folder = export_attributes(home, names, out or home.exports / (attribute or "bundle"))
-    text = f"Exported {', '.join(names)} to {folder}.\nNext: graftnet verify {folder}"
-    answer({"attributes": names, "folder": folder}, text, as_json=as_json)
+    default = home.exports / f"{attribute or 'bundle'}{TARGETS[target].ending}"
+    written = export_as(home, names, target, out or default)
+    is_bundle = (written / "bundle.json").is_file()
+    then = f".\nNext: graftnet verify {written}" if is_bundle else ", with the scores of the bundle."
+    text = f"Exported {', '.join(names)} to {written}{then}"
+    answer({"attributes": names, "folder": written, "target": target}, text, as_json=as_json)
 
 
 def verify(folder: Bundle, as_json: Json = False) -> None:

@@ -20,7 +20,7 @@ from branches.calibration import (
     surprise,
 )
 from branches.errors import BranchError
-from deployment.calibrated import calibrated
+from deployment.calibration import calibrated
 from deployment.errors import BundleError
 
 

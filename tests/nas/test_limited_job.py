@@ -22,8 +22,7 @@ from foundation.history import read_history
 from nas.errors import SearchError
 from nas.job import run_job
 from nas.pareto import non_dominated
-from nas.search_settings import SearchSettings
-from nas.settings import JobData, JobSettings
+from nas.settings import JobData, JobSettings, SearchSettings
 from nas.supernet import Supernet
 from search_spaces import Architecture, macro_space
 from tests.nas.killing import killed_after
