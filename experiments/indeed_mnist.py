@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.confidence_map import confidence_map
 from experiments.indeed_data import CLASS_NAMES, READERS, Labelled
 from experiments.indeed_measures import average_precisions, gain_table, write_confidence
 from experiments.indeed_network import SimpleNetwork
-from reports.confidence_map import confidence_map
 from subdatasets.atomic import write_atomically
 from subdatasets.composites import Composites, alone, compose
 from trunk.indeed import IndeedSettings, binary_cross_entropy, indeed_loss

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from experiments.confidence_map import confidence_csv, confidence_figure, confidence_map
 from experiments.indeed_measures import average_precisions, markdown
 from experiments.voc_folder import VocPart, read_part, subdatasets_of
 from graftnet.devices import choose_device
 from graftnet.progress import show_progress
-from reports.confidence_map import confidence_csv, confidence_figure, confidence_map
 from subdatasets.atomic import write_atomically
 from trunk.indeed import IndeedSettings
 from trunk.indeed_training import IndeedPretraining

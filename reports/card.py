@@ -6,15 +6,15 @@ After Model Cards for Model Reporting (Mitchell et al., 2019), arXiv:1810.03993:
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.comparison import gains, winner_name
-from reports.fleet_entries import Costs, costs_of, counts_of
-from reports.formats import MINUS, SPACE, change, count, interval, milliseconds, score, short_count, signed
-from reports.intervals import score_interval
-from reports.page import write_page
-from reports.records import Records, read_records
-from reports.summaries import METRIC_NAMES, by_hand, reward_metric
-from reports.values import number, numbers_of, table, text, whole
-from reports.verdict import attribute_of, values_of, verdict
+from reports.fleet.entries import Costs, costs_of, counts_of
+from reports.layout.formats import MINUS, SPACE, change, count, interval, milliseconds, score, short_count, signed
+from reports.search.page import write_page
+from reports.search.verdict import attribute_of, values_of, verdict
+from reports.summaries.comparison import gains, winner_name
+from reports.summaries.curves import METRIC_NAMES, by_hand, reward_metric
+from reports.summaries.intervals import score_interval
+from reports.summaries.search import Records, read_records
+from reports.summaries.values import number, numbers_of, table, text, whole
 
 CARD = "card.md"
 

@@ -11,8 +11,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from reports.errors import ReportError
-from reports.palette import light
-from reports.svg import STYLE, styled
+from reports.layout.palette import light
+from reports.layout.svg import STYLE, styled
 
 FORMATS = ("svg", "png")
 WIDTHS = (100, 10_000)  # pixels

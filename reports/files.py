@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.candidates import Candidate, candidates
 from reports.card import CARD, card
-from reports.comparison import methods
 from reports.figure_files import FORMATS, check_size, figure_file
-from reports.fleet import fleet_sections
-from reports.fleet_entries import Entry, read_fleet
-from reports.fleet_rows import COLUMNS, overview_row
-from reports.layout import Section
-from reports.page import sections_of
-from reports.records import read_records
+from reports.fleet.entries import Entry, read_fleet
+from reports.fleet.overview import COLUMNS, overview_row
+from reports.fleet.page import fleet_sections
+from reports.fleet.tree_cost import tree_cost
+from reports.layout.pages import Section
+from reports.search.page import sections_of
+from reports.search.verdict import attribute_of
+from reports.summaries.candidates import Candidate, candidates
+from reports.summaries.comparison import methods
+from reports.summaries.search import read_records
 from reports.table_files import csv_text, table_csv
-from reports.tree_cost import tree_cost
-from reports.verdict import attribute_of
 from reports.writing import write_whole
 
 CONTENTS = "contents.md"

@@ -7,13 +7,13 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures import legend, panel
-from reports.formats import NOTHING, count, score, share
-from reports.layout import Listing, Picture, Section, Table, picture
-from reports.page import templates, write_page
-from reports.palette import css_variables, light
-from reports.svg import styled
-from reports.values import items, number, numbers_of, table, text
+from reports.layout.figures import legend, panel
+from reports.layout.formats import NOTHING, count, score, share
+from reports.layout.pages import Listing, Picture, Section, Table, picture
+from reports.layout.palette import css_variables, light
+from reports.layout.svg import styled
+from reports.search.page import templates, write_page
+from reports.summaries.values import items, number, numbers_of, table, text
 
 
 class Strip(NamedTuple):

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from reports.errors import ReportError
-from reports.formats import NOTHING, count, duration, score, share
-from reports.layout import Listing, Picture, Section, Table, picture
-from reports.page import templates, write_page
-from reports.palette import css_variables
+from reports.layout.formats import NOTHING, count, duration, score, share
+from reports.layout.pages import Listing, Picture, Section, Table, picture
+from reports.layout.palette import css_variables
+from reports.search.page import templates, write_page
 from reports.study_figures import front_figure, history_figure, importance_figure, knob_figure
 from reports.study_summaries import (
     Record,
@@ -22,7 +22,7 @@ from reports.study_summaries import (
     summary,
     trials,
 )
-from reports.values import number, table, text
+from reports.summaries.values import number, table, text
 
 RECORD = "study.json"
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures import legend, logarithmic, panel
-from reports.palette import light
+from reports.layout.figures import legend, logarithmic, panel
+from reports.layout.palette import light
+from reports.layout.svg import styled
 from reports.study_summaries import Trial, best_so_far
-from reports.svg import styled
 
 
 @styled

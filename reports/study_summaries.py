@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from reports.formats import NOTHING, count, milliseconds, score
-from reports.summaries import METRIC_NAMES
-from reports.values import items, number, table, text, whole
+from reports.layout.formats import NOTHING, count, milliseconds, score
+from reports.summaries.curves import METRIC_NAMES
+from reports.summaries.values import items, number, table, text, whole
 
 Record = Mapping[str, object]
 

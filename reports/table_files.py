@@ -5,8 +5,8 @@ import io
 import re
 from collections.abc import Sequence
 
-from reports.formats import MINUS, NOTHING, SPACE
-from reports.layout import Table
+from reports.layout.formats import MINUS, NOTHING, SPACE
+from reports.layout.pages import Table
 
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from reports import ReportError
 from reports.figure_files import figure_file
-from reports.figures import panel
 from reports.files import write_files, write_fleet_files
-from reports.fleet_entries import read_fleet
-from reports.layout import Table
-from reports.page import sections_of
-from reports.records import read_records
+from reports.fleet.entries import read_fleet
+from reports.layout.figures import panel
+from reports.layout.pages import Table
+from reports.search.page import sections_of
+from reports.summaries.search import read_records
 from reports.table_files import plain, table_csv
 from tests.reports.fleet_folder import write_fleet
 from tests.reports.search_folder import write_search

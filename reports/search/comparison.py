@@ -1,0 +1,112 @@
+"""Records -> the section of a report that puts the winner beside its controls."""
+
+from reports.layout.formats import change, count, interval, milliseconds, score, short_count, signed
+from reports.layout.pages import Picture, Section, Table, picture
+from reports.search.comparison_figures import gains_figure, scores_figure, size_figure
+from reports.search.costs import latency_sentence
+from reports.summaries.comparison import Gain, Method, gains, methods, winner_name
+from reports.summaries.curves import METRIC_NAMES, by_hand, reward_metric
+from reports.summaries.search import Records
+from reports.summaries.values import text
+
+
+def comparison_section(records: Records) -> Section:
+    """The winner beside random search, linear probe and tail: sizes and scores."""
+    compared, gained, metric = methods(records), gains(records), reward_metric(records)
+    name, ours = METRIC_NAMES[metric], winner_name(records)
+    split = "test" if any(method.test_score is not None for method in compared) else "val"
+    missing = []
+    # Beside a branch by hand there is no random one, and no tail where it is the whole tail itself.
+    controls = {"linear_probe": _CONTROLS["linear_probe"]} if by_hand(records) else _CONTROLS
+    if not compared:
+        missing.append("no architecture has been retrained and no control has been run yet")
+    elif absent := [control for key, control in controls.items() if key not in {method.key for method in compared}]:
+        missing.append(f"not measured: {', '.join(absent)}")
+    pictures: list[Picture] = []
+    if any(method.score(split) is not None for method in compared):
+        spoken = ", ".join(f"{method.name} {score(method.score(split))}" for method in compared)
+        caption = "Large mark: the mean of all trainings. Small dots and bar: each training, where there are several."
+        drawn = scores_figure(compared, split, metric)
+        pictures.append(picture("scores", f"Score on {split}", drawn, caption, f"{name} on {split}: {spoken}."))
+    if gained:
+        spoken = ", ".join(
+            f"over {one.name} {signed(one.difference)} ({interval(one.low, one.high)})" for one in gained
+        )
+        caption = f"With 95 % intervals{_over(gained)}. One that holds zero does not tell the two apart."
+        drawn = gains_figure(gained, metric)
+        pictures.append(
+            picture("gains", f"Gain of the {ours}", drawn, caption, f"Gain in test {name}, with interval: {spoken}.")
+        )
+    if len([method for method in compared if method.parameters and method.score(split) is not None]) > 1:
+        caption = "Higher is better, further left is smaller; the axis of parameters is logarithmic."
+        pictures.append(picture("size", "Score for size", size_figure(compared, split, metric), caption))
+    tables = (_comparison_table(compared, records),) if compared else ()
+    return Section(
+        "comparison", "Compared with controls", _selection(records), tuple(pictures), tables, missing=tuple(missing)
+    )
+
+
+_CONTROLS = {"random": "random search", "linear_probe": "linear probe", "tail": "fine-tuned tail"}
+
+
+def _over(gained: tuple[Gain, ...]) -> str:
+    over = {gain.over for gain in gained if gain.low is not None}
+    if over == {"seeds"}:
+        return " over training seeds"
+    return " over test images" if over == {"images"} else ""
+
+
+def _selection(records: Records) -> str:
+    rule = text(records.result.get("selection"))
+    return "" if rule is None else f"How the winner was picked. {rule[0].upper()}{rule[1:].rstrip('.')}."
+
+
+def _comparison_table(compared: tuple[Method, ...], records: Records) -> Table:
+    gained = {one.key: one for one in gains(records)}
+    metric = reward_metric(records)
+    name = METRIC_NAMES[metric]
+    timed = any(method.latency_ms is not None for method in compared)
+    head: tuple[str, ...] = ("", "parameters", "against tail", "MACs", *(("latency",) if timed else ()))
+    head += (f"val {name}", f"test {name}")
+    head += ("test accuracy",) if metric != "accuracy" else ()
+    head += ("its gain" if by_hand(records) else "gain of the search",) if gained else ()
+    rows = []
+    for method in compared:
+        own_tail = method.key == "tail" and method.reduction is not None and abs(method.reduction) < 0.0005
+        row = [
+            method.name,
+            count(method.parameters),
+            "the tail" if own_tail else change(method.reduction),
+            short_count(method.macs),
+            *((milliseconds(method.latency_ms),) if timed else ()),
+            score(method.val_score) + _spread(method.val_seeds),
+            score(method.test_score) + _spread(method.test_seeds),
+        ]
+        if metric != "accuracy":
+            row.append(score(method.test.get("accuracy")))
+        if gained:
+            gain = gained.get(method.key)
+            row.append("" if gain is None else f"{signed(gain.difference)}\n{interval(gain.low, gain.high)}")
+        rows.append(tuple(row))
+    caption = f"MACs: multiply-adds per image, without the trunk.{latency_sentence(records)}"
+    if any(len(method.val_seeds) > 1 or len(method.test_seeds) > 1 for method in compared):
+        caption += (
+            f" {name[0].upper()}{name[1:]}: the mean of several trainings{_seeds(compared)}; below it their lowest and "
+            "highest."
+        )
+    if gained:
+        caption += (
+            f" Gain: {winner_name(records)} minus control in test {name}, 95 % interval{_over(tuple(gained.values()))}."
+        )
+    marked = next((row for row, method in enumerate(compared) if method.key == "winner"), None)
+    return Table(caption, head, tuple(rows), marked)
+
+
+def _seeds(compared: tuple[Method, ...]) -> str:
+    """How many trainings, where all that were repeated were so equally often."""
+    counts = {len(method.val_seeds) for method in compared if len(method.val_seeds) > 1}
+    return f" ({counts.pop()})" if len(counts) == 1 else ""
+
+
+def _spread(seeds: tuple[float, ...]) -> str:
+    return f"\n{score(min(seeds), 3)} to {score(max(seeds), 3)}" if len(seeds) > 1 else ""

@@ -1,0 +1,120 @@
+"""Small pictures of the records -> galleries: the surest mistakes, where the branch looked, examples of each value."""
+
+import base64
+import binascii
+import io
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from reports.layout.formats import count, score, share
+from reports.layout.pages import Gallery, Photo, Section
+from reports.search.activation_panel import overlaid
+from reports.summaries.search import Records
+from reports.summaries.values import items, number, numbers, table, text
+
+DATA_URL = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+={0,2}")
+NOT_WRITTEN = "pictures.json, which a search writes at its end, is not in this folder"
+SIDE = 96  # pixels that an overlay is drawn on
+
+
+def images_section(records: Records) -> Section:
+    """The surest mistakes, and class activation maps of a few images."""
+    anchor, title = "images", "Mistakes, and where the branch looks"
+    if not records.pictures:
+        return Section(anchor, title, missing=(NOT_WRITTEN,))
+    missing = [one for one in map(text, items(records.pictures.get("missing"))) if one]
+    activation = table(records.pictures.get("activation"))
+    if why := text(activation.get("missing")):
+        missing.append(why)
+    galleries = [one for one in (_mistakes(records), _maps(activation)) if one]
+    return Section(anchor, title, galleries=tuple(galleries), missing=tuple(missing))
+
+
+def example_gallery(records: Records) -> Gallery | None:
+    """A few training images of each value."""
+    photos = []
+    for one in map(table, items(records.pictures.get("examples"))):
+        source, label = _source(one), text(one.get("label"))
+        if source and label:
+            photos.append(Photo(source, f"a training image of {label}, {text(one.get('image')) or ''}", (label,)))
+    return Gallery("Examples", "Training images of each value.", tuple(photos)) if photos else None
+
+
+def _mistakes(records: Records) -> Gallery | None:
+    counts = {key: number(value) for key, value in table(records.pictures.get("counts")).items()}
+    wrong, images = counts.get("of"), counts.get("images")
+    photos = [photo for one in map(table, items(records.pictures.get("mistakes"))) if (photo := _photo(one))]
+    split = next((text(table(one).get("split")) for one in items(records.pictures.get("mistakes"))), None) or "test"
+    if wrong == 0:
+        return Gallery("The most confident mistakes", f"There is no mistake on {split}.", ())
+    if not photos:
+        return None
+    total = (
+        f" of all {count(wrong)} mistakes ({share(wrong / images)} of the {split} images)" if wrong and images else ""
+    )
+    note = f"{count(len(photos))}{total}, the surest first. Are they labelled right?"
+    return Gallery("The most confident mistakes", note, tuple(photos))
+
+
+def _maps(activation: dict[str, object]) -> Gallery | None:
+    photos = []
+    for one in map(table, items(activation.get("pictures"))):
+        pixels, values = _pixels(one), _map(one)
+        if pixels is not None and values is not None and (photo := _photo(one)):
+            glowing = _encoded(overlaid(pixels, values))
+            words = f"where the branch sees {one.get('predicted')} in {one.get('image')}"
+            photos.append(photo._replace(beside=(glowing, words)))
+    how = text(activation.get("how"))
+    if not photos:
+        return None
+    note = f"{how or 'Class activation maps'}. Bright places speak for the value that was predicted; images of val."
+    return Gallery("Where the branch looks", note, tuple(photos))
+
+
+def _photo(one: dict[str, object]) -> Photo | None:
+    source, label, predicted = _source(one), text(one.get("label")), text(one.get("predicted"))
+    if source is None or label is None or predicted is None:
+        return None
+    sure = f" {score(number(one.get('score')), 3)}"
+    right = label == predicted
+    lines = (f"{predicted}{sure}", "right" if right else f"is {label}")
+    words = (
+        f"{one.get('image')}: predicted {predicted} with score{sure}, {'which is right' if right else f'is {label}'}"
+    )
+    return Photo(source, words, lines, right=right)
+
+
+def _source(one: dict[str, object]) -> str | None:
+    """The picture's data URL, and nothing else: a record must not make a page fetch."""
+    source = text(one.get("picture"))
+    return source if source and DATA_URL.fullmatch(source) else None
+
+
+def _map(one: dict[str, object]) -> NDArray[np.float64] | None:
+    rows = [numbers(row) for row in items(one.get("map"))]
+    whole = bool(rows and rows[0]) and all(len(row) == len(rows[0]) for row in rows)
+    return np.array(rows) if whole else None
+
+
+def _pixels(one: dict[str, object]) -> NDArray[np.uint8] | None:
+    """The picture, small ones enlarged so that a map on them can be smooth; None where it cannot be decoded."""
+    source = _source(one)
+    if source is None:
+        return None
+    try:
+        image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).convert("RGB")
+    except (binascii.Error, UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return None
+    scale = SIDE // max(image.size)
+    if scale > 1:
+        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def _encoded(pixels: NDArray[np.uint8]) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -1,0 +1,136 @@
+"""Records -> what the search proposed, how it fared when retrained, and how well the ranking held."""
+
+import math
+from typing import NamedTuple
+
+from reports.search.costs import front
+from reports.summaries.comparison import ROLES, methods
+from reports.summaries.curves import Line, by_epoch, reward_metric, thinned, winner_identity
+from reports.summaries.search import Records
+from reports.summaries.values import items, number, numbers_of, table, text
+
+CHANCE = ("random", "uniform")  # sources of a candidate that nothing has learnt
+
+
+class Candidate(NamedTuple):
+    """One proposed architecture: `score` is what it was ranked by, `retrained` from scratch (None: it was not).
+
+    `on_front`: no other candidate beats it in score and costs together.
+    """
+
+    identity: str
+    source: str
+    parameters: float | None
+    score: float | None
+    retrained: float | None
+    is_winner: bool
+    on_front: bool = False
+
+
+class Trained(NamedTuple):
+    """The winner or a control as it was trained: its name, role in the palette, size and val score."""
+
+    name: str
+    role: str
+    parameters: float
+    score: float
+
+
+class Retraining(NamedTuple):
+    """The val score of one architecture, epoch by epoch, while it was trained from scratch."""
+
+    identity: str
+    role: str
+    line: Line
+    is_winner: bool
+
+
+def candidates(records: Records) -> tuple[Candidate, ...]:
+    """Every proposed architecture, in order; those that were retrained carry that score too."""
+    metric, chosen = reward_metric(records), winner_identity(records)
+    on_front = {one.identity for one in front(records) if one.identity}
+    retrained = {
+        identity: value
+        for record in records.of("retraining")
+        if (identity := text(record.get("identity"))) is not None
+        and (value := numbers_of(record.get("val")).get(metric)) is not None
+    }
+    found = []
+    for record in records.of("candidate"):
+        identity = text(record.get("identity")) or ""
+        found.append(
+            Candidate(
+                identity,
+                text(record.get("source")) or "controller",
+                number(record.get("parameters")),
+                number(record.get("score")),
+                retrained.get(identity),
+                bool(identity) and identity == chosen,
+                identity in on_front,
+            )
+        )
+    return tuple(found)
+
+
+def trained_ones(records: Records) -> tuple[Trained, ...]:
+    """The winner and its controls, those of them whose size and val score are known; the winner last, on top."""
+    found = []
+    for one in methods(records):
+        value = one.score("val")
+        if one.parameters and value is not None:
+            found.append(Trained(one.name, ROLES[one.key], one.parameters, value))
+    return tuple(reversed(found))
+
+
+def ranks(found: tuple[Candidate, ...]) -> tuple[tuple[float, float, bool], ...]:
+    """(place by the ranking score, place by the retrained one, whether it won) of the retrained candidates, best 1.
+
+    Equals share the mean of their places.
+    """
+    kept = [one for one in found if one.score is not None and one.retrained is not None]
+    before = places([one.score or 0.0 for one in kept])
+    after = places([one.retrained or 0.0 for one in kept])
+    return tuple((first, then, one.is_winner) for first, then, one in zip(before, after, kept, strict=True))
+
+
+def places(scores: list[float]) -> list[float]:
+    """The place of each score, 1 for the highest."""
+    return [
+        1 + sum(other > score for other in scores) + (sum(other == score for other in scores) - 1) / 2
+        for score in scores
+    ]
+
+
+def retrainings(records: Records) -> tuple[Retraining, ...]:
+    """The training curves of the candidates and random architectures that were trained from scratch."""
+    chosen = winner_identity(records)
+    found = []
+    for record in records.of("retraining"):
+        line = thinned(by_epoch(tuple(map(table, items(record.get("curve")))), "val_score"), 400)
+        identity = text(record.get("identity")) or ""
+        role = text(record.get("role")) or "candidate"
+        if line.values and role in ("candidate", "random"):
+            found.append(
+                Retraining(identity, role, line, role == "candidate" and bool(identity) and identity == chosen)
+            )
+    return tuple(found)
+
+
+def rank_agreement(pairs: list[tuple[float, float]]) -> float | None:
+    """Kendall's tau-b of paired scores, from -1 to 1; None for fewer than three pairs or when one side is constant."""
+    if len(pairs) < 3:
+        return None
+    balance = tied_left = tied_right = 0
+    for i, (left, right) in enumerate(pairs):
+        for other_left, other_right in pairs[:i]:
+            signs = _sign(left - other_left), _sign(right - other_right)
+            balance += signs[0] * signs[1]
+            tied_left += signs[0] == 0
+            tied_right += signs[1] == 0
+    total = len(pairs) * (len(pairs) - 1) // 2
+    scale = math.sqrt((total - tied_left) * (total - tied_right))
+    return balance / scale if scale else None
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)

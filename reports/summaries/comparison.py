@@ -1,0 +1,171 @@
+"""Records -> the winner beside its controls: sizes, scores, seeds, gains with their intervals, ROC curves."""
+
+from typing import NamedTuple
+
+from reports.summaries.curves import by_hand, reward_metric
+from reports.summaries.search import Records
+from reports.summaries.values import items, number, numbers, numbers_of, table, text
+
+NAMES = {
+    "winner": "searched branch",
+    "random": "random search",
+    "controller": "controller, short trainings",
+    "local": "local search",
+    "nni-random": "NNI's random search",
+    "nni-evolution": "NNI's evolution",
+    "nni-darts": "NNI's DARTS",
+    "linear_probe": "linear probe",
+    "tail": "fine-tuned tail",
+}
+ROLES = dict.fromkeys(NAMES, "rival") | {  # key -> colour
+    "winner": "winner",
+    "random": "random",
+    "linear_probe": "probe",
+    "tail": "tail",
+}
+
+
+class Method(NamedTuple):
+    """One way to answer the attribute. `reduction`: share of the tail's parameters saved.
+
+    `val`, `test`: every metric of the training that is shown. `*_seeds`: the search's own metric for each training of
+    the same recipe, that one among them; `*_score`: their mean, or that training's when there are no others.
+    """
+
+    key: str
+    name: str
+    parameters: float | None
+    macs: float | None
+    reduction: float | None
+    val: dict[str, float]
+    test: dict[str, float]
+    val_seeds: tuple[float, ...]
+    test_seeds: tuple[float, ...]
+    val_score: float | None
+    test_score: float | None
+    latency_ms: float | None = None
+
+    def score(self, split: str) -> float | None:
+        """The mean score on split "val" or "test"."""
+        return self.test_score if split == "test" else self.val_score
+
+
+class Gain(NamedTuple):
+    """Mean test score of the winner minus that of a control, with the ends of its 95 % interval.
+
+    `over`: what the interval is taken over, "seeds" of training or, where nothing was trained again, test "images".
+    """
+
+    key: str
+    name: str
+    difference: float
+    low: float | None
+    high: float | None
+    over: str
+
+    @property
+    def judgement(self) -> str:
+        """ "better", "worse", or "not told apart" when the interval holds zero or is not known."""
+        if self.low is None or self.high is None:
+            return "not told apart"
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
+
+
+class Roc(NamedTuple):
+    """A receiver operating characteristic; `mark` is (false, true positive rate) at `threshold`, when known."""
+
+    key: str
+    name: str
+    fpr: tuple[float, ...]
+    tpr: tuple[float, ...]
+    auroc: float | None
+    threshold: float | None
+    mark: tuple[float, float] | None
+
+
+def methods(records: Records) -> tuple[Method, ...]:
+    """The winner and every control there are numbers for, in that order; from the history while there is no result."""
+    result = records.result
+    tail_parameters, metric = number(result.get("tail_parameters")), reward_metric(records)
+    controls, repeats = table(result.get("controls")), table(result.get("repeats"))
+    sources = {"winner": result} | {key: table(controls.get(key)) for key in NAMES if key != "winner"}
+    found = []
+    for key, name in NAMES.items():
+        source = sources[key] or _from_history(records, key)
+        val, test = numbers_of(source.get("val")), numbers_of(source.get("test"))
+        parameters, macs = number(source.get("parameters")), number(source.get("macs"))
+        if key == "tail":
+            parameters = tail_parameters if parameters is None else parameters
+            macs = number(result.get("tail_macs")) if macs is None else macs
+        if not val and not test:
+            continue
+        if key == "winner":
+            name = winner_name(records)
+        repeat = table(repeats.get(key))
+        reduction = 1 - parameters / tail_parameters if parameters is not None and tail_parameters else None
+        seeds = numbers(repeat.get(f"val_{metric}")), numbers(repeat.get(f"test_{metric}"))
+        means = (_mean(seeds[0], val.get(metric)), _mean(seeds[1], test.get(metric)))
+        latency = number(source.get("latency_ms"))
+        found.append(Method(key, name, parameters, macs, reduction, val, test, *seeds, *means, latency))
+    return tuple(found)
+
+
+def gains(records: Records) -> tuple[Gain, ...]:
+    """What the winner gained over each control, in the search's own metric on test."""
+    found = []
+    for key in NAMES:
+        gain = table(table(records.result.get("gain")).get(f"over_{key}"))
+        if (difference := number(gain.get("difference"))) is None:
+            continue
+        low, high, over = number(gain.get("low")), number(gain.get("high")), "seeds"
+        images = number(gain.get("images_low")), number(gain.get("images_high"))
+        if low == high or (low, high) == images:  # a single training says nothing about the spread over trainings
+            (low, high), over = images, "images"
+        found.append(Gain(key, NAMES[key], difference, low, high, over))
+    return tuple(found)
+
+
+def roc_curves(records: Records, split: str) -> tuple[Roc, ...]:
+    """The winner's curve and the controls', for split "val" or "test"; one per value where the record has those."""
+    result = records.result
+    recorded = table(table(result.get("roc")).get(split))
+    by_name = {"winner": recorded} if "fpr" in recorded else recorded
+    sources = {"winner": result} | table(result.get("controls"))
+    return tuple(
+        curve
+        for key, name in {**NAMES, "winner": winner_name(records)}.items()
+        for curve in _curves(key, name, by_name.get(key), table(table(sources.get(key)).get(split)))
+    )
+
+
+def winner_name(records: Records) -> str:
+    """What the winner is called beside its controls."""
+    return "backbone's own blocks" if by_hand(records) else NAMES["winner"]
+
+
+def _mean(seeds: tuple[float, ...], single: float | None) -> float | None:
+    return sum(seeds) / len(seeds) if seeds else single
+
+
+def _curves(key: str, name: str, points: object, metrics: dict[str, object]) -> list[Roc]:
+    points = table(points)
+    if not points:
+        return []
+    if "fpr" not in points:  # one curve per value
+        return [curve for value, entry in points.items() for curve in _curves(key, value, entry, {})]
+    fpr, tpr = numbers(points.get("fpr")), numbers(points.get("tpr"))
+    raw = len(items(points.get("fpr"))), len(items(points.get("tpr")))
+    if len(fpr) < 2 or (len(fpr), len(tpr)) != raw or len(fpr) != len(tpr):
+        return []
+    at, hit = number(metrics.get("fpr")), number(metrics.get("recall"))
+    mark = (at, hit) if at is not None and hit is not None else None
+    return [Roc(key, name, fpr, tpr, number(metrics.get("auroc")), number(metrics.get("threshold")), mark)]
+
+
+def _from_history(records: Records, key: str) -> dict[str, object]:
+    """The latest control of that name, or the best retraining by val score, of a search that is still under way."""
+    if key in ("linear_probe", "tail"):
+        return next((one for one in reversed(records.of("control")) if text(one.get("name")) == key), {})
+    role = "candidate" if key == "winner" else key
+    metric, done = reward_metric(records), [one for one in records.of("retraining") if text(one.get("role")) == role]
+    return max(done, key=lambda record: numbers_of(record.get("val")).get(metric, -1.0), default={})
