@@ -6,14 +6,32 @@ After Model Cards for Model Reporting (Mitchell et al., 2019), arXiv:1810.03993:
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.fleet.entries import Costs, costs_of, counts_of
-from reports.layout.formats import MINUS, SPACE, change, count, interval, milliseconds, score, short_count, signed
-from reports.search.page import write_page
-from reports.search.verdict import attribute_of, values_of, verdict
-from reports.summaries.comparison import gains, winner_name
-from reports.summaries.curves import METRIC_NAMES, by_hand, reward_metric
-from reports.summaries.intervals import score_interval
-from reports.summaries.search import Records, read_records
+from reports.layout.formats import (
+    METRIC_NAMES,
+    MINUS,
+    SPACE,
+    change,
+    count,
+    interval,
+    milliseconds,
+    score,
+    short_count,
+    signed,
+)
+from reports.layout.pages import write_page
+from reports.search.verdict import verdict
+from reports.summaries.comparison import gains, score_interval, winner_name
+from reports.summaries.search import (
+    Costs,
+    Records,
+    attribute_of,
+    by_hand,
+    costs_of,
+    counts_of,
+    read_records,
+    reward_metric,
+    values_of,
+)
 from reports.summaries.values import number, numbers_of, table, text, whole
 
 CARD = "card.md"

@@ -1,4 +1,4 @@
-"""What a mining of hard negatives kept -> one HTML file: the clusters by distance, and pictures of each."""
+"""Page of a mining of hard negatives: the clusters by distance, and pictures of each."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,12 +7,9 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.layout.figures import legend, panel
+from reports.layout.figures import css_variables, legend, light, panel, styled
 from reports.layout.formats import NOTHING, count, score, share
-from reports.layout.pages import Listing, Picture, Section, Table, picture
-from reports.layout.palette import css_variables, light
-from reports.layout.svg import styled
-from reports.search.page import templates, write_page
+from reports.layout.pages import Listing, Picture, Section, Table, picture, templates, write_page
 from reports.summaries.values import items, number, numbers_of, table, text
 
 

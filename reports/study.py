@@ -1,30 +1,201 @@
-"""A tuning study's ``study.json`` -> one HTML file: history, importances, front, the picked trial, all trials."""
+"""Page of a tuning study, from `study.json`: history, importances, front, the picked trial, all trials."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from reports.errors import ReportError
-from reports.layout.formats import NOTHING, count, duration, score, share
-from reports.layout.pages import Listing, Picture, Section, Table, picture
-from reports.layout.palette import css_variables
-from reports.search.page import templates, write_page
-from reports.study_figures import front_figure, history_figure, importance_figure, knob_figure
-from reports.study_summaries import (
-    Record,
-    Trial,
-    importances,
-    knob_name,
-    knob_value,
-    metric_name,
-    picked_number,
-    second_name,
-    second_value,
-    summary,
-    trials,
-)
-from reports.summaries.values import number, table, text
+from reports.layout.figures import css_variables, legend, light, logarithmic, panel, styled
+from reports.layout.formats import METRIC_NAMES, NOTHING, count, duration, milliseconds, score, share
+from reports.layout.pages import Listing, Picture, Section, Table, picture, templates, write_page
+from reports.summaries.values import items, number, table, text, whole
 
+Record = Mapping[str, object]
 RECORD = "study.json"
+
+
+class Trial(NamedTuple):
+    """One settled trial. second: what it costs, None where a study has one objective or it was stopped early."""
+
+    number: int
+    finished: bool
+    score: float | None
+    second: float | None
+    setting: Mapping[str, object]
+    reason: str | None
+    seconds: float | None
+    on_front: bool
+    picked: bool
+
+
+def trials(record: Record) -> tuple[Trial, ...]:
+    """The settled trials, in order; a record without a number is left out."""
+    on_front, chosen = set(items(record.get("front"))), picked_number(record)
+    found = []
+    for one in map(table, items(record.get("trials"))):
+        place = whole(one.get("trial"))
+        if place is None:
+            continue
+        found.append(
+            Trial(
+                place,
+                one.get("state") == "finished",
+                number(one.get("score")),
+                number(one.get("second")),
+                table(one.get("setting")),
+                text(one.get("pruned_because")),
+                number(one.get("seconds")),
+                place in on_front,
+                place == chosen,
+            )
+        )
+    return tuple(found)
+
+
+def picked_number(record: Record) -> int | None:
+    """The number of the picked trial; None while none is finished."""
+    return whole(table(record.get("picked")).get("trial"))
+
+
+def best_so_far(found: Sequence[Trial]) -> tuple[list[float], list[float]]:
+    """The trials that finished, and the best score up to each."""
+    numbers: list[float] = []
+    best: list[float] = []
+    for one in found:
+        if one.score is not None:
+            numbers.append(one.number)
+            best.append(max([one.score, *best[-1:]]))
+    return numbers, best
+
+
+def importances(record: Record, objective: str) -> list[tuple[str, float]]:
+    """The knobs with their share of an objective's variance, the largest first."""
+    found = table(table(record.get("importances")).get(objective))
+    shares = [(knob_name(name), share) for name, value in found.items() if (share := number(value)) is not None]
+    return sorted(shares, key=lambda pair: -pair[1])
+
+
+def metric_name(record: Record) -> str:
+    """The score in words."""
+    name = text(record.get("metric")) or "score"
+    return METRIC_NAMES.get(name, name)
+
+
+def second_name(record: Record) -> str | None:
+    """The second objective in words; None in a study of one."""
+    return {"parameters": "parameters", "latency_ms": "latency, ms"}.get(text(record.get("second")) or "")
+
+
+def second_value(record: Record, value: float | None) -> str:
+    """An amount of the second objective."""
+    return milliseconds(value) if text(record.get("second")) == "latency_ms" else count(value)
+
+
+def knob_name(name: str) -> str:
+    """ "learning_rate" -> "learning rate"."""
+    return name.replace("_", " ")
+
+
+def knob_value(value: object) -> str:
+    """A value of a knob as it is set."""
+    if isinstance(value, bool) or value is None:
+        return NOTHING if value is None else str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def summary(record: Record) -> str:
+    """How many trials there are, and what the picked one is beside the first, which is the project as it was set."""
+    found = trials(record)
+    finished = sum(one.finished for one in found)
+    wanted = whole(record.get("wanted"))
+    head = f"{finished} trials finished and {len(found) - finished} were stopped early, of {count(wanted)}."
+    reason = text(table(record.get("picked")).get("reason"))
+    first = next((one for one in found if one.number == 0 and one.score is not None), None)
+    if reason is None:
+        return head
+    before = ""
+    if first is not None and picked_number(record) != 0:
+        cost = f" with {second_value(record, first.second)} {second_name(record)}" if first.second is not None else ""
+        before = f" The first trial, with the project's own settings, has {score(first.score)}{cost}."
+    return f"{head} {reason[0].upper()}{reason[1:]}.{before}"
+
+
+@styled
+def history_figure(found: Sequence[Trial], metric: str) -> Figure:
+    """The val score of each finished trial, where others were stopped, and the best so far."""
+    figure, axes = panel("trial", f"val {metric}")
+    done = [(one.number, one.score) for one in found if one.score is not None]
+    axes.plot(*zip(*done, strict=True), "o", color=light("muted"), markersize=3.4, label="finished")
+    low = min(score for _, score in done)
+    if stopped := [one.number for one in found if not one.finished]:
+        axes.plot(stopped, [low] * len(stopped), "x", color=light("random"), markersize=4, label="stopped early")
+    axes.plot(*best_so_far(found), color=light("winner"), drawstyle="steps-post", label="best so far")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    legend(axes)
+    return figure
+
+
+@styled
+def front_figure(found: Sequence[Trial], metric: str, second: str) -> Figure:
+    """Cost against val score, the front as a line, the picked trial starred and the first one ringed."""
+    figure, axes = panel(second, f"val {metric}")
+    done = [(one, one.second, one.score) for one in found if one.second is not None and one.score is not None]
+    edge = [(cost, score) for one, cost, score in sorted(done, key=lambda point: point[1]) if one.on_front]
+    if edge:
+        axes.plot(*zip(*edge, strict=True), color=light("winner"), linewidth=1.1, drawstyle="steps-post", label="front")
+    axes.plot(
+        *zip(*((x, y) for _, x, y in done), strict=True), "o", color=light("muted"), markersize=3.4, label="trial"
+    )
+    for name, marker, chosen in (
+        ("first", "o", [(x, y) for one, x, y in done if one.number == 0]),
+        ("picked", "*", [(x, y) for one, x, y in done if one.picked]),
+    ):
+        if chosen:
+            ring = marker == "o"
+            axes.plot(
+                *zip(*chosen, strict=True),
+                marker,
+                color=light("random" if ring else "ink"),
+                markersize=8 if ring else 12,
+                markerfacecolor="none" if ring else light("ink"),
+                markeredgecolor=light("random" if ring else "surface"),
+                zorder=5,
+                label=name,
+            )
+    logarithmic(axes, [cost for _, cost, _ in done if cost > 0])
+    legend(axes, 4)
+    return figure
+
+
+@styled
+def importance_figure(shares: Sequence[tuple[str, float]], objective: str) -> Figure:
+    """The share of an objective's variance that each knob explains, the largest on top."""
+    figure, axes = panel(f"share of the variance of {objective}", "", height=0.9 + 0.24 * len(shares))
+    names, values = [name for name, _ in shares], [value for _, value in shares]
+    axes.barh(range(len(shares)), values, color=light("winner"), height=0.62)
+    axes.set_yticks(range(len(shares)), names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.05 * max(values))
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+@styled
+def knob_figure(found: Sequence[Trial], knob: str, name: str, metric: str) -> Figure:
+    """The val score of each finished trial by one knob's whole number; the mean of each as a line."""
+    figure, axes = panel(name, f"val {metric}")
+    points = [(value, one.score) for one in found if isinstance(value := one.setting.get(knob), int) and one.score]
+    axes.plot(*zip(*points, strict=True), "o", color=light("muted"), markersize=3.4, label="trial")
+    places = sorted({value for value, _ in points})
+    best = [max(score for value, score in points if value == place) for place in places]
+    axes.plot(places, best, color=light("winner"), marker="o", markersize=4, label="best")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    legend(axes)
+    return figure
 
 
 def write_study_report(folder: Path) -> Path:

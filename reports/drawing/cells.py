@@ -1,7 +1,9 @@
-"""One cell drawn: its inputs at the top, per node its two operations side by side and their sum, its output below.
+"""Cells of a micro architecture: each kind as a graph, a drawing and a table.
 
-A line from what stands right above runs straight down; every other one in a lane at the operation's own side. Loose
-ends run at the left.
+A graph's vertices have `kind`, `title`, `detail`, and a place: `row` from the top and, for operations, `column` "left"
+or "right". Edges have `kind`: "chain" (to what stands next below), "skip" (past something) or "loose" (a loose end's
+way). In the drawing a line from what stands right above runs straight down; every other one in a lane at the
+operation's own side. Loose ends run at the left.
 """
 
 from typing import Any, NamedTuple
@@ -11,10 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from reports.drawing.geometry import LANE, MARGIN, free_steps
-from reports.drawing.lines import draw_arrow, draw_lines, elbow
-from reports.layout.palette import FAMILY_FILLS, light
-from reports.layout.svg import styled
+from reports.drawing.geometry import LANE, MARGIN, draw_arrow, draw_lines, elbow, free_steps
+from reports.layout.figures import FAMILY_FILLS, light, styled
+from reports.layout.formats import ACTIVATION_NAMES, OPERATION_NAMES, family_of
+from reports.layout.pages import Picture, Table, picture
+from search_spaces import Architecture, CellPlan, MicroPlan, micro_plan
+from search_spaces.micro import FIRST_NODE
 
 OPERATION = 116.0  # points, as everything below
 PILL = 128.0
@@ -24,6 +28,14 @@ HEIGHT = 19.0
 GAP = 17.0
 FILLS = {"input": "trunk_fill", "merge": "convolution_fill"}
 LEFT, RIGHT = -1, 1
+SIDES = ("left", "right")
+CAPTION = (
+    "Every operation has batch norm; a node sums two of them before its activation. Orange lines come from further "
+    "up, blue lines are loose ends. Boxes: blue convolution, green separable convolution, orange pooling."
+)
+REDUCTION_CAPTION = (
+    "In a reduction cell, operations on the cell's inputs have stride 2, so that its map has half the sides."
+)
 
 
 class Spot(NamedTuple):
@@ -155,3 +167,112 @@ def _draw_box(axes: Axes, vertex: dict[str, object], spot: Spot) -> None:
     axes.text(spot.x, spot.y + lift, title, size=9, weight="bold" if kind == "operation" else "normal", **style)
     if lift:
         axes.text(spot.x, spot.y - 7.5, detail, size=8.5, color=light("muted"), **style)
+
+
+def shown_cells(micro: MicroPlan) -> tuple[CellPlan, ...]:
+    """One cell of each kind, the last: the first of a stack has but one input."""
+    last = {cell.kind: cell for cell in micro.cells}
+    return tuple(sorted(last.values(), key=lambda cell: cell.reduction))
+
+
+def cell_graph(cell: CellPlan, width: int) -> nx.DiGraph:
+    """The graph of a cell of this width."""
+    graph = nx.DiGraph()
+    above = ""
+    for number, source in enumerate(cell.sources):
+        if source is not None:
+            above = f"input{number}"
+            title = _input_title(cell, number)
+            graph.add_node(above, kind="input", number=number, title=title, detail="", row=len(graph))
+    row = len(graph)
+    for number, node in enumerate(cell.nodes, start=FIRST_NODE):
+        activation = ACTIVATION_NAMES.get(node.activation, node.activation)
+        pairs = list(zip(node.operations, node.inputs, SIDES, strict=True))
+        for operation, source, column in pairs:
+            name = f"node{number}.{column}"
+            stride = ", stride 2" if cell.reduction and source < FIRST_NODE else ""
+            graph.add_node(
+                name,
+                kind="operation",
+                family=family_of(operation),
+                title=OPERATION_NAMES.get(operation, operation),
+                detail=f"of {source}{stride}",
+                row=row,
+                column=column,
+            )
+            vertex = _vertex(source)
+            graph.add_edge(vertex, name, kind="chain" if vertex == above else "skip")
+        above, row = f"node{number}", row + 2
+        graph.add_node(above, kind="sum", number=number, title=f"sum, {activation}", detail="", row=row - 1)
+        graph.add_edges_from((f"{above}.{column}", above, {"kind": "chain"}) for column in SIDES)
+    if len(cell.loose) > 1:
+        graph.add_node("join", kind="join", title=f"join {len(cell.loose)} loose ends", detail="", row=row)
+        for source in cell.loose:
+            vertex = _vertex(source)
+            graph.add_edge(vertex, "join", kind="chain" if vertex == above else "loose")
+        title, detail = "convolution 1×1", f"ReLU, {len(cell.loose)}·{width} to {width}"
+        graph.add_node("merge", kind="merge", title=title, detail=detail, row=row + 1)
+        graph.add_edge("join", "merge", kind="chain")
+        above, row = "merge", row + 2
+    graph.add_node("output", kind="output", title="output of the cell", detail="", row=row)
+    graph.add_edge(above, "output", kind="chain")
+    return graph
+
+
+def cell_rows(cell: CellPlan) -> tuple[tuple[str, str, str], ...]:
+    """(node, what it computes, what it reads) for a table."""
+    rows = []
+    for number, node in enumerate(cell.nodes, start=FIRST_NODE):
+        parts = [
+            f"{OPERATION_NAMES.get(operation, operation)} of {_source_words(source)}"
+            for operation, source in zip(node.operations, node.inputs, strict=True)
+        ]
+        activation = ACTIVATION_NAMES.get(node.activation, node.activation)
+        read = "output" if number in cell.loose else "other nodes"
+        rows.append((f"node\N{NO-BREAK SPACE}{number}", f"{parts[0]} + {parts[1]}, {activation}", read))
+    return tuple(rows)
+
+
+def _vertex(source: int) -> str:
+    return f"node{source}" if source >= FIRST_NODE else f"input{source}"
+
+
+def _source_words(source: int) -> str:
+    return f"{'node' if source >= FIRST_NODE else 'input'}\N{NO-BREAK SPACE}{source}"
+
+
+def _input_title(cell: CellPlan, number: int) -> str:
+    if cell.number == 1:
+        return "the stem"
+    return "one cell back" if number else f"two cells back{', halved' if cell.halved else ''}"
+
+
+def cell_pictures(architecture: Architecture, prefix: str = "") -> tuple[Picture, ...]:
+    """A drawing per kind of cell; `prefix` of their names, where a page shows several architectures."""
+    if architecture.space != "micro":
+        return ()
+    micro = micro_plan(architecture)
+    return tuple(
+        picture(
+            f"{prefix}{cell.kind}-cell",
+            f"The {cell.kind} cell",
+            cell_figure(cell_graph(cell, micro.width)),
+            REDUCTION_CAPTION if cell.reduction else CAPTION,
+            f"The {cell.kind} cell. {' '.join(f'{node}: {computes}.' for node, computes, _ in cell_rows(cell))}",
+        )
+        for cell in shown_cells(micro)
+    )
+
+
+def cell_tables(architecture: Architecture) -> tuple[Table, ...]:
+    """A table per kind of cell: what each node computes."""
+    if architecture.space != "micro":
+        return ()
+    return tuple(
+        Table(
+            f"The {cell.kind} cell; its inputs 0 and 1 are as in the drawing.",
+            ("part", "what it computes", "read by"),
+            cell_rows(cell),
+        )
+        for cell in shown_cells(micro_plan(architecture))
+    )

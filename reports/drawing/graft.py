@@ -1,4 +1,4 @@
-"""The backbone's blocks in a row, and where the branch is grafted: frozen ones, the fork, the tail that it replaces."""
+"""Draw the graft point: the backbone's blocks in a row, the fork, the tail that the branch replaces."""
 
 from typing import Any, NamedTuple
 
@@ -6,11 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from reports.drawing.lines import draw_arrow
+from reports.drawing.geometry import draw_arrow
 from reports.drawing.surroundings import Surroundings
+from reports.layout.figures import light, styled
 from reports.layout.formats import short_count
-from reports.layout.palette import light
-from reports.layout.svg import styled
 from reports.summaries.search import Records
 from reports.summaries.values import items, numbers, table, whole
 

@@ -1,11 +1,10 @@
-"""Records -> what a drawing says about the world around the branch: trunk, tail, values, sizes."""
+"""Surroundings of a branch in a drawing, from the records: trunk, tail, values, sizes."""
 
 from typing import NamedTuple
 
 from reports.layout.formats import SPACE, score, share, short_count, shortened
-from reports.search.verdict import values_of
 from reports.summaries.comparison import methods
-from reports.summaries.search import Records
+from reports.summaries.search import Records, values_of
 from reports.summaries.values import items, number, numbers_of, table, text, whole
 
 

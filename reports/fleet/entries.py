@@ -1,4 +1,4 @@
-"""fleet.json and the searches it names -> one entry per attribute: score, cost, freshness. Plain values, no drawing.
+"""Entries of the page over all attributes, from fleet.json and the searches it names: score, cost, freshness.
 
 `fleet.json` is written by `graftnet report`: what only the project knows, and the searches know not, about each
 attribute and the trunk. Paths in it count from its own folder, so that a copy of the project's runs/ still works.
@@ -10,22 +10,10 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from reports.errors import ReportError
-from reports.search.verdict import values_of
-from reports.summaries.comparison import Gain, gains, methods
-from reports.summaries.curves import METRIC_NAMES, reward_metric
-from reports.summaries.intervals import score_interval
-from reports.summaries.search import Records, read_records
+from reports.layout.formats import METRIC_NAMES
+from reports.summaries.comparison import Gain, gains, methods, score_interval
+from reports.summaries.search import Costs, Counts, Records, costs_of, counts_of, read_records, reward_metric, values_of
 from reports.summaries.values import items, number, numbers_of, table, text, whole
-
-Counts = dict[str, dict[str, int]]  # split -> value -> images
-
-
-class Costs(NamedTuple):
-    """What a part costs; None where it was not measured. MACs and latency are for one image."""
-
-    parameters: float | None
-    macs: float | None
-    latency_ms: float | None
 
 
 class Entry(NamedTuple):
@@ -140,16 +128,3 @@ def entry_of(name: str, known: dict[str, object], records: Records, page: str | 
 def address(path: str | None) -> str | None:
     """A path as a link writes it: "50 %" and "#1" are parts of a name."""
     return quote(path) if path else None
-
-
-def costs_of(record: dict[str, object]) -> Costs:
-    """The entries `parameters`, `macs` and `latency_ms` of a record."""
-    return Costs(*(number(record.get(part)) for part in Costs._fields))
-
-
-def counts_of(result: dict[str, object]) -> Counts:
-    """Images of each value in each split."""
-    return {
-        split: {value: known for value, images in table(by_value).items() if (known := whole(images)) is not None}
-        for split, by_value in table(table(result.get("data")).get("counts")).items()
-    }

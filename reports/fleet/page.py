@@ -1,4 +1,4 @@
-"""fleet.json and the searches it names -> one page over all attributes, self-contained, with a few lines of script.
+"""Page over all attributes, from fleet.json and the searches it names: self-contained, with a few lines of script.
 
 Without script it is the same page, but for sorting and searching.
 """
@@ -10,16 +10,22 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from reports.fleet.entries import Fleet, address, read_fleet
-from reports.fleet.figures import fleet_scores_figure, known_kinds, tree_cost_figure
-from reports.fleet.overview import COLUMNS, overview_row
-from reports.fleet.tables import accuracy_tables, cost_table, images_table, thresholds_table, versions_table
-from reports.fleet.tree_cost import TreeCost, tree_cost
-from reports.fleet.words import headline, remark, sentence, tiles
+from reports.fleet.overview import COLUMNS, headline, overview_row, remark, sentence, tiles
+from reports.fleet.tables import (
+    TreeCost,
+    accuracy_tables,
+    cost_table,
+    fleet_scores_figure,
+    images_table,
+    known_kinds,
+    thresholds_table,
+    tree_cost,
+    tree_cost_figure,
+    versions_table,
+)
+from reports.layout.figures import css_variables
 from reports.layout.formats import count, score
-from reports.layout.pages import Picture, Section, picture
-from reports.layout.palette import css_variables
-from reports.layout.policy import script_policy
-from reports.search.page import templates, write_page
+from reports.layout.pages import Picture, Section, picture, script_policy, templates, write_page
 from reports.summaries.values import items, table, text
 
 

@@ -1,18 +1,45 @@
-"""Entries of a fleet -> the tables below the overview: the paper's two, marginal costs, trunk versions.
+"""Tables and figures below the overview: scores, the paper's two tables, trunk versions, the tree's cost.
 
-GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), Tables 1 and 2;
-thresholds as in the table of best thresholds of its engineering paper.
+GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), Tables 1 and 2,
+and section 1: one trunk pass serves every attribute, where separate networks each compute their own; thresholds as in
+the table of best thresholds of its engineering paper.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from reports.fleet.entries import Costs, Entry, Fleet
-from reports.fleet.tree_cost import TreeCost, saving
-from reports.layout.formats import NOTHING, change, count, milliseconds, score, share, short_count
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from reports.fleet.entries import Entry, Fleet
+from reports.layout.figures import legend, light, panel, rounded_count, styled
+from reports.layout.formats import NOTHING, change, count, milliseconds, score, share, short_count, shortened
 from reports.layout.pages import Table
+from reports.summaries.search import Costs
 from reports.summaries.values import items, table, text
 
 ACROSS = 6  # attributes to a table, as in the paper
+OPERATION = {key: key for key in ("threshold", "accuracy", "precision", "recall")} | {"fpr": "FPR"}
+ROW = 0.235  # inches per attribute
+
+
+class TreeCost(NamedTuple):
+    """The sums over the attributes in `counted`, those with a branch on the trunk in use.
+
+    trunk: down to the deepest block that any of them reads. separate: for each attribute the trunk to its own depth and
+    the tail behind it. left_out: attributes with a result that is on another trunk, or whose costs are not known.
+    """
+
+    counted: tuple[Entry, ...]
+    left_out: tuple[str, ...]
+    trunk: Costs
+    branches: Costs
+    separate: Costs
+
+    @property
+    def tree(self) -> Costs:
+        """Trunk and branches."""
+        return added((self.trunk, self.branches))
 
 
 def images_table(entries: Sequence[Entry]) -> Table:
@@ -47,9 +74,6 @@ def thresholds_table(entries: Sequence[Entry]) -> Table:
     )
     caption = "On test, at the threshold that val chose. FPR: false positive rate."
     return Table(caption, ("", *OPERATION.values()), rows)
-
-
-OPERATION = {key: key for key in ("threshold", "accuracy", "precision", "recall")} | {"fpr": "FPR"}
 
 
 def accuracy_tables(entries: Sequence[Entry]) -> tuple[Table, ...]:
@@ -127,3 +151,100 @@ def _cells(costs: Costs) -> tuple[str, str, str]:
 def _how_timed(fleet: Fleet) -> str:
     how = text(table(fleet.record.get("trunk")).get("timed"))
     return f"Latency of the trunk: {how}; of a branch: as its search measured it." if how else ""
+
+
+def tree_cost(fleet: Fleet) -> TreeCost:
+    """Count up the fleet; everything is None where the trunk's own costs are not in the record."""
+    counted = tuple(one for one in fleet.entries if one.on_trunk and one.branch.parameters is not None)
+    left_out = tuple(one.attribute for one in fleet.entries if one.measured and one not in counted)
+    depths = [one.depth for one in counted if one.depth is not None]
+    trunk = fleet.trunk_costs(max(depths, default=None))
+    separate = added(added((fleet.trunk_costs(one.depth), one.tail)) for one in counted)
+    return TreeCost(counted, left_out, trunk, added(one.branch for one in counted), separate)
+
+
+def added(costs: Iterable[Costs]) -> Costs:
+    """The sum, part by part; None as soon as one of them is not known, or where there is none."""
+    parts = tuple(costs)
+    return Costs(*map(_sum, zip(*parts, strict=True))) if parts else Costs(None, None, None)
+
+
+def _sum(values: tuple[float | None, ...]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def saving(tree: float | None, separate: float | None) -> float | None:
+    """The share that the tree saves; None where one of both is not known."""
+    return 1 - tree / separate if tree is not None and separate else None
+
+
+@styled
+def fleet_scores_figure(entries: Sequence[Entry]) -> Figure:
+    """The test score of every attribute, best first, with its interval; entries without a score are left out."""
+    ranked = sorted((one for one in entries if one.score is not None), key=lambda one: one.score or 0.0)
+    figure, axes = panel("", f"test {ranked[-1].metric}", width=5.2, height=0.75 + ROW * len(ranked))
+    for state, face, label in (("current", light("winner"), "current"), ("", light("surface"), "not current")):
+        chosen = [
+            (place, one)
+            for place, one in enumerate(ranked)
+            if (one.state == "current") == bool(state) and one.score is not None
+        ]
+        if not chosen:
+            continue
+        for place, one in chosen:
+            if one.low is not None and one.high is not None:
+                axes.plot([one.low, one.high], [place, place], color=light("winner"), linewidth=3, alpha=0.3)
+        x, y = [one.score or 0.0 for _, one in chosen], [place for place, _ in chosen]
+        axes.plot(x, y, "o", color=light("winner"), markerfacecolor=face, markersize=5.5, label=label)
+    axes.set_yticks(range(len(ranked)), [shortened(one.attribute, 24) for one in ranked])
+    axes.tick_params(axis="y", length=0, labelcolor=light("ink"))
+    axes.set_ylim(-0.7, len(ranked) - 0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.grid(visible=False, axis="y")
+    if any(one.state != "current" for one in ranked):
+        legend(axes)
+    return figure
+
+
+@styled
+def tree_cost_figure(cost: TreeCost) -> Figure:
+    """Two bars for each kind of cost that is known: the tree (trunk, then branches) and the separate networks."""
+    kinds = known_kinds(cost)
+    figure = Figure(figsize=(5.2, 0.55 + 1.05 * len(kinds)), layout="constrained")
+    for axes, (name, field) in zip(figure.subplots(len(kinds), 1, squeeze=False)[:, 0], kinds, strict=True):
+        trunk, branches, separate = (getattr(one, field) for one in (cost.trunk, cost.branches, cost.separate))
+        first = axes.get_subplotspec().is_first_row()
+        edge = light("surface")
+        axes.barh([1], [trunk], color=light("probe"), edgecolor=edge, label="trunk, once" if first else None)
+        axes.barh(
+            [1],
+            [branches],
+            left=[trunk],
+            color=light("winner"),
+            edgecolor=edge,
+            hatch="///",
+            label="branches" if first else None,
+        )
+        axes.barh(
+            [0], [separate], color=light("tail"), edgecolor=edge, label="networks of their own" if first else None
+        )
+        axes.set_yticks([0, 1], ["separate", "tree"])
+        axes.set_title(name, loc="left", color=light("muted"), fontsize=9)
+        axes.tick_params(axis="y", length=0, labelcolor=light("ink"))
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        if field != "latency_ms":
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded_count(value)))
+    legend(figure.axes[0])
+    return figure
+
+
+def known_kinds(cost: TreeCost) -> list[tuple[str, str]]:
+    """Title and field of each kind of cost that is known of the tree and of the separate networks."""
+    titles = dict(zip(Costs._fields, ("parameters", "MACs per image", "milliseconds per image"), strict=True))
+    return [
+        (title, field)
+        for field, title in titles.items()
+        if getattr(cost.tree, field) is not None and getattr(cost.separate, field) is not None
+    ]

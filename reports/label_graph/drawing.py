@@ -1,4 +1,4 @@
-"""The label graph drawn: labels as circles, P(j | i) as the width of a curved line from i to j."""
+"""Draw the label graph: labels as circles, P(j | i) as the width of a curved line from i to j."""
 
 import math
 from collections.abc import Sequence
@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from reports.label_graph.records import Edge, Node
+from reports.layout.figures import light, styled
 from reports.layout.formats import shortened
-from reports.layout.palette import light
-from reports.layout.svg import styled
 
 WIDTH = 8.4  # inches
 EDGES_PER_LABEL = 4  # drawn on average, the strongest; more are a ball of wool

@@ -1,4 +1,4 @@
-"""The records of a label graph's run as clean values: labels, edges, gains, figures; what is broken is left out."""
+"""Read a label graph's run as clean values: labels, edges, gains, figures; what is broken is left out."""
 
 import json
 from collections.abc import Mapping

@@ -1,16 +1,185 @@
-"""Summaries of the search -> matplotlib figures: reward, loss, entropy, candidates, ranking, retrainings."""
+"""Figures of a page: colours in a light and a dark edition, empty plots, SVG that takes its colours from the page.
 
+A figure is drawn in the light edition; in the page every colour becomes a CSS variable, so one drawing serves both.
+The hues follow Okabe and Ito (2008), which stay apart for colour-blind readers; nothing is told by colour alone.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from html import escape
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from reports.layout.formats import short_count
-from reports.layout.palette import light
-from reports.layout.svg import styled
-from reports.summaries.candidates import Retraining
-from reports.summaries.curves import METRIC_NAMES, Entropy, Line, Rewards, Trials
 
+# What a node computes, or which kind of cell it is.
+FAMILY_FILLS = {
+    "conv": "convolution_fill",
+    "separable": "separable_fill",
+    "pooling": "pooling_fill",
+    "identity": "surface",
+    "normal": "convolution_fill",
+    "reduction": "pooling_fill",
+}
+DASHES: dict[str, tuple[float, tuple[float, ...]]] = {
+    "winner": (0, ()),
+    "random": (0, (5, 1.6)),
+    "rival": (0, (4, 1.2, 1.2, 1.2, 1.2, 1.2)),
+    "probe": (0, (1.4, 1.4)),
+    "tail": (0, (6, 1.6, 1.4, 1.6)),
+}
+MARKERS = {"winner": "*", "random": "s", "rival": "P", "probe": "D", "tail": "^"}
+_INLINE = re.compile(r'\bstyle="[^"]*"')
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")
+_FONT = re.compile(r"font: ((?:italic |oblique )?(?:\w+ )?)([\d.]+)px [^;\"]*")
+_FAMILY = re.compile(r"font-family: [^;\"]*")
+P = ParamSpec("P")
+R = TypeVar("R")
 WIDTH, HEIGHT = 3.7, 2.75  # inches; legible on a phone, and three side by side on a desk
+
+
+class Colour(NamedTuple):
+    """One role: "#rrggbb" on a light and on a dark page."""
+
+    light: str
+    dark: str
+
+
+PALETTE = {
+    # the page
+    "ink": Colour("#1b2430", "#e6eaf0"),
+    "muted": Colour("#586474", "#a3adba"),
+    "line": Colour("#c9d0d9", "#3f4a58"),
+    "grid": Colour("#e7ebf0", "#2a333f"),
+    "surface": Colour("#fefefe", "#161c24"),
+    "page": Colour("#f4f6f8", "#0e1319"),
+    "note": Colour("#fff6e0", "#332a12"),
+    # who a number belongs to
+    "winner": Colour("#0067a9", "#5db8f0"),
+    "random": Colour("#c14f00", "#f0934e"),
+    "rival": Colour("#7a6200", "#d9bf45"),
+    "probe": Colour("#00805f", "#3fc79d"),
+    "tail": Colour("#8f4a86", "#dc9bd2"),
+    # the parts of a drawing
+    "trunk_fill": Colour("#e3e7ec", "#2b3440"),
+    "convolution_fill": Colour("#dcecf8", "#16354d"),
+    "separable_fill": Colour("#d9f1e8", "#123a2f"),
+    "pooling_fill": Colour("#fbe9d7", "#462c15"),
+    "head_fill": Colour("#efe6f3", "#3a2a40"),
+    "skip": Colour("#b04700", "#f5a05f"),
+    "shortcut": Colour("#007a5a", "#4ad0a5"),
+}
+_ROLES = {colour.light: role for role, colour in PALETTE.items()}
+
+
+def light(role: str) -> str:
+    """The colour figures are drawn in."""
+    return PALETTE[role].light
+
+
+def css_variables(edition: str) -> str:
+    """`--ink: #1b2430; ...` for edition "light" or "dark"."""
+    return " ".join(f"--{role.replace('_', '-')}: {getattr(colour, edition)};" for role, colour in PALETTE.items())
+
+
+def role_of(colour: str) -> str | None:
+    """The role of a light colour as matplotlib writes it, None when it is none of ours."""
+    return _ROLES.get(colour.lower())
+
+
+STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and copied
+    "svg.hashsalt": "graftnet",
+    "text.parse_math": False,  # a value may be called "$5"
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "text.color": light("ink"),
+    "axes.labelcolor": light("muted"),
+    "axes.titlecolor": light("ink"),
+    "axes.edgecolor": light("line"),
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": light("grid"),
+    "grid.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": light("line"),
+    "ytick.color": light("line"),
+    "xtick.labelcolor": light("muted"),
+    "ytick.labelcolor": light("muted"),
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "path.simplify": True,
+}
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Draws under `STYLE`; matplotlib's own settings are as they were afterwards."""
+
+    @wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+@styled
+def inline_svg(figure: Figure, name: str, description: str) -> str:
+    """`<svg>` for the body of a page, the same bytes for the same figure.
+
+    `name` becomes the prefix of every id inside, so that several drawings on one page do not share any;
+    `description` is what a screen reader says. Colours of the palette become `var(--role)`.
+    """
+    canvas, drawn = FigureCanvasSVG(figure), io.StringIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the reader's browser has it
+        # savefig() would draw everything twice, the first time to no avail.
+        write: Callable[..., None] = canvas.print_svg  # the library gives it no types
+        write(drawn, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    body = drawn.getvalue()
+    body = body[body.index("<svg") :]
+    opening, body = re.match(r"<svg[^>]*>", body), re.sub(r"^<svg[^>]*>", "", body, count=1)
+    assert opening is not None
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', opening.group())
+    assert box is not None
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"<style[^>]*>.*?</style>", "", body, flags=re.DOTALL)  # its `*` would reach the whole page
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = re.sub(r'((?:xlink:)?href="#|url\(#)', rf"\g<1>{name}-", body).replace("xlink:href=", "href=")
+    body = _INLINE.sub(_themed, body)
+    body = re.sub(r"<!--.*?-->\s*", "", body, flags=re.DOTALL)
+    return (
+        f'<svg class="figure" role="img" aria-label="{escape(description)}" viewBox="0 0 {box[1]} {box[2]}"'
+        f' style="max-width: {float(box[1]) * 1.5:.0f}px; stroke-linejoin: round; stroke-linecap: butt">{body}'
+    )
+
+
+def _themed(found: re.Match[str]) -> str:
+    themed = _FONT.sub(r"font: \1\2px var(--face)", _COLOUR.sub(_variable, found.group()))
+    return _FAMILY.sub("font-family: var(--face)", themed)
+
+
+def _variable(found: re.Match[str]) -> str:
+    role = role_of(found.group())
+    return f"var(--{role.replace('_', '-')})" if role else found.group()
 
 
 def panel(xlabel: str, ylabel: str, *, width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
@@ -33,83 +202,6 @@ def legend(axes: Axes, columns: int = 3) -> None:
         handletextpad=0.5,
         borderaxespad=0.2,
     )
-
-
-@styled
-def reward_figure(rewards: Rewards) -> Figure:
-    """Mean reward with the range of the sampled architectures, the baseline, and the best so far."""
-    figure, axes = panel("child epoch", f"reward: val {METRIC_NAMES[rewards.metric]}")
-    winner = light("winner")
-    axes.fill_between(rewards.epochs, rewards.low, rewards.high, color=winner, alpha=0.16, linewidth=0, label="range")
-    axes.plot(rewards.epochs, rewards.mean, color=winner, marker=_dot(rewards.epochs), label="mean")
-    if rewards.baseline.values:
-        axes.plot(*rewards.baseline, color=light("random"), linestyle=(0, (5, 1.6)), label="baseline")
-    if rewards.best.values:
-        axes.plot(
-            *rewards.best, color=light("probe"), linestyle=(0, (1.4, 1.4)), drawstyle="steps-post", label="best so far"
-        )
-    _epochs(axes, rewards.epochs)
-    legend(axes, 4)
-    return figure
-
-
-@styled
-def loss_figure(loss: Line) -> Figure:
-    """The loss of the shared child weights."""
-    figure, axes = panel("child epoch", "training loss of the shared weights")
-    axes.plot(*loss, color=light("winner"), marker=_dot(loss.epochs))
-    axes.set_ylim(bottom=0 if min(loss.values) >= 0 else None)
-    _epochs(axes, loss.epochs)
-    return figure
-
-
-@styled
-def entropy_figure(entropy: Entropy) -> Figure:
-    """The controller's entropy, from that of blind guessing down."""
-    figure, axes = panel("child epoch", "entropy of the controller (nats)")
-    axes.plot(*entropy.line, color=light("winner"), marker=_dot(entropy.line.epochs), label="controller")
-    if entropy.uniform is not None:
-        axes.axhline(
-            entropy.uniform, color=light("muted"), linestyle=(0, (2, 2)), linewidth=1.2, label="blind guessing"
-        )
-        legend(axes)
-    axes.set_ylim(0, 1.08 * max(entropy.uniform or 0.0, *entropy.line.values, 1e-9))
-    _epochs(axes, entropy.line.epochs)
-    return figure
-
-
-@styled
-def trials_figure(trials: Trials, metric: str) -> Figure:
-    """The val score of each short training and the best so far."""
-    figure, axes = panel("trial", f"val {METRIC_NAMES[metric]} after a short training")
-    axes.plot(*trials.scores, color=light("muted"), linestyle="none", marker="o", markersize=3.4, label="a trial")
-    axes.plot(*trials.best, color=light("winner"), drawstyle="steps-post", label="best so far")
-    _epochs(axes, trials.scores.epochs)
-    legend(axes)
-    return figure
-
-
-@styled
-def retraining_figure(retrainings: tuple[Retraining, ...], metric: str) -> Figure:
-    """Val score while each architecture was trained from scratch; the winner in bold."""
-    figure, axes = panel("epoch", f"val {METRIC_NAMES[metric]} while retraining")
-    seen: set[str] = set()
-    for one in sorted(retrainings, key=lambda one: (one.is_winner, one.role == "candidate")):
-        label = "winner" if one.is_winner else "drawn at random" if one.role == "random" else "other candidates"
-        axes.plot(
-            *one.line,
-            color=light("random" if one.role == "random" else "winner"),
-            linestyle=(0, (4, 1.5)) if one.role == "random" else "-",
-            linewidth=2.2 if one.is_winner else 1.0,
-            alpha=1.0 if one.is_winner else 0.55,
-            marker="o" if len(one.line.epochs) == 1 else None,
-            markersize=4,
-            label=None if label in seen else label,
-        )
-        seen.add(label)
-    _epochs(axes, [epoch for one in retrainings for epoch in one.line.epochs])
-    legend(axes)
-    return figure
 
 
 def logarithmic(axes: Axes, values: list[float]) -> None:
@@ -136,11 +228,6 @@ def rounded_count(value: float) -> str:
     return f"{number}\N{NO-BREAK SPACE}{unit}" if unit else number
 
 
-def _dot(values: tuple[float, ...]) -> str | None:
-    """A mark where a line has a single point and would not be seen."""
-    return "o" if len(values) == 1 else None
-
-
-def _epochs(axes: Axes, epochs: tuple[float, ...] | list[float]) -> None:
+def epoch_axis(axes: Axes, epochs: tuple[float, ...] | list[float]) -> None:
     axes.set_xlim(0, max(max(epochs), 1) * 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

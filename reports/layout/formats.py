@@ -1,8 +1,36 @@
-"""Numbers as people read them: thousands separated, units after a space that does not break, signs that matter."""
+"""Numbers, metrics, operations and activations in words, as people read them."""
 
 NOTHING = "–"
 SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
+OPERATION_NAMES = {
+    "conv3x3": "convolution 3×3",
+    "conv5x5": "convolution 5×5",
+    "separable3x3": "separable 3×3",
+    "separable5x5": "separable 5×5",
+    "average_pool3x3": "average pool 3×3",
+    "max_pool3x3": "max pool 3×3",
+    "identity": "identity",
+}
+ACTIVATION_NAMES = {
+    "relu": "ReLU",
+    "silu": "SiLU",
+    "hard_swish": "hard swish",
+    "leaky_relu": "leaky ReLU",
+    "gelu": "GELU",
+    "tanh": "tanh",
+}
+METRIC_NAMES = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "threshold": "threshold",
+    "precision": "precision",
+    "recall": "recall (true positive rate)",
+    "fpr": "false positive rate",
+}
 
 
 def count(value: float | None) -> str:
@@ -90,3 +118,8 @@ def duration(seconds: float | None) -> str:
 def shortened(words: str, length: int) -> str:
     """At most `length` characters, the last an ellipsis when some were left out."""
     return words if len(words) <= length else words[: max(length - 1, 1)].rstrip() + "…"
+
+
+def family_of(operation: str) -> str:
+    """ "conv", "separable", "pooling" or "identity"."""
+    return "pooling" if "pool" in operation else operation.rstrip("0123456789x")

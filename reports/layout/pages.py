@@ -1,11 +1,22 @@
-"""The pieces a page is made of; the templates know these and nothing else."""
+"""The page: sections of pictures, tables and listings in one template, under a policy that the browser enforces.
 
+Nothing leaves a page and nothing comes in: pictures are data URLs, styles inline; of scripts only the one whose hash
+is named runs, if any. https://www.w3.org/TR/CSP3/
+"""
+
+import base64
+import hashlib
+from pathlib import Path
 from typing import NamedTuple
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from reports.layout.svg import inline_svg
+from reports.layout.figures import inline_svg
+from reports.writing import write_whole
+
+NO_SCRIPT = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 class Picture(NamedTuple):
@@ -73,6 +84,38 @@ class Section(NamedTuple):
     galleries: tuple[Gallery, ...] = ()
 
 
+class Tile(NamedTuple):
+    """A key figure: what it is, its value, and a line below."""
+
+    name: str
+    value: str
+    note: str
+
+
 def picture(name: str, title: str, figure: Figure, caption: str, description: str = "") -> Picture:
     """A figure set as a picture; `description`, or else title and caption, is read to those who cannot see it."""
     return Picture(name, title, Markup(inline_svg(figure, name, description or f"{title}. {caption}")), caption, figure)
+
+
+def script_policy(script: str) -> str:
+    """The policy of a page with this one inline script."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"{NO_SCRIPT}; script-src 'sha256-{digest}'"
+
+
+def write_page(page: str, target: Path) -> Path:
+    """Writes a page, whole or not at all, and returns its path. Raises ReportError when it cannot be written."""
+    return write_whole(page.encode(), target)
+
+
+def templates() -> Environment:
+    """The room's templates: everything is escaped, and a name that is not given is an error."""
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["policy"] = NO_SCRIPT
+    return environment

@@ -1,19 +1,25 @@
-"""Records -> the section that shows the architecture: the winner drawn, and node by node in a table."""
+"""Section with the architecture: the winner drawn, what it costs beside the tail, node by node in a table."""
 
 import networkx as nx
 
 from reports.drawing.branch import architecture_figure
-from reports.drawing.cell_section import cell_pictures, cell_tables
+from reports.drawing.cells import cell_pictures, cell_tables
 from reports.drawing.graft import backbone_of, graft_figure
 from reports.drawing.graph import architecture_of, branch_graph, describe
 from reports.drawing.surroundings import Surroundings, surroundings
-from reports.layout.formats import count
+from reports.layout.formats import NOTHING, change, count, file_size, milliseconds, short_count
 from reports.layout.pages import Picture, Section, Table, picture
-from reports.search.cost_table import cost_table
-from reports.summaries.curves import judge_of
-from reports.summaries.search import Records
+from reports.summaries.comparison import winner_name
+from reports.summaries.search import Records, judge_of
 from reports.summaries.values import number, table
 from search_spaces import Architecture, SpaceError
+
+ROWS = (
+    ("parameters", "parameters", count),
+    ("MACs per image", "macs", short_count),
+    ("latency", "latency_ms", milliseconds),
+    ("size on disk", "bytes", file_size),
+)
 
 
 def architecture_section(records: Records) -> Section:
@@ -118,3 +124,17 @@ def _choices_table(architecture: Architecture) -> Table:
     return Table(
         f"Architecture {architecture.identity} of the {architecture.space} space.", ("decision", "choice"), rows
     )
+
+
+def cost_table(records: Records) -> Table | None:
+    """A row per cost that is known of the branch; None before there is a winner."""
+    result, rows = records.result, []
+    for name, key, written in ROWS:
+        own, tail = number(result.get(key)), number(result.get(f"tail_{key}"))
+        if own is not None:
+            saved = change(1 - own / tail) if tail else NOTHING
+            rows.append((name, written(own), written(tail), saved))
+    if not rows:
+        return None
+    caption = "What the branch costs on top of the trunk, which all attributes share, and the tail that it replaces."
+    return Table(caption, ("", winner_name(records), "tail", "change"), tuple(rows))

@@ -1,15 +1,12 @@
-"""Records -> the section of a report about the audit of a search, where there is one: `audit.json` in its folder."""
+"""Section of the audit of a search (`audit.json`): ranking, gain per seed, signs of collapse, cost."""
 
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from reports.layout.figures import legend, panel
-from reports.layout.formats import NOTHING, count, duration, interval, score, share, signed
+from reports.layout.figures import legend, light, panel, styled
+from reports.layout.formats import METRIC_NAMES, NOTHING, count, duration, interval, score, share, signed
 from reports.layout.pages import Picture, Section, Table, picture
-from reports.layout.palette import light
-from reports.layout.svg import styled
-from reports.summaries.curves import METRIC_NAMES
 from reports.summaries.search import Records
 from reports.summaries.values import items, number, numbers, table, text
 

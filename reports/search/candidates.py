@@ -1,23 +1,32 @@
-"""Records -> the section of a report about what the search proposed, and how it fared when trained from scratch."""
+"""Section of the candidates: size against score, places before and after retraining, the Pareto front."""
 
-from reports.layout.figures import (
-    retraining_figure,
-)
-from reports.layout.formats import NOTHING, count, score
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from reports.layout.figures import HEIGHT, MARKERS, epoch_axis, legend, light, logarithmic, panel, styled
+from reports.layout.formats import METRIC_NAMES, NOTHING, count, milliseconds, score, short_count
 from reports.layout.pages import Picture, Section, Table, picture
-from reports.search.candidate_figures import candidates_figure, ranks_figure
-from reports.search.costs import front_table, limits_sentence
-from reports.summaries.candidates import candidates, rank_agreement, ranks, retrainings, trained_ones
-from reports.summaries.comparison import NAMES
-from reports.summaries.curves import (
-    METRIC_NAMES,
-    by_hand,
-    judge_of,
-    reward_metric,
-    strategy_of,
+from reports.summaries.candidates import (
+    CHANCE,
+    Candidate,
+    Retraining,
+    Trained,
+    candidates,
+    front,
+    latency_sentence,
+    rank_agreement,
+    ranks,
+    retrainings,
+    trained_ones,
 )
-from reports.summaries.search import Records
-from reports.summaries.values import number, numbers_of, text
+from reports.summaries.comparison import NAMES
+from reports.summaries.search import Records, by_hand, judge_of, reward_metric, strategy_of
+from reports.summaries.values import number, numbers_of, table, text
+
+LIMIT_NAMES = {"parameters": "parameters", "macs": "MACs", "latency_ms": "ms"}
 
 
 def training_section(records: Records) -> Section:
@@ -94,3 +103,131 @@ def _proposer(records: Records, retraining: dict[str, object]) -> str:
     if role == "candidate":
         return "controller" if strategy_of(records) == "enas" else strategy_of(records)
     return role if role == "random" else NAMES.get(role, role)
+
+
+def limits_sentence(records: Records) -> str:
+    """The limits that every architecture was drawn within; empty where there were none."""
+    limits = table(records.result.get("limits"))
+    known = [(name, value) for key, name in LIMIT_NAMES.items() if (value := number(limits.get(key))) is not None]
+    if not known:
+        return ""
+    parts = [f"{value:g} {name}" if name == "ms" else f"{count(value)} {name}" for name, value in known]
+    return f"Every architecture was drawn within the limits of this search: at most {' and '.join(parts)}."
+
+
+def front_table(records: Records, rows: int = 12) -> Table | None:
+    """The front, thinned to `rows` entries with both ends; None where there is none."""
+    entries = front(records)
+    if not entries:
+        return None
+    step = max(1.0, (len(entries) - 1) / (rows - 1))
+    places = sorted({round(place * step) for place in range(min(rows, len(entries)))})
+    cells = tuple(
+        (
+            one.identity,
+            count(one.parameters),
+            short_count(one.macs),
+            milliseconds(one.latency_ms),
+            score(one.score),
+        )
+        for one in (entries[place] for place in places)
+    )
+    chosen = text(records.result.get("identity"))
+    marked = next((row for row, cell in enumerate(cells) if cell[0] == chosen), None)
+    which = f"{len(places)} of the {len(entries)}" if len(places) < len(entries) else f"The {len(entries)}"
+    caption = (
+        f"{which} candidates on the Pareto front: none is better in one of these columns and no worse in the others."
+        f"{latency_sentence(records)}"
+    )
+    head = (
+        "architecture",
+        "parameters",
+        "MACs",
+        "latency",
+        f"val {METRIC_NAMES[reward_metric(records)]}, shared weights",
+    )
+    return Table(caption, head, cells, marked)
+
+
+@styled
+def candidates_figure(candidates: tuple[Candidate, ...], controls: tuple[Trained, ...], metric: str) -> Figure:
+    """Parameters against the val score: every candidate by what ranks it, the winner and the controls as trained."""
+    figure, axes = panel("parameters", f"val {METRIC_NAMES[metric]}", height=HEIGHT + 0.9)
+    points = [
+        (one, one.parameters, one.score)
+        for one in candidates
+        if one.parameters is not None and one.parameters > 0 and one.score is not None
+    ]
+    edge = [(parameters, score) for one, parameters, score in points if one.on_front]
+    if edge:
+        style: Any = {"color": light("ink"), "markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 0.9}
+        axes.plot(*zip(*edge, strict=True), "o", label="Pareto front", **style)
+    _marks(axes, points, 3.4, 0.35 if len(points) > 300 else 0.6)
+    for one in controls:
+        own = one.role == "winner"
+        edged: Any = {"markeredgecolor": light("ink"), "markeredgewidth": 0.9, "zorder": 6}
+        size = 14 if own else 8
+        axes.plot(
+            [one.parameters], [one.score], MARKERS[one.role], color=light(one.role), markersize=size,
+            label=one.name, **edged,
+        )  # fmt: skip
+    logarithmic(axes, [parameters for _, parameters, _ in points] + [one.parameters for one in controls])
+    if controls:  # their marks are large
+        low, high = axes.get_xlim()
+        axes.set_xlim(low / 1.3, high * 1.3)
+    axes.margins(y=0.1)
+    legend(axes, 2)
+    return figure
+
+
+@styled
+def ranks_figure(ranks: tuple[tuple[float, float, bool], ...], judge: str = "with shared weights") -> Figure:
+    """The place of each retrained candidate by what ranked it, from `judge`, against its place after retraining.
+
+    ranks: (place before, place after, whether it won), counted from 1, the best; on the diagonal the order held.
+    """
+    figure, axes = panel(f"place {judge} (1 is best)", "place after retraining from scratch", height=HEIGHT + 0.4)
+    last = max(max(before, after) for before, after, _ in ranks)
+    axes.plot([1, last], [1, last], color=light("line"), linewidth=1.2, linestyle=(0, (2, 2)))
+    others = [(before, after) for before, after, won in ranks if not won]
+    if others:
+        axes.plot(*zip(*others, strict=True), "o", color=light("winner"), markersize=6, alpha=0.8, markeredgewidth=0)
+    for before, after, won in ranks:
+        if won:
+            axes.plot([before], [after], "*", color=light("ink"), markersize=13, markeredgewidth=0, label="winner")
+    axes.set(xlim=(last + 0.5, 0.5), ylim=(last + 0.5, 0.5))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(min(int(last), 8), integer=True))
+    return figure
+
+
+def _marks(axes: Axes, points: list[tuple[Candidate, float, float]], size: float, alpha: float) -> None:
+    """One small mark per architecture, by where it comes from."""
+    for role, marker, label in (("random", "s", "drawn at random"), ("winner", "o", "candidate")):
+        chosen = [(x, y) for one, x, y in points if (one.source in CHANCE) == (role == "random")]
+        if chosen:
+            style: Any = {"color": light(role), "alpha": alpha, "markersize": size, "markeredgewidth": 0}
+            axes.plot(*zip(*chosen, strict=True), marker, label=label, **style)
+
+
+@styled
+def retraining_figure(retrainings: tuple[Retraining, ...], metric: str) -> Figure:
+    """Val score while each architecture was trained from scratch; the winner in bold."""
+    figure, axes = panel("epoch", f"val {METRIC_NAMES[metric]} while retraining")
+    seen: set[str] = set()
+    for one in sorted(retrainings, key=lambda one: (one.is_winner, one.role == "candidate")):
+        label = "winner" if one.is_winner else "drawn at random" if one.role == "random" else "other candidates"
+        axes.plot(
+            *one.line,
+            color=light("random" if one.role == "random" else "winner"),
+            linestyle=(0, (4, 1.5)) if one.role == "random" else "-",
+            linewidth=2.2 if one.is_winner else 1.0,
+            alpha=1.0 if one.is_winner else 0.55,
+            marker="o" if len(one.line.epochs) == 1 else None,
+            markersize=4,
+            label=None if label in seen else label,
+        )
+        seen.add(label)
+    epoch_axis(axes, [epoch for one in retrainings for epoch in one.line.epochs])
+    legend(axes)
+    return figure

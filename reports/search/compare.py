@@ -1,14 +1,44 @@
-"""Two search folders of one attribute -> one page: what changed in architecture, score, cost, settings and data."""
+"""Page that compares two searches of one attribute: architecture, score, cost, settings and data."""
 
 from pathlib import Path
 
-from reports.layout.formats import change, interval, signed
-from reports.layout.palette import css_variables
-from reports.search.page import templates, write_page
-from reports.search.pair_sections import architecture_pair_section, asked_section, images_section, score_section
-from reports.search.two_searches import Pair, difference, metric_name, pair_of, winner_of
-from reports.search.verdict import attribute_of
-from reports.summaries.search import read_records
+from matplotlib.figure import Figure
+
+from reports.drawing.branch import architecture_figure
+from reports.drawing.cells import cell_pictures
+from reports.drawing.graph import architecture_of, branch_graph, describe
+from reports.drawing.surroundings import surroundings
+from reports.layout.figures import css_variables, light, panel, styled
+from reports.layout.formats import (
+    METRIC_NAMES,
+    NOTHING,
+    change,
+    count,
+    duration,
+    interval,
+    milliseconds,
+    score,
+    short_count,
+    signed,
+)
+from reports.layout.pages import Picture, Section, Table, picture, templates, write_page
+from reports.search.two_searches import (
+    Change,
+    Pair,
+    decisions,
+    difference,
+    interval_on_test,
+    metric_name,
+    pair_of,
+    same_test,
+    score_on_test,
+    settings,
+    surroundings_of,
+    winner_of,
+)
+from reports.summaries.search import Records, attribute_of, counts_of, read_records
+from reports.summaries.values import numbers_of
+from search_spaces import SpaceError
 
 HEADLINES = {
     "better": "The later one scores higher",
@@ -67,3 +97,146 @@ def sentence(pair: Pair) -> str:
     return (
         f"From {pair.names[0]} to {pair.names[1]}: {', '.join(parts)}." if parts else "There is nothing to compare yet."
     )
+
+
+def score_section(pair: Pair) -> Section:
+    """Both scores with their intervals, and what both cost."""
+    scores = [score_on_test(one, pair.metric) for one in pair.both]
+    pictures: tuple[Picture, ...] = ()
+    missing = tuple(
+        f"{name} has no test score" for name, known in zip(pair.names, scores, strict=True) if known is None
+    )
+    if any(known is not None for known in scores):
+        spoken = ", ".join(f"{name} {score(known)}" for name, known in zip(pair.names, scores, strict=True))
+        caption = "The bar is the 95 % interval over test images."
+        drawn = picture("scores", f"Test {metric_name(pair)}", pair_figure(pair), caption, f"{spoken}.")
+        pictures = (drawn,)
+    return Section("scores", "Score and cost", _about_test(pair), pictures, (_figures_table(pair),), missing=missing)
+
+
+@styled
+def pair_figure(pair: Pair) -> Figure:
+    """One mark per search, the later one above."""
+    figure, axes = panel("", f"test {metric_name(pair)}", width=5.2, height=1.5)
+    for place, (records, role, marker) in enumerate(zip(pair.both, ("tail", "winner"), "so", strict=True)):
+        if (known := score_on_test(records, pair.metric)) is None:
+            continue
+        if ends := interval_on_test(records, pair.metric):
+            axes.plot(ends, [place, place], color=light(role), linewidth=3, alpha=0.35)
+        axes.plot([known], [place], marker, color=light(role), markersize=6.5)
+    axes.set_yticks((0, 1), pair.names)
+    axes.tick_params(axis="y", length=0, labelcolor=light("ink"))
+    axes.set_ylim(-0.6, 1.6)
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def architecture_pair_section(pair: Pair) -> Section:
+    """Both winners drawn, and the decisions in which they differ before those in which they do not."""
+    drawn, cells, missing = [], [], []
+    for key, name, records in zip(("before", "after"), pair.names, pair.both, strict=True):
+        try:
+            architecture = architecture_of(records.architecture)
+            graph = branch_graph(architecture, around := surroundings(records))
+        except SpaceError as error:
+            missing.append(f"{name} has no architecture that can be drawn ({error})")
+            continue
+        drawn.append(picture(key, name, architecture_figure(graph, around), "", describe(graph)))
+        inside = cell_pictures(architecture, f"{key}-")
+        cells += [one._replace(title=f"{name}, {one.title[0].lower()}{one.title[1:]}") for one in inside]
+    taken = decisions(pair)
+    changed = [one for one in taken if not one.same]
+    tables = []
+    if changed:
+        tables.append(_changes_table(f"{len(changed)} of {len(taken)} decisions differ.", "decision", changed, pair))
+    same = [one for one in taken if one.same]
+    lead = "" if changed or not same else "Both searches chose the same architecture."
+    if same and changed:
+        lead = f"The same in both: {', '.join(f'{one.name} {one.after}' for one in same)}."
+    return Section("architecture", "Architecture", lead, (*drawn, *cells), tuple(tables), missing=tuple(missing))
+
+
+def asked_section(pair: Pair) -> Section:
+    """What was asked differently, and where the two were run."""
+    tables = [
+        _changes_table(caption, head, list(found), pair)
+        for caption, head, found in (
+            ("Settings that differ.", "setting", settings(pair)),
+            ("Where and when.", "", surroundings_of(pair)),
+        )
+        if found
+    ]
+    lead = "" if settings(pair) else "The settings are the same."
+    return Section("settings", "What was asked", lead, (), tuple(tables))
+
+
+def images_section(pair: Pair) -> Section:
+    """How many images of each value there were."""
+    counts = [counts_of(one.result) for one in pair.both]
+    rows = []
+    for split in dict.fromkeys((*counts[0], *counts[1])):
+        for value in dict.fromkeys((*counts[0].get(split, {}), *counts[1].get(split, {}))):
+            numbers = [one.get(split, {}).get(value, 0) for one in counts]
+            more = numbers[1] - numbers[0]
+            rows.append((f"{split}, {value}", *map(count, numbers), f"{more:+,}".replace("-", "−") if more else ""))
+    if not rows:
+        return Section("data", "Images", missing=("the number of images is not recorded",))
+    same = same_test(pair)
+    lead = "" if same is None else "Both had the same images." if same else "The images are not the same."
+    return Section("data", "Images", lead, tables=(Table("Images.", ("", *pair.names, "change"), tuple(rows)),))
+
+
+def _about_test(pair: Pair) -> str:
+    found = difference(pair)
+    if found is None or found.low is None:
+        return ""
+    words = f"From one to the other {signed(found.value)} (95 % interval {interval(found.low, found.high)})."
+    same = same_test(pair)
+    if same:
+        return (
+            f"{words} Both were measured on the same test images; the interval, made as if they were others, is wide."
+        )
+    return f"{words} The data is not the same, so part of the change may be that." if same is False else words
+
+
+def _figures_table(pair: Pair) -> Table:
+    metric = metric_name(pair)
+    winners = [winner_of(one) for one in pair.both]
+    tests = [score_on_test(one, pair.metric) for one in pair.both]
+    vals = [numbers_of(one.result.get("val")).get(pair.metric) for one in pair.both]
+    rows = [
+        (f"test {metric}", *(_with_interval(one, pair.metric) for one in pair.both), signed(_minus(*tests))),
+        (f"val {metric}", *map(score, vals), signed(_minus(*vals))),
+    ]
+    for key in ("accuracy", "precision", "recall", "fpr", "threshold"):
+        if key != pair.metric:
+            measured = [winner.test.get(key) if winner else None for winner in winners]
+            rows.append((f"test {METRIC_NAMES[key]}", *map(score, measured), signed(_minus(*measured))))
+    for name, field, written in (
+        ("parameters", "parameters", count),
+        ("MACs", "macs", short_count),
+        ("latency", "latency_ms", milliseconds),
+    ):
+        costs = [getattr(winner, field) if winner else None for winner in winners]
+        grown = -1 + costs[1] / costs[0] if costs[0] and costs[1] is not None else None
+        rows.append((name, *map(written, costs), change(None if grown is None else -grown)))
+    reductions = [winner.reduction if winner else None for winner in winners]
+    rows.append(("against tail", *map(change, reductions), ""))
+    seconds = [numbers_of(one.result.get("seconds")).get("total") for one in pair.both]
+    rows.append(("time of the whole job", *map(duration, seconds), ""))
+    known = tuple(row for row in rows if set(row[1:3]) != {NOTHING})
+    caption = "Scores at the threshold that val chose; costs of the branch alone."
+    return Table(caption, ("", *pair.names, "change"), known)
+
+
+def _with_interval(records: Records, metric: str) -> str:
+    ends = interval_on_test(records, metric)
+    return score(score_on_test(records, metric)) + (f"\n{score(ends[0], 3)} to {score(ends[1], 3)}" if ends else "")
+
+
+def _minus(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
+def _changes_table(caption: str, head: str, found: list[Change], pair: Pair) -> Table:
+    return Table(caption, (head, *pair.names), tuple((one.name, one.before, one.after) for one in found))

@@ -1,13 +1,18 @@
-"""Records -> the section of a report that puts the winner beside its controls."""
+"""Section with the winner beside its controls: scores over seeds, gains, score for size."""
 
-from reports.layout.formats import change, count, interval, milliseconds, score, short_count, signed
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from reports.layout.figures import MARKERS, legend, light, logarithmic, panel, styled
+from reports.layout.formats import METRIC_NAMES, change, count, interval, milliseconds, score, short_count, signed
 from reports.layout.pages import Picture, Section, Table, picture
-from reports.search.comparison_figures import gains_figure, scores_figure, size_figure
-from reports.search.costs import latency_sentence
-from reports.summaries.comparison import Gain, Method, gains, methods, winner_name
-from reports.summaries.curves import METRIC_NAMES, by_hand, reward_metric
-from reports.summaries.search import Records
+from reports.summaries.candidates import latency_sentence
+from reports.summaries.comparison import ROLES, Gain, Method, gains, methods, winner_name
+from reports.summaries.search import Records, by_hand, reward_metric
 from reports.summaries.values import text
+
+_CONTROLS = {"random": "random search", "linear_probe": "linear probe", "tail": "fine-tuned tail"}
 
 
 def comparison_section(records: Records) -> Section:
@@ -44,9 +49,6 @@ def comparison_section(records: Records) -> Section:
     return Section(
         "comparison", "Compared with controls", _selection(records), tuple(pictures), tables, missing=tuple(missing)
     )
-
-
-_CONTROLS = {"random": "random search", "linear_probe": "linear probe", "tail": "fine-tuned tail"}
 
 
 def _over(gained: tuple[Gain, ...]) -> str:
@@ -110,3 +112,78 @@ def _seeds(compared: tuple[Method, ...]) -> str:
 
 def _spread(seeds: tuple[float, ...]) -> str:
     return f"\n{score(min(seeds), 3)} to {score(max(seeds), 3)}" if len(seeds) > 1 else ""
+
+
+@styled
+def scores_figure(methods: tuple[Method, ...], split: str, metric: str) -> Figure:
+    """The score of each method on a split: the mean as its mark, every training as a small dot."""
+    figure, axes = panel(f"{split} {METRIC_NAMES[metric]}", "", height=0.75 + 0.42 * len(methods))
+    for row, method in enumerate(methods):
+        role, seeds = ROLES[method.key], method.test_seeds if split == "test" else method.val_seeds
+        if len(seeds) > 1:
+            axes.plot([min(seeds), max(seeds)], [row, row], color=light(role), linewidth=5, alpha=0.22)
+            axes.plot(seeds, [row] * len(seeds), "o", color=light(role), markersize=3.5, alpha=0.7, markeredgewidth=0)
+        if (value := method.score(split)) is not None:
+            size = 13 if role == "winner" else 7
+            axes.plot([value], [row], MARKERS[role], color=light(role), markersize=size, markeredgewidth=0)
+            _label(axes, score(value, 3), value, row)
+    axes.set_yticks(range(len(methods)), [method.name for method in methods])
+    axes.tick_params(axis="y", length=0, labelcolor=light("ink"))
+    axes.set_ylim(len(methods) - 0.5, -0.75)
+    axes.margins(x=0.09)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    return figure
+
+
+@styled
+def gains_figure(gains: tuple[Gain, ...], metric: str) -> Figure:
+    """The winner's gain in the test score over each control with its 95 % interval, and the line of no gain."""
+    figure, axes = panel(f"gain in test {METRIC_NAMES[metric]}", "", height=0.75 + 0.42 * len(gains))
+    axes.axvline(0, color=light("muted"), linewidth=1.2)
+    for row, gain in enumerate(gains):
+        role = ROLES[gain.key]
+        if gain.low is not None and gain.high is not None:
+            axes.plot([gain.low, gain.high], [row, row], color=light(role), linewidth=2)
+            axes.plot([gain.low, gain.high], [row, row], "|", color=light(role), markersize=8, markeredgewidth=1.6)
+        axes.plot([gain.difference], [row], MARKERS[role], color=light(role), markersize=7, markeredgewidth=0)
+        _label(axes, signed(gain.difference), gain.difference, row)
+    axes.set_yticks(range(len(gains)), [f"over {gain.name}" for gain in gains])
+    axes.tick_params(axis="y", length=0, labelcolor=light("ink"))
+    axes.set_ylim(len(gains) - 0.5, -0.75)
+    axes.margins(x=0.09)
+    axes.xaxis.set_major_locator(MaxNLocator(4, min_n_ticks=3))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: signed(round(value, 9), 3)))
+    return figure
+
+
+@styled
+def size_figure(methods: tuple[Method, ...], split: str, metric: str) -> Figure:
+    """Parameters against the score: up is better, left is smaller."""
+    figure, axes = panel("parameters", f"{split} {METRIC_NAMES[metric]}")
+    placed = []
+    for method in methods:
+        value = method.score(split)
+        if method.parameters is not None and method.parameters > 0 and value is not None:
+            role, size = ROLES[method.key], 14 if method.key == "winner" else 8
+            placed.append(method.parameters)
+            axes.plot(
+                [method.parameters],
+                [value],
+                MARKERS[role],
+                color=light(role),
+                markersize=size,
+                markeredgewidth=0,
+                label=method.name,
+            )
+    logarithmic(axes, placed)
+    if placed:
+        low, high = axes.get_xlim()
+        axes.set_xlim(low / 1.4, high * 1.4)
+    axes.margins(y=0.18)
+    legend(axes, 2)
+    return figure
+
+
+def _label(axes: Axes, words: str, x: float, row: int) -> None:
+    backing = {"facecolor": light("surface"), "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
+    axes.annotate(words, (x, row), (0, 8), textcoords="offset points", ha="center", size=8.5, bbox=backing)

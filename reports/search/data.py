@@ -1,4 +1,4 @@
-"""Records -> the sections of a report about data and time, and about how to repeat the search."""
+"""Sections of data and time, and of how to repeat the search."""
 
 import json
 from collections.abc import Mapping

@@ -1,23 +1,30 @@
-"""Small pictures of the records -> galleries: the surest mistakes, where the branch looked, examples of each value."""
+"""Section of single images: the surest mistakes, where the branch looked, examples of each value.
+
+Maps over images as in INDeeD: Identical and Disparate Feature Decomposition from Multi-label Data (Adiya and Lee),
+figure 5.
+"""
 
 import base64
 import binascii
 import io
 import re
 
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from reports.layout.formats import count, score, share
 from reports.layout.pages import Gallery, Photo, Section
-from reports.search.activation_panel import overlaid
 from reports.summaries.search import Records
 from reports.summaries.values import items, number, numbers, table, text
 
 DATA_URL = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+={0,2}")
 NOT_WRITTEN = "pictures.json, which a search writes at its end, is not in this folder"
 SIDE = 96  # pixels that an overlay is drawn on
+STRENGTH = 0.72  # how much of the image the strongest place hides
+COLOURS = "inferno"  # told apart by lightness alone
+Pixels = NDArray[np.uint8]
 
 
 def images_section(records: Records) -> Section:
@@ -118,3 +125,18 @@ def _encoded(pixels: NDArray[np.uint8]) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=82)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def overlaid(image: Pixels, values: NDArray[np.floating]) -> Pixels:
+    """The image (H, W, 3) under its map (h, w): what speaks for the class glows, the rest is dimmed.
+
+    Only what is positive is shown, by the map's own maximum; the map is enlarged smoothly to the image.
+    """
+    height, width = image.shape[:2]
+    positive = np.clip(values, 0, None)
+    small = Image.fromarray((positive / max(float(positive.max()), 1e-12)).astype(np.float32))
+    heat = np.clip(np.asarray(small.resize((width, height), Image.Resampling.BICUBIC)), 0, 1)[:, :, None]
+    glow = matplotlib.colormaps[COLOURS](heat[:, :, 0])[:, :, :3] * 255
+    opacity = STRENGTH * (0.35 + 0.65 * heat)
+    blended: Pixels = np.clip(image * (1 - opacity) + glow * opacity, 0, 255).round().astype(np.uint8)
+    return blended

@@ -1,20 +1,41 @@
-"""Records -> the section about the winner's operating point: its curves, its threshold and others, every metric."""
+"""Section of the operating point: ROC and precision-recall curves, the threshold and others, every metric."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from reports.layout.formats import score
+import numpy as np
+from matplotlib.figure import Figure
+
+from reports.layout.figures import DASHES, WIDTH, legend, light, panel, styled
+from reports.layout.formats import METRIC_NAMES, score
 from reports.layout.pages import Picture, Section, Table, picture
-from reports.search.comparison_figures import roc_figure
-from reports.search.precision_recall import PrecisionRecall, positive_share, pr_curves, pr_figure
-from reports.search.threshold_section import threshold_picture, threshold_table
-from reports.search.verdict import values_of
-from reports.summaries.comparison import Roc, roc_curves, winner_name
-from reports.summaries.curves import METRIC_NAMES, by_hand, reward_metric
-from reports.summaries.search import Records
-from reports.summaries.values import numbers_of
+from reports.summaries.comparison import NAMES, ROLES, Roc, roc_curves, winner_name
+from reports.summaries.search import Records, by_hand, reward_metric, values_of
+from reports.summaries.thresholds import OperatingPoint, chosen_threshold, operating_rows, points_at
+from reports.summaries.values import items, number, numbers, numbers_of, table
 
 CURVES = 5  # of values, in one figure
+VALUE_ROLES = ("winner", "random", "probe", "tail")
+GRID = 101
+LINES = (
+    ("accuracy", "accuracy", "tail", (0, (6, 1.6, 1.4, 1.6))),
+    ("precision", "precision", "probe", (0, (1.4, 1.4))),
+    ("recall", "recall", "winner", "-"),
+    ("fpr", "false positive rate", "random", (0, (5, 1.6))),
+)
+
+
+class PrecisionRecall(NamedTuple):
+    """A curve; `mark`: (recall, precision) at the winner's threshold, where it is known."""
+
+    key: str
+    name: str
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
+    average: float | None
+    mark: tuple[float, float] | None
+
+
 Curve = TypeVar("Curve", Roc, PrecisionRecall)
 
 
@@ -96,3 +117,144 @@ def _metrics_table(records: Records) -> Table | None:
 def _positive(records: Records) -> str:
     values = values_of(records)
     return f" “{values[1]}” counts as positive." if len(values) == 2 else ""
+
+
+@styled
+def roc_figure(curves: tuple[Roc, ...], split: str) -> Figure:
+    """ROC curves; a ring marks where the winner's threshold lies."""
+    figure, axes = panel("false positive rate", f"true positive rate, {split}", height=WIDTH)
+    axes.plot([0, 1], [0, 1], color=light("line"), linewidth=1.2, linestyle=(0, (2, 2)))
+    own = [curve for curve in curves if curve.key == "winner"]
+    for position, curve in reversed(list(enumerate(curves))):
+        role = VALUE_ROLES[position % 4] if len(own) > 1 else ROLES[curve.key]
+        width = 2.2 if curve.key == "winner" and len(own) == 1 else 1.2
+        name = curve.name if curve.auroc is None else f"{curve.name}, {score(curve.auroc, 3)}"
+        axes.plot(curve.fpr, curve.tpr, color=light(role), linestyle=DASHES[role], linewidth=width, label=name)
+        if curve.mark and curve.key == "winner":
+            axes.plot(
+                *[[at] for at in curve.mark],
+                "o",
+                color=light("ink"),
+                markersize=8,
+                fillstyle="none",
+                markeredgewidth=1.6,
+            )
+            words = f"threshold {score(curve.threshold, 3)}" if curve.threshold is not None else "threshold"
+            backing = {"facecolor": light("surface"), "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
+            axes.annotate(words, curve.mark, (14, -19), textcoords="offset points", size=9, bbox=backing)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles[::-1], labels[::-1], loc="lower right", title="AUROC" if len(own) == 1 else None, handlelength=2.4
+    )
+    return figure
+
+
+def pr_curves(records: Records, split: str) -> tuple[PrecisionRecall, ...]:
+    """The curves on split "val" or "test", the winner's first; none where the search recorded none."""
+    result = records.result
+    recorded = table(table(result.get("precision_recall")).get(split))
+    sources = {"winner": result} | table(result.get("controls"))
+    found = []
+    for key, name in {**NAMES, "winner": winner_name(records)}.items():
+        curve, metrics = table(recorded.get(key)), table(table(sources.get(key)).get(split))
+        by_value = {} if "recall" in curve else {str(value): table(one) for value, one in curve.items()}
+        for title, points in by_value.items() or ((name, curve),):
+            one = _curve(key, title, points, {} if by_value else metrics)
+            found += [one] if one else []
+    return tuple(found)
+
+
+def positive_share(records: Records, split: str) -> float | None:
+    """The share of the second of two values in a split: what blind guessing has as precision."""
+    counts = [number(one) for one in table(table(table(records.result.get("data")).get("counts")).get(split)).values()]
+    if len(counts) != 2 or counts[0] is None or counts[1] is None or not counts[0] + counts[1]:
+        return None
+    return counts[1] / (counts[0] + counts[1])
+
+
+def _curve(key: str, name: str, points: dict[str, object], metrics: dict[str, object]) -> PrecisionRecall | None:
+    recall, precision = numbers(points.get("recall")), numbers(points.get("precision"))
+    raw = len(items(points.get("recall"))), len(items(points.get("precision")))
+    if len(recall) < 1 or (len(recall), len(precision)) != raw or len(recall) != len(precision):
+        return None
+    at, exact = number(metrics.get("recall")), number(metrics.get("precision"))
+    mark = (at, exact) if key == "winner" and at is not None and exact is not None else None
+    return PrecisionRecall(key, name, recall, precision, number(metrics.get("average_precision")), mark)
+
+
+@styled
+def pr_figure(curves: tuple[PrecisionRecall, ...], split: str, base: float | None) -> Figure:
+    """Precision over recall; a ring marks where the winner's threshold lies. `base`: precision of blind guessing."""
+    figure, axes = panel("recall", f"precision, {split}", height=WIDTH)
+    if base is not None:
+        axes.axhline(base, color=light("line"), linewidth=1.2, linestyle=(0, (2, 2)))
+    own = [curve for curve in curves if curve.key == "winner"]
+    for place, curve in reversed(list(enumerate(curves))):
+        role = tuple(DASHES)[place % len(DASHES)] if len(own) > 1 else ROLES[curve.key]
+        width = 2.2 if curve.key == "winner" and len(own) == 1 else 1.2
+        name = curve.name if curve.average is None else f"{curve.name}, {score(curve.average, 3)}"
+        # Where recall jumps, precision is not on the line between: the curve is drawn as steps.
+        axes.plot(
+            (0.0, *curve.recall), (curve.precision[0], *curve.precision), drawstyle="steps-pre",
+            color=light(role), linestyle=DASHES[role], linewidth=width, label=name,
+        )  # fmt: skip
+        if curve.mark:
+            ring: dict[str, Any] = {"markersize": 8, "markeredgewidth": 1.6}
+            axes.plot(*[[at] for at in curve.mark], "o", color=light("ink"), fillstyle="none", **ring)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
+    handles, labels = axes.get_legend_handles_labels()
+    title = "average precision" if len(own) == 1 else None
+    axes.legend(handles[::-1], labels[::-1], loc="lower left", title=title, handlelength=2.4)
+    return figure
+
+
+def threshold_table(records: Records) -> Table | None:
+    """A row per threshold, the chosen one marked; None without predictions, and for more than two values."""
+    rows = operating_rows(records)
+    if not rows:
+        return None
+    tested = any(row.test for row in rows)
+    cells = []
+    for row in rows:
+        own, below = (row.test, row.val) if tested else (row.val, None)
+        why = f"\n{row.why}" if row.why else ""
+        cells.append((score(row.threshold, 3) + why, *(_cell(name, own, below) for name in OperatingPoint._fields[1:])))
+    split = "test, below it val" if tested else "val"
+    caption = f"What other thresholds would do, on {split}. Choose by val: what test shows is then still honest."
+    marked = next((place for place, row in enumerate(rows) if row.threshold == chosen_threshold(records)), None)
+    head = ("threshold", "accuracy", "precision", "recall", "false positive rate")
+    return Table(caption, head, tuple(cells), marked)
+
+
+def threshold_picture(records: Records) -> Picture | None:
+    """The same as curves, on test where there is one; None as for the table."""
+    splits = records.predictions.splits
+    split = "test" if "test" in splits else "val"
+    points = points_at(np.linspace(0, 1, GRID), splits[split]) if split in splits else []
+    if not points:
+        return None
+    caption = "Further right, fewer images are taken for positive; the line is the threshold that val chose."
+    drawn = threshold_figure(points, chosen_threshold(records), split)
+    return picture("thresholds", "Another threshold", drawn, caption)
+
+
+def _cell(name: str, own: OperatingPoint | None, below: OperatingPoint | None) -> str:
+    written = score(getattr(own, name) if own else None)
+    return f"{written}\nval {score(getattr(below, name))}" if below else written
+
+
+@styled
+def threshold_figure(points: list[OperatingPoint], chosen: float | None, split: str) -> Figure:
+    """Accuracy, precision, recall and false positive rate over the threshold; a line at the chosen one."""
+    figure, axes = panel("threshold", f"rate on {split}", height=WIDTH)
+    for name, label, role, dash in LINES:
+        # Where nothing is taken for positive any more, there is no precision.
+        shown = [point for point in points if name != "precision" or point.recall or point.fpr]
+        x, y = [point.threshold for point in shown], [getattr(point, name) for point in shown]
+        axes.plot(x, y, color=light(role), linestyle=dash, label=label)
+    if chosen is not None:
+        axes.axvline(chosen, color=light("ink"), linewidth=1.0, label="chosen on val")
+    axes.set(xlim=(0, 1), ylim=(-0.01, 1.02))
+    legend(axes, 2)
+    return figure

@@ -1,13 +1,10 @@
-"""A search folder -> one HTML file that needs nothing else: inline SVG and CSS, no script, no network."""
+"""Page of one search: one HTML file that needs nothing else, with inline SVG and CSS, no script, no network."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from reports.layout.pages import Section
-from reports.layout.palette import css_variables
-from reports.layout.policy import NO_SCRIPT
+from reports.layout.figures import css_variables
+from reports.layout.pages import Section, templates, write_page
 from reports.search.architecture import architecture_section
 from reports.search.audit import audit_section
 from reports.search.candidates import candidates_section
@@ -17,10 +14,9 @@ from reports.search.images import images_section
 from reports.search.operation import operation_section
 from reports.search.run import search_section
 from reports.search.scores import scores_section
-from reports.search.verdict import attribute_of, values_of, verdict
-from reports.summaries.search import Records, read_records
+from reports.search.verdict import verdict
+from reports.summaries.search import Records, attribute_of, read_records, values_of
 from reports.summaries.values import number, text, whole
-from reports.writing import write_whole
 
 SECTIONS: tuple[Callable[[Records], Section | None], ...] = (
     comparison_section,
@@ -46,24 +42,6 @@ def write_report(search_folder: Path, destination: Path | None = None, *, refres
     page = render(read_records(search_folder), refresh)
     target = destination if destination is not None else search_folder / "report.html"
     return write_page(page, target / "report.html" if target.is_dir() else target)
-
-
-def write_page(page: str, target: Path) -> Path:
-    """Writes a page, whole or not at all, and returns its path. Raises ReportError when it cannot be written."""
-    return write_whole(page.encode(), target)
-
-
-def templates() -> Environment:
-    """The room's templates: everything is escaped, and a name that is not given is an error."""
-    environment = Environment(
-        loader=PackageLoader("reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["policy"] = NO_SCRIPT
-    return environment
 
 
 def render(records: Records, refresh: float | None = None) -> str:

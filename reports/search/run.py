@@ -1,27 +1,22 @@
-"""Records -> the section of a report about the search itself: reward, loss, entropy, what was chosen when."""
+"""Section of the search itself: reward, loss, entropy, trials, and which operations were chosen when."""
 
-from reports.layout.figures import (
-    entropy_figure,
-    loss_figure,
-    reward_figure,
-    trials_figure,
-)
-from reports.layout.formats import count, score, share
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from reports.layout.figures import epoch_axis, legend, light, panel, styled
+from reports.layout.formats import METRIC_NAMES, OPERATION_NAMES, count, family_of, score, share
 from reports.layout.pages import Section, Table, picture
-from reports.layout.part_names import OPERATION_NAMES
-from reports.search.choice_figures import choices_figure
-from reports.summaries.choices import Sampled, operation_shares, sampled, settled
-from reports.summaries.curves import (
-    by_hand,
-    child_loss,
-    entropy,
-    reward_metric,
-    rewards,
-    strategy_of,
-    trials,
-)
-from reports.summaries.search import Records
+from reports.summaries.choices import Sampled, Shares, operation_shares, sampled, settled
+from reports.summaries.curves import Entropy, Line, Rewards, Trials, child_loss, entropy, rewards, trials
+from reports.summaries.search import Records, by_hand, reward_metric, strategy_of
 from reports.summaries.values import table, text
+
+ROLES = {"conv": "winner", "separable": "probe", "pooling": "random", "identity": "muted"}
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.6, 1.4, 1.6)))
+LABEL = 0.075  # of the height of the plot, the least between two labels
 
 
 def search_section(records: Records) -> Section | None:
@@ -83,3 +78,103 @@ def _chosen(choice: object) -> str:
     if isinstance(choice, bool):
         return "yes" if choice else "no"
     return OPERATION_NAMES.get(str(choice), str(choice))
+
+
+@styled
+def reward_figure(rewards: Rewards) -> Figure:
+    """Mean reward with the range of the sampled architectures, the baseline, and the best so far."""
+    figure, axes = panel("child epoch", f"reward: val {METRIC_NAMES[rewards.metric]}")
+    winner = light("winner")
+    axes.fill_between(rewards.epochs, rewards.low, rewards.high, color=winner, alpha=0.16, linewidth=0, label="range")
+    axes.plot(rewards.epochs, rewards.mean, color=winner, marker=_dot(rewards.epochs), label="mean")
+    if rewards.baseline.values:
+        axes.plot(*rewards.baseline, color=light("random"), linestyle=(0, (5, 1.6)), label="baseline")
+    if rewards.best.values:
+        axes.plot(
+            *rewards.best, color=light("probe"), linestyle=(0, (1.4, 1.4)), drawstyle="steps-post", label="best so far"
+        )
+    epoch_axis(axes, rewards.epochs)
+    legend(axes, 4)
+    return figure
+
+
+@styled
+def loss_figure(loss: Line) -> Figure:
+    """The loss of the shared child weights."""
+    figure, axes = panel("child epoch", "training loss of the shared weights")
+    axes.plot(*loss, color=light("winner"), marker=_dot(loss.epochs))
+    axes.set_ylim(bottom=0 if min(loss.values) >= 0 else None)
+    epoch_axis(axes, loss.epochs)
+    return figure
+
+
+@styled
+def entropy_figure(entropy: Entropy) -> Figure:
+    """The controller's entropy, from that of blind guessing down."""
+    figure, axes = panel("child epoch", "entropy of the controller (nats)")
+    axes.plot(*entropy.line, color=light("winner"), marker=_dot(entropy.line.epochs), label="controller")
+    if entropy.uniform is not None:
+        axes.axhline(
+            entropy.uniform, color=light("muted"), linestyle=(0, (2, 2)), linewidth=1.2, label="blind guessing"
+        )
+        legend(axes)
+    axes.set_ylim(0, 1.08 * max(entropy.uniform or 0.0, *entropy.line.values, 1e-9))
+    epoch_axis(axes, entropy.line.epochs)
+    return figure
+
+
+@styled
+def trials_figure(trials: Trials, metric: str) -> Figure:
+    """The val score of each short training and the best so far."""
+    figure, axes = panel("trial", f"val {METRIC_NAMES[metric]} after a short training")
+    axes.plot(*trials.scores, color=light("muted"), linestyle="none", marker="o", markersize=3.4, label="a trial")
+    axes.plot(*trials.best, color=light("winner"), drawstyle="steps-post", label="best so far")
+    epoch_axis(axes, trials.scores.epochs)
+    legend(axes)
+    return figure
+
+
+def _dot(values: tuple[float, ...]) -> str | None:
+    """A mark where a line has a single point and would not be seen."""
+    return "o" if len(values) == 1 else None
+
+
+@styled
+def choices_figure(shares: Shares) -> Figure:
+    """A line per operation, named at its end; the colour tells the family, the dashes its members apart."""
+    figure, axes = panel("child epoch", "share of the sampled operations", width=7.4)
+    top = max(max(line) for line in shares.shares.values())
+    seen: dict[str, int] = {}
+    ends = []
+    for name, line in shares.shares.items():
+        family = family_of(name)
+        role = ROLES.get(family, "tail")
+        dash = DASHES[seen.setdefault(role, 0) % len(DASHES)]
+        seen[role] += 1
+        marker = "o" if len(line) == 1 else None
+        axes.plot(shares.epochs, line, color=light(role), linestyle=dash, marker=marker, markersize=4)
+        ends.append((line[-1], OPERATION_NAMES.get(name, name), role))
+    axes.set_ylim(0, top * 1.08)
+    axes.set_xlim(0, max(max(shares.epochs), 1))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _name_ends(axes, ends, top * 1.08)
+    return figure
+
+
+def _name_ends(axes: Axes, ends: list[tuple[float, str, str]], top: float) -> None:
+    """Labels right of the plot at the heights where the lines end, moved apart where they would overlap."""
+    ends.sort(key=lambda end: end[0])
+    heights: list[float] = []
+    for value, _, _ in ends:
+        at = value / top
+        heights.append(max(at, heights[-1] + LABEL) if heights else at)
+    over = max(0.0, heights[-1] - 1.0)
+    for place in range(len(heights) - 1, -1, -1):
+        above = heights[place + 1] - LABEL if place + 1 < len(heights) else 1.0
+        heights[place] = min(heights[place], above) if over else heights[place]
+    for height, (_, words, role) in zip(heights, ends, strict=True):
+        axes.annotate(
+            words, (1, height), (5, 0), xycoords="axes fraction", textcoords="offset points", va="center", size=8.5,
+            color=light(role),
+        )  # fmt: skip

@@ -1,15 +1,12 @@
-"""Two searches of one attribute -> what differs between them: score, cost, architecture, settings, data. No drawing."""
+"""Differences between two searches of one attribute: score, cost, architecture, settings, data. No drawing."""
 
 import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from reports.fleet.entries import counts_of
-from reports.search.verdict import attribute_of
-from reports.summaries.comparison import Method, methods
-from reports.summaries.curves import METRIC_NAMES, reward_metric
-from reports.summaries.intervals import Interval, score_interval
-from reports.summaries.search import Records
+from reports.layout.formats import METRIC_NAMES
+from reports.summaries.comparison import Interval, Method, methods, score_interval
+from reports.summaries.search import Records, attribute_of, counts_of, reward_metric
 from reports.summaries.values import table, text
 
 ABSENT = "–"

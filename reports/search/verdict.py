@@ -1,20 +1,12 @@
-"""Records -> the first lines of a report: what the search found, said in one sentence, and its key figures."""
+"""Verdict of a search: its standing against random search, one sentence, and the key figures."""
 
 from typing import NamedTuple
 
-from reports.layout.formats import change, count, duration, interval, score, short_count, signed
+from reports.layout.formats import METRIC_NAMES, change, count, duration, interval, score, short_count, signed
+from reports.layout.pages import Tile
 from reports.summaries.comparison import Method, gains, methods
-from reports.summaries.curves import METRIC_NAMES, by_hand, reward_metric
-from reports.summaries.search import Records
-from reports.summaries.values import items, number, numbers_of, table, text
-
-
-class Tile(NamedTuple):
-    """A key figure: what it is, its value, and a line below."""
-
-    name: str
-    value: str
-    note: str
+from reports.summaries.search import Records, by_hand, reward_metric
+from reports.summaries.values import number, numbers_of, text
 
 
 class Verdict(NamedTuple):
@@ -97,20 +89,3 @@ def _score_tile(winner: Method, metric: str) -> Tile | None:
     if len(seeds) > 1:
         note = f"mean of {len(seeds)} trainings, {score(min(seeds), 3)} to {score(max(seeds), 3)}"
     return Tile(f"{METRIC_NAMES[metric]}, {split}", score(value), note)
-
-
-def values_of(records: Records) -> tuple[str, ...]:
-    """The names of the attribute's values."""
-    for source in (records.result, records.config, table(records.config.get("attribute"))):
-        if named := tuple(str(value) for value in items(source.get("values"))):
-            return named
-    return ()
-
-
-def attribute_of(records: Records) -> str:
-    """The attribute's name; the folder's, `<attribute>/<id>`, when no file says it."""
-    for source in (records.result, records.config):
-        named = source.get("attribute")
-        if found := text(named) or text(table(named).get("name")):
-            return found
-    return records.folder.resolve().parent.name or records.folder.name

@@ -1,13 +1,13 @@
-"""Records -> what the search proposed, how it fared when retrained, and how well the ranking held."""
+"""Candidates of the search: what was proposed, how it fared when retrained, the ranking, the Pareto front."""
 
 import math
 from typing import NamedTuple
 
-from reports.search.costs import front
+from reports.layout.formats import count
 from reports.summaries.comparison import ROLES, methods
-from reports.summaries.curves import Line, by_epoch, reward_metric, thinned, winner_identity
-from reports.summaries.search import Records
-from reports.summaries.values import items, number, numbers_of, table, text
+from reports.summaries.curves import Line, by_epoch, thinned
+from reports.summaries.search import Records, reward_metric, winner_identity
+from reports.summaries.values import items, number, numbers_of, table, text, whole
 
 CHANCE = ("random", "uniform")  # sources of a candidate that nothing has learnt
 
@@ -43,6 +43,16 @@ class Retraining(NamedTuple):
     role: str
     line: Line
     is_winner: bool
+
+
+class FrontEntry(NamedTuple):
+    """A candidate that no other one beats in score, parameters, MACs and latency together; `score` is the shared."""
+
+    identity: str
+    score: float | None
+    parameters: float | None
+    macs: float | None
+    latency_ms: float | None
 
 
 def candidates(records: Records) -> tuple[Candidate, ...]:
@@ -134,3 +144,25 @@ def rank_agreement(pairs: list[tuple[float, float]]) -> float | None:
 
 def _sign(value: float) -> int:
     return (value > 0) - (value < 0)
+
+
+def front(records: Records) -> tuple[FrontEntry, ...]:
+    """The Pareto front, smallest first; empty where the search recorded none."""
+    return tuple(
+        FrontEntry(identity, *(number(one.get(key)) for key in ("score", "parameters", "macs", "latency_ms")))
+        for one in map(table, items(records.result.get("front")))
+        if (identity := text(one.get("identity"))) is not None
+    )
+
+
+def latency_sentence(records: Records) -> str:
+    """How latency was measured; empty where it was not."""
+    latency = table(records.result.get("latency"))
+    device, batch, threads = text(latency.get("device")), whole(latency.get("batch")), whole(latency.get("threads"))
+    if device is None or batch is None:
+        return ""
+    where = device if threads is None or device != "cpu" else f"cpu, {threads} thread{'' if threads == 1 else 's'}"
+    images = "one image" if batch == 1 else f"{batch} images"
+    return (
+        f" Latency: features in, logits out, {images} on {where}; the median of {count(number(latency.get('runs')))}."
+    )

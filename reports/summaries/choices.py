@@ -1,4 +1,4 @@
-"""Records -> what the controller chose over time: each operation's share of all it sampled, and what it settled on."""
+"""Choices of the controller over time: each operation's share of all it sampled, and what it settled on."""
 
 import math
 from typing import NamedTuple

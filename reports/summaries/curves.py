@@ -1,4 +1,4 @@
-"""Records -> the curves of the search: reward, loss, entropy over child epochs. Plain values, no drawing."""
+"""Curves of the search over child epochs: reward, loss, entropy, and the scores of short trainings."""
 
 import math
 from collections import Counter
@@ -6,20 +6,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from reports.summaries.search import Records
-from reports.summaries.values import items, number, numbers, table, text, whole
-
-METRIC_NAMES = {
-    "auroc": "AUROC",
-    "average_precision": "average precision",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "threshold": "threshold",
-    "precision": "precision",
-    "recall": "recall (true positive rate)",
-    "fpr": "false positive rate",
-}
+from reports.summaries.search import Records, reward_metric, strategy_of
+from reports.summaries.values import items, number, numbers, whole
 
 
 class Line(NamedTuple):
@@ -54,38 +42,6 @@ class Entropy(NamedTuple):
 
     line: Line
     uniform: float | None
-
-
-def reward_metric(records: Records) -> str:
-    """The key of the metric the search maximised, "auroc" unless the records say otherwise."""
-    for source in (records.result, records.config, table(records.config.get("search"))):
-        if (named := text(source.get("reward"))) in METRIC_NAMES:
-            assert named is not None
-            return named
-    return "auroc"
-
-
-def strategy_of(records: Records) -> str:
-    """How it was searched, "enas" unless the records say otherwise."""
-    return text(records.result.get("strategy")) or text(records.config.get("strategy")) or "enas"
-
-
-def by_hand(records: Records) -> bool:
-    """Whether the branch was chosen by hand, and nothing searched."""
-    return strategy_of(records) == "by-hand"
-
-
-def judge_of(records: Records) -> str:
-    """What the candidates' scores are from: shared weights, DARTS's mixture, or short trainings."""
-    strategy = strategy_of(records)
-    if strategy == "enas":
-        return "with shared weights"
-    return "of the mixture it is from" if strategy == "nni-darts" else "after a short training"
-
-
-def winner_identity(records: Records) -> str | None:
-    """The identity of the chosen architecture, None before there is one."""
-    return text(records.result.get("identity"))
 
 
 def rewards(records: Records, *, points: int = 240) -> Rewards | None:

@@ -1,4 +1,4 @@
-"""Reads the files of one search folder, however much of them is there, and says what is not."""
+"""Read one search folder, however much of it is there, and say what is not."""
 
 import json
 from collections.abc import Sequence
@@ -7,14 +7,17 @@ from typing import NamedTuple
 
 from nas.history import read_history
 from reports.errors import ReportError
-from reports.summaries.image_records import (
+from reports.layout.formats import METRIC_NAMES
+from reports.summaries.predictions import (
     NO_PREDICTIONS,
     Predictions,
     missing_predictions,
     read_predictions,
     weights_problem,
 )
-from reports.summaries.values import table
+from reports.summaries.values import items, number, table, text, whole
+
+Counts = dict[str, dict[str, int]]  # split -> value -> images
 
 
 class Records(NamedTuple):
@@ -33,6 +36,14 @@ class Records(NamedTuple):
     def of(self, kind: str) -> tuple[dict[str, object], ...]:
         """The records of one kind, in the order they were written."""
         return tuple(record for record in self.history if record.get("kind") == kind)
+
+
+class Costs(NamedTuple):
+    """What a part costs; None where it was not measured. MACs and latency are for one image."""
+
+    parameters: float | None
+    macs: float | None
+    latency_ms: float | None
 
 
 def read_records(folder: Path, *, whole: bool = True) -> Records:
@@ -136,3 +147,65 @@ def _named(path: Path) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def costs_of(record: dict[str, object]) -> Costs:
+    """The entries `parameters`, `macs` and `latency_ms` of a record."""
+    return Costs(*(number(record.get(part)) for part in Costs._fields))
+
+
+def counts_of(result: dict[str, object]) -> Counts:
+    """Images of each value in each split."""
+    return {
+        split: {value: known for value, images in table(by_value).items() if (known := whole(images)) is not None}
+        for split, by_value in table(table(result.get("data")).get("counts")).items()
+    }
+
+
+def values_of(records: Records) -> tuple[str, ...]:
+    """The names of the attribute's values."""
+    for source in (records.result, records.config, table(records.config.get("attribute"))):
+        if named := tuple(str(value) for value in items(source.get("values"))):
+            return named
+    return ()
+
+
+def attribute_of(records: Records) -> str:
+    """The attribute's name; the folder's, `<attribute>/<id>`, when no file says it."""
+    for source in (records.result, records.config):
+        named = source.get("attribute")
+        if found := text(named) or text(table(named).get("name")):
+            return found
+    return records.folder.resolve().parent.name or records.folder.name
+
+
+def reward_metric(records: Records) -> str:
+    """The key of the metric the search maximised, "auroc" unless the records say otherwise."""
+    for source in (records.result, records.config, table(records.config.get("search"))):
+        if (named := text(source.get("reward"))) in METRIC_NAMES:
+            assert named is not None
+            return named
+    return "auroc"
+
+
+def strategy_of(records: Records) -> str:
+    """How it was searched, "enas" unless the records say otherwise."""
+    return text(records.result.get("strategy")) or text(records.config.get("strategy")) or "enas"
+
+
+def by_hand(records: Records) -> bool:
+    """Whether the branch was chosen by hand, and nothing searched."""
+    return strategy_of(records) == "by-hand"
+
+
+def judge_of(records: Records) -> str:
+    """What the candidates' scores are from: shared weights, DARTS's mixture, or short trainings."""
+    strategy = strategy_of(records)
+    if strategy == "enas":
+        return "with shared weights"
+    return "of the mixture it is from" if strategy == "nni-darts" else "after a short training"
+
+
+def winner_identity(records: Records) -> str | None:
+    """The identity of the chosen architecture, None before there is one."""
+    return text(records.result.get("identity"))

@@ -1,4 +1,4 @@
-"""Predictions -> what another threshold would do: accuracy, precision, recall, false positive rate at each.
+"""Thresholds of the winner: accuracy, precision, recall and false positive rate at each, from its predictions.
 
 GraftNet's engineering paper, Table 2, gives these figures of each attribute at its best threshold.
 """
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.summaries.image_records import SplitScores
+from reports.summaries.predictions import SplitScores
 from reports.summaries.search import Records
 from reports.summaries.values import number, table
 

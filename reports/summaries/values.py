@@ -1,4 +1,4 @@
-"""Values out of a record that may be missing or of the wrong type: each reader gives a clean value or none."""
+"""Read values out of a record that may be missing or of the wrong type: a clean value or none."""
 
 import math
 from collections.abc import Mapping

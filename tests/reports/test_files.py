@@ -10,14 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from reports import ReportError
-from reports.figure_files import figure_file
-from reports.files import write_files, write_fleet_files
+from reports.files import figure_file, plain, table_csv, write_files, write_fleet_files
 from reports.fleet.entries import read_fleet
 from reports.layout.figures import panel
 from reports.layout.pages import Table
 from reports.search.page import sections_of
 from reports.summaries.search import read_records
-from reports.table_files import plain, table_csv
 from tests.reports.fleet_folder import write_fleet
 from tests.reports.search_folder import write_search
 

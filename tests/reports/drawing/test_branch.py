@@ -11,7 +11,7 @@ from reports.drawing.branch import architecture_figure
 from reports.drawing.geometry import column, lanes, places_of
 from reports.drawing.graph import architecture_of, branch_graph, describe
 from reports.drawing.surroundings import Surroundings
-from reports.layout.svg import inline_svg
+from reports.layout.figures import inline_svg
 from search_spaces import Architecture, SpaceError, macro_space, plan
 
 AROUND = Surroundings((768, 4, 4), 8, "inception_v3", ("no", "yes"), 0.43, 61442, 983040, 12_800_000, 25_000_000)

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from reports.drawing.branch import architecture_figure
-from reports.drawing.cell_graph import cell_graph, cell_rows, shown_cells
-from reports.drawing.cells import LEFT, cell_figure, spots_of, ways
+from reports.drawing.cells import LEFT, cell_figure, cell_graph, cell_rows, shown_cells, spots_of, ways
 from reports.drawing.graph import branch_graph, describe
 from reports.drawing.surroundings import Surroundings
-from reports.layout.svg import inline_svg
+from reports.layout.figures import inline_svg
 from search_spaces import Architecture, CellPlan, micro_plan, micro_space
 
 AROUND = Surroundings((768, 17, 9), 8, "inception_v3", ("no", "yes"), 0.43, 61442, 983040, 12_800_000, 25_000_000)

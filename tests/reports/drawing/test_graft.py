@@ -6,7 +6,7 @@ import pytest
 
 from reports.drawing.graft import Backbone, backbone_of, graft_figure
 from reports.drawing.surroundings import surroundings
-from reports.search.cost_table import cost_table
+from reports.search.architecture import cost_table
 from reports.summaries.search import Records, read_records
 from tests.reports.search_folder import write_search
 

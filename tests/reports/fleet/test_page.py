@@ -11,13 +11,12 @@ from urllib.parse import unquote
 import pytest
 
 from reports import ReportError, write_fleet_report
-from reports.fleet.entries import Costs, read_fleet
-from reports.fleet.overview import COLUMNS, overview_row
+from reports.fleet.entries import read_fleet
+from reports.fleet.overview import COLUMNS, overview_row, sentence
 from reports.fleet.page import render_fleet
-from reports.fleet.tables import accuracy_tables, cost_table, images_table, thresholds_table, versions_table
-from reports.fleet.tree_cost import tree_cost
-from reports.fleet.words import sentence
-from reports.summaries.intervals import auroc_interval
+from reports.fleet.tables import accuracy_tables, cost_table, images_table, thresholds_table, tree_cost, versions_table
+from reports.summaries.comparison import auroc_interval
+from reports.summaries.search import Costs
 from tests.reports.fleet_folder import COSTS, edit_record, edit_result, write_fleet
 from tests.reports.search.test_page import Outline
 

@@ -14,7 +14,7 @@ from reports.errors import ReportError
 from reports.label_graph.drawing import label_graph_figure, spread
 from reports.label_graph.page import render, write_label_graph_report
 from reports.label_graph.records import Edge, Node, read_graph_records
-from reports.layout.svg import inline_svg
+from reports.layout.figures import inline_svg
 
 NAMES = ("hat", "bag", "sleeve=long", "<belt>")
 

@@ -8,8 +8,7 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-from reports.layout.palette import PALETTE, css_variables, light
-from reports.layout.svg import inline_svg, styled
+from reports.layout.figures import PALETTE, css_variables, inline_svg, light, styled
 
 
 @styled

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from reports.layout.formats import milliseconds
-from reports.search.costs import front, front_table, latency_sentence, limits_sentence
+from reports.search.candidates import front_table, limits_sentence
 from reports.search.page import render
-from reports.summaries.candidates import candidates
+from reports.summaries.candidates import candidates, front, latency_sentence
 from reports.summaries.comparison import methods
 from reports.summaries.search import Records, read_records
 from tests.reports.search_folder import write_search

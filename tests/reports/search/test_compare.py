@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from reports import ReportError, write_comparison
-from reports.search.compare import render_comparison, sentence
-from reports.search.pair_sections import score_section
+from reports.search.compare import render_comparison, score_section, sentence
 from reports.search.two_searches import Pair, decisions, difference, pair_of, same_test, settings
-from reports.summaries.intervals import share_interval
+from reports.summaries.comparison import share_interval
 from reports.summaries.search import read_records
 from search_spaces import micro_space
 from tests.reports.fleet_folder import edit_result

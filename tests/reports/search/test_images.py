@@ -1,17 +1,12 @@
 """Pictures of the records on a page: nothing fetched, nothing damaged shown, maps that lie where they belong."""
 
-import base64
 import copy
-import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from reports.search.activation_panel import Explained, activation_figure, overlaid
-from reports.search.images import example_gallery, images_section
+from reports.search.images import example_gallery, images_section, overlaid
 from reports.summaries.search import Records, read_records
 from tests.reports.search_folder import write_search
 
@@ -82,18 +77,3 @@ def test_a_map_glows_where_it_is_high_and_hides_nothing_it_does_not_know() -> No
     assert abs(shown[20:, :20].mean() - shown[:20, :20].mean()) < 3
     assert np.array_equal(overlaid(image, values * 7), overlaid(image, values))
     assert np.ptp(overlaid(image, -np.ones((2, 2))), axis=(0, 1)).max() == 0
-
-
-def test_a_panel_has_a_row_per_image_and_a_column_per_network(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    rows = [
-        Explained(f"image {n}", rng.integers(0, 255, (16, 16, 3), dtype=np.uint8), [("one", rng.random((4, 4)))] * n)
-        for n in (1, 2)
-    ]
-    figure = activation_figure(rows)
-    titles = [[axes.get_title() for axes in figure.axes[row * 3 : row * 3 + 3]] for row in range(2)]
-    assert titles == [["image 1", "one", ""], ["image 2", "one", "one"]]
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    assert base64.b64encode(buffer.getvalue())
-    assert Image.open(buffer).size[0] > Image.open(buffer).size[1]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from branches.reliability import reliability_record
-from reports.search.reliability import calibration_picture, reliabilities, reliability_figure
+from reports.search.scores import calibration_picture, reliabilities, reliability_figure
 from reports.summaries.search import Records, read_records
 from tests.reports.search_folder import write_search
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.search.choice_figures import choices_figure
+from reports.search.run import choices_figure
 from reports.summaries.choices import decisions_of, operation_shares, sampled, settled
 from reports.summaries.search import Records, read_records
 from search_spaces import macro_space, micro_space

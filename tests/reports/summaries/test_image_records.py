@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.summaries.image_records import NO_PREDICTIONS, missing_predictions, read_predictions, weights_problem
+from reports.summaries.predictions import NO_PREDICTIONS, missing_predictions, read_predictions, weights_problem
 
 TABLE = """split,image,content,label,predicted,score of no,"score of yes, maybe"
 val,a.jpg,00,no,no,0.75,0.25

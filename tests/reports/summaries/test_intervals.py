@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reports.summaries.intervals import auroc_error, auroc_interval, score_interval, share_interval
+from reports.summaries.comparison import auroc_error, auroc_interval, score_interval, share_interval
 
 
 def test_error_of_an_auroc_is_that_of_the_paper() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_score, recall_score
 
-from reports.search.threshold_section import threshold_table
-from reports.summaries.image_records import SplitScores
+from reports.search.operation import threshold_table
+from reports.summaries.predictions import SplitScores
 from reports.summaries.search import read_records
 from reports.summaries.thresholds import STEPS, chosen_threshold, goals, operating_rows, points_at
 from tests.reports.search_folder import write_search

@@ -1,4 +1,4 @@
-"""Reads the records of a search that are about single images: the winner's scores, and small pictures."""
+"""Read the records of single images: the winner's scores (`predictions.csv`), and whether its weights are whole."""
 
 import csv
 import json
