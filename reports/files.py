@@ -21,8 +21,8 @@ from reports.fleet.page import fleet_sections
 from reports.fleet.tables import tree_cost
 from reports.layout.figures import STYLE, light, styled
 from reports.layout.formats import MINUS, NOTHING, SPACE
-from reports.layout.pages import Section, Table
-from reports.search.page import sections_of
+from reports.layout.pages import Section, Table, sections_of
+from reports.search.page import SECTIONS
 from reports.summaries.candidates import Candidate, candidates
 from reports.summaries.comparison import methods
 from reports.summaries.search import attribute_of, read_records
@@ -58,7 +58,7 @@ def write_files(
     if (search_folder / "result.json").exists():
         data = (search_folder / "result.json").read_bytes()
         extra["result.json"] = ("The record itself; docs/result.schema.json says what its fields mean.", data)
-    return _write(attribute_of(records), sections_of(records), extra, destination, formats, width)
+    return _write(attribute_of(records), sections_of(SECTIONS, records), extra, destination, formats, width)
 
 
 def write_fleet_files(

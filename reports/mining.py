@@ -7,10 +7,29 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.layout.figures import css_variables, legend, light, panel, styled
+from reports.layout.figures import legend, light, panel, styled
 from reports.layout.formats import NOTHING, count, score, share
-from reports.layout.pages import Listing, Picture, Section, Table, picture, templates, write_page
+from reports.layout.pages import (
+    Gallery,
+    Listing,
+    Page,
+    Photo,
+    Picture,
+    Section,
+    Table,
+    Verdict,
+    picture,
+    sections_of,
+    write_page,
+)
 from reports.summaries.values import items, number, numbers_of, table, text
+
+STYLE = """
+#examples .gallery { margin-top: 20px; }
+#examples ul { gap: 4px; margin-top: 8px; }
+#examples li { width: auto; }
+#examples img { width: 72px; height: 72px; border-radius: 4px; }
+"""
 
 
 class Strip(NamedTuple):
@@ -40,33 +59,25 @@ def write_mining_report(record: Mapping[str, object], strips: Sequence[Strip], d
     Raises:
         ReportError: it cannot be written.
     """
-    page = (
-        templates()
-        .get_template("mining.html.jinja")
-        .render(
-            name=text(record.get("attribute")) or "",
-            about=about(record),
-            sentence=sentence(record),
-            sections=[clusters_section(record), repeat_section(record)],
-            strips=strips,
-            light=css_variables("light"),
-            dark=css_variables("dark"),
-        )
+    name, seed = text(record.get("attribute")) or "", number(record.get("seed"))
+    page = Page(
+        title=f"{name}: hard negatives",
+        kind="Hard negatives",
+        heading=name,
+        about=(
+            f"mined from {text(record.get('mined_from'))}",
+            f"positive: {text(record.get('positive'))}",
+            f"trunk {(text(record.get('fingerprint')) or '')[:12]}",
+            f"seed {seed:.0f}" if seed is not None else None,
+            text(record.get("created")),
+        ),
+        skip=("clusters", "the clusters"),
+        verdict=Verdict("", "What is kept", sentence(record)),
+        sections=sections_of(SECTIONS, record, strips),
+        contents=False,
+        style=STYLE,
     )
-    return write_page(page, destination)
-
-
-def about(record: Mapping[str, object]) -> str:
-    """One line below the title: the source, the positive value, the trunk, the seed, the date."""
-    seed = number(record.get("seed"))
-    parts = [
-        f"mined from {text(record.get('mined_from'))}",
-        f"positive: {text(record.get('positive'))}",
-        f"trunk {(text(record.get('fingerprint')) or '')[:12]}",
-        f"seed {seed:.0f}" if seed is not None else None,
-        text(record.get("created")),
-    ]
-    return " · ".join(part for part in parts if part)
+    return write_page(page.html(), destination)
 
 
 def sentence(record: Mapping[str, object]) -> str:
@@ -90,7 +101,7 @@ def bars(record: Mapping[str, object]) -> tuple[Bar, ...]:
     return tuple(found)
 
 
-def clusters_section(record: Mapping[str, object]) -> Section:
+def clusters_section(record: Mapping[str, object], _: Sequence[Strip]) -> Section:
     """A figure of distances and sizes, and the table with all figures."""
     drawn = bars(record)
     pictures: tuple[Picture, ...] = ()
@@ -120,7 +131,21 @@ def clusters_section(record: Mapping[str, object]) -> Section:
         "Distance: earth mover's, in units of the embeddings. Similarity: cosine of the means of cluster and positives."
     )
     lead = "Train negatives, clustered by k-means on the trunk's averaged features; closest to the positives first."
-    return Section("clusters", "Clusters", lead, pictures, (Table(caption, head, tuple(rows)),))
+    table_ = Table(caption, head, tuple(rows))
+    return Section("clusters", "Clusters", lead, pictures, (table_,), placement="stacked")
+
+
+def examples_section(_: Mapping[str, object], strips: Sequence[Strip]) -> Section | None:
+    """Example images of each group."""
+    galleries = tuple(
+        Gallery(
+            strip.title,
+            strip.note,
+            tuple(Photo(source, f"{strip.title}, example {n}") for n, source in enumerate(strip.pictures, 1)),
+        )
+        for strip in strips
+    )
+    return Section("examples", "Examples", galleries=galleries) if galleries else None
 
 
 @styled
@@ -150,10 +175,13 @@ def size_figure(drawn: Sequence[Bar]) -> Figure:
     return figure
 
 
-def repeat_section(record: Mapping[str, object]) -> Section:
+def repeat_section(record: Mapping[str, object], _: Sequence[Strip]) -> Section:
     """The command and what it started from."""
     listings = (
         Listing("Command", text(record.get("command")) or NOTHING),
         Listing("Source", f"{text(record.get('source'))}\nSHA-256 {text(record.get('source_digest'))}"),
     )
     return Section("repeat", "To repeat it", listings=listings)
+
+
+SECTIONS = (clusters_section, examples_section, repeat_section)

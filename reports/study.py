@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reports.errors import ReportError
-from reports.layout.figures import css_variables, legend, light, logarithmic, panel, styled
+from reports.layout.figures import legend, light, logarithmic, panel, styled
 from reports.layout.formats import METRIC_NAMES, NOTHING, count, duration, milliseconds, score, share
-from reports.layout.pages import Listing, Picture, Section, Table, picture, templates, write_page
+from reports.layout.pages import Listing, Page, Picture, Section, Table, Verdict, picture, sections_of, write_page
 from reports.summaries.values import items, number, table, text, whole
 
 Record = Mapping[str, object]
@@ -215,32 +215,27 @@ def write_study_report(folder: Path) -> Path:
 
 def render_study(record: Record) -> str:
     """The page as text; the same record gives the same page."""
-    chosen = picked_number(record)
-    return (
-        templates()
-        .get_template("study.html.jinja")
-        .render(
-            name=text(record.get("attribute")) or "label graph",
-            about=about(record),
-            headline="No trial is finished yet" if chosen is None else f"Trial {chosen} is picked",
-            sentence=summary(record),
-            sections=[build(record) for build in SECTIONS],
-            light=css_variables("light"),
-            dark=css_variables("dark"),
-        )
-    )
-
-
-def about(record: Record) -> str:
-    """One line below the title: what is tuned, on which trunk, the seed, the date."""
+    chosen, study = picked_number(record), text(record.get("study")) or "label graph"
     seed, fingerprint = number(record.get("seed")), text(record.get("fingerprint"))
-    parts = [
-        "depth and recipe" if record.get("study") == "depth" else "label graph",
-        f"{text(record.get('backbone'))} {fingerprint[:12]}" if fingerprint else None,
-        f"seed {seed:.0f}" if seed is not None else None,
-        text(record.get("created")),
-    ]
-    return " · ".join(part for part in parts if part)
+    kind = {"depth": "depth and recipe", "gcn": "label graph"}.get(study, study)
+    name = text(record.get("attribute")) or kind
+    return Page(
+        title=f"{name}: tuning",
+        kind="Tuning study",
+        heading=name,
+        about=(
+            kind,
+            f"{text(record.get('backbone'))} {fingerprint[:12]}" if fingerprint else None,
+            f"seed {seed:.0f}" if seed is not None else None,
+            text(record.get("created")),
+        ),
+        skip=("trials", "the trials"),
+        verdict=Verdict(
+            "", "No trial is finished yet" if chosen is None else f"Trial {chosen} is picked", summary(record)
+        ),
+        sections=sections_of(SECTIONS, record),
+        contents=False,
+    ).html()
 
 
 def history_section(record: Record) -> Section:
@@ -311,7 +306,7 @@ def trials_section(record: Record) -> Section:
     tables = [Table(caption, (*head, *map(knob_name, names)), rows, marked)]
     if stopped := tuple((str(one.number), one.reason or NOTHING) for one in found if not one.finished):
         tables.append(Table("Why trials were stopped early.", ("trial", "because"), stopped))
-    return Section("trials", "Trials", tables=tuple(tables))
+    return Section("trials", "Trials", tables=tuple(tables), placement="stacked")
 
 
 def _row(one: Trial, names: list[str], record: Record, costly: bool) -> tuple[str, ...]:

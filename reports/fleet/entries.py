@@ -60,6 +60,11 @@ class Fleet(NamedTuple):
     entries: tuple[Entry, ...]
     problems: tuple[str, ...]
 
+    @property
+    def measured(self) -> list[Entry]:
+        """The entries with a test score."""
+        return [entry for entry in self.entries if entry.measured]
+
     def trunk_costs(self, depth: int | None) -> Costs:
         """What the first `depth` blocks of the trunk in use cost."""
         return costs_of(table(table(table(self.record.get("trunk")).get("costs")).get(str(depth))))

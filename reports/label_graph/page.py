@@ -1,16 +1,15 @@
 """Page of a label graph's run: the graph drawn, what it gains, and the figures of every method."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from reports.label_graph.drawing import label_graph_figure, most_edges
 from reports.label_graph.records import METHODS, GraphRecords, LabelGain, read_graph_records
-from reports.layout.figures import DASHES, css_variables, legend, light, panel, styled
-from reports.layout.formats import NOTHING, count, duration, interval, score, share, signed
-from reports.layout.pages import Listing, Picture, Section, Table, picture, templates, write_page
+from reports.layout.figures import DASHES, legend, light, panel, styled
+from reports.layout.formats import NOT_TOLD_APART, NOTHING, count, duration, interval, judgement, score, share, signed
+from reports.layout.pages import Listing, Page, Picture, Section, Table, Verdict, picture, sections_of, write_page
 from reports.summaries.values import items, number, numbers_of, table, text
 
 ROLES = {"cooccurrence": "winner", "identity": "probe", "none": "random"}
@@ -19,6 +18,10 @@ COLUMNS = (
     *(("mean_accuracy", "mA"), ("image_f1", "F1 per image")),
 )
 TOP = tuple((f"top3_{key}", name) for key, name in COLUMNS[1:7])
+STYLE = """
+#graph .pictures, #gain .pictures { grid-template-columns: minmax(0, 1fr); }
+#figure-graph svg, #figure-gain svg { margin: 0 auto; }
+"""
 BAR = 0.2  # inches per label and gain
 
 
@@ -34,44 +37,34 @@ def write_label_graph_report(folder: Path, destination: Path | None = None) -> P
 
 def render(records: GraphRecords) -> str:
     """The page as text; the same records give the same page."""
-    return (
-        templates()
-        .get_template("label_graph.html.jinja")
-        .render(
-            title=f"{len(records.nodes)} labels",
-            about=about(records),
-            sentence=text(records.result.get("verdict")) or "",
-            standing=standing(records),
-            notes=[note for note in map(text, items(records.result.get("notes"))) if note],
-            sections=[build(records) for build in SECTIONS],
-            light=css_variables("light"),
-            dark=css_variables("dark"),
-        )
-    )
-
-
-def about(records: GraphRecords) -> str:
-    """One line below the title: the trunk, the images, the seed, the date."""
-    result = records.result
+    result, name = records.result, f"{len(records.nodes)} labels"
     trunk, images = table(result.get("trunk")), table(result.get("images"))
     depth, seed = number(result.get("freeze_depth")), number(result.get("seed"))
     counts = [f"{count(number(images.get(split)))} {split}" for split in ("train", "val", "test") if split in images]
-    parts = [
-        f"on {text(trunk.get('backbone'))} to block {depth - 1:.0f}" if depth else None,
-        f"images: {', '.join(counts)}" if counts else None,
-        f"seed {seed:.0f}" if seed is not None else None,
-        text(result.get("created")),
-    ]
-    return " · ".join(part for part in parts if part)
+    return Page(
+        title=f"Label graph: {name}",
+        kind="Label graph",
+        heading=name,
+        about=(
+            f"on {text(trunk.get('backbone'))} to block {depth - 1:.0f}" if depth else None,
+            f"images: {', '.join(counts)}" if counts else None,
+            f"seed {seed:.0f}" if seed is not None else None,
+            text(result.get("created")),
+        ),
+        skip=("gain", "what it gains"),
+        verdict=Verdict(standing(records), "Is the graph worth it?", text(result.get("verdict")) or ""),
+        sections=sections_of(SECTIONS, records),
+        problems=[note for note in map(text, items(result.get("notes"))) if note],
+        problems_title="Notes",
+        style=STYLE,
+    ).html()
 
 
 def standing(records: GraphRecords) -> str:
-    """Whether the chosen graph can be told apart from no graph: "better", "worse" or "not-told-apart"."""
-    found: Mapping[str, object] = table(table(records.result.get("gains")).get(f"{records.chosen} over none"))
-    low, high = number(found.get("low")), number(found.get("high"))
-    if low is None or high is None:
-        return "unfinished"
-    return "better" if low > 0 else "worse" if high < 0 else "not-told-apart"
+    """Whether the chosen graph can be told apart from no graph; "unfinished" where that was not measured."""
+    gain = table(table(records.result.get("gains")).get(f"{records.chosen} over none"))
+    low, high = number(gain.get("low")), number(gain.get("high"))
+    return "unfinished" if low is None or high is None else judgement(low, high)
 
 
 def graph_section(records: GraphRecords) -> Section:
@@ -123,12 +116,12 @@ def gain_section(records: GraphRecords) -> Section:
     if drawn and any(one is not None for gain in drawn for one in gain.labels):
         caption = "Average precision of each label with the graph, minus that of the same training without."
         pictures = (picture("gain", "Gain per label", gain_figure(records, drawn), caption),)
-    return Section("gain", "What the graph gains", "", pictures, tables if rows else ())
+    return Section("gain", "What the graph gains", "", pictures, tables if rows else (), placement="stacked")
 
 
 def verdict_word(gain: LabelGain) -> str:
     """Whether the interval leaves out 0."""
-    return "better" if gain.low > 0 else "worse" if gain.high < 0 else "no"
+    return {NOT_TOLD_APART: "no"}.get(word := judgement(gain.low, gain.high), word)
 
 
 @styled
@@ -179,7 +172,7 @@ def methods_section(records: GraphRecords) -> Section:
         caption = "The epoch with the best val score is kept."
         pictures = (picture("curves", "Training", curves_figure(records), caption),)
     lead = "The same features, the same images, the same training; only the graph differs."
-    return Section("methods", "Figures", lead, pictures, tuple(tables))
+    return Section("methods", "Figures", lead, pictures, tuple(tables), placement="above")
 
 
 def method_row(

@@ -84,6 +84,21 @@ def interval(low: float | None, high: float | None, digits: int = 4) -> str:
     return "" if low is None or high is None else f"{signed(low, digits)} to {signed(high, digits)}"
 
 
+def span(low: float, high: float, digits: int = 3) -> str:
+    """ "0.912 to 0.987": both ends without a sign."""
+    return f"{score(low, digits)} to {score(high, digits)}"
+
+
+NOT_TOLD_APART = "not told apart"
+
+
+def judgement(low: float | None, high: float | None) -> str:
+    """ "better", "worse", or "not told apart": what the interval of a gain says; the last where it is not known."""
+    if low is None or high is None:
+        return NOT_TOLD_APART
+    return "better" if low > 0 else "worse" if high < 0 else NOT_TOLD_APART
+
+
 def change(reduction: float | None) -> str:
     """A reduction of 0.885 -> "−88.5 %", as in Table 2 of the paper; growth has a plus."""
     if reduction is None:

@@ -6,14 +6,15 @@ is named runs, if any. https://www.w3.org/TR/CSP3/
 
 import base64
 import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from reports.layout.figures import inline_svg
+from reports.layout.figures import css_variables, inline_svg
 from reports.writing import write_whole
 
 NO_SCRIPT = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -72,7 +73,11 @@ class Gallery(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A part of the page. `missing` says what is not there, and why, when something is not."""
+    """A part of the page. `missing` says what is not there, and why, when something is not.
+
+    `placement`: where the tables stand: "below" the pictures in as many columns as fit, "stacked" below them, "above"
+    them, "beside" them, or the "first beside" them and the others below. `body`: HTML of the section's own.
+    """
 
     anchor: str
     title: str
@@ -82,6 +87,24 @@ class Section(NamedTuple):
     listings: tuple[Listing, ...] = ()
     missing: tuple[str, ...] = ()
     galleries: tuple[Gallery, ...] = ()
+    placement: Literal["below", "stacked", "above", "beside", "first beside"] = "below"
+    body: Markup = Markup()
+
+    @property
+    def above(self) -> tuple[Table, ...]:
+        """The tables above the pictures."""
+        return self.tables if self.placement == "above" else ()
+
+    @property
+    def beside(self) -> tuple[Table, ...]:
+        """The tables beside the pictures; none without pictures."""
+        wanted = {"beside": len(self.tables), "first beside": 1}.get(self.placement, 0)
+        return self.tables[:wanted] if self.pictures else ()
+
+    @property
+    def below(self) -> tuple[Table, ...]:
+        """All others."""
+        return self.tables[len(self.above) + len(self.beside) :]
 
 
 class Tile(NamedTuple):
@@ -92,15 +115,59 @@ class Tile(NamedTuple):
     note: str
 
 
+class Verdict(NamedTuple):
+    """What a page says first. `standing`: "better", "worse", "not told apart" ... sets its sign; "": it has none."""
+
+    standing: str
+    headline: str
+    sentence: str
+    tiles: tuple[Tile, ...] = ()
+
+
+class Page(NamedTuple):
+    """A whole page; `html` writes it out.
+
+    `about`: parts of one line below the heading, those that are known. `skip`: the anchor that a keyboard may jump to,
+    and what is there. `contents`: whether the sections are listed above the first. `refresh`: seconds after which a
+    browser is to load it again, None: never. `style`, `script`: what this page alone needs.
+    """
+
+    title: str
+    kind: str
+    heading: str
+    about: Sequence[str | None]
+    skip: tuple[str, str]
+    verdict: Verdict
+    sections: Sequence[Section]
+    problems: Sequence[str] = ()
+    problems_title: str = "What is missing"
+    contents: bool = True
+    refresh: float | None = None
+    style: str = ""
+    script: str = ""
+
+    @property
+    def policy(self) -> str:
+        """What the page may do; of scripts it may run its own, known by its hash."""
+        if not self.script:
+            return NO_SCRIPT
+        digest = base64.b64encode(hashlib.sha256(self.script.encode()).digest()).decode()
+        return f"{NO_SCRIPT}; script-src 'sha256-{digest}'"
+
+    def html(self) -> str:
+        """The page as text; the same page gives the same bytes."""
+        editions = {edition: css_variables(edition) for edition in ("light", "dark")}
+        return templates().get_template("page.html.jinja").render(page=self, **editions)
+
+
+def sections_of(builders: Sequence[Callable[..., Section | None]], *records: Any) -> list[Section]:
+    """The sections that these records have something to say in."""
+    return [section for build in builders if (section := build(*records)) is not None]
+
+
 def picture(name: str, title: str, figure: Figure, caption: str, description: str = "") -> Picture:
     """A figure set as a picture; `description`, or else title and caption, is read to those who cannot see it."""
     return Picture(name, title, Markup(inline_svg(figure, name, description or f"{title}. {caption}")), caption, figure)
-
-
-def script_policy(script: str) -> str:
-    """The policy of a page with this one inline script."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"{NO_SCRIPT}; script-src 'sha256-{digest}'"
 
 
 def write_page(page: str, target: Path) -> Path:
@@ -110,12 +177,10 @@ def write_page(page: str, target: Path) -> Path:
 
 def templates() -> Environment:
     """The room's templates: everything is escaped, and a name that is not given is an error."""
-    environment = Environment(
-        loader=PackageLoader("reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["policy"] = NO_SCRIPT
-    return environment
+    loader = PackageLoader("reports")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def macros(template: str) -> Any:
+    """The macros of a template as functions that give HTML, for the `body` of a section."""
+    return templates().get_template(template).module

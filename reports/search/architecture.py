@@ -61,7 +61,7 @@ def architecture_section(records: Records) -> Section:
     pictures = (*_graft_picture(records, around), drawn, *cell_pictures(architecture))
     costs = (table_,) if (table_ := cost_table(records)) else ()
     tables = (*costs, _nodes_table(graph, architecture, around), *cell_tables(architecture))
-    return Section(anchor, title, lead, pictures, tables)
+    return Section(anchor, title, lead, pictures, tables, placement="beside")
 
 
 def _graft_picture(records: Records, around: Surroundings) -> tuple[Picture, ...]:

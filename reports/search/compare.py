@@ -8,7 +8,7 @@ from reports.drawing.branch import architecture_figure
 from reports.drawing.cells import cell_pictures
 from reports.drawing.graph import architecture_of, branch_graph, describe
 from reports.drawing.surroundings import surroundings
-from reports.layout.figures import css_variables, light, panel, styled
+from reports.layout.figures import light, panel, styled
 from reports.layout.formats import (
     METRIC_NAMES,
     NOTHING,
@@ -21,7 +21,7 @@ from reports.layout.formats import (
     short_count,
     signed,
 )
-from reports.layout.pages import Picture, Section, Table, picture, templates, write_page
+from reports.layout.pages import Page, Picture, Section, Table, Verdict, picture, sections_of, write_page
 from reports.search.two_searches import (
     Change,
     Pair,
@@ -40,6 +40,15 @@ from reports.summaries.search import Records, attribute_of, counts_of, read_reco
 from reports.summaries.values import numbers_of
 from search_spaces import SpaceError
 
+STYLE = """
+#architecture .pictures { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
+#settings td { text-align: left; overflow-wrap: anywhere; }
+#settings thead th { text-align: left; }
+#settings td { font-family: var(--mono); font-size: .8125rem; }
+.pictures.scores { grid-template-columns: minmax(0, 1fr) minmax(0, 1.15fr); }
+@media (max-width: 860px) { .pictures.scores { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 560px) { #architecture .pictures { grid-template-columns: minmax(0, 1fr); } }
+"""
 HEADLINES = {
     "better": "The later one scores higher",
     "worse": "The later one scores lower",
@@ -59,28 +68,20 @@ def write_comparison(before: Path, after: Path, destination: Path) -> Path:
 
 def render_comparison(pair: Pair) -> str:
     """The page as text; the same records give the same page."""
-    found = difference(pair)
-    standing = found.judgement if found else "unfinished"
-    sections = [build(pair) for build in (score_section, architecture_pair_section, asked_section, images_section)]
-    return (
-        templates()
-        .get_template("compare.html.jinja")
-        .render(
-            attribute=attribute_of(pair.after),
-            names=pair.names,
-            standing=standing,
-            headline=HEADLINES[standing],
-            sentence=sentence(pair),
-            problems=[
-                f"{name}: {problem}"
-                for name, one in zip(pair.names, pair.both, strict=True)
-                for problem in one.problems
-            ],
-            sections=sections,
-            light=css_variables("light"),
-            dark=css_variables("dark"),
-        )
-    )
+    gained, attribute = difference(pair), attribute_of(pair.after)
+    standing = gained.judgement if gained else "unfinished"
+    both = zip(pair.names, pair.both, strict=True)
+    return Page(
+        title=f"{attribute}: {' and '.join(pair.names)} compared",
+        kind="Two searches compared",
+        heading=attribute,
+        about=(f"{pair.names[0]}, then {pair.names[1]}",),
+        skip=("scores", "the scores"),
+        verdict=Verdict(standing, HEADLINES[standing], sentence(pair)),
+        sections=sections_of(SECTIONS, pair),
+        problems=[f"{name}: {problem}" for name, records in both for problem in records.problems],
+        style=STYLE,
+    ).html()
 
 
 def sentence(pair: Pair) -> str:
@@ -111,7 +112,8 @@ def score_section(pair: Pair) -> Section:
         caption = "The bar is the 95 % interval over test images."
         drawn = picture("scores", f"Test {metric_name(pair)}", pair_figure(pair), caption, f"{spoken}.")
         pictures = (drawn,)
-    return Section("scores", "Score and cost", _about_test(pair), pictures, (_figures_table(pair),), missing=missing)
+    table = _figures_table(pair)
+    return Section("scores", "Score and cost", _about_test(pair), pictures, (table,), (), missing, placement="beside")
 
 
 @styled
@@ -240,3 +242,6 @@ def _minus(before: float | None, after: float | None) -> float | None:
 
 def _changes_table(caption: str, head: str, found: list[Change], pair: Pair) -> Table:
     return Table(caption, (head, *pair.names), tuple((one.name, one.before, one.after) for one in found))
+
+
+SECTIONS = (score_section, architecture_pair_section, asked_section, images_section)

@@ -46,8 +46,9 @@ def comparison_section(records: Records) -> Section:
         caption = "Higher is better, further left is smaller; the axis of parameters is logarithmic."
         pictures.append(picture("size", "Score for size", size_figure(compared, split, metric), caption))
     tables = (_comparison_table(compared, records),) if compared else ()
+    lead = _selection(records)
     return Section(
-        "comparison", "Compared with controls", _selection(records), tuple(pictures), tables, missing=tuple(missing)
+        "comparison", "Compared with controls", lead, tuple(pictures), tables, (), tuple(missing), placement="above"
     )
 
 

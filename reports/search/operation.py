@@ -58,7 +58,8 @@ def operation_section(records: Records) -> Section:
     elif not numbers_of(records.result.get("test")):
         missing.append("the test split has not been measured")
     tables = tuple(one for one in (metrics, threshold_table(records)) if one)
-    return Section("operation", "Metrics and threshold", "", tuple(pictures), tables, missing=tuple(missing))
+    title = "Metrics and threshold"
+    return Section("operation", title, "", tuple(pictures), tables, (), tuple(missing), placement="first beside")
 
 
 def _roc(records: Records, split: str) -> list[Picture]:

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from reports.layout.figures import css_variables
-from reports.layout.pages import Section, templates, write_page
+from reports.layout.pages import Page, Section, sections_of, write_page
 from reports.search.architecture import architecture_section
 from reports.search.audit import audit_section
 from reports.search.candidates import candidates_section
@@ -16,7 +15,7 @@ from reports.search.run import search_section
 from reports.search.scores import scores_section
 from reports.search.verdict import verdict
 from reports.summaries.search import Records, attribute_of, read_records, values_of
-from reports.summaries.values import number, text, whole
+from reports.summaries.values import number, table, text, whole
 
 SECTIONS: tuple[Callable[[Records], Section | None], ...] = (
     comparison_section,
@@ -46,38 +45,28 @@ def write_report(search_folder: Path, destination: Path | None = None, *, refres
 
 def render(records: Records, refresh: float | None = None) -> str:
     """The page as text; the same records give the same page."""
-    return (
-        templates()
-        .get_template("page.html.jinja")
-        .render(
-            attribute=attribute_of(records),
-            values=values_of(records),
-            about=_about(records),
-            verdict=verdict(records),
-            problems=records.problems,
-            sections=sections_of(records),
-            light=css_variables("light"),
-            dark=css_variables("dark"),
-            refresh=refresh,
-        )
-    )
+    attribute = attribute_of(records)
+    return Page(
+        title=f"{attribute}: architecture report",
+        kind="Architecture report",
+        heading=attribute,
+        about=(" / ".join(values_of(records)), *_about(records)),
+        skip=("comparison", "the comparison"),
+        verdict=verdict(records),
+        sections=sections_of(SECTIONS, records),
+        problems=records.problems,
+        refresh=refresh,
+    ).html()
 
 
-def sections_of(records: Records) -> list[Section]:
-    """The sections that these records have something to say in."""
-    return [section for build in SECTIONS if (section := build(records)) is not None]
-
-
-def _about(records: Records) -> str:
-    """One line below the title: backbone, space, seed, date."""
+def _about(records: Records) -> tuple[str | None, ...]:
+    """Backbone, space, seed, date."""
     result = records.result
     depth, seed = whole(result.get("freeze_depth")), number(result.get("seed"))
-    trunk = result.get("trunk")
-    backbone = text(trunk.get("backbone")) if isinstance(trunk, dict) else None
-    parts = [
+    backbone, space = text(table(result.get("trunk")).get("backbone")), text(result.get("space"))
+    return (
         f"on {backbone}{f' to block {depth - 1}' if depth else ''}" if backbone else None,
-        f"{text(result.get('space'))} space" if text(result.get("space")) else None,
+        f"{space} space" if space else None,
         f"seed {seed:.0f}" if seed is not None else None,
         text(result.get("created")),
-    ]
-    return " · ".join(part for part in parts if part)
+    )

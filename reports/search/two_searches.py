@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from reports.layout.formats import METRIC_NAMES
+from reports.layout.formats import METRIC_NAMES, judgement
 from reports.summaries.comparison import Interval, Method, methods, score_interval
 from reports.summaries.search import Records, attribute_of, counts_of, reward_metric
 from reports.summaries.values import table, text
@@ -47,9 +47,7 @@ class Difference(NamedTuple):
     @property
     def judgement(self) -> str:
         """ "better", "worse" or "not told apart", of the later one."""
-        if self.low is None or self.high is None:
-            return "not told apart"
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
+        return judgement(self.low, self.high)
 
 
 def pair_of(before: Records, after: Records) -> Pair:

@@ -1,22 +1,10 @@
 """Verdict of a search: its standing against random search, one sentence, and the key figures."""
 
-from typing import NamedTuple
-
 from reports.layout.formats import METRIC_NAMES, change, count, duration, interval, score, short_count, signed
-from reports.layout.pages import Tile
+from reports.layout.pages import Tile, Verdict
 from reports.summaries.comparison import Method, gains, methods
 from reports.summaries.search import Records, by_hand, reward_metric
 from reports.summaries.values import number, numbers_of, text
-
-
-class Verdict(NamedTuple):
-    """`standing`: "better", "worse", "not told apart" (from random search), "by hand" or "unfinished"."""
-
-    standing: str
-    headline: str
-    sentence: str
-    tiles: tuple[Tile, ...]
-
 
 _HEADLINES = {
     "better": "Better than random search",

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from reports.layout.formats import judgement
 from reports.summaries.search import Records, by_hand, reward_metric
 from reports.summaries.values import items, number, numbers, numbers_of, table, text
 
@@ -75,9 +76,7 @@ class Gain(NamedTuple):
     @property
     def judgement(self) -> str:
         """ "better", "worse", or "not told apart" when the interval holds zero or is not known."""
-        if self.low is None or self.high is None:
-            return "not told apart"
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
+        return judgement(self.low, self.high)
 
 
 class Roc(NamedTuple):
