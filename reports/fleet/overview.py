@@ -1,48 +1,46 @@
 """Overview of all attributes: its columns, headline, sentence and key figures."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from reports.fleet.entries import Entry, Fleet
 from reports.fleet.tables import TreeCost, saving
-from reports.layout.formats import NOTHING, change, count, interval, milliseconds, score, short_count, signed
+from reports.layout.formats import (
+    METRIC_NAMES,
+    NOTHING,
+    change,
+    count,
+    interval,
+    milliseconds,
+    score,
+    short_count,
+    signed,
+    span,
+)
 from reports.layout.pages import Tile
 
+
+class State(NamedTuple):
+    """How an attribute stands: its sign and name, its place when sorted, and what is said of one or of several."""
+
+    sign: str
+    name: str
+    urgency: int
+    one: str = ""
+    several: str = ""
+
+
+# in the order in which the sentence names them
 STATES = {
-    "current": ("✓", "current"),
-    "stale": ("⟳", "stale"),
-    "unfinished": ("…", "unfinished"),
-    "missing": ("○", "not searched"),
-    "failed": ("!", "cannot be searched"),
-    "unchecked": ("?", "not checked"),
+    "stale": State("⟳", "stale", 3, "no longer answers what is asked", "no longer answer what is asked"),
+    "unfinished": State("…", "unfinished", 2, "is not finished", "are not finished"),
+    "missing": State("○", "not searched", 1, "is not searched yet", "are not searched yet"),
+    "failed": State("!", "cannot be searched", 0, "cannot be searched", "cannot be searched"),
+    "unchecked": State("?", "not checked", 4),
+    "current": State("✓", "current", 5),
 }
 REASONS_SHOWN = 3
-METRIC = "AUROC"
-_SINGULAR = {
-    "stale": "no longer answers what is asked",
-    "unfinished": "is not finished",
-    "missing": "is not searched yet",
-    "failed": "cannot be searched",
-}
-
-
-class Column(NamedTuple):
-    """A column's heading; `numeric`: sorted as numbers."""
-
-    title: str
-    numeric: bool = True
-
-
-COLUMNS = (
-    Column("attribute", numeric=False),
-    Column("test score"),
-    Column("gain over random"),
-    Column("parameters"),
-    Column("against tail"),
-    Column("MACs"),
-    Column("latency"),
-    Column("freshness", numeric=False),
-    Column("searched", numeric=False),
-)
+METRIC = METRIC_NAMES["auroc"]
 
 
 class Cell(NamedTuple):
@@ -55,59 +53,121 @@ class Cell(NamedTuple):
     sign: str = ""
 
 
+class Column(NamedTuple):
+    """A column of the overview; the first one heads the row.
+
+    `numeric`: sorted as numbers. `meaning`: sentences below the table, given the entries that have a test score.
+    """
+
+    title: str
+    cell: Callable[[Entry], Cell]
+    numeric: bool = True
+    meaning: Callable[[Sequence[Entry]], str] = lambda measured: ""
+
+
 def overview_row(entry: Entry) -> tuple[Cell, ...]:
-    """One cell per column of `COLUMNS`; the first one heads the row."""
-    gain = entry.gain
-    branch, tail = entry.branch, entry.tail
+    """One cell per column of `COLUMNS`."""
+    return tuple(column.cell(entry) for column in COLUMNS)
+
+
+def _number(value: float | None, written: str, note: str = "") -> Cell:
+    return Cell(written, note, "" if value is None else repr(value))
+
+
+def attribute_cell(entry: Entry) -> Cell:
+    """The name, and the values where they are not no and yes."""
     names = " / ".join(entry.values)
-    return (
-        Cell(entry.attribute, names if names != "no / yes" else "", entry.attribute.lower(), entry.page),
-        Cell(score(entry.score), score_note(entry), _key(entry.score)),
-        Cell(signed(gain.difference), interval(gain.low, gain.high), _key(gain.difference)) if gain else Cell(NOTHING),
-        Cell(count(branch.parameters), "", _key(branch.parameters)),
-        Cell(change(entry.reduction), "", _key(None if entry.reduction is None else -entry.reduction)),
-        Cell(short_count(branch.macs), "", _key(branch.macs)),
-        Cell(
-            milliseconds(branch.latency_ms),
-            f"tail {milliseconds(tail.latency_ms)}" if tail.latency_ms is not None else "",
-            _key(branch.latency_ms),
-        ),
-        freshness_cell(entry),
-        Cell(entry.created or NOTHING, "grafted" if entry.grafted else "", entry.created),
-    )
+    return Cell(entry.attribute, names if names != "no / yes" else "", entry.attribute.lower(), entry.page)
 
 
-def score_note(entry: Entry) -> str:
-    """The interval, and the metric where it is not the usual one."""
-    parts = [
-        f"{score(entry.low, 3)} to {score(entry.high, 3)}" if entry.low is not None else "",
-        entry.metric if entry.measured and entry.metric != METRIC else "",
-    ]
-    return ", ".join(part for part in parts if part)
+def score_cell(entry: Entry) -> Cell:
+    """The test score, its interval, and the metric where it is not the usual one."""
+    ends = span(entry.low, entry.high) if entry.low is not None and entry.high is not None else ""
+    metric = entry.metric if entry.measured and entry.metric != METRIC else ""
+    return _number(entry.score, score(entry.score), ", ".join(filter(None, (ends, metric))))
+
+
+def _score_meaning(measured: Sequence[Entry]) -> str:
+    usual = any(entry.metric == METRIC for entry in measured)
+    words = f"Test score: {f'{METRIC} unless it says otherwise' if usual else 'see the cell'}, the mean over trainings."
+    if any(entry.low is not None for entry in measured):
+        words += (
+            " Below it the 95 % interval over test images: of an AUROC after Hanley and McNeil (1982), of an accuracy "
+            "after Wilson (1927)."
+        )
+    return words
+
+
+def gain_cell(entry: Entry) -> Cell:
+    """The gain over random architectures, and its interval."""
+    if (gain := entry.gain) is None:
+        return Cell(NOTHING)
+    return _number(gain.difference, signed(gain.difference), interval(gain.low, gain.high))
+
+
+def _gain_meaning(measured: Sequence[Entry]) -> str:
+    known = any(entry.gain and interval(entry.gain.low, entry.gain.high) for entry in measured)
+    return "Gain over random architectures at equal budget, with its 95 % interval." if known else ""
+
+
+def reduction_cell(entry: Entry) -> Cell:
+    """The parameters against the tail's; sorted from the largest saving."""
+    return _number(None if entry.reduction is None else -entry.reduction, change(entry.reduction))
+
+
+def latency_cell(entry: Entry) -> Cell:
+    """The latency of the branch, below it the tail's."""
+    own, tail = entry.branch.latency_ms, entry.tail.latency_ms
+    return _number(own, milliseconds(own), "" if tail is None else f"tail {milliseconds(tail)}")
 
 
 def freshness_cell(entry: Entry) -> Cell:
     """Current or not, and why not; what wants something done comes first when it is sorted."""
-    sign, name = STATES.get(entry.state, STATES["unchecked"])
+    state = STATES.get(entry.state, STATES["unchecked"]._replace(name=entry.state))
     shown = entry.reasons[:REASONS_SHOWN]
     more = len(entry.reasons) - len(shown)
     note = "; ".join(shown) + (f"; and {more} more" if more else "")
-    order = {"failed": 0, "missing": 1, "unfinished": 2, "stale": 3, "unchecked": 4, "current": 5}
-    return Cell(name, note, str(order.get(entry.state, 4)), sign=sign)
+    return Cell(state.name, note, str(state.urgency), sign=state.sign)
 
 
-def _key(value: float | None) -> str:
-    return "" if value is None else repr(value)
+def _branch_meaning(_: Sequence[Entry]) -> str:
+    return "Parameters, MACs and latency: of the branch alone, for one image."
+
+
+COLUMNS = (
+    Column("attribute", attribute_cell, numeric=False),
+    Column("test score", score_cell, meaning=_score_meaning),
+    Column("gain over random", gain_cell, meaning=_gain_meaning),
+    Column(
+        "parameters",
+        lambda entry: _number(entry.branch.parameters, count(entry.branch.parameters)),
+        meaning=_branch_meaning,
+    ),
+    Column("against tail", reduction_cell),
+    Column("MACs", lambda entry: _number(entry.branch.macs, short_count(entry.branch.macs))),
+    Column("latency", latency_cell),
+    Column("freshness", freshness_cell, numeric=False),
+    Column(
+        "searched",
+        lambda entry: Cell(entry.created or NOTHING, "grafted" if entry.grafted else "", entry.created),
+        numeric=False,
+    ),
+)
+
+
+def remark(fleet: Fleet) -> str:
+    """What the columns mean."""
+    return " ".join(filter(None, (column.meaning(fleet.measured) for column in COLUMNS)))
 
 
 def headline(fleet: Fleet) -> str:
     """How many attributes there are, and how many have a current result."""
-    entries, states = fleet.entries, [one.state for one in fleet.entries]
+    entries, states = fleet.entries, [entry.state for entry in fleet.entries]
     if not entries:
         return "No attribute yet"
     current = states.count("current")
     if "unchecked" in states and not current:
-        return f"{len(entries)} attributes, {sum(one.measured for one in entries)} with a result"
+        return f"{len(entries)} attributes, {sum(entry.measured for entry in entries)} with a result"
     if current == len(entries):
         return "1 attribute, current" if current == 1 else f"{current} attributes, all current"
     return f"{current} of {len(entries)} attribute{'s' if len(entries) > 1 else ''} current"
@@ -122,16 +182,11 @@ def sentence(fleet: Fleet, cost: TreeCost) -> str:
             f"One trunk with {len(cost.counted)} branches has {short_count(cost.tree.parameters)} parameters, "
             f"{change(saved)} against {len(cost.counted)} separate networks."
         )
-    for state, words in (
-        ("stale", "no longer answer what is asked"),
-        ("unfinished", "are not finished"),
-        ("missing", "are not searched yet"),
-        ("failed", "cannot be searched"),
-    ):
-        names = [one.attribute for one in fleet.entries if one.state == state]
-        if names:
+    for key, state in STATES.items():
+        names = [entry.attribute for entry in fleet.entries if entry.state == key]
+        if names and state.one:
             some = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-            parts.append(f"{some} {words if len(names) > 1 else _SINGULAR[state]}.")
+            parts.append(f"{some} {state.several if len(names) > 1 else state.one}.")
     return " ".join(parts)
 
 
@@ -159,19 +214,3 @@ def tiles(fleet: Fleet, cost: TreeCost) -> tuple[Tile, ...]:
             note = f"{change(saved)} against separate networks" if saved is not None else ""
             found.append(Tile(title, short_count(tree), note))
     return tuple(found)
-
-
-def remark(fleet: Fleet) -> str:
-    """What the columns mean."""
-    measured = [one for one in fleet.entries if one.measured]
-    metric = f"{METRIC} unless it says otherwise" if any(one.metric == METRIC for one in measured) else "see the cell"
-    parts = [f"Test score: {metric}, the mean over trainings."]
-    if any(one.low is not None for one in measured):
-        parts.append(
-            "Below it the 95 % interval over test images: of an AUROC after Hanley and McNeil (1982), of an accuracy "
-            "after Wilson (1927)."
-        )
-    if any(one.gain and interval(one.gain.low, one.gain.high) for one in measured):
-        parts.append("Gain over random architectures at equal budget, with its 95 % interval.")
-    parts.append("Parameters, MACs and latency: of the branch alone, for one image.")
-    return " ".join(parts)
