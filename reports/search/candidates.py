@@ -29,7 +29,7 @@ from reports.summaries.values import number, numbers_of, table, text
 LIMIT_NAMES = {"parameters": "parameters", "macs": "MACs", "latency_ms": "ms"}
 
 
-def training_section(records: Records) -> Section:
+def _training_section(records: Records) -> Section:
     """The training of a branch that was chosen by hand."""
     trained, metric = retrainings(records), reward_metric(records)
     if not trained:
@@ -42,7 +42,7 @@ def training_section(records: Records) -> Section:
 def candidates_section(records: Records) -> Section:
     """What the search proposed, how the proposals fared when retrained, and whether the ranking held."""
     if by_hand(records):
-        return training_section(records)
+        return _training_section(records)
     proposed, trained, metric = candidates(records), retrainings(records), reward_metric(records)
     judge = judge_of(records)
     pictures: list[Picture] = []
