@@ -13,6 +13,7 @@ from reports.layout.formats import (
     change,
     count,
     interval,
+    metrics_in,
     milliseconds,
     score,
     short_count,
@@ -83,7 +84,7 @@ def _what(records: Records) -> str:
 
 def _figures(records: Records) -> str:
     val, test = numbers_of(records.result.get("val")), numbers_of(records.result.get("test"))
-    names = [key for key in METRIC_NAMES if key in val or key in test]
+    names = metrics_in(val, test)
     if not names:
         return ""
     counts = counts_of(records.result).get("test", {})

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reports.errors import ReportError
 from reports.layout.figures import legend, light, logarithmic, panel, styled
-from reports.layout.formats import METRIC_NAMES, NOTHING, count, duration, milliseconds, score, share
+from reports.layout.formats import METRIC_NAMES, NOTHING, Names, count, duration, milliseconds, score, share
 from reports.layout.pages import Listing, Page, Picture, Section, Table, Verdict, picture, sections_of, write_page
 from reports.summaries.values import items, number, table, text, whole
 
@@ -82,17 +82,19 @@ def importances(record: Record, objective: str) -> list[tuple[str, float]]:
 def metric_name(record: Record) -> str:
     """The score in words."""
     name = text(record.get("metric")) or "score"
-    return METRIC_NAMES.get(name, name)
+    return METRIC_NAMES[name]
 
 
 def second_name(record: Record) -> str | None:
     """The second objective in words; None in a study of one."""
-    return {"parameters": "parameters", "latency_ms": "latency, ms"}.get(text(record.get("second")) or "")
+    second = text(record.get("second"))
+    return None if second is None else Names(latency_ms="latency, ms")[second]
 
 
 def second_value(record: Record, value: float | None) -> str:
     """An amount of the second objective."""
-    return milliseconds(value) if text(record.get("second")) == "latency_ms" else count(value)
+    known = {"latency_ms": milliseconds, "parameters": count}
+    return known.get(text(record.get("second")) or "", score)(value)
 
 
 def knob_name(name: str) -> str:
@@ -217,7 +219,7 @@ def render_study(record: Record) -> str:
     """The page as text; the same record gives the same page."""
     chosen, study = picked_number(record), text(record.get("study")) or "label graph"
     seed, fingerprint = number(record.get("seed")), text(record.get("fingerprint"))
-    kind = {"depth": "depth and recipe", "gcn": "label graph"}.get(study, study)
+    kind = Names(depth="depth and recipe", gcn="label graph")[study]
     name = text(record.get("attribute")) or kind
     return Page(
         title=f"{name}: tuning",

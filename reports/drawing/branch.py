@@ -37,8 +37,6 @@ FILLS = {
     "stem": "convolution_fill",
     "block": "convolution_fill",
     "head": "head_fill",
-    "values": "surface",
-    "mean": "surface",
 }
 NUMBERED = ("node", "cell")
 LINE = 12.5  # points from one line of text to the next
@@ -80,7 +78,7 @@ def architecture_figure(graph: nx.DiGraph, around: Surroundings) -> Figure:
 
 def _draw_box(axes: Axes, vertex: dict[str, object], place: Place, middle: float) -> None:
     kind = str(vertex["kind"])
-    fill = FAMILY_FILLS.get(str(vertex.get("family")), "surface") if kind in NUMBERED else FILLS[kind]
+    fill = FAMILY_FILLS.get(str(vertex.get("family")), "surface") if kind in NUMBERED else FILLS.get(kind, "surface")
     rounding = place.height / 2 if kind in ("mean", "values") else 5.0
     axes.add_patch(
         FancyBboxPatch(

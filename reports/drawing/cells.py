@@ -146,7 +146,7 @@ def _draw_down(axes: Axes, source: Spot, target: Spot) -> None:
 
 def _draw_box(axes: Axes, vertex: dict[str, object], spot: Spot) -> None:
     kind = str(vertex["kind"])
-    fill = FAMILY_FILLS[str(vertex["family"])] if kind == "operation" else FILLS.get(kind, "surface")
+    fill = FAMILY_FILLS.get(str(vertex["family"]), "surface") if kind == "operation" else FILLS.get(kind, "surface")
     axes.add_patch(
         FancyBboxPatch(
             (spot.side(LEFT), spot.y - spot.height / 2),
@@ -186,7 +186,7 @@ def cell_graph(cell: CellPlan, width: int) -> nx.DiGraph:
             graph.add_node(above, kind="input", number=number, title=title, detail="", row=len(graph))
     row = len(graph)
     for number, node in enumerate(cell.nodes, start=FIRST_NODE):
-        activation = ACTIVATION_NAMES.get(node.activation, node.activation)
+        activation = ACTIVATION_NAMES[node.activation]
         pairs = list(zip(node.operations, node.inputs, SIDES, strict=True))
         for operation, source, column in pairs:
             name = f"node{number}.{column}"
@@ -195,7 +195,7 @@ def cell_graph(cell: CellPlan, width: int) -> nx.DiGraph:
                 name,
                 kind="operation",
                 family=family_of(operation),
-                title=OPERATION_NAMES.get(operation, operation),
+                title=OPERATION_NAMES[operation],
                 detail=f"of {source}{stride}",
                 row=row,
                 column=column,
@@ -224,10 +224,10 @@ def cell_rows(cell: CellPlan) -> tuple[tuple[str, str, str], ...]:
     rows = []
     for number, node in enumerate(cell.nodes, start=FIRST_NODE):
         parts = [
-            f"{OPERATION_NAMES.get(operation, operation)} of {_source_words(source)}"
+            f"{OPERATION_NAMES[operation]} of {_source_words(source)}"
             for operation, source in zip(node.operations, node.inputs, strict=True)
         ]
-        activation = ACTIVATION_NAMES.get(node.activation, node.activation)
+        activation = ACTIVATION_NAMES[node.activation]
         read = "output" if number in cell.loose else "other nodes"
         rows.append((f"node\N{NO-BREAK SPACE}{number}", f"{parts[0]} + {parts[1]}, {activation}", read))
     return tuple(rows)

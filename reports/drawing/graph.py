@@ -85,8 +85,8 @@ def macro_graph(macro: MacroPlan, around: Surroundings) -> nx.DiGraph:
     add_stem(graph, macro.width, around)
     for number_, node in enumerate(macro.nodes, start=1):
         name = f"node{number_}"
-        operation = OPERATION_NAMES.get(node.operation, node.operation)
-        activation = ACTIVATION_NAMES.get(node.activation, node.activation)
+        operation = OPERATION_NAMES[node.operation]
+        activation = ACTIVATION_NAMES[node.activation]
         shape = f"{macro.width}{area(around.shape[1:] if around.shape else None)}"
         graph.add_node(
             name,
@@ -202,22 +202,25 @@ def add_head(
 
     `width`: None where it is not known, and the pooling is not bilinear.
     """
+    pooled, rule = None, ""
     if width is None:
-        pooled, rule = None, "over all positions"
+        rule = "over all positions"
     elif pooling == "bilinear":
         pooled, rule = width * width, f"{width}×{width}, signed root, L2"
-    else:
+    elif pooling == "average":
         pooled, rule = width, f"{width}{area(sides)} to {width}" if sides else f"to {width}"
     graph.add_node("pool", kind="head", title=f"{pooling} pooling", detail=rule)
     graph.add_edge(last, "pool", kind="chain")
     last = "pool"
-    if shortcut and pooled is not None:
+    if shortcut:
         channels = around.shape[0] if around.shape else None
         extra = count(channels) if channels else "trunk"
-        graph.add_node("join", kind="mean", title=f"join {count(pooled)} + {extra}", detail="")
+        graph.add_node(
+            "join", kind="mean", title=f"join {count(pooled) if pooled else 'features'} + {extra}", detail=""
+        )
         graph.add_edge("pool", "join", kind="chain")
         graph.add_edge("trunk", "join", kind="shortcut")
-        pooled, last = pooled + (channels or 0), "join"
+        pooled, last = pooled and pooled + (channels or 0), "join"
     known = pooled is not None and (around.shape is not None or not shortcut)
     sizes = f"{count(pooled) if known else 'features'} to {len(around.values) or 'the values'}"
     graph.add_node("linear", kind="head", title="linear", detail=sizes)

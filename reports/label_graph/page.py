@@ -157,13 +157,13 @@ def methods_section(records: GraphRecords) -> Section:
     """All figures of all methods, where they were compared and on val, and the trainings' curves."""
     tables = []
     for split in dict.fromkeys((records.split, "val")):
-        rows = tuple(row for method in METHODS if (row := method_row(records, method, split)))
+        rows = tuple(row for method in records.trained if (row := method_row(records, method, split)))
         if rows:
             caption = f"In percent, on {split}. Thresholds are each label's best by F1 on val."
             place = next((n for n, row in enumerate(rows) if row[0] == METHODS[records.chosen]), None)
             head = ("method", "labels", *(name for _, name in COLUMNS))
             tables.append(Table(caption, head, rows, place))
-    top = tuple(row for method in METHODS if (row := method_row(records, method, records.split, TOP)))
+    top = tuple(row for method in records.trained if (row := method_row(records, method, records.split, TOP)))
     if top:
         caption = f"In percent, on {records.split}, at most three labels predicted per image."
         tables.append(Table(caption, ("method", "labels", *(name for _, name in TOP)), top))

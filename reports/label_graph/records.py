@@ -7,15 +7,18 @@ from typing import NamedTuple
 
 from nas.history import read_history
 from reports.errors import ReportError
+from reports.layout.formats import Names
 from reports.summaries.values import items, number, numbers_of, table, text, whole
 
-METHODS = {
-    "cooccurrence": "label graph",
-    "identity": "identity graph",
-    "none": "no graph",
-    "branches": "branches",
-    "combined": "branches + graph",
-}
+METHODS = Names(
+    {
+        "cooccurrence": "label graph",
+        "identity": "identity graph",
+        "none": "no graph",
+        "branches": "branches",
+        "combined": "branches + graph",
+    }
+)
 
 
 class Node(NamedTuple):
@@ -79,9 +82,9 @@ class GraphRecords(NamedTuple):
         for entry in map(table, table(self.result.get("gains")).values()):
             a, b = text(entry.get("a")), text(entry.get("b"))
             total, low, high = (number(entry.get(key)) for key in ("map", "low", "high"))
-            if a in METHODS and b in METHODS and total is not None and low is not None and high is not None:
+            if a and b and total is not None and low is not None and high is not None:
                 each = tuple(number(one) for one in items(entry.get("labels")))
-                found.append(LabelGain(str(a), str(b), total, low, high, each))
+                found.append(LabelGain(a, b, total, low, high, each))
         return tuple(found)
 
     @property
@@ -92,17 +95,21 @@ class GraphRecords(NamedTuple):
     @property
     def chosen(self) -> str:
         """The graph whose classifiers are kept."""
-        chosen = text(self.result.get("chosen"))
-        return chosen if chosen in METHODS else "cooccurrence"
+        return text(self.result.get("chosen")) or "cooccurrence"
 
     def figures(self, method: str, split: str) -> dict[str, float]:
         """A method's figures on one split; empty where there are none."""
         return numbers_of(table(table(self.result.get("methods")).get(method)).get(split))
 
     @property
+    def trained(self) -> tuple[str, ...]:
+        """All methods, in their order; those that are not known last."""
+        return tuple(dict.fromkeys((*METHODS, *table(self.result.get("methods")))))
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """The methods that have figures where they were compared."""
-        return tuple(method for method in METHODS if self.figures(method, self.split))
+        return tuple(method for method in self.trained if self.figures(method, self.split))
 
 
 def read_graph_records(folder: Path) -> GraphRecords:
@@ -132,6 +139,6 @@ def curves_of(path: Path) -> dict[str, tuple[tuple[float, float], ...]]:
     found: dict[str, list[tuple[float, float]]] = {}
     for record in records:
         epoch, score, graph = number(record.get("epoch")), number(record.get("val_score")), text(record.get("graph"))
-        if record.get("kind") == "epoch" and epoch is not None and score is not None and graph in METHODS:
-            found.setdefault(str(graph), []).append((epoch, score))
+        if record.get("kind") == "epoch" and epoch is not None and score is not None and graph:
+            found.setdefault(graph, []).append((epoch, score))
     return {graph: tuple(points) for graph, points in found.items()}

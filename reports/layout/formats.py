@@ -1,36 +1,53 @@
 """Numbers, metrics, operations and activations in words, as people read them."""
 
+from collections.abc import Mapping
+
 NOTHING = "–"
 SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
-OPERATION_NAMES = {
-    "conv3x3": "convolution 3×3",
-    "conv5x5": "convolution 5×5",
-    "separable3x3": "separable 3×3",
-    "separable5x5": "separable 5×5",
-    "average_pool3x3": "average pool 3×3",
-    "max_pool3x3": "max pool 3×3",
-    "identity": "identity",
-}
-ACTIVATION_NAMES = {
-    "relu": "ReLU",
-    "silu": "SiLU",
-    "hard_swish": "hard swish",
-    "leaky_relu": "leaky ReLU",
-    "gelu": "GELU",
-    "tanh": "tanh",
-}
-METRIC_NAMES = {
-    "auroc": "AUROC",
-    "average_precision": "average precision",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "threshold": "threshold",
-    "precision": "precision",
-    "recall": "recall (true positive rate)",
-    "fpr": "false positive rate",
-}
+
+
+class Names(dict[str, str]):
+    """Names of what records know by a key; what is not among them is called by its own key, never by another's name."""
+
+    def __missing__(self, key: str) -> str:
+        return key
+
+
+OPERATION_NAMES = Names(
+    {
+        "conv3x3": "convolution 3×3",
+        "conv5x5": "convolution 5×5",
+        "separable3x3": "separable 3×3",
+        "separable5x5": "separable 5×5",
+        "average_pool3x3": "average pool 3×3",
+        "max_pool3x3": "max pool 3×3",
+        "identity": "identity",
+    }
+)
+ACTIVATION_NAMES = Names(
+    {
+        "relu": "ReLU",
+        "silu": "SiLU",
+        "hard_swish": "hard swish",
+        "leaky_relu": "leaky ReLU",
+        "gelu": "GELU",
+        "tanh": "tanh",
+    }
+)
+METRIC_NAMES = Names(
+    {
+        "auroc": "AUROC",
+        "average_precision": "average precision",
+        "accuracy": "accuracy",
+        "balanced_accuracy": "balanced accuracy",
+        "f1": "F1",
+        "threshold": "threshold",
+        "precision": "precision",
+        "recall": "recall (true positive rate)",
+        "fpr": "false positive rate",
+    }
+)
 
 
 def count(value: float | None) -> str:
@@ -133,6 +150,12 @@ def duration(seconds: float | None) -> str:
 def shortened(words: str, length: int) -> str:
     """At most `length` characters, the last an ellipsis when some were left out."""
     return words if len(words) <= length else words[: max(length - 1, 1)].rstrip() + "…"
+
+
+def metrics_in(*measured: Mapping[str, float]) -> list[str]:
+    """The metrics that were measured: those of `METRIC_NAMES` in their order, then any others."""
+    known = {key for figures in measured for key in figures}
+    return [*(key for key in METRIC_NAMES if key in known), *sorted(known - METRIC_NAMES.keys())]
 
 
 def family_of(operation: str) -> str:

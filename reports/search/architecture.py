@@ -106,6 +106,8 @@ def _nodes_table(graph: nx.DiGraph, architecture: Architecture, around: Surround
         rows.append(
             (_called(name), computes, reads, count(number(vertex.get("weights")) or (0 if around.parts else None)))
         )
+    drawn = {"head" if name == "linear" else name for name in graph}
+    rows += [(part, "", "", count(weights)) for part, weights in around.parts if part not in drawn]
     caption = f"Architecture {architecture.identity} of the {architecture.space} space."
     if around.parameters is not None:
         caption += f" {count(around.parameters)} parameters, {count(around.macs)} MACs per image."

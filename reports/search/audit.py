@@ -19,7 +19,7 @@ def audit_section(records: Records) -> Section | None:
     if not audit:
         return None
     metric = text(audit.get("metric")) or "auroc"
-    name = METRIC_NAMES.get(metric, metric)
+    name = METRIC_NAMES[metric]
     ranking = table(audit.get("ranking"))
     points = retrained_of(ranking)
     pictures: tuple[Picture, ...] = ()
@@ -47,10 +47,9 @@ def retrained_of(ranking: Mapping[str, object]) -> tuple[Retrained, ...]:
 def ranking_figure(points: tuple[Retrained, ...], name: str) -> Figure:
     """Shared against retrained score: a mark at the mean of the trainings, a bar over their range."""
     figure, axes = panel("with shared weights", f"val {name}, retrained from scratch twice")
-    for source, role, marker, label in (
-        ("random", "random", "s", "drawn at random"),
-        ("policy", "winner", "o", "from the controller"),
-    ):
+    styles = {"random": ("random", "s", "drawn at random"), "policy": ("winner", "o", "from the controller")}
+    for source in dict.fromkeys((*styles, *(proposed_by for proposed_by, _, _ in points))):
+        role, marker, label = styles.get(source, ("tail", "^", source))
         chosen = [(shared, retrained) for proposed_by, shared, retrained in points if proposed_by == source]
         if not chosen:
             continue

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reports.layout.figures import HEIGHT, MARKERS, epoch_axis, legend, light, logarithmic, panel, styled
-from reports.layout.formats import METRIC_NAMES, NOTHING, count, milliseconds, score, short_count
+from reports.layout.formats import METRIC_NAMES, NOTHING, Names, count, milliseconds, score, short_count
 from reports.layout.pages import Picture, Section, Table, picture
 from reports.summaries.candidates import (
     CHANCE,
@@ -24,9 +24,9 @@ from reports.summaries.candidates import (
 )
 from reports.summaries.comparison import NAMES
 from reports.summaries.search import Records, by_hand, judge_of, reward_metric, strategy_of
-from reports.summaries.values import number, numbers_of, table, text
+from reports.summaries.values import number, numbers_of, text
 
-LIMIT_NAMES = {"parameters": "parameters", "macs": "MACs", "latency_ms": "ms"}
+LIMIT_NAMES = Names(parameters="parameters", macs="MACs", latency_ms="ms")
 
 
 def _training_section(records: Records) -> Section:
@@ -102,16 +102,17 @@ def _proposer(records: Records, retraining: dict[str, object]) -> str:
     role = text(retraining.get("role")) or "candidate"
     if role == "candidate":
         return "controller" if strategy_of(records) == "enas" else strategy_of(records)
-    return role if role == "random" else NAMES.get(role, role)
+    return role if role == "random" else NAMES[role]
 
 
 def limits_sentence(records: Records) -> str:
     """The limits that every architecture was drawn within; empty where there were none."""
-    limits = table(records.result.get("limits"))
-    known = [(name, value) for key, name in LIMIT_NAMES.items() if (value := number(limits.get(key))) is not None]
-    if not known:
+    limits = numbers_of(records.result.get("limits"))
+    if not limits:
         return ""
-    parts = [f"{value:g} {name}" if name == "ms" else f"{count(value)} {name}" for name, value in known]
+    order = dict.fromkeys(key for key in (*LIMIT_NAMES, *limits) if key in limits)
+    whole = ("parameters", "macs")
+    parts = [f"{count(limits[key]) if key in whole else f'{limits[key]:g}'} {LIMIT_NAMES[key]}" for key in order]
     return f"Every architecture was drawn within the limits of this search: at most {' and '.join(parts)}."
 
 

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping
 
-from reports.layout.formats import NOTHING, count, duration, share
+from reports.layout.formats import NOTHING, Names, count, duration, share
 from reports.layout.pages import Listing, Section, Table
 from reports.search.images import example_gallery
 from reports.summaries.search import Records
 from reports.summaries.values import numbers_of, table, text, whole
 
-STAGES = {"features": "features", "search": "search", "retrain": "retraining", "controls": "controls", "total": "total"}
+STAGES = Names(features="features", search="search", retrain="retraining", controls="controls", total="total")
 
 
 def data_section(records: Records) -> Section:
@@ -35,7 +35,7 @@ def data_section(records: Records) -> Section:
         keys = [*(key for key in STAGES if key in seconds), *(key for key in seconds if key not in STAGES)]
         stages = (
             (
-                STAGES.get(key, key),
+                STAGES[key],
                 duration(seconds[key]),
                 share(seconds[key] / total_seconds) if total_seconds else NOTHING,
             )

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from reports.layout.figures import DASHES, WIDTH, legend, light, panel, styled
-from reports.layout.formats import METRIC_NAMES, score
+from reports.layout.formats import METRIC_NAMES, metrics_in, score
 from reports.layout.pages import Picture, Section, Table, picture
-from reports.summaries.comparison import NAMES, ROLES, Roc, roc_curves, winner_name
+from reports.summaries.comparison import ROLES, Roc, names_of, roc_curves, winner_name
 from reports.summaries.search import Records, by_hand, reward_metric, values_of
 from reports.summaries.thresholds import OperatingPoint, chosen_threshold, operating_rows, points_at
 from reports.summaries.values import items, number, numbers, numbers_of, table
@@ -105,7 +105,7 @@ def _area(x: Sequence[float], y: Sequence[float]) -> float:
 
 def _metrics_table(records: Records) -> Table | None:
     val, test = numbers_of(records.result.get("val")), numbers_of(records.result.get("test"))
-    names = [key for key in METRIC_NAMES if key in val or key in test]
+    names = metrics_in(val, test)
     if not names:
         return None
     rows = tuple((METRIC_NAMES[key], score(val.get(key)), score(test.get(key))) for key in names)
@@ -157,7 +157,7 @@ def pr_curves(records: Records, split: str) -> tuple[PrecisionRecall, ...]:
     recorded = table(table(result.get("precision_recall")).get(split))
     sources = {"winner": result} | table(result.get("controls"))
     found = []
-    for key, name in {**NAMES, "winner": winner_name(records)}.items():
+    for key, name in names_of(records).items():
         curve, metrics = table(recorded.get(key)), table(table(sources.get(key)).get(split))
         by_value = {} if "recall" in curve else {str(value): table(one) for value, one in curve.items()}
         for title, points in by_value.items() or ((name, curve),):

@@ -48,7 +48,7 @@ def search_section(records: Records) -> Section | None:
         top = max(taken.shares, key=lambda name: taken.shares[name][-1])
         caption = (
             f"Of all operations in the architectures that the controller sampled; at the end most often "
-            f"{OPERATION_NAMES.get(top, top)} ({share(taken.shares[top][-1])})."
+            f"{OPERATION_NAMES[top]} ({share(taken.shares[top][-1])})."
         )
         pictures.append(picture("choices", "Which operations were chosen", choices_figure(taken), caption))
     elif strategy_of(records) == "enas":
@@ -77,7 +77,7 @@ def _settled_table(chosen: Sampled, rows: int = 24) -> Table | None:
 def _chosen(choice: object) -> str:
     if isinstance(choice, bool):
         return "yes" if choice else "no"
-    return OPERATION_NAMES.get(str(choice), str(choice))
+    return OPERATION_NAMES[str(choice)]
 
 
 @styled
@@ -153,7 +153,7 @@ def choices_figure(shares: Shares) -> Figure:
         seen[role] += 1
         marker = "o" if len(line) == 1 else None
         axes.plot(shares.epochs, line, color=light(role), linestyle=dash, marker=marker, markersize=4)
-        ends.append((line[-1], OPERATION_NAMES.get(name, name), role))
+        ends.append((line[-1], OPERATION_NAMES[name], role))
     axes.set_ylim(0, top * 1.08)
     axes.set_xlim(0, max(max(shares.epochs), 1))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -137,7 +137,7 @@ def reliabilities(records: Records, split: str) -> dict[str, Reliability]:
     """What is recorded of a split, "raw" and "calibrated"; empty where the search recorded none."""
     recorded = table(table(records.result.get("calibration")).get(split))
     found = {}
-    for stage in STAGES:
+    for stage in dict.fromkeys((*STAGES, *recorded)):
         one = table(recorded.get(stage))
         rows = [numbers(row) for row in items(one.get("bins"))]
         error = number(one.get("ece"))
@@ -179,7 +179,7 @@ def reliability_figure(found: dict[str, Reliability], xlabel: str, ylabel: str) 
     axes.plot([0, 1], [0, 1], color=light("line"), linewidth=1.2, linestyle=(0, (2, 2)))
     styles = {"raw": ("random", (0, (5, 1.6)), "s"), "calibrated": ("winner", "-", "o")}
     for stage, one in found.items():
-        role, dash, marker = styles[stage]
+        role, dash, marker = styles.get(stage, ("tail", (0, (1.4, 1.4)), "^"))
         total = sum(bin_.images for bin_ in one.bins) or 1.0
         x, y = [bin_.score for bin_ in one.bins], [bin_.outcome for bin_ in one.bins]
         axes.plot(x, y, color=light(role), linestyle=dash, linewidth=1.0, alpha=0.4)

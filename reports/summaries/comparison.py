@@ -10,27 +10,33 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from reports.layout.formats import judgement
+from reports.layout.formats import Names, judgement
 from reports.summaries.search import Records, by_hand, reward_metric
 from reports.summaries.values import items, number, numbers, numbers_of, table, text
 
-NAMES = {
-    "winner": "searched branch",
-    "random": "random search",
-    "controller": "controller, short trainings",
-    "local": "local search",
-    "nni-random": "NNI's random search",
-    "nni-evolution": "NNI's evolution",
-    "nni-darts": "NNI's DARTS",
-    "linear_probe": "linear probe",
-    "tail": "fine-tuned tail",
-}
-ROLES = dict.fromkeys(NAMES, "rival") | {  # key -> colour
-    "winner": "winner",
-    "random": "random",
-    "linear_probe": "probe",
-    "tail": "tail",
-}
+NAMES = Names(
+    {
+        "winner": "searched branch",
+        "random": "random search",
+        "controller": "controller, short trainings",
+        "local": "local search",
+        "nni-random": "NNI's random search",
+        "nni-evolution": "NNI's evolution",
+        "nni-darts": "NNI's DARTS",
+        "linear_probe": "linear probe",
+        "tail": "fine-tuned tail",
+    }
+)
+
+
+class Roles(dict[str, str]):
+    """Method -> the role that sets its colour and mark; a strategy that the search is compared with is a rival."""
+
+    def __missing__(self, key: str) -> str:
+        return "rival"
+
+
+ROLES = Roles(winner="winner", random="random", linear_probe="probe", tail="tail")
 NORMAL_95 = 1.959964  # half of a 95 % interval, in standard deviations
 Interval = tuple[float, float]
 
@@ -96,10 +102,9 @@ def methods(records: Records) -> tuple[Method, ...]:
     result = records.result
     tail_parameters, metric = number(result.get("tail_parameters")), reward_metric(records)
     controls, repeats = table(result.get("controls")), table(result.get("repeats"))
-    sources = {"winner": result} | {key: table(controls.get(key)) for key in NAMES if key != "winner"}
     found = []
-    for key, name in NAMES.items():
-        source = sources[key] or _from_history(records, key)
+    for key, name in names_of(records).items():
+        source = (result if key == "winner" else table(controls.get(key))) or _from_history(records, key)
         val, test = numbers_of(source.get("val")), numbers_of(source.get("test"))
         parameters, macs = number(source.get("parameters")), number(source.get("macs"))
         if key == "tail":
@@ -107,8 +112,6 @@ def methods(records: Records) -> tuple[Method, ...]:
             macs = number(result.get("tail_macs")) if macs is None else macs
         if not val and not test:
             continue
-        if key == "winner":
-            name = winner_name(records)
         repeat = table(repeats.get(key))
         reduction = 1 - parameters / tail_parameters if parameters is not None and tail_parameters else None
         seeds = numbers(repeat.get(f"val_{metric}")), numbers(repeat.get(f"test_{metric}"))
@@ -121,7 +124,7 @@ def methods(records: Records) -> tuple[Method, ...]:
 def gains(records: Records) -> tuple[Gain, ...]:
     """What the winner gained over each control, in the search's own metric on test."""
     found = []
-    for key in NAMES:
+    for key, name in names_of(records).items():
         gain = table(table(records.result.get("gain")).get(f"over_{key}"))
         if (difference := number(gain.get("difference"))) is None:
             continue
@@ -129,7 +132,7 @@ def gains(records: Records) -> tuple[Gain, ...]:
         images = number(gain.get("images_low")), number(gain.get("images_high"))
         if low == high or (low, high) == images:  # a single training says nothing about the spread over trainings
             (low, high), over = images, "images"
-        found.append(Gain(key, NAMES[key], difference, low, high, over))
+        found.append(Gain(key, name, difference, low, high, over))
     return tuple(found)
 
 
@@ -141,9 +144,17 @@ def roc_curves(records: Records, split: str) -> tuple[Roc, ...]:
     sources = {"winner": result} | table(result.get("controls"))
     return tuple(
         curve
-        for key, name in {**NAMES, "winner": winner_name(records)}.items()
+        for key, name in names_of(records).items()
         for curve in _curves(key, name, by_name.get(key), table(table(sources.get(key)).get(split)))
     )
+
+
+def names_of(records: Records) -> dict[str, str]:
+    """The winner and its controls in the order they are shown; one that is not known stands last, by its own key."""
+    controls, gained = table(records.result.get("controls")), table(records.result.get("gain"))
+    roles = [text(record.get("role")) or "candidate" for record in records.of("retraining")]
+    keys = (*NAMES, *controls, *(key.removeprefix("over_") for key in gained), *roles)
+    return {key: NAMES[key] for key in keys if key != "candidate"} | {"winner": winner_name(records)}
 
 
 def winner_name(records: Records) -> str:
@@ -172,8 +183,8 @@ def _curves(key: str, name: str, points: object, metrics: dict[str, object]) -> 
 
 def _from_history(records: Records, key: str) -> dict[str, object]:
     """The latest control of that name, or the best retraining by val score, of a search that is still under way."""
-    if key in ("linear_probe", "tail"):
-        return next((one for one in reversed(records.of("control")) if text(one.get("name")) == key), {})
+    if done := [record for record in records.of("control") if text(record.get("name")) == key]:
+        return done[-1]
     role = "candidate" if key == "winner" else key
     metric, done = reward_metric(records), [one for one in records.of("retraining") if text(one.get("role")) == role]
     return max(done, key=lambda record: numbers_of(record.get("val")).get(metric, -1.0), default={})
