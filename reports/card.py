@@ -99,9 +99,9 @@ def _figures(records: Records) -> str:
         lines.append(
             f"Test {METRIC_NAMES[reward_metric(records)]} against controls trained alike: "
             + "; ".join(
-                f"{signed(one.difference)} over {one.name}"
-                + (f" ({interval(one.low, one.high)})" if one.low is not None else "")
-                for one in gained
+                f"{signed(gain.difference)} over {gain.name}"
+                + (f" ({interval(gain.low, gain.high)})" if gain.low is not None else "")
+                for gain in gained
             )
             + "."
         )
@@ -152,7 +152,7 @@ def _limits(records: Records) -> str:
             f"- Saying “{_plain(common)}” always would be right for {share_of:.0%} of the test images: read accuracy "
             "beside that."
         )
-    unsure = [one.name for one in gains(records) if one.judgement == "not told apart"]
+    unsure = [gain.name for gain in gains(records) if gain.judgement == "not told apart"]
     if unsure and not by_hand(records):
         lines.append(f"- Test does not tell it apart from: {', '.join(unsure)}.")
     return "\n".join(lines)

@@ -50,7 +50,7 @@ def write_files(
     records = read_records(search_folder)
     extra: dict[str, tuple[str, bytes]] = {CARD: ("The model card.", card(records).encode())}
     if compared := methods(records):
-        rows = [METHOD_FIELDS, *([getattr(one, field) for field in METHOD_FIELDS] for one in compared)]
+        rows = [METHOD_FIELDS, *([getattr(method, field) for field in METHOD_FIELDS] for method in compared)]
         extra["methods.csv"] = ("The winner and its controls, in whole numbers.", csv_text(rows).encode())
     if proposed := candidates(records):
         listed = csv_text([Candidate._fields, *proposed])
@@ -139,7 +139,7 @@ def figure_file(figure: Figure, kind: str, width: int, title: str) -> bytes:
     sides = {"width": f"{width}", "height": f"{width * figure.get_figheight() / inches:.0f}"}
 
     def sized(opening: re.Match[str]) -> str:
-        return _SIDES.sub(lambda found: f'{found[1]}="{sides[found[1]]}"', opening.group())
+        return _SIDES.sub(lambda side: f'{side[1]}="{sides[side[1]]}"', opening.group())
 
     return _OPENING.sub(sized, drawn, count=1).encode()
 
@@ -174,9 +174,9 @@ def _parts(cell: str) -> tuple[str, str]:
 
 
 def _row(cells: Sequence[str], remarked: Sequence[bool], parts: Sequence[tuple[str, str]]) -> list[str]:
-    found = []
+    written = []
     for cell, has_remarks, (_, remark) in zip(cells, remarked, parts, strict=True):
-        found.append(plain(_parts(cell)[0]))
+        written.append(plain(_parts(cell)[0]))
         if has_remarks:
-            found.append(plain(remark))
-    return found
+            written.append(plain(remark))
+    return written

@@ -93,12 +93,12 @@ def sentence(record: Mapping[str, object]) -> str:
 
 def bars(record: Mapping[str, object]) -> tuple[Bar, ...]:
     """The clusters whose numbers are all there, closest first."""
-    found = []
-    for place, one in enumerate(map(table, items(record.get("clusters"))), 1):
-        distance, size, kept = (number(one.get(key)) for key in ("distance", "size", "kept"))
+    clusters = []
+    for place, entry in enumerate(map(table, items(record.get("clusters"))), 1):
+        distance, size, kept = (number(entry.get(key)) for key in ("distance", "size", "kept"))
         if distance is not None and size is not None and kept is not None:
-            found.append(Bar(place, distance, size, kept, one.get("close") is True))
-    return tuple(found)
+            clusters.append(Bar(place, distance, size, kept, entry.get("close") is True))
+    return tuple(clusters)
 
 
 def clusters_section(record: Mapping[str, object], _: Sequence[Strip]) -> Section:
@@ -112,15 +112,15 @@ def clusters_section(record: Mapping[str, object], _: Sequence[Strip]) -> Sectio
             picture("sizes", "How much is kept", size_figure(drawn), "Images of each cluster, kept and removed."),
         )
     rows = []
-    for place, one in enumerate(map(table, items(record.get("clusters"))), 1):
-        values = numbers_of(one.get("values"))
-        size, kept = number(one.get("size")), number(one.get("kept"))
+    for place, entry in enumerate(map(table, items(record.get("clusters"))), 1):
+        values = numbers_of(entry.get("values"))
+        size, kept = number(entry.get("size")), number(entry.get("kept"))
         rows.append(
             (
                 str(place),
-                "whole" if one.get("close") is True else "thinned",
-                score(number(one.get("distance")), 3),
-                score(number(one.get("similarity")), 3),
+                "whole" if entry.get("close") is True else "thinned",
+                score(number(entry.get("distance")), 3),
+                score(number(entry.get("similarity")), 3),
                 count(size),
                 f"{count(kept)}\n{share(kept / size) if kept is not None and size else ''}",
                 ", ".join(f"{count(n)} {value}" for value, n in values.items()),

@@ -35,25 +35,25 @@ class Trial(NamedTuple):
 def trials(record: Record) -> tuple[Trial, ...]:
     """The settled trials, in order; a record without a number is left out."""
     on_front, chosen = set(items(record.get("front"))), picked_number(record)
-    found = []
-    for one in map(table, items(record.get("trials"))):
-        place = whole(one.get("trial"))
+    settled = []
+    for trial in map(table, items(record.get("trials"))):
+        place = whole(trial.get("trial"))
         if place is None:
             continue
-        found.append(
+        settled.append(
             Trial(
                 place,
-                one.get("state") == "finished",
-                number(one.get("score")),
-                number(one.get("second")),
-                table(one.get("setting")),
-                text(one.get("pruned_because")),
-                number(one.get("seconds")),
+                trial.get("state") == "finished",
+                number(trial.get("score")),
+                number(trial.get("second")),
+                table(trial.get("setting")),
+                text(trial.get("pruned_because")),
+                number(trial.get("seconds")),
                 place in on_front,
                 place == chosen,
             )
         )
-    return tuple(found)
+    return tuple(settled)
 
 
 def picked_number(record: Record) -> int | None:
@@ -61,21 +61,21 @@ def picked_number(record: Record) -> int | None:
     return whole(table(record.get("picked")).get("trial"))
 
 
-def best_so_far(found: Sequence[Trial]) -> tuple[list[float], list[float]]:
+def best_so_far(settled: Sequence[Trial]) -> tuple[list[float], list[float]]:
     """The trials that finished, and the best score up to each."""
     numbers: list[float] = []
     best: list[float] = []
-    for one in found:
-        if one.score is not None:
-            numbers.append(one.number)
-            best.append(max([one.score, *best[-1:]]))
+    for trial in settled:
+        if trial.score is not None:
+            numbers.append(trial.number)
+            best.append(max([trial.score, *best[-1:]]))
     return numbers, best
 
 
 def importances(record: Record, objective: str) -> list[tuple[str, float]]:
     """The knobs with their share of an objective's variance, the largest first."""
-    found = table(table(record.get("importances")).get(objective))
-    shares = [(knob_name(name), share) for name, value in found.items() if (share := number(value)) is not None]
+    shares_of = table(table(record.get("importances")).get(objective))
+    shares = [(knob_name(name), share) for name, value in shares_of.items() if (share := number(value)) is not None]
     return sorted(shares, key=lambda pair: -pair[1])
 
 
@@ -111,12 +111,12 @@ def knob_value(value: object) -> str:
 
 def summary(record: Record) -> str:
     """How many trials there are, and what the picked one is beside the first, which is the project as it was set."""
-    found = trials(record)
-    finished = sum(one.finished for one in found)
+    settled = trials(record)
+    finished = sum(trial.finished for trial in settled)
     wanted = whole(record.get("wanted"))
-    head = f"{finished} trials finished and {len(found) - finished} were stopped early, of {count(wanted)}."
+    head = f"{finished} trials finished and {len(settled) - finished} were stopped early, of {count(wanted)}."
     reason = text(table(record.get("picked")).get("reason"))
-    first = next((one for one in found if one.number == 0 and one.score is not None), None)
+    first = next((trial for trial in settled if trial.number == 0 and trial.score is not None), None)
     if reason is None:
         return head
     before = ""
@@ -127,34 +127,36 @@ def summary(record: Record) -> str:
 
 
 @styled
-def history_figure(found: Sequence[Trial], metric: str) -> Figure:
+def history_figure(settled: Sequence[Trial], metric: str) -> Figure:
     """The val score of each finished trial, where others were stopped, and the best so far."""
     figure, axes = panel("trial", f"val {metric}")
-    done = [(one.number, one.score) for one in found if one.score is not None]
+    done = [(trial.number, trial.score) for trial in settled if trial.score is not None]
     axes.plot(*zip(*done, strict=True), "o", color=light("muted"), markersize=3.4, label="finished")
     low = min(score for _, score in done)
-    if stopped := [one.number for one in found if not one.finished]:
+    if stopped := [trial.number for trial in settled if not trial.finished]:
         axes.plot(stopped, [low] * len(stopped), "x", color=light("random"), markersize=4, label="stopped early")
-    axes.plot(*best_so_far(found), color=light("winner"), drawstyle="steps-post", label="best so far")
+    axes.plot(*best_so_far(settled), color=light("winner"), drawstyle="steps-post", label="best so far")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     legend(axes)
     return figure
 
 
 @styled
-def front_figure(found: Sequence[Trial], metric: str, second: str) -> Figure:
+def front_figure(settled: Sequence[Trial], metric: str, second: str) -> Figure:
     """Cost against val score, the front as a line, the picked trial starred and the first one ringed."""
     figure, axes = panel(second, f"val {metric}")
-    done = [(one, one.second, one.score) for one in found if one.second is not None and one.score is not None]
-    edge = [(cost, score) for one, cost, score in sorted(done, key=lambda point: point[1]) if one.on_front]
+    done = [
+        (trial, trial.second, trial.score) for trial in settled if trial.second is not None and trial.score is not None
+    ]
+    edge = [(cost, score) for trial, cost, score in sorted(done, key=lambda point: point[1]) if trial.on_front]
     if edge:
         axes.plot(*zip(*edge, strict=True), color=light("winner"), linewidth=1.1, drawstyle="steps-post", label="front")
     axes.plot(
         *zip(*((x, y) for _, x, y in done), strict=True), "o", color=light("muted"), markersize=3.4, label="trial"
     )
     for name, marker, chosen in (
-        ("first", "o", [(x, y) for one, x, y in done if one.number == 0]),
-        ("picked", "*", [(x, y) for one, x, y in done if one.picked]),
+        ("first", "o", [(x, y) for entry, x, y in done if entry.number == 0]),
+        ("picked", "*", [(x, y) for entry, x, y in done if entry.picked]),
     ):
         if chosen:
             ring = marker == "o"
@@ -187,10 +189,12 @@ def importance_figure(shares: Sequence[tuple[str, float]], objective: str) -> Fi
 
 
 @styled
-def knob_figure(found: Sequence[Trial], knob: str, name: str, metric: str) -> Figure:
+def knob_figure(settled: Sequence[Trial], knob: str, name: str, metric: str) -> Figure:
     """The val score of each finished trial by one knob's whole number; the mean of each as a line."""
     figure, axes = panel(name, f"val {metric}")
-    points = [(value, one.score) for one in found if isinstance(value := one.setting.get(knob), int) and one.score]
+    points = [
+        (value, trial.score) for trial in settled if isinstance(value := trial.setting.get(knob), int) and trial.score
+    ]
     axes.plot(*zip(*points, strict=True), "o", color=light("muted"), markersize=3.4, label="trial")
     places = sorted({value for value, _ in points})
     best = [max(score for value, score in points if value == place) for place in places]
@@ -242,18 +246,18 @@ def render_study(record: Record) -> str:
 
 def history_section(record: Record) -> Section:
     """The trials in order, and score against cost."""
-    found, metric, second = trials(record), metric_name(record), second_name(record)
+    settled, metric, second = trials(record), metric_name(record), second_name(record)
     pictures: list[Picture] = []
-    if any(one.score is not None for one in found):
+    if any(trial.score is not None for trial in settled):
         caption = "Trials that were stopped early are crosses at the lower edge: their score is not known."
-        pictures.append(picture("history", "Score by trial", history_figure(found, metric), caption))
-        if second and any(one.second is not None for one in found):
+        pictures.append(picture("history", "Score by trial", history_figure(settled, metric), caption))
+        if second and any(trial.second is not None for trial in settled):
             caption = "The line is the front: nothing has a better score for less. Ring: the project's own settings."
-            pictures.append(picture("front", "Score for cost", front_figure(found, metric, second), caption))
-        depths = {one.setting.get("freeze_depth") for one in found if one.score is not None}
+            pictures.append(picture("front", "Score for cost", front_figure(settled, metric, second), caption))
+        depths = {trial.setting.get("freeze_depth") for trial in settled if trial.score is not None}
         if len(depths) > 1:
             caption = "Blocks of the trunk that the branch reads; the line joins the best at each depth."
-            drawn = knob_figure(found, "freeze_depth", "freeze depth", metric)
+            drawn = knob_figure(settled, "freeze_depth", "freeze depth", metric)
             pictures.append(picture("depth", "Score by freeze depth", drawn, caption))
     lead = "A trial is a small search, or training, with one setting of the knobs; val judges, test is not looked at."
     missing = () if pictures else ("no trial is finished yet",)
@@ -280,17 +284,17 @@ def importance_section(record: Record) -> Section:
 
 def picked_section(record: Record) -> Section:
     """The picked trial's setting beside that of the first, which is the project as it was."""
-    found = trials(record)
-    chosen = next((one for one in found if one.picked), None)
+    settled = trials(record)
+    chosen = next((trial for trial in settled if trial.picked), None)
     if chosen is None:
         return Section("setting", "The picked setting", missing=("no trial is finished yet",))
-    first = next((one for one in found if one.number == 0), None)
+    first = next((trial for trial in settled if trial.number == 0), None)
     names = list(dict.fromkeys([*chosen.setting, *(first.setting if first else ())]))
     before = first.setting if first else {}
     rows = [(knob_name(name), knob_value(before.get(name)), knob_value(chosen.setting.get(name))) for name in names]
     costs = [(f"val {metric_name(record)}", score(first.score if first else None), score(chosen.score))]
     if (second := second_name(record)) is not None:
-        values = [second_value(record, one.second if one else None) for one in (first, chosen)]
+        values = [second_value(record, trial.second if trial else None) for trial in (first, chosen)]
         costs.append((second, values[0], values[1]))
     caption = "The first trial has the project's settings as they were, as far as the knobs allow."
     head = ("", "first trial", f"trial {chosen.number}, picked")
@@ -299,24 +303,24 @@ def picked_section(record: Record) -> Section:
 
 def trials_section(record: Record) -> Section:
     """Every settled trial."""
-    found, second = trials(record), second_name(record)
-    names = list(dict.fromkeys(name for one in found for name in one.setting))
+    settled, second = trials(record), second_name(record)
+    names = list(dict.fromkeys(name for trial in settled for name in trial.setting))
     head = ("trial", "state", f"val {metric_name(record)}", *((second,) if second else ()), "seconds")
-    rows = tuple(_row(one, names, record, second is not None) for one in found)
-    marked = next((place for place, one in enumerate(found) if one.picked), None)
+    rows = tuple(_row(trial, names, record, second is not None) for trial in settled)
+    marked = next((place for place, trial in enumerate(settled) if trial.picked), None)
     caption = "Front: no other trial has a better score for less."
     tables = [Table(caption, (*head, *map(knob_name, names)), rows, marked)]
-    if stopped := tuple((str(one.number), one.reason or NOTHING) for one in found if not one.finished):
+    if stopped := tuple((str(trial.number), trial.reason or NOTHING) for trial in settled if not trial.finished):
         tables.append(Table("Why trials were stopped early.", ("trial", "because"), stopped))
     return Section("trials", "Trials", tables=tuple(tables), placement="stacked")
 
 
-def _row(one: Trial, names: list[str], record: Record, costly: bool) -> tuple[str, ...]:
-    state = "picked" if one.picked else "front" if one.on_front else "finished" if one.finished else "stopped"
-    cells = [str(one.number), state, score(one.score)]
-    cells += [second_value(record, one.second)] if costly else []
-    cells.append(duration(one.seconds))
-    return (*cells, *(knob_value(one.setting.get(name)) for name in names))
+def _row(trial: Trial, names: list[str], record: Record, costly: bool) -> tuple[str, ...]:
+    state = "picked" if trial.picked else "front" if trial.on_front else "finished" if trial.finished else "stopped"
+    cells = [str(trial.number), state, score(trial.score)]
+    cells += [second_value(record, trial.second)] if costly else []
+    cells.append(duration(trial.seconds))
+    return (*cells, *(knob_value(trial.setting.get(name)) for name in names))
 
 
 def repeat_section(record: Record) -> Section:

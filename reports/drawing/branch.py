@@ -58,7 +58,7 @@ def architecture_figure(graph: nx.DiGraph, around: Surroundings) -> Figure:
     axes.axis("off")
     middle = left_room + BOX / 2
     sums = frozenset(name for name in places if graph.in_degree(name) > 1)
-    for lane in sorted((*left, *right), key=lambda one: -one.step):
+    for lane in sorted((*left, *right), key=lambda drawn: -drawn.step):
         _draw_lane(axes, lane, places, sums, middle, 1 if lane in right else -1)
     if has_tail:
         draw_tail(

@@ -69,7 +69,7 @@ def ways(graph: nx.DiGraph) -> tuple[Way, ...]:
         if kind != "chain":
             side = RIGHT if graph.nodes[target].get("column") == "right" else LEFT
             reach.setdefault((side, source, kind), []).append(target)
-    found = []
+    lanes = []
     for side in (LEFT, RIGHT):
         lines = sorted(
             (max(row[target] for target in targets) - row[source], row[source], source, kind, tuple(targets))
@@ -77,11 +77,11 @@ def ways(graph: nx.DiGraph) -> tuple[Way, ...]:
             if at == side
         )
         levels = free_steps([(start, start + length) for length, start, *_ in lines])
-        found += [
+        lanes += [
             Way(source, targets, kind, side, step)
             for step, (_, _, source, kind, targets) in zip(levels, lines, strict=True)
         ]
-    return tuple(found)
+    return tuple(lanes)
 
 
 def spots_of(graph: nx.DiGraph, left: float) -> dict[str, Spot]:
@@ -115,7 +115,7 @@ def cell_figure(graph: nx.DiGraph) -> Figure:
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(0, height))
     axes.axis("off")
-    for way in sorted(lines, key=lambda one: -one.step):
+    for way in sorted(lines, key=lambda line: -line.step):
         edge = left if way.side == LEFT else left + 2 * OPERATION + COLUMN_GAP
         _draw_way(axes, way, spots, edge + way.side * LANE * (way.step + 0.8))
     for source, target, kind in graph.edges(data="kind"):

@@ -70,7 +70,7 @@ def lanes(graph: nx.DiGraph, kinds: tuple[str, ...]) -> tuple[Lane, ...]:
 def free_steps(spans: Sequence[tuple[int, int]]) -> list[int]:
     """A step for each span (start, end), the first free one: no two that overlap are on one step."""
     taken: list[list[tuple[int, int]]] = []
-    found = []
+    chosen = []
     for start, end in spans:
         step = 0
         while step < len(taken) and any(start < other_end and other < end for other, other_end in taken[step]):
@@ -78,8 +78,8 @@ def free_steps(spans: Sequence[tuple[int, int]]) -> list[int]:
         if step == len(taken):
             taken.append([])
         taken[step].append((start, end))
-        found.append(step)
-    return found
+        chosen.append(step)
+    return chosen
 
 
 def column(graph: nx.DiGraph) -> tuple[str, ...]:
@@ -88,9 +88,9 @@ def column(graph: nx.DiGraph) -> tuple[str, ...]:
     return tuple(name for name in nx.lexicographical_topological_sort(graph, key=order.__getitem__) if name != "tail")
 
 
-def steps(found: tuple[Lane, ...]) -> int:
+def steps(lanes: tuple[Lane, ...]) -> int:
     """How many lanes lie side by side."""
-    return 1 + max(lane.step for lane in found)
+    return 1 + max(lane.step for lane in lanes)
 
 
 def places_of(graph: nx.DiGraph) -> dict[str, Place]:

@@ -147,7 +147,7 @@ def _shapes(cell: CellPlan, sides: dict[int | None, Sides], width: int) -> tuple
     given = _halved(inside) if cell.reduction else inside
     if not read:
         return given, f"width {width}"
-    shapes = dict.fromkeys(f"{width}{area(one)}" for one in (read, inside, given))
+    shapes = dict.fromkeys(f"{width}{area(around)}" for around in (read, inside, given))
     return given, " to ".join(shapes)
 
 

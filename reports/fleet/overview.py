@@ -192,25 +192,25 @@ def sentence(fleet: Fleet, cost: TreeCost) -> str:
 
 def tiles(fleet: Fleet, cost: TreeCost) -> tuple[Tile, ...]:
     """The key figures of the fleet."""
-    found = []
-    done = sorted((one for one in fleet.entries if one.measured), key=lambda one: one.score or 0.0)
+    shown = []
+    done = sorted((entry for entry in fleet.entries if entry.measured), key=lambda entry: entry.score or 0.0)
     if done:
         low, high = done[0], done[-1]
         middle = done[len(done) // 2] if len(done) % 2 else None
         mean = (done[len(done) // 2 - 1].score or 0.0) / 2 + (done[len(done) // 2].score or 0.0) / 2
         value = middle.score if middle else mean
         note = f"{low.attribute} {score(low.score, 3)} to {high.attribute} {score(high.score, 3)}"
-        found.append(Tile(f"median test {low.metric}", score(value), note))
-        gained = [one.gain for one in done if one.gain]
+        shown.append(Tile(f"median test {low.metric}", score(value), note))
+        gained = [entry.gain for entry in done if entry.gain]
         if gained:
-            better = sum(one.judgement == "better" for one in gained)
-            worse = sum(one.judgement == "worse" for one in gained)
+            better = sum(gain.judgement == "better" for gain in gained)
+            worse = sum(gain.judgement == "worse" for gain in gained)
             note = f"worse: {worse}; not told apart: {len(gained) - better - worse}"
-            found.append(Tile("better than random search", f"{better} of {len(gained)}", note))
+            shown.append(Tile("better than random search", f"{better} of {len(gained)}", note))
     for title, field in (("parameters of the tree", "parameters"), ("MACs of the tree", "macs")):
         tree, separate = getattr(cost.tree, field), getattr(cost.separate, field)
         if tree is not None:
             saved = saving(tree, separate)
             note = f"{change(saved)} against separate networks" if saved is not None else ""
-            found.append(Tile(title, short_count(tree), note))
-    return tuple(found)
+            shown.append(Tile(title, short_count(tree), note))
+    return tuple(shown)

@@ -145,12 +145,12 @@ def elsewhere_section(fleet: Fleet, _: TreeCost) -> Section | None:
 
 def links_of(fleet: Fleet) -> tuple[Link, ...]:
     """The label graphs and studies of the project."""
-    found = []
-    for one in map(table, items(fleet.record.get("links"))):
-        kind, name = text(one.get("kind")), text(one.get("name"))
+    links = []
+    for entry in map(table, items(fleet.record.get("links"))):
+        kind, name = text(entry.get("kind")), text(entry.get("name"))
         if kind and name:
-            found.append(Link(kind, name, address(text(one.get("page"))), text(one.get("sentence")) or ""))
-    return tuple(found)
+            links.append(Link(kind, name, address(text(entry.get("page"))), text(entry.get("sentence")) or ""))
+    return tuple(links)
 
 
 SECTIONS = (attributes_section, scores_section, cost_section, paper_section, trunk_section, elsewhere_section)

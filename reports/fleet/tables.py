@@ -44,11 +44,13 @@ class TreeCost(NamedTuple):
 
 def images_table(entries: Sequence[Entry]) -> Table:
     """Table 1: positive and negative images of each attribute; of more than two values, one number for each."""
-    splits = [split for split in ("train", "val", "test") if any(split in one.counts for one in entries)]
+    splits = [split for split in ("train", "val", "test") if any(split in entry.counts for entry in entries)]
     rows = tuple(
-        (one.attribute, *(images_of(one, split) for split in splits)) for one in entries if any(one.counts.values())
+        (entry.attribute, *(images_of(entry, split) for split in splits))
+        for entry in entries
+        if any(entry.counts.values())
     )
-    several = any(len(one.values) > 2 for one in entries)
+    several = any(len(entry.values) > 2 for entry in entries)
     caption = "As the paper's Table 1, with val, by which everything is chosen, as well: positive/negative."
     if several:
         caption += " Attributes of more values have one number for each of them."
@@ -68,9 +70,9 @@ def images_of(entry: Entry, split: str) -> str:
 def thresholds_table(entries: Sequence[Entry]) -> Table:
     """Where each attribute is decided, and how that fares on test, as in the engineering paper's Table 2."""
     rows = tuple(
-        (one.attribute, *(score(one.test.get(key), 3) for key in OPERATION))
-        for one in entries
-        if any(key in one.test for key in OPERATION)
+        (entry.attribute, *(score(entry.test.get(key), 3) for key in OPERATION))
+        for entry in entries
+        if any(key in entry.test for key in OPERATION)
     )
     caption = "On test, at the threshold that val chose. FPR: false positive rate."
     return Table(caption, ("", *OPERATION.values()), rows)
@@ -78,29 +80,29 @@ def thresholds_table(entries: Sequence[Entry]) -> Table:
 
 def accuracy_tables(entries: Sequence[Entry]) -> tuple[Table, ...]:
     """Table 2: accuracy and reduction of weights, the attributes across, six to a table."""
-    done = [one for one in entries if "accuracy" in one.test]
+    done = [entry for entry in entries if "accuracy" in entry.test]
     tables = []
     for start in range(0, len(done), ACROSS):
         some = done[start : start + ACROSS]
         rows = (
-            ("Accuracy", *(share(one.test["accuracy"]) for one in some)),
-            ("Reduction rate", *(change(one.reduction) for one in some)),
+            ("Accuracy", *(share(entry.test["accuracy"]) for entry in some)),
+            ("Reduction rate", *(change(entry.reduction) for entry in some)),
         )
         caption = (
             "As the paper's Table 2: accuracy on test at the threshold that val chose, and weights against the tail."
             if start == 0
             else "Table 2, continued."
         )
-        tables.append(Table(caption, ("", *(one.attribute for one in some)), rows))
+        tables.append(Table(caption, ("", *(entry.attribute for entry in some)), rows))
     return tuple(tables)
 
 
 def cost_table(fleet: Fleet, cost: TreeCost) -> Table:
     """The trunk, what each branch adds to it, the sum, and as many separate networks."""
     rows = [("trunk, once for all", *_cells(cost.trunk), "")]
-    for one in cost.counted:
-        added = saving(one.branch.parameters, _with_trunk(fleet, one).parameters)
-        rows.append((f"+ {one.attribute}", *_cells(one.branch), change(added)))
+    for entry in cost.counted:
+        added = saving(entry.branch.parameters, _with_trunk(fleet, entry).parameters)
+        rows.append((f"+ {entry.attribute}", *_cells(entry.branch), change(added)))
     whole = saving(cost.tree.parameters, cost.separate.parameters)
     rows.append(("the whole tree", *_cells(cost.tree), change(whole)))
     rows.append((f"{len(cost.counted)} separate networks", *_cells(cost.separate), ""))
@@ -119,16 +121,16 @@ def versions_table(fleet: Fleet) -> Table | None:
     now, before = text(trunk.get("version")), text(trunk.get("rollback"))
     rows = []
     marked = None
-    for place, one in enumerate(map(table, items(trunk.get("versions")))):
-        version, print_ = text(one.get("version")) or NOTHING, text(one.get("fingerprint"))
-        learnt = len(items(one.get("attributes")))
+    for place, record in enumerate(map(table, items(trunk.get("versions")))):
+        version, print_ = text(record.get("version")) or NOTHING, text(record.get("fingerprint"))
+        learnt = len(items(record.get("attributes")))
         standing = "in use" if version == now else "before the last switch" if version == before else ""
         marked = place if version == now else marked
         rows.append(
             (
                 version,
-                (text(one.get("created")) or NOTHING)[:10],
-                text(one.get("backbone")) or NOTHING,
+                (text(record.get("created")) or NOTHING)[:10],
+                text(record.get("backbone")) or NOTHING,
                 f"{learnt} attributes" if learnt else NOTHING,
                 str(sum(1 for entry in fleet.entries if print_ and entry.fingerprint == print_)),
                 standing,
@@ -155,12 +157,12 @@ def _how_timed(fleet: Fleet) -> str:
 
 def tree_cost(fleet: Fleet) -> TreeCost:
     """Count up the fleet; everything is None where the trunk's own costs are not in the record."""
-    counted = tuple(one for one in fleet.entries if one.on_trunk and one.branch.parameters is not None)
-    left_out = tuple(one.attribute for one in fleet.entries if one.measured and one not in counted)
-    depths = [one.depth for one in counted if one.depth is not None]
+    counted = tuple(entry for entry in fleet.entries if entry.on_trunk and entry.branch.parameters is not None)
+    left_out = tuple(entry.attribute for entry in fleet.entries if entry.measured and entry not in counted)
+    depths = [entry.depth for entry in counted if entry.depth is not None]
     trunk = fleet.trunk_costs(max(depths, default=None))
-    separate = added(added((fleet.trunk_costs(one.depth), one.tail)) for one in counted)
-    return TreeCost(counted, left_out, trunk, added(one.branch for one in counted), separate)
+    separate = added(added((fleet.trunk_costs(entry.depth), entry.tail)) for entry in counted)
+    return TreeCost(counted, left_out, trunk, added(entry.branch for entry in counted), separate)
 
 
 def added(costs: Iterable[Costs]) -> Costs:
@@ -182,27 +184,27 @@ def saving(tree: float | None, separate: float | None) -> float | None:
 @styled
 def fleet_scores_figure(entries: Sequence[Entry]) -> Figure:
     """The test score of every attribute, best first, with its interval; entries without a score are left out."""
-    ranked = sorted((one for one in entries if one.score is not None), key=lambda one: one.score or 0.0)
+    ranked = sorted((entry for entry in entries if entry.score is not None), key=lambda entry: entry.score or 0.0)
     figure, axes = panel("", f"test {ranked[-1].metric}", width=5.2, height=0.75 + ROW * len(ranked))
     for state, face, label in (("current", light("winner"), "current"), ("", light("surface"), "not current")):
         chosen = [
-            (place, one)
-            for place, one in enumerate(ranked)
-            if (one.state == "current") == bool(state) and one.score is not None
+            (place, entry)
+            for place, entry in enumerate(ranked)
+            if (entry.state == "current") == bool(state) and entry.score is not None
         ]
         if not chosen:
             continue
-        for place, one in chosen:
-            if one.low is not None and one.high is not None:
-                axes.plot([one.low, one.high], [place, place], color=light("winner"), linewidth=3, alpha=0.3)
-        x, y = [one.score or 0.0 for _, one in chosen], [place for place, _ in chosen]
+        for place, entry in chosen:
+            if entry.low is not None and entry.high is not None:
+                axes.plot([entry.low, entry.high], [place, place], color=light("winner"), linewidth=3, alpha=0.3)
+        x, y = [entry.score or 0.0 for _, entry in chosen], [place for place, _ in chosen]
         axes.plot(x, y, "o", color=light("winner"), markerfacecolor=face, markersize=5.5, label=label)
-    axes.set_yticks(range(len(ranked)), [shortened(one.attribute, 24) for one in ranked])
+    axes.set_yticks(range(len(ranked)), [shortened(entry.attribute, 24) for entry in ranked])
     axes.tick_params(axis="y", length=0, labelcolor=light("ink"))
     axes.set_ylim(-0.7, len(ranked) - 0.3)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(visible=False, axis="y")
-    if any(one.state != "current" for one in ranked):
+    if any(entry.state != "current" for entry in ranked):
         legend(axes)
     return figure
 
@@ -213,7 +215,7 @@ def tree_cost_figure(cost: TreeCost) -> Figure:
     kinds = known_kinds(cost)
     figure = Figure(figsize=(5.2, 0.55 + 1.05 * len(kinds)), layout="constrained")
     for axes, (name, field) in zip(figure.subplots(len(kinds), 1, squeeze=False)[:, 0], kinds, strict=True):
-        trunk, branches, separate = (getattr(one, field) for one in (cost.trunk, cost.branches, cost.separate))
+        trunk, branches, separate = (getattr(costs, field) for costs in (cost.trunk, cost.branches, cost.separate))
         first = axes.get_subplotspec().is_first_row()
         edge = light("surface")
         axes.barh([1], [trunk], color=light("probe"), edgecolor=edge, label="trunk, once" if first else None)

@@ -100,8 +100,8 @@ def spread(
     for edge in edges:
         known = graph.get_edge_data(edge.start, edge.end, {"weight": 0.0})["weight"]
         graph.add_edge(edge.start, edge.end, weight=max(known, edge.probability))
-    found = nx.spring_layout(graph, k=2.2 / math.sqrt(len(linked)), iterations=200, seed=0)
-    at = np.array([found[place] for place in linked])
+    layout = nx.spring_layout(graph, k=2.2 / math.sqrt(len(linked)), iterations=200, seed=0)
+    at = np.array([layout[place] for place in linked])
     low, high = at.min(axis=0), at.max(axis=0)
     at = (at - low) / np.where(high > low, high - low, 1.0)
     at[:, high <= low] = 0.5

@@ -101,8 +101,8 @@ def gain_section(records: GraphRecords) -> Section:
             f"{METHODS[gain.a]} over {METHODS[gain.b]}",
             f"{signed(100 * gain.total, 2)}\n95 % interval {interval(100 * gain.low, 100 * gain.high, 2)}",
             verdict_word(gain),
-            str(sum(one is not None and one > 0 for one in gain.labels)),
-            str(sum(one is not None and one < 0 for one in gain.labels)),
+            str(sum(difference is not None and difference > 0 for difference in gain.labels)),
+            str(sum(difference is not None and difference < 0 for difference in gain.labels)),
         )
         for gain in records.gains
     )
@@ -113,7 +113,7 @@ def gain_section(records: GraphRecords) -> Section:
     tables = (Table(caption, ("what over what", "points of mAP", "told apart", "better", "worse"), rows),)
     drawn = [gain for gain in records.gains if gain.a == records.chosen and gain.b in ROLES]
     pictures: tuple[Picture, ...] = ()
-    if drawn and any(one is not None for gain in drawn for one in gain.labels):
+    if drawn and any(difference is not None for gain in drawn for difference in gain.labels):
         caption = "Average precision of each label with the graph, minus that of the same training without."
         pictures = (picture("gain", "Gain per label", gain_figure(records, drawn), caption),)
     return Section("gain", "What the graph gains", "", pictures, tables if rows else (), placement="stacked")
@@ -179,11 +179,11 @@ def method_row(
     records: GraphRecords, method: str, split: str, columns: tuple[tuple[str, str], ...] = COLUMNS
 ) -> tuple[str, ...]:
     """A method's figures; empty where it has none."""
-    found = records.figures(method, split)
-    if not found:
+    figures = records.figures(method, split)
+    if not figures:
         return ()
     labels = number(table(table(records.result.get("methods")).get(method)).get("labels"))
-    return METHODS[method], count(labels), *(percent(found.get(key)) for key, _ in columns)
+    return METHODS[method], count(labels), *(percent(figures.get(key)) for key, _ in columns)
 
 
 def percent(value: float | None) -> str:

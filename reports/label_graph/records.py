@@ -58,34 +58,34 @@ class GraphRecords(NamedTuple):
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The labels in their order."""
-        found = []
+        labels = []
         for entry in map(table, items(self.result.get("per_label"))):
             train = table(table(entry.get("images")).get("train"))
-            found.append(Node(text(entry.get("name")) or "?", whole(train.get("present")) or 0))
-        return tuple(found)
+            labels.append(Node(text(entry.get("name")) or "?", whole(train.get("present")) or 0))
+        return tuple(labels)
 
     @property
     def edges(self) -> tuple[Edge, ...]:
         """The edges between labels that there are, the strongest first."""
-        count, found = len(self.nodes), []
+        count, known = len(self.nodes), []
         for entry in map(table, items(table(self.result.get("graph")).get("edges"))):
             start, end, probability = whole(entry.get("from")), whole(entry.get("to")), number(entry.get("probability"))
             if start is None or end is None or probability is None or max(start, end) >= count or start == end:
                 continue
-            found.append(Edge(start, end, probability, entry.get("estimated") is True))
-        return tuple(sorted(found, key=lambda edge: (-edge.probability, edge.start, edge.end)))
+            known.append(Edge(start, end, probability, entry.get("estimated") is True))
+        return tuple(sorted(known, key=lambda edge: (-edge.probability, edge.start, edge.end)))
 
     @property
     def gains(self) -> tuple[LabelGain, ...]:
         """The gains that were measured."""
-        found = []
+        known = []
         for entry in map(table, table(self.result.get("gains")).values()):
             a, b = text(entry.get("a")), text(entry.get("b"))
             total, low, high = (number(entry.get(key)) for key in ("map", "low", "high"))
             if a and b and total is not None and low is not None and high is not None:
-                each = tuple(number(one) for one in items(entry.get("labels")))
-                found.append(LabelGain(a, b, total, low, high, each))
-        return tuple(found)
+                each = tuple(number(record) for record in items(entry.get("labels")))
+                known.append(LabelGain(a, b, total, low, high, each))
+        return tuple(known)
 
     @property
     def split(self) -> str:
@@ -136,9 +136,9 @@ def curves_of(path: Path) -> dict[str, tuple[tuple[float, float], ...]]:
         records = read_history(path)
     except (OSError, ValueError):
         return {}
-    found: dict[str, list[tuple[float, float]]] = {}
+    curves: dict[str, list[tuple[float, float]]] = {}
     for record in records:
         epoch, score, graph = number(record.get("epoch")), number(record.get("val_score")), text(record.get("graph"))
         if record.get("kind") == "epoch" and epoch is not None and score is not None and graph:
-            found.setdefault(graph, []).append((epoch, score))
-    return {graph: tuple(points) for graph, points in found.items()}
+            curves.setdefault(graph, []).append((epoch, score))
+    return {graph: tuple(points) for graph, points in curves.items()}

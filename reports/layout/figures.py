@@ -172,14 +172,14 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
     )
 
 
-def _themed(found: re.Match[str]) -> str:
-    themed = _FONT.sub(r"font: \1\2px var(--face)", _COLOUR.sub(_variable, found.group()))
+def _themed(style: re.Match[str]) -> str:
+    themed = _FONT.sub(r"font: \1\2px var(--face)", _COLOUR.sub(_variable, style.group()))
     return _FAMILY.sub("font-family: var(--face)", themed)
 
 
-def _variable(found: re.Match[str]) -> str:
-    role = role_of(found.group())
-    return f"var(--{role.replace('_', '-')})" if role else found.group()
+def _variable(colour: re.Match[str]) -> str:
+    role = role_of(colour.group())
+    return f"var(--{role.replace('_', '-')})" if role else colour.group()
 
 
 def panel(xlabel: str, ylabel: str, *, width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:

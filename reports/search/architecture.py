@@ -29,11 +29,11 @@ def architecture_section(records: Records) -> Section:
     if not record:
         best = max(
             (
-                one
-                for one in records.of("candidate")
-                if number(one.get("score")) is not None and table(one.get("architecture"))
+                training
+                for training in records.of("candidate")
+                if number(training.get("score")) is not None and table(training.get("architecture"))
             ),
-            key=lambda one: number(one.get("score")) or 0.0,
+            key=lambda training: number(training.get("score")) or 0.0,
             default=None,
         )
         if best is None:

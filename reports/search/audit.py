@@ -35,12 +35,12 @@ def audit_section(records: Records) -> Section | None:
 
 def retrained_of(ranking: Mapping[str, object]) -> tuple[Retrained, ...]:
     """The audited architectures that have a shared and at least one retrained score."""
-    found = []
-    for one in map(table, items(ranking.get("architectures"))):
-        shared, retrained = number(one.get("shared")), numbers(one.get("retrained"))
+    audited = []
+    for entry in map(table, items(ranking.get("architectures"))):
+        shared, retrained = number(entry.get("shared")), numbers(entry.get("retrained"))
         if shared is not None and retrained:
-            found.append((text(one.get("source")) or "policy", shared, retrained))
-    return tuple(found)
+            audited.append((text(entry.get("source")) or "policy", shared, retrained))
+    return tuple(audited)
 
 
 @styled
@@ -53,7 +53,7 @@ def ranking_figure(points: tuple[Retrained, ...], name: str) -> Figure:
         chosen = [(shared, retrained) for proposed_by, shared, retrained in points if proposed_by == source]
         if not chosen:
             continue
-        shared = [one for one, _ in chosen]
+        shared = [entry for entry, _ in chosen]
         axes.vlines(
             shared, [min(both) for _, both in chosen], [max(both) for _, both in chosen], light(role), alpha=0.4
         )
@@ -71,17 +71,17 @@ def _ranking_table(ranking: Mapping[str, object]) -> Table:
         ("tau_better_half", "the same, better half of the ranking"),
         ("ceiling", "ceiling: retraining against retraining"),
     ):
-        one = table(ranking.get(key))
-        low, high = number(one.get("low")), number(one.get("high"))
-        rows.append((name, score(number(one.get("tau")), 2), interval(low, high, 2) or NOTHING))
+        agreement = table(ranking.get(key))
+        low, high = number(agreement.get("low")), number(agreement.get("high"))
+        rows.append((name, score(number(agreement.get("tau")), 2), interval(low, high, 2) or NOTHING))
     caption = "Kendall's rank agreement: 1 is the same order, 0 unrelated, −1 reversed; 95 % bootstrap intervals."
     return Table(caption, ("", "tau", "interval"), tuple(rows))
 
 
 def _gain_table(gain: Mapping[str, object], name: str) -> Table:
     rows = [
-        (f"seed {one.get('seed')}", *(score(number(table(one.get("val")).get(side))) for side in SIDES))
-        for one in map(table, items(gain.get("seeds")))
+        (f"seed {entry.get('seed')}", *(score(number(table(entry.get("val")).get(side))) for side in SIDES))
+        for entry in map(table, items(gain.get("seeds")))
     ]
     cells = [NOTHING]
     for key in ("equal_budget", "equal_cost"):

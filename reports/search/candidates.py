@@ -47,15 +47,19 @@ def candidates_section(records: Records) -> Section:
     judge = judge_of(records)
     pictures: list[Picture] = []
     missing = []
-    if any(one.parameters and one.score is not None for one in proposed):
+    if any(candidate.parameters and candidate.score is not None for candidate in proposed):
         caption = f"{count(len(proposed))} architectures, scored on val {judge}; large marks are trained from scratch."
-        if any(one.on_front for one in proposed):
+        if any(candidate.on_front for candidate in proposed):
             caption += " Ringed: the Pareto front over score, parameters, MACs and latency."
         drawn = candidates_figure(proposed, trained_ones(records), metric)
         pictures.append(picture("candidates", "Candidates", drawn, caption))
     else:
         missing.append("no candidate has been scored yet")
-    pairs = [(one.score, one.retrained) for one in proposed if one.score is not None and one.retrained is not None]
+    pairs = [
+        (candidate.score, candidate.retrained)
+        for candidate in proposed
+        if candidate.score is not None and candidate.retrained is not None
+    ]
     if pairs:
         agreement = rank_agreement(pairs)
         caption = f"{len(pairs)} retrained architectures; on the dotted line the order held."
@@ -68,26 +72,26 @@ def candidates_section(records: Records) -> Section:
         pictures.append(picture("retraining", "Retraining", retraining_figure(trained, metric), caption))
     else:
         missing.append("no architecture has been retrained yet")
-    tables = tuple(one for one in (_retrained_table(records, metric), front_table(records)) if one)
+    tables = tuple(record for record in (_retrained_table(records, metric), front_table(records)) if record)
     lead = limits_sentence(records)
     return Section("candidates", "Candidates", lead, tuple(pictures), tables, missing=tuple(missing))
 
 
 def _retrained_table(records: Records, metric: str, rows: int = 10) -> Table | None:
-    done = [(numbers_of(one.get("val")).get(metric), one) for one in records.of("retraining")]
-    ranked = sorted(((value, one) for value, one in done if value is not None), key=lambda pair: -pair[0])
+    done = [(numbers_of(record.get("val")).get(metric), record) for record in records.of("retraining")]
+    ranked = sorted(((value, entry) for value, entry in done if value is not None), key=lambda pair: -pair[0])
     if not ranked:
         return None
     chosen = text(records.result.get("identity"))
     cells = tuple(
         (
-            text(one.get("identity")) or NOTHING,
-            _proposer(records, one),
-            count(number(one.get("parameters"))),
-            score(number(one.get("shared_score"))),
+            text(entry.get("identity")) or NOTHING,
+            _proposer(records, entry),
+            count(number(entry.get("parameters"))),
+            score(number(entry.get("shared_score"))),
             score(value),
         )
-        for value, one in ranked[:rows]
+        for value, entry in ranked[:rows]
     )
     name = METRIC_NAMES[metric]
     own = _proposer(records, {"role": "candidate"})
@@ -125,13 +129,13 @@ def front_table(records: Records, rows: int = 12) -> Table | None:
     places = sorted({round(place * step) for place in range(min(rows, len(entries)))})
     cells = tuple(
         (
-            one.identity,
-            count(one.parameters),
-            short_count(one.macs),
-            milliseconds(one.latency_ms),
-            score(one.score),
+            entry.identity,
+            count(entry.parameters),
+            short_count(entry.macs),
+            milliseconds(entry.latency_ms),
+            score(entry.score),
         )
-        for one in (entries[place] for place in places)
+        for entry in (entries[place] for place in places)
     )
     chosen = text(records.result.get("identity"))
     marked = next((row for row, cell in enumerate(cells) if cell[0] == chosen), None)
@@ -155,24 +159,24 @@ def candidates_figure(candidates: tuple[Candidate, ...], controls: tuple[Trained
     """Parameters against the val score: every candidate by what ranks it, the winner and the controls as trained."""
     figure, axes = panel("parameters", f"val {METRIC_NAMES[metric]}", height=HEIGHT + 0.9)
     points = [
-        (one, one.parameters, one.score)
-        for one in candidates
-        if one.parameters is not None and one.parameters > 0 and one.score is not None
+        (candidate, candidate.parameters, candidate.score)
+        for candidate in candidates
+        if candidate.parameters is not None and candidate.parameters > 0 and candidate.score is not None
     ]
-    edge = [(parameters, score) for one, parameters, score in points if one.on_front]
+    edge = [(parameters, score) for candidate, parameters, score in points if candidate.on_front]
     if edge:
         style: Any = {"color": light("ink"), "markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 0.9}
         axes.plot(*zip(*edge, strict=True), "o", label="Pareto front", **style)
     _marks(axes, points, 3.4, 0.35 if len(points) > 300 else 0.6)
-    for one in controls:
-        own = one.role == "winner"
+    for method in controls:
+        own = method.role == "winner"
         edged: Any = {"markeredgecolor": light("ink"), "markeredgewidth": 0.9, "zorder": 6}
         size = 14 if own else 8
         axes.plot(
-            [one.parameters], [one.score], MARKERS[one.role], color=light(one.role), markersize=size,
-            label=one.name, **edged,
+            [method.parameters], [method.score], MARKERS[method.role], color=light(method.role), markersize=size,
+            label=method.name, **edged,
         )  # fmt: skip
-    logarithmic(axes, [parameters for _, parameters, _ in points] + [one.parameters for one in controls])
+    logarithmic(axes, [parameters for _, parameters, _ in points] + [method.parameters for method in controls])
     if controls:  # their marks are large
         low, high = axes.get_xlim()
         axes.set_xlim(low / 1.3, high * 1.3)
@@ -205,7 +209,7 @@ def ranks_figure(ranks: tuple[tuple[float, float, bool], ...], judge: str = "wit
 def _marks(axes: Axes, points: list[tuple[Candidate, float, float]], size: float, alpha: float) -> None:
     """One small mark per architecture, by where it comes from."""
     for role, marker, label in (("random", "s", "drawn at random"), ("winner", "o", "candidate")):
-        chosen = [(x, y) for one, x, y in points if (one.source in CHANCE) == (role == "random")]
+        chosen = [(x, y) for candidate, x, y in points if (candidate.source in CHANCE) == (role == "random")]
         if chosen:
             style: Any = {"color": light(role), "alpha": alpha, "markersize": size, "markeredgewidth": 0}
             axes.plot(*zip(*chosen, strict=True), marker, label=label, **style)
@@ -216,19 +220,19 @@ def retraining_figure(retrainings: tuple[Retraining, ...], metric: str) -> Figur
     """Val score while each architecture was trained from scratch; the winner in bold."""
     figure, axes = panel("epoch", f"val {METRIC_NAMES[metric]} while retraining")
     seen: set[str] = set()
-    for one in sorted(retrainings, key=lambda one: (one.is_winner, one.role == "candidate")):
-        label = "winner" if one.is_winner else "drawn at random" if one.role == "random" else "other candidates"
+    for record in sorted(retrainings, key=lambda record: (record.is_winner, record.role == "candidate")):
+        label = "winner" if record.is_winner else "drawn at random" if record.role == "random" else "other candidates"
         axes.plot(
-            *one.line,
-            color=light("random" if one.role == "random" else "winner"),
-            linestyle=(0, (4, 1.5)) if one.role == "random" else "-",
-            linewidth=2.2 if one.is_winner else 1.0,
-            alpha=1.0 if one.is_winner else 0.55,
-            marker="o" if len(one.line.epochs) == 1 else None,
+            *record.line,
+            color=light("random" if record.role == "random" else "winner"),
+            linestyle=(0, (4, 1.5)) if record.role == "random" else "-",
+            linewidth=2.2 if record.is_winner else 1.0,
+            alpha=1.0 if record.is_winner else 0.55,
+            marker="o" if len(record.line.epochs) == 1 else None,
             markersize=4,
             label=None if label in seen else label,
         )
         seen.add(label)
-    epoch_axis(axes, [epoch for one in retrainings for epoch in one.line.epochs])
+    epoch_axis(axes, [epoch for record in retrainings for epoch in record.line.epochs])
     legend(axes)
     return figure

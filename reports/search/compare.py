@@ -86,11 +86,11 @@ def render_comparison(pair: Pair) -> str:
 
 def sentence(pair: Pair) -> str:
     """What changed in score and in size, in one sentence."""
-    found, (before, after) = difference(pair), (winner_of(one) for one in pair.both)
+    gained, (before, after) = difference(pair), (winner_of(search) for search in pair.both)
     parts = []
-    if found:
-        ends = interval(found.low, found.high)
-        parts.append(f"test {metric_name(pair)} {signed(found.value)}{f' ({ends})' if ends else ''}")
+    if gained:
+        ends = interval(gained.low, gained.high)
+        parts.append(f"test {metric_name(pair)} {signed(gained.value)}{f' ({ends})' if ends else ''}")
     if before and after and before.parameters and after.parameters is not None:
         parts.append(f"parameters {change(1 - after.parameters / before.parameters)}")
     if before and after and before.latency_ms and after.latency_ms is not None:
@@ -102,7 +102,7 @@ def sentence(pair: Pair) -> str:
 
 def score_section(pair: Pair) -> Section:
     """Both scores with their intervals, and what both cost."""
-    scores = [score_on_test(one, pair.metric) for one in pair.both]
+    scores = [score_on_test(search, pair.metric) for search in pair.both]
     pictures: tuple[Picture, ...] = ()
     missing = tuple(
         f"{name} has no test score" for name, known in zip(pair.names, scores, strict=True) if known is None
@@ -145,28 +145,28 @@ def architecture_pair_section(pair: Pair) -> Section:
             continue
         drawn.append(picture(key, name, architecture_figure(graph, around), "", describe(graph)))
         inside = cell_pictures(architecture, f"{key}-")
-        cells += [one._replace(title=f"{name}, {one.title[0].lower()}{one.title[1:]}") for one in inside]
+        cells += [cell._replace(title=f"{name}, {cell.title[0].lower()}{cell.title[1:]}") for cell in inside]
     taken = decisions(pair)
-    changed = [one for one in taken if not one.same]
+    changed = [decision for decision in taken if not decision.same]
     tables = []
     if changed:
         tables.append(_changes_table(f"{len(changed)} of {len(taken)} decisions differ.", "decision", changed, pair))
-    same = [one for one in taken if one.same]
+    same = [decision for decision in taken if decision.same]
     lead = "" if changed or not same else "Both searches chose the same architecture."
     if same and changed:
-        lead = f"The same in both: {', '.join(f'{one.name} {one.after}' for one in same)}."
+        lead = f"The same in both: {', '.join(f'{decision.name} {decision.after}' for decision in same)}."
     return Section("architecture", "Architecture", lead, (*drawn, *cells), tuple(tables), missing=tuple(missing))
 
 
 def asked_section(pair: Pair) -> Section:
     """What was asked differently, and where the two were run."""
     tables = [
-        _changes_table(caption, head, list(found), pair)
-        for caption, head, found in (
+        _changes_table(caption, head, list(changed), pair)
+        for caption, head, changed in (
             ("Settings that differ.", "setting", settings(pair)),
             ("Where and when.", "", surroundings_of(pair)),
         )
-        if found
+        if changed
     ]
     lead = "" if settings(pair) else "The settings are the same."
     return Section("settings", "What was asked", lead, (), tuple(tables))
@@ -174,11 +174,11 @@ def asked_section(pair: Pair) -> Section:
 
 def images_section(pair: Pair) -> Section:
     """How many images of each value there were."""
-    counts = [counts_of(one.result) for one in pair.both]
+    counts = [counts_of(search.result) for search in pair.both]
     rows = []
     for split in dict.fromkeys((*counts[0], *counts[1])):
         for value in dict.fromkeys((*counts[0].get(split, {}), *counts[1].get(split, {}))):
-            numbers = [one.get(split, {}).get(value, 0) for one in counts]
+            numbers = [by_split.get(split, {}).get(value, 0) for by_split in counts]
             more = numbers[1] - numbers[0]
             rows.append((f"{split}, {value}", *map(count, numbers), f"{more:+,}".replace("-", "−") if more else ""))
     if not rows:
@@ -189,10 +189,10 @@ def images_section(pair: Pair) -> Section:
 
 
 def _about_test(pair: Pair) -> str:
-    found = difference(pair)
-    if found is None or found.low is None:
+    gained = difference(pair)
+    if gained is None or gained.low is None:
         return ""
-    words = f"From one to the other {signed(found.value)} (95 % interval {interval(found.low, found.high)})."
+    words = f"From one to the other {signed(gained.value)} (95 % interval {interval(gained.low, gained.high)})."
     same = same_test(pair)
     if same:
         return (
@@ -203,11 +203,11 @@ def _about_test(pair: Pair) -> str:
 
 def _figures_table(pair: Pair) -> Table:
     metric = metric_name(pair)
-    winners = [winner_of(one) for one in pair.both]
-    tests = [score_on_test(one, pair.metric) for one in pair.both]
-    vals = [numbers_of(one.result.get("val")).get(pair.metric) for one in pair.both]
+    winners = [winner_of(search) for search in pair.both]
+    tests = [score_on_test(search, pair.metric) for search in pair.both]
+    vals = [numbers_of(search.result.get("val")).get(pair.metric) for search in pair.both]
     rows = [
-        (f"test {metric}", *(_with_interval(one, pair.metric) for one in pair.both), signed(_minus(*tests))),
+        (f"test {metric}", *(_with_interval(search, pair.metric) for search in pair.both), signed(_minus(*tests))),
         (f"val {metric}", *map(score, vals), signed(_minus(*vals))),
     ]
     for key in ("accuracy", "precision", "recall", "fpr", "threshold"):
@@ -224,7 +224,7 @@ def _figures_table(pair: Pair) -> Table:
         rows.append((name, *map(written, costs), change(None if grown is None else -grown)))
     reductions = [winner.reduction if winner else None for winner in winners]
     rows.append(("against tail", *map(change, reductions), ""))
-    seconds = [numbers_of(one.result.get("seconds")).get("total") for one in pair.both]
+    seconds = [numbers_of(search.result.get("seconds")).get("total") for search in pair.both]
     rows.append(("time of the whole job", *map(duration, seconds), ""))
     known = tuple(row for row in rows if set(row[1:3]) != {NOTHING})
     caption = "Scores at the threshold that val chose; costs of the branch alone."
@@ -240,8 +240,8 @@ def _minus(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before
 
 
-def _changes_table(caption: str, head: str, found: list[Change], pair: Pair) -> Table:
-    return Table(caption, (head, *pair.names), tuple((one.name, one.before, one.after) for one in found))
+def _changes_table(caption: str, head: str, changed: list[Change], pair: Pair) -> Table:
+    return Table(caption, (head, *pair.names), tuple((trial.name, trial.before, trial.after) for trial in changed))
 
 
 SECTIONS = (score_section, architecture_pair_section, asked_section, images_section)

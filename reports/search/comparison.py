@@ -35,7 +35,7 @@ def comparison_section(records: Records) -> Section:
         pictures.append(picture("scores", f"Score on {split}", drawn, caption, f"{name} on {split}: {spoken}."))
     if gained:
         spoken = ", ".join(
-            f"over {one.name} {signed(one.difference)} ({interval(one.low, one.high)})" for one in gained
+            f"over {gain.name} {signed(gain.difference)} ({interval(gain.low, gain.high)})" for gain in gained
         )
         caption = f"With 95 % intervals{_over(gained)}. One that holds zero does not tell the two apart."
         drawn = gains_figure(gained, metric)
@@ -65,7 +65,7 @@ def _selection(records: Records) -> str:
 
 
 def _comparison_table(compared: tuple[Method, ...], records: Records) -> Table:
-    gained = {one.key: one for one in gains(records)}
+    gained = {gain_.key: gain_ for gain_ in gains(records)}
     metric = reward_metric(records)
     name = METRIC_NAMES[metric]
     timed = any(method.latency_ms is not None for method in compared)

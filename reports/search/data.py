@@ -75,7 +75,9 @@ def repeat_section(records: Records) -> Section:
     tables.append(Table("Where it comes from.", ("", "value"), rows))
     if versions:
         tables.append(
-            Table("Versions.", ("package", "version"), tuple((name, _written(one)) for name, one in versions.items()))
+            Table(
+                "Versions.", ("package", "version"), tuple((name, _written(entry)) for name, entry in versions.items())
+            )
         )
     else:
         missing.append("the versions are not recorded")

@@ -32,29 +32,29 @@ def images_section(records: Records) -> Section:
     anchor, title = "images", "Mistakes, and where the branch looks"
     if not records.pictures:
         return Section(anchor, title, missing=(NOT_WRITTEN,))
-    missing = [one for one in map(text, items(records.pictures.get("missing"))) if one]
+    missing = [entry for entry in map(text, items(records.pictures.get("missing"))) if entry]
     activation = table(records.pictures.get("activation"))
     if why := text(activation.get("missing")):
         missing.append(why)
-    galleries = [one for one in (_mistakes(records), _maps(activation)) if one]
+    galleries = [gallery for gallery in (_mistakes(records), _maps(activation)) if gallery]
     return Section(anchor, title, galleries=tuple(galleries), missing=tuple(missing))
 
 
 def example_gallery(records: Records) -> Gallery | None:
     """A few training images of each value."""
     photos = []
-    for one in map(table, items(records.pictures.get("examples"))):
-        source, label = _source(one), text(one.get("label"))
+    for entry in map(table, items(records.pictures.get("examples"))):
+        source, label = _source(entry), text(entry.get("label"))
         if source and label:
-            photos.append(Photo(source, f"a training image of {label}, {text(one.get('image')) or ''}", (label,)))
+            photos.append(Photo(source, f"a training image of {label}, {text(entry.get('image')) or ''}", (label,)))
     return Gallery("Examples", "Training images of each value.", tuple(photos)) if photos else None
 
 
 def _mistakes(records: Records) -> Gallery | None:
     counts = {key: number(value) for key, value in table(records.pictures.get("counts")).items()}
     wrong, images = counts.get("of"), counts.get("images")
-    photos = [photo for one in map(table, items(records.pictures.get("mistakes"))) if (photo := _photo(one))]
-    split = next((text(table(one).get("split")) for one in items(records.pictures.get("mistakes"))), None) or "test"
+    photos = [photo for entry in map(table, items(records.pictures.get("mistakes"))) if (photo := _photo(entry))]
+    split = next((text(table(entry).get("split")) for entry in items(records.pictures.get("mistakes"))), None) or "test"
     if wrong == 0:
         return Gallery("The most confident mistakes", f"There is no mistake on {split}.", ())
     if not photos:
@@ -68,11 +68,11 @@ def _mistakes(records: Records) -> Gallery | None:
 
 def _maps(activation: dict[str, object]) -> Gallery | None:
     photos = []
-    for one in map(table, items(activation.get("pictures"))):
-        pixels, values = _pixels(one), _map(one)
-        if pixels is not None and values is not None and (photo := _photo(one)):
+    for entry in map(table, items(activation.get("pictures"))):
+        pixels, values = _pixels(entry), _map(entry)
+        if pixels is not None and values is not None and (photo := _photo(entry)):
             glowing = _encoded(overlaid(pixels, values))
-            words = f"where the branch sees {one.get('predicted')} in {one.get('image')}"
+            words = f"where the branch sees {entry.get('predicted')} in {entry.get('image')}"
             photos.append(photo._replace(beside=(glowing, words)))
     how = text(activation.get("how"))
     if not photos:
@@ -81,34 +81,34 @@ def _maps(activation: dict[str, object]) -> Gallery | None:
     return Gallery("Where the branch looks", note, tuple(photos))
 
 
-def _photo(one: dict[str, object]) -> Photo | None:
-    source, label, predicted = _source(one), text(one.get("label")), text(one.get("predicted"))
+def _photo(record: dict[str, object]) -> Photo | None:
+    source, label, predicted = _source(record), text(record.get("label")), text(record.get("predicted"))
     if source is None or label is None or predicted is None:
         return None
-    sure = f" {score(number(one.get('score')), 3)}"
+    sure = f" {score(number(record.get('score')), 3)}"
     right = label == predicted
     lines = (f"{predicted}{sure}", "right" if right else f"is {label}")
     words = (
-        f"{one.get('image')}: predicted {predicted} with score{sure}, {'which is right' if right else f'is {label}'}"
+        f"{record.get('image')}: predicted {predicted} with score{sure}, {'which is right' if right else f'is {label}'}"
     )
     return Photo(source, words, lines, right=right)
 
 
-def _source(one: dict[str, object]) -> str | None:
+def _source(record: dict[str, object]) -> str | None:
     """The picture's data URL, and nothing else: a record must not make a page fetch."""
-    source = text(one.get("picture"))
+    source = text(record.get("picture"))
     return source if source and DATA_URL.fullmatch(source) else None
 
 
-def _map(one: dict[str, object]) -> NDArray[np.float64] | None:
-    rows = [numbers(row) for row in items(one.get("map"))]
+def _map(record: dict[str, object]) -> NDArray[np.float64] | None:
+    rows = [numbers(row) for row in items(record.get("map"))]
     whole = bool(rows and rows[0]) and all(len(row) == len(rows[0]) for row in rows)
     return np.array(rows) if whole else None
 
 
-def _pixels(one: dict[str, object]) -> NDArray[np.uint8] | None:
+def _pixels(record: dict[str, object]) -> NDArray[np.uint8] | None:
     """The picture, small ones enlarged so that a map on them can be smooth; None where it cannot be decoded."""
-    source = _source(one)
+    source = _source(record)
     if source is None:
         return None
     try:

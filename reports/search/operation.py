@@ -46,9 +46,9 @@ def operation_section(records: Records) -> Section:
     pictures += [*_roc(records, "test"), *_precision_recall(records, "test")]
     pictures += [thresholds] if thresholds else []
     pictures += [*_roc(records, "val"), *_precision_recall(records, "val")]
-    if not any(one.name.startswith("roc") for one in pictures):
+    if not any(entry.name.startswith("roc") for entry in pictures):
         missing.append("no ROC curve has been recorded")
-    if not any(one.name.startswith("pr") for one in pictures):
+    if not any(entry.name.startswith("pr") for entry in pictures):
         missing.append("no precision-recall curve has been recorded")
     if thresholds is None and len(values_of(records)) == 2:
         missing.append("what other thresholds would do, for which predictions.csv is needed")
@@ -57,7 +57,7 @@ def operation_section(records: Records) -> Section:
         missing.append("no metrics of a winner yet")
     elif not numbers_of(records.result.get("test")):
         missing.append("the test split has not been measured")
-    tables = tuple(one for one in (metrics, threshold_table(records)) if one)
+    tables = tuple(shown for shown in (metrics, threshold_table(records)) if shown)
     title = "Metrics and threshold"
     return Section("operation", title, "", tuple(pictures), tables, (), tuple(missing), placement="first beside")
 
@@ -156,19 +156,21 @@ def pr_curves(records: Records, split: str) -> tuple[PrecisionRecall, ...]:
     result = records.result
     recorded = table(table(result.get("precision_recall")).get(split))
     sources = {"winner": result} | table(result.get("controls"))
-    found = []
+    curves = []
     for key, name in names_of(records).items():
         curve, metrics = table(recorded.get(key)), table(table(sources.get(key)).get(split))
-        by_value = {} if "recall" in curve else {str(value): table(one) for value, one in curve.items()}
+        by_value = {} if "recall" in curve else {str(value): table(entry) for value, entry in curve.items()}
         for title, points in by_value.items() or ((name, curve),):
-            one = _curve(key, title, points, {} if by_value else metrics)
-            found += [one] if one else []
-    return tuple(found)
+            curve_ = _curve(key, title, points, {} if by_value else metrics)
+            curves += [curve_] if curve_ else []
+    return tuple(curves)
 
 
 def positive_share(records: Records, split: str) -> float | None:
     """The share of the second of two values in a split: what blind guessing has as precision."""
-    counts = [number(one) for one in table(table(table(records.result.get("data")).get("counts")).get(split)).values()]
+    counts = [
+        number(images) for images in table(table(table(records.result.get("data")).get("counts")).get(split)).values()
+    ]
     if len(counts) != 2 or counts[0] is None or counts[1] is None or not counts[0] + counts[1]:
         return None
     return counts[1] / (counts[0] + counts[1])

@@ -60,16 +60,21 @@ def search_section(records: Records) -> Section | None:
 
 def _settled_table(chosen: Sampled, rows: int = 24) -> Table | None:
     """The decisions in the space's order, edges left out where there are too many."""
-    found = settled(chosen)
-    if len(found) > rows:
-        found = tuple(one for one in found if not one.name.startswith("edge") and ".input" not in one.name)
-    if not found:
+    favourites = settled(chosen)
+    if len(favourites) > rows:
+        favourites = tuple(
+            trial for trial in favourites if not trial.name.startswith("edge") and ".input" not in trial.name
+        )
+    if not favourites:
         return None
-    cells = tuple((one.name, _chosen(one.favourite), share(one.first), share(one.last)) for one in found[:rows])
+    cells = tuple(
+        (decision.name, _chosen(decision.favourite), share(decision.first), share(decision.last))
+        for decision in favourites[:rows]
+    )
     caption = (
         "What the controller sampled most often in the last tenth of its updates, and how often there and at first."
     )
-    left = f" {len(found) - rows} decisions more are left out." if len(found) > rows else ""
+    left = f" {len(favourites) - rows} decisions more are left out." if len(favourites) > rows else ""
     head = ("decision", "favourite", "at first", "at the end")
     return Table(caption + left, head, cells, folded="What the controller settled on, decision by decision")
 

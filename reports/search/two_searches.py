@@ -52,10 +52,10 @@ class Difference(NamedTuple):
 
 def pair_of(before: Records, after: Records) -> Pair:
     """The pair, named by the folders; by AUROC where the two searches maximised different metrics."""
-    metrics = {reward_metric(one) for one in (before, after)}
+    metrics = {reward_metric(search) for search in (before, after)}
     metric = metrics.pop() if len(metrics) == 1 else "auroc"
-    names = tuple(one.folder.resolve().name for one in (before, after))
-    attributes = tuple(attribute_of(one) for one in (before, after))
+    names = tuple(search.folder.resolve().name for search in (before, after))
+    attributes = tuple(attribute_of(search) for search in (before, after))
     if attributes[0] != attributes[1]:
         names = tuple(f"{attribute} {name}" for attribute, name in zip(attributes, names, strict=True))
     return Pair(before, after, (names[0], names[1]), metric)
@@ -86,11 +86,11 @@ def difference(pair: Pair) -> Difference | None:
     The interval joins those of the two scores (Newcombe, 1998, Statistics in Medicine 17, method 10), as if they were
     measured on different images; on the same images, whose luck both share, it is wider than need be.
     """
-    scores = [score_on_test(one, pair.metric) for one in pair.both]
+    scores = [score_on_test(search, pair.metric) for search in pair.both]
     if scores[0] is None or scores[1] is None:
         return None
     value = scores[1] - scores[0]
-    ends = [interval_on_test(one, pair.metric) for one in pair.both]
+    ends = [interval_on_test(search, pair.metric) for search in pair.both]
     if ends[0] is None or ends[1] is None:
         return Difference(value, None, None)
     (before_low, before_high), (after_low, after_high) = ends[0], ends[1]
@@ -101,30 +101,30 @@ def difference(pair: Pair) -> Difference | None:
 
 def same_test(pair: Pair) -> bool | None:
     """Whether both were measured on the same data; None where the records do not tell."""
-    digests = [text(table(one.result.get("data")).get("digest")) for one in pair.both]
+    digests = [text(table(search.result.get("data")).get("digest")) for search in pair.both]
     return digests[0] == digests[1] if all(digests) else None
 
 
 def decisions(pair: Pair) -> tuple[Change, ...]:
     """Every decision of the two architectures; one that only one of the spaces has is absent from the other."""
-    choices = [table(one.architecture.get("choices")) for one in pair.both]
-    spaces = [{"space": text(one.architecture.get("space")) or ABSENT} for one in pair.both]
+    choices = [table(search.architecture.get("choices")) for search in pair.both]
+    spaces = [{"space": text(search.architecture.get("space")) or ABSENT} for search in pair.both]
     return changes(*({**space, **chosen} for space, chosen in zip(spaces, choices, strict=True)))
 
 
 def settings(pair: Pair) -> tuple[Change, ...]:
     """What was asked of each search: its settings, seed, depth and trunk. Only what is not the same."""
     asked: list[dict[str, object]] = []
-    for one in pair.both:
-        kept = {key: value for key, value in one.config.items() if key not in (*LEFT_OUT, *PLACED, "settings")}
-        asked.append({**kept, **table(one.config.get("settings"))})
-    return tuple(one for one in changes(*asked) if not one.same)
+    for search in pair.both:
+        kept = {key: value for key, value in search.config.items() if key not in (*LEFT_OUT, *PLACED, "settings")}
+        asked.append({**kept, **table(search.config.get("settings"))})
+    return tuple(decision for decision in changes(*asked) if not decision.same)
 
 
 def surroundings_of(pair: Pair) -> tuple[Change, ...]:
     """Where and when: trunk, machine, versions, command. Only what is not the same."""
-    found = [{key: one.config.get(key, one.result.get(key)) for key in PLACED} for one in pair.both]
-    return tuple(one for one in changes(*found) if not one.same)
+    asked = [{key: search.config.get(key, search.result.get(key)) for key in PLACED} for search in pair.both]
+    return tuple(decision for decision in changes(*asked) if not decision.same)
 
 
 LEFT_OUT = ("data", "order", "decisions", "space_settings", "feature_shape", "space", "attribute", "strategy")
@@ -133,20 +133,20 @@ PLACED = ("created", "fingerprint", "trunk", "device", "machine", "versions", "c
 
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[Change, ...]:
     """Nested values by dotted name, in the order of the first and then the second."""
-    flat = [_flat(one) for one in (before, after)]
+    flat = [_flat(search) for search in (before, after)]
     names = dict.fromkeys((*flat[0], *flat[1]))
     return tuple(Change(name, flat[0].get(name, ABSENT), flat[1].get(name, ABSENT)) for name in names)
 
 
 def _flat(value: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
+    leaves: dict[str, str] = {}
     for key, entry in value.items():
         name = f"{prefix}{key}"
         if isinstance(entry, Mapping):
-            found.update(_flat(table(entry), f"{name}."))
+            leaves.update(_flat(table(entry), f"{name}."))
         else:
-            found[name] = _written(entry)
-    return found
+            leaves[name] = _written(entry)
+    return leaves
 
 
 def _written(value: object) -> str:

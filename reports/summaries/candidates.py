@@ -58,17 +58,17 @@ class FrontEntry(NamedTuple):
 def candidates(records: Records) -> tuple[Candidate, ...]:
     """Every proposed architecture, in order; those that were retrained carry that score too."""
     metric, chosen = reward_metric(records), winner_identity(records)
-    on_front = {one.identity for one in front(records) if one.identity}
+    on_front = {entry.identity for entry in front(records) if entry.identity}
     retrained = {
         identity: value
         for record in records.of("retraining")
         if (identity := text(record.get("identity"))) is not None
         and (value := numbers_of(record.get("val")).get(metric)) is not None
     }
-    found = []
+    proposed = []
     for record in records.of("candidate"):
         identity = text(record.get("identity")) or ""
-        found.append(
+        proposed.append(
             Candidate(
                 identity,
                 text(record.get("source")) or "controller",
@@ -79,28 +79,28 @@ def candidates(records: Records) -> tuple[Candidate, ...]:
                 identity in on_front,
             )
         )
-    return tuple(found)
+    return tuple(proposed)
 
 
 def trained_ones(records: Records) -> tuple[Trained, ...]:
     """The winner and its controls, those of them whose size and val score are known; the winner last, on top."""
-    found = []
-    for one in methods(records):
-        value = one.score("val")
-        if one.parameters and value is not None:
-            found.append(Trained(one.name, ROLES[one.key], one.parameters, value))
-    return tuple(reversed(found))
+    trained = []
+    for method in methods(records):
+        value = method.score("val")
+        if method.parameters and value is not None:
+            trained.append(Trained(method.name, ROLES[method.key], method.parameters, value))
+    return tuple(reversed(trained))
 
 
-def ranks(found: tuple[Candidate, ...]) -> tuple[tuple[float, float, bool], ...]:
+def ranks(proposed: tuple[Candidate, ...]) -> tuple[tuple[float, float, bool], ...]:
     """(place by the ranking score, place by the retrained one, whether it won) of the retrained candidates, best 1.
 
     Equals share the mean of their places.
     """
-    kept = [one for one in found if one.score is not None and one.retrained is not None]
-    before = places([one.score or 0.0 for one in kept])
-    after = places([one.retrained or 0.0 for one in kept])
-    return tuple((first, then, one.is_winner) for first, then, one in zip(before, after, kept, strict=True))
+    kept = [trial for trial in proposed if trial.score is not None and trial.retrained is not None]
+    before = places([candidate.score or 0.0 for candidate in kept])
+    after = places([candidate.retrained or 0.0 for candidate in kept])
+    return tuple((first, then, candidate.is_winner) for first, then, candidate in zip(before, after, kept, strict=True))
 
 
 def places(scores: list[float]) -> list[float]:
@@ -114,16 +114,16 @@ def places(scores: list[float]) -> list[float]:
 def retrainings(records: Records) -> tuple[Retraining, ...]:
     """The training curves of the candidates and random architectures that were trained from scratch."""
     chosen = winner_identity(records)
-    found = []
+    trained = []
     for record in records.of("retraining"):
         line = thinned(by_epoch(tuple(map(table, items(record.get("curve")))), "val_score"), 400)
         identity = text(record.get("identity")) or ""
         role = text(record.get("role")) or "candidate"
         if line.values and role in ("candidate", "random"):
-            found.append(
+            trained.append(
                 Retraining(identity, role, line, role == "candidate" and bool(identity) and identity == chosen)
             )
-    return tuple(found)
+    return tuple(trained)
 
 
 def rank_agreement(pairs: list[tuple[float, float]]) -> float | None:
@@ -149,9 +149,9 @@ def _sign(value: float) -> int:
 def front(records: Records) -> tuple[FrontEntry, ...]:
     """The Pareto front, smallest first; empty where the search recorded none."""
     return tuple(
-        FrontEntry(identity, *(number(one.get(key)) for key in ("score", "parameters", "macs", "latency_ms")))
-        for one in map(table, items(records.result.get("front")))
-        if (identity := text(one.get("identity"))) is not None
+        FrontEntry(identity, *(number(entry.get(key)) for key in ("score", "parameters", "macs", "latency_ms")))
+        for entry in map(table, items(records.result.get("front")))
+        if (identity := text(entry.get("identity"))) is not None
     )
 
 

@@ -46,20 +46,20 @@ class Settled(NamedTuple):
 
 def decisions_of(records: Records) -> tuple[Decision, ...]:
     """The decisions of the space as recorded; none where they are not."""
-    found = []
+    decisions = []
     for entry in items(records.result.get("decisions") or records.config.get("decisions")):
         parts = items(entry)
         if len(parts) < 3 or text(parts[0]) is None or not items(parts[1]):
             return ()
-        found.append(Decision(str(parts[0]), items(parts[1]), str(parts[2])))
-    return tuple(found)
+        decisions.append(Decision(str(parts[0]), items(parts[1]), str(parts[2])))
+    return tuple(decisions)
 
 
 def sampled(records: Records) -> Sampled:
     """What the controller sampled; an update whose choices do not fit the space is left out."""
     decisions = decisions_of(records)
     sizes = np.array([len(decision.choices) for decision in decisions], dtype=np.int64)
-    found = []
+    updates = []
     for epoch, record in placed_updates(records):
         try:
             rows = np.array(items(record.get("architectures")))
@@ -67,8 +67,8 @@ def sampled(records: Records) -> Sampled:
             continue
         fits = rows.ndim == 2 and rows.shape[1] == len(sizes) and np.issubdtype(rows.dtype, np.integer)
         if fits and (rows >= 0).all() and (rows < sizes).all():
-            found.append((epoch, rows.astype(np.int64)))
-    return Sampled(decisions, tuple(found))
+            updates.append((epoch, rows.astype(np.int64)))
+    return Sampled(decisions, tuple(updates))
 
 
 def operation_shares(taken: Sampled, *, points: int = 60) -> Shares | None:
@@ -89,8 +89,8 @@ def operation_shares(taken: Sampled, *, points: int = 60) -> Shares | None:
         rows = np.concatenate([rows for _, rows in stretch])
         counts = dict.fromkeys(names, 0)
         for place in columns:
-            found = np.bincount(rows[:, place], minlength=len(decisions[place].choices))
-            for choice, count in zip(decisions[place].choices, found.tolist(), strict=True):
+            taken_ = np.bincount(rows[:, place], minlength=len(decisions[place].choices))
+            for choice, count in zip(decisions[place].choices, taken_.tolist(), strict=True):
                 counts[str(choice)] += count
         epochs.append(stretch[-1][0])
         shares.append([count / (len(rows) * len(columns)) for count in counts.values()])
@@ -104,11 +104,11 @@ def settled(taken: Sampled) -> tuple[Settled, ...]:
         return ()
     tenth = math.ceil(len(updates) / 10)
     first, last = (np.concatenate([rows for _, rows in part]) for part in (updates[:tenth], updates[-tenth:]))
-    found = []
+    favourites = []
     for place, decision in enumerate(decisions):
         if len(decision.choices) > 1:
             counts = np.bincount(last[:, place], minlength=len(decision.choices))
             best = int(counts.argmax())
             early = float((first[:, place] == best).mean())
-            found.append(Settled(decision.name, decision.choices[best], early, float(counts[best] / len(last))))
-    return tuple(found)
+            favourites.append(Settled(decision.name, decision.choices[best], early, float(counts[best] / len(last))))
+    return tuple(favourites)

@@ -102,7 +102,7 @@ def methods(records: Records) -> tuple[Method, ...]:
     result = records.result
     tail_parameters, metric = number(result.get("tail_parameters")), reward_metric(records)
     controls, repeats = table(result.get("controls")), table(result.get("repeats"))
-    found = []
+    known = []
     for key, name in names_of(records).items():
         source = (result if key == "winner" else table(controls.get(key))) or _from_history(records, key)
         val, test = numbers_of(source.get("val")), numbers_of(source.get("test"))
@@ -117,13 +117,13 @@ def methods(records: Records) -> tuple[Method, ...]:
         seeds = numbers(repeat.get(f"val_{metric}")), numbers(repeat.get(f"test_{metric}"))
         means = (_mean(seeds[0], val.get(metric)), _mean(seeds[1], test.get(metric)))
         latency = number(source.get("latency_ms"))
-        found.append(Method(key, name, parameters, macs, reduction, val, test, *seeds, *means, latency))
-    return tuple(found)
+        known.append(Method(key, name, parameters, macs, reduction, val, test, *seeds, *means, latency))
+    return tuple(known)
 
 
 def gains(records: Records) -> tuple[Gain, ...]:
     """What the winner gained over each control, in the search's own metric on test."""
-    found = []
+    known = []
     for key, name in names_of(records).items():
         gain = table(table(records.result.get("gain")).get(f"over_{key}"))
         if (difference := number(gain.get("difference"))) is None:
@@ -132,8 +132,8 @@ def gains(records: Records) -> tuple[Gain, ...]:
         images = number(gain.get("images_low")), number(gain.get("images_high"))
         if low == high or (low, high) == images:  # a single training says nothing about the spread over trainings
             (low, high), over = images, "images"
-        found.append(Gain(key, name, difference, low, high, over))
-    return tuple(found)
+        known.append(Gain(key, name, difference, low, high, over))
+    return tuple(known)
 
 
 def roc_curves(records: Records, split: str) -> tuple[Roc, ...]:
@@ -186,7 +186,10 @@ def _from_history(records: Records, key: str) -> dict[str, object]:
     if done := [record for record in records.of("control") if text(record.get("name")) == key]:
         return done[-1]
     role = "candidate" if key == "winner" else key
-    metric, done = reward_metric(records), [one for one in records.of("retraining") if text(one.get("role")) == role]
+    metric, done = (
+        reward_metric(records),
+        [training for training in records.of("retraining") if text(training.get("role")) == role],
+    )
     return max(done, key=lambda record: numbers_of(record.get("val")).get(metric, -1.0), default={})
 
 

@@ -63,7 +63,7 @@ def read_predictions(path: Path, problems: list[str]) -> Predictions:
         return NO_PREDICTIONS
     if damaged:
         problems.append(f"{path.name} has {damaged} damaged line{'s' if damaged > 1 else ''}, left out here.")
-    return Predictions(values, {split: _packed(found) for split, found in rows.items()})
+    return Predictions(values, {split: _packed(packed) for split, packed in rows.items()})
 
 
 def missing_predictions(predictions: Predictions, counts: dict[str, object]) -> str | None:

@@ -173,8 +173,8 @@ def attribute_of(records: Records) -> str:
     """The attribute's name; the folder's, `<attribute>/<id>`, when no file says it."""
     for source in (records.result, records.config):
         named = source.get("attribute")
-        if found := text(named) or text(table(named).get("name")):
-            return found
+        if name := text(named) or text(table(named).get("name")):
+            return name
     return records.folder.resolve().parent.name or records.folder.name
 
 

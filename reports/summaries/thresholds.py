@@ -67,11 +67,11 @@ def operating_rows(records: Records) -> tuple[Row, ...]:
     at = {split: points_at(np.array(thresholds), splits[split]) for split in splits}
     if not any(at.values()):
         return ()
-    found = []
+    rows = []
     for place, threshold in enumerate(thresholds):
         test, val = (at[split][place] if at.get(split) else None for split in ("test", "val"))
-        found.append(Row(threshold, wanted[threshold], test, val))
-    return tuple(found)
+        rows.append(Row(threshold, wanted[threshold], test, val))
+    return tuple(rows)
 
 
 def goals(val: SplitScores) -> dict[float, str]:
@@ -79,7 +79,7 @@ def goals(val: SplitScores) -> dict[float, str]:
     scores = np.unique(val.scores[:, 1])
     edges = np.concatenate([[0.0], (scores[1:] + scores[:-1]) / 2, [1.0]])
     points = points_at(edges, val)
-    found = {}
+    reached = {}
     for name, goal in GOALS:
         if name == "fpr":
             meets = [point for point in points if point.fpr <= goal]
@@ -90,5 +90,5 @@ def goals(val: SplitScores) -> dict[float, str]:
             best = min(meets, key=lambda point: (point.fpr, -point.threshold), default=None)
             words = f"recall at least {goal:.0%} on val"
         if best is not None and 0 < best.threshold < 1:
-            found[best.threshold] = words
-    return found
+            reached[best.threshold] = words
+    return reached

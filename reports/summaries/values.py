@@ -43,5 +43,5 @@ def numbers(value: object) -> tuple[float, ...]:
 
 def numbers_of(value: object) -> dict[str, float]:
     """The entries of a JSON object that are finite numbers."""
-    found = {key: number(entry) for key, entry in table(value).items()}
-    return {key: entry for key, entry in found.items() if entry is not None}
+    entries = {key: number(entry) for key, entry in table(value).items()}
+    return {key: entry for key, entry in entries.items() if entry is not None}
