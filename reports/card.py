@@ -18,12 +18,12 @@ from reports.layout.formats import (
     score,
     short_count,
     signed,
+    span,
 )
 from reports.layout.pages import write_page
 from reports.search.verdict import verdict
 from reports.summaries.comparison import gains, score_interval, winner_name
 from reports.summaries.search import (
-    Costs,
     Records,
     attribute_of,
     by_hand,
@@ -91,7 +91,7 @@ def _figures(records: Records) -> str:
     rows = []
     for key in names:
         ends = score_interval(key, test[key], counts) if key in test else None
-        written = f"{score(ends[0])} to {score(ends[1])}" if ends else ""
+        written = span(*ends, 4) if ends else ""
         rows.append((METRIC_NAMES[key], score(val.get(key)), score(test.get(key)), written))
     lines = [_table(("metric", "val", "test", "95 % interval over test images"), rows)]
     gained = gains(records)
@@ -120,7 +120,7 @@ def _data(records: Records) -> str:
 
 def _cost(records: Records) -> str:
     branch = costs_of(records.result)
-    tail = Costs(*(number(records.result.get(f"tail_{part}")) for part in Costs._fields))
+    tail = costs_of(records.result, "tail_")
     if branch.parameters is None:
         return ""
     rows = [

@@ -91,8 +91,8 @@ def _write(
 ) -> tuple[Path, ...]:
     files = dict(extra)
     for section in sections:
-        for place, table in enumerate(section.tables, start=1):
-            name = section.anchor if len(section.tables) == 1 else f"{section.anchor}-{place}"
+        for index, table in enumerate(section.tables, start=1):
+            name = section.anchor if len(section.tables) == 1 else f"{section.anchor}-{index}"
             files[f"{name}.csv"] = (f"{section.title}: {table.caption}", table_csv(table).encode())
         for drawn in section.pictures:
             if drawn.figure is None:

@@ -94,10 +94,10 @@ def sentence(record: Mapping[str, object]) -> str:
 def bars(record: Mapping[str, object]) -> tuple[Bar, ...]:
     """The clusters whose numbers are all there, closest first."""
     clusters = []
-    for place, entry in enumerate(map(table, items(record.get("clusters"))), 1):
+    for index, entry in enumerate(map(table, items(record.get("clusters"))), 1):
         distance, size, kept = (number(entry.get(key)) for key in ("distance", "size", "kept"))
         if distance is not None and size is not None and kept is not None:
-            clusters.append(Bar(place, distance, size, kept, entry.get("close") is True))
+            clusters.append(Bar(index, distance, size, kept, entry.get("close") is True))
     return tuple(clusters)
 
 
@@ -112,12 +112,12 @@ def clusters_section(record: Mapping[str, object], _: Sequence[Strip]) -> Sectio
             picture("sizes", "How much is kept", size_figure(drawn), "Images of each cluster, kept and removed."),
         )
     rows = []
-    for place, entry in enumerate(map(table, items(record.get("clusters"))), 1):
+    for index, entry in enumerate(map(table, items(record.get("clusters"))), 1):
         values = numbers_of(entry.get("values"))
         size, kept = number(entry.get("size")), number(entry.get("kept"))
         rows.append(
             (
-                str(place),
+                str(index),
                 "whole" if entry.get("close") is True else "thinned",
                 score(number(entry.get("distance")), 3),
                 score(number(entry.get("similarity")), 3),

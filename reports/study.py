@@ -37,20 +37,20 @@ def trials(record: Record) -> tuple[Trial, ...]:
     on_front, chosen = set(items(record.get("front"))), picked_number(record)
     settled = []
     for trial in map(table, items(record.get("trials"))):
-        place = whole(trial.get("trial"))
-        if place is None:
+        trial_number = whole(trial.get("trial"))
+        if trial_number is None:
             continue
         settled.append(
             Trial(
-                place,
+                trial_number,
                 trial.get("state") == "finished",
                 number(trial.get("score")),
                 number(trial.get("second")),
                 table(trial.get("setting")),
                 text(trial.get("pruned_because")),
                 number(trial.get("seconds")),
-                place in on_front,
-                place == chosen,
+                trial_number in on_front,
+                trial_number == chosen,
             )
         )
     return tuple(settled)
@@ -307,7 +307,7 @@ def trials_section(record: Record) -> Section:
     names = list(dict.fromkeys(name for trial in settled for name in trial.setting))
     head = ("trial", "state", f"val {metric_name(record)}", *((second,) if second else ()), "seconds")
     rows = tuple(_row(trial, names, record, second is not None) for trial in settled)
-    marked = next((place for place, trial in enumerate(settled) if trial.picked), None)
+    marked = next((index for index, trial in enumerate(settled) if trial.picked), None)
     caption = "Front: no other trial has a better score for less."
     tables = [Table(caption, (*head, *map(knob_name, names)), rows, marked)]
     if stopped := tuple((str(trial.number), trial.reason or NOTHING) for trial in settled if not trial.finished):

@@ -93,8 +93,8 @@ def _row(
     axes: Axes, blocks: tuple[int | None, ...], backbone: Backbone, x: float, y: float, fill: str, edge: str, dash: Any
 ) -> float:
     """Boxes from x on, each with its number and shape, arrows between; returns where the last one ends."""
-    for place, block in enumerate(blocks):
-        if place:
+    for index, block in enumerate(blocks):
+        if index:
             draw_arrow(axes, (x - GAP, y), (x, y), edge)
         if block is None:
             axes.text(x + BOX / 2, y, "…", ha="center", va="center", size=12, color=light("muted"))

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from reports.layout.formats import SPACE, score, share, short_count, shortened
-from reports.summaries.comparison import methods
+from reports.summaries.comparison import winner_of
 from reports.summaries.search import Records, values_of
 from reports.summaries.values import items, number, numbers_of, table, text, whole
 
@@ -30,7 +30,7 @@ def surroundings(records: Records) -> Surroundings:
         side for side in map(whole, items(result.get("feature_shape") or config.get("feature_shape"))) if side
     )
     depth = whole(result.get("freeze_depth"))
-    winner = next((method for method in methods(records) if method.key == "winner"), None)
+    winner = winner_of(records)
     trunk = table(result.get("trunk")) or table(config.get("trunk"))
     return Surroundings(
         (shape[0], shape[1], shape[2]) if len(shape) == 3 else None,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from reports.errors import ReportError
 from reports.layout.formats import METRIC_NAMES
-from reports.summaries.comparison import Gain, gains, methods, score_interval
+from reports.summaries.comparison import Gain, gain_over_random, score_interval, winner_of
 from reports.summaries.search import Costs, Counts, Records, costs_of, counts_of, read_records, reward_metric, values_of
 from reports.summaries.values import items, number, numbers_of, table, text, whole
 
@@ -84,24 +84,24 @@ def read_fleet(record_file: Path) -> Fleet:
     entries: list[Entry] = []
     problems: list[str] = []
     for known in map(table, items(record.get("attributes"))):
-        name, place = text(known.get("attribute")) or "", text(known.get("search"))
+        name, search = text(known.get("attribute")) or "", text(known.get("search"))
         records = Records(folder, {}, {}, {}, (), ())
-        if place is not None:
+        if search is not None:
             try:
-                records = read_records(folder / place, whole=False)
+                records = read_records(folder / search, whole=False)
             except ReportError as error:
                 problems.append(f"{name}: {error}")
-                place = None
+                search = None
             if known.get("state") != "unfinished":
                 problems += [f"{name}: {problem}" for problem in records.problems]
-        entries.append(entry_of(name, known, records, address(place and f"{place}/report.html"), in_use))
+        entries.append(entry_of(name, known, records, address(search and f"{search}/report.html"), in_use))
     return Fleet(folder, record, tuple(entries), tuple(problems))
 
 
 def entry_of(name: str, known: dict[str, object], records: Records, page: str | None, in_use: str | None) -> Entry:
     """One attribute, from what the project knows of it and from its search."""
     result, metric = records.result, reward_metric(records)
-    winner = next((method for method in methods(records) if method.key == "winner"), None)
+    winner = winner_of(records)
     counts = counts_of(result)
     score = winner.test_score if winner else None
     ends = score_interval(metric, score, counts.get("test", {})) if score is not None else None
@@ -118,9 +118,9 @@ def entry_of(name: str, known: dict[str, object], records: Records, page: str | 
         high=ends[1] if ends else None,
         test=numbers_of(result.get("test")),
         reduction=number(result.get("parameter_reduction")),
-        gain=next((gain for gain in gains(records) if gain.key == "random"), None),
+        gain=gain_over_random(records),
         branch=costs_of(result),
-        tail=Costs(*(number(result.get(f"tail_{part}")) for part in Costs._fields)),
+        tail=costs_of(result, "tail_"),
         depth=whole(result.get("freeze_depth")),
         fingerprint=fingerprint,
         on_trunk=bool(fingerprint) and fingerprint == in_use,

@@ -121,11 +121,11 @@ def versions_table(fleet: Fleet) -> Table | None:
     now, before = text(trunk.get("version")), text(trunk.get("rollback"))
     rows = []
     marked = None
-    for place, record in enumerate(map(table, items(trunk.get("versions")))):
+    for index, record in enumerate(map(table, items(trunk.get("versions")))):
         version, print_ = text(record.get("version")) or NOTHING, text(record.get("fingerprint"))
         learnt = len(items(record.get("attributes")))
         standing = "in use" if version == now else "before the last switch" if version == before else ""
-        marked = place if version == now else marked
+        marked = index if version == now else marked
         rows.append(
             (
                 version,
@@ -188,16 +188,16 @@ def fleet_scores_figure(entries: Sequence[Entry]) -> Figure:
     figure, axes = panel("", f"test {ranked[-1].metric}", width=5.2, height=0.75 + ROW * len(ranked))
     for state, face, label in (("current", light("winner"), "current"), ("", light("surface"), "not current")):
         chosen = [
-            (place, entry)
-            for place, entry in enumerate(ranked)
+            (index, entry)
+            for index, entry in enumerate(ranked)
             if (entry.state == "current") == bool(state) and entry.score is not None
         ]
         if not chosen:
             continue
-        for place, entry in chosen:
+        for row, entry in chosen:
             if entry.low is not None and entry.high is not None:
-                axes.plot([entry.low, entry.high], [place, place], color=light("winner"), linewidth=3, alpha=0.3)
-        x, y = [entry.score or 0.0 for _, entry in chosen], [place for place, _ in chosen]
+                axes.plot([entry.low, entry.high], [row, row], color=light("winner"), linewidth=3, alpha=0.3)
+        x, y = [entry.score or 0.0 for _, entry in chosen], [row for row, _ in chosen]
         axes.plot(x, y, "o", color=light("winner"), markerfacecolor=face, markersize=5.5, label=label)
     axes.set_yticks(range(len(ranked)), [shortened(entry.attribute, 24) for entry in ranked])
     axes.tick_params(axis="y", length=0, labelcolor=light("ink"))

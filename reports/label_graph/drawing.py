@@ -27,7 +27,7 @@ def label_graph_figure(nodes: Sequence[Node], edges: Sequence[Edge]) -> Figure:
     """The graph; the figure is higher the more labels there are. Estimated edges are dashed."""
     drawn = list(edges[: most_edges(len(nodes))])
     linked = sorted({place for edge in drawn for place in (edge.start, edge.end)})
-    alone = [place for place in range(len(nodes)) if place not in set(linked)]
+    alone = [index for index in range(len(nodes)) if index not in set(linked)]
     height = min(8.6, 3.0 + 0.42 * math.sqrt(len(linked)) * 1.7) if linked else 0.4
     rows = math.ceil(len(alone) / PER_ROW)
     figure = Figure(figsize=(WIDTH, height + ROW * rows))
@@ -36,10 +36,10 @@ def label_graph_figure(nodes: Sequence[Node], edges: Sequence[Edge]) -> Figure:
     axes.axis("off")
     below = 72 * ROW * rows
     places = spread(linked, drawn, (WIDTH * 72, height * 72), below)
-    for number, place in enumerate(alone):
+    for number, index in enumerate(alone):
         row, column = divmod(number, PER_ROW)
         in_row = min(PER_ROW, len(alone) - row * PER_ROW)
-        places[place] = ((column + 0.5) * WIDTH * 72 / in_row, below - (row + 0.4) * ROW * 72)
+        places[index] = ((column + 0.5) * WIDTH * 72 / in_row, below - (row + 0.4) * ROW * 72)
     largest = max((node.positives for node in nodes), default=1) or 1
     radius = [SMALLEST + (LARGEST - SMALLEST) * math.sqrt(node.positives / largest) for node in nodes]
     for edge in reversed(drawn):
@@ -58,14 +58,14 @@ def label_graph_figure(nodes: Sequence[Node], edges: Sequence[Edge]) -> Figure:
                 alpha=0.25 + 0.5 * edge.probability,
             )
         )
-    for place, node in enumerate(nodes):
-        x, y = places[place]
-        fill = "convolution_fill" if place in set(linked) else "surface"
+    for index, node in enumerate(nodes):
+        x, y = places[index]
+        fill = "convolution_fill" if index in set(linked) else "surface"
         axes.plot(
             [x],
             [y],
             marker="o",
-            markersize=2 * radius[place],
+            markersize=2 * radius[index],
             color=light(fill),
             markeredgecolor=light("muted"),
             markeredgewidth=0.9,
@@ -73,7 +73,7 @@ def label_graph_figure(nodes: Sequence[Node], edges: Sequence[Edge]) -> Figure:
         )
         axes.text(
             x,
-            y - radius[place] - 3,
+            y - radius[index] - 3,
             shortened(node.name, NAME_LENGTH),
             ha="center",
             va="top",

@@ -129,12 +129,12 @@ def gain_figure(records: GraphRecords, gains: list[LabelGain]) -> Figure:
     """Bars to the right where the graph is better; labels by their gain over the first comparison."""
     names = [node.name for node in records.nodes]
     first = gains[0].labels
-    order = sorted((place for place in range(len(names)) if place < len(first)), key=lambda place: first[place] or 0.0)
+    order = sorted((index for index in range(len(names)) if index < len(first)), key=lambda label: first[label] or 0.0)
     height = 1.1 + BAR * len(order) * len(gains)
     figure, axes = panel(f"points of average precision on {records.split}", "", width=6.4, height=height)
     for number_, gain in enumerate(gains):
         at = [row + (0.5 - (number_ + 0.5) / len(gains)) * 0.8 for row in range(len(order))]
-        values = [100 * (gain.labels[place] or 0.0) for place in order]
+        values = [100 * (gain.labels[label] or 0.0) for label in order]
         hatch = "" if number_ == 0 else "////"
         axes.barh(
             at,
@@ -146,7 +146,7 @@ def gain_figure(records: GraphRecords, gains: list[LabelGain]) -> Figure:
             label=f"over {METHODS[gain.b]}",
         )
     axes.axvline(0, color=light("ink"), linewidth=0.9)
-    axes.set_yticks(range(len(order)), [names[place] for place in order])
+    axes.set_yticks(range(len(order)), [names[label] for label in order])
     axes.set_ylim(-0.7, len(order) - 0.3)
     axes.grid(axis="y", visible=False)
     legend(axes)

@@ -126,7 +126,7 @@ def front_table(records: Records, rows: int = 12) -> Table | None:
     if not entries:
         return None
     step = max(1.0, (len(entries) - 1) / (rows - 1))
-    places = sorted({round(place * step) for place in range(min(rows, len(entries)))})
+    places = sorted({round(index * step) for index in range(min(rows, len(entries)))})
     cells = tuple(
         (
             entry.identity,

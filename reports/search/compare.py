@@ -20,6 +20,7 @@ from reports.layout.formats import (
     score,
     short_count,
     signed,
+    span,
 )
 from reports.layout.pages import Page, Picture, Section, Table, Verdict, picture, sections_of, write_page
 from reports.search.two_searches import (
@@ -34,8 +35,8 @@ from reports.search.two_searches import (
     score_on_test,
     settings,
     surroundings_of,
-    winner_of,
 )
+from reports.summaries.comparison import winner_of
 from reports.summaries.search import Records, attribute_of, counts_of, read_records
 from reports.summaries.values import numbers_of
 from search_spaces import SpaceError
@@ -120,12 +121,12 @@ def score_section(pair: Pair) -> Section:
 def pair_figure(pair: Pair) -> Figure:
     """One mark per search, the later one above."""
     figure, axes = panel("", f"test {metric_name(pair)}", width=5.2, height=1.5)
-    for place, (records, role, marker) in enumerate(zip(pair.both, ("tail", "winner"), "so", strict=True)):
+    for index, (records, role, marker) in enumerate(zip(pair.both, ("tail", "winner"), "so", strict=True)):
         if (known := score_on_test(records, pair.metric)) is None:
             continue
         if ends := interval_on_test(records, pair.metric):
-            axes.plot(ends, [place, place], color=light(role), linewidth=3, alpha=0.35)
-        axes.plot([known], [place], marker, color=light(role), markersize=6.5)
+            axes.plot(ends, [index, index], color=light(role), linewidth=3, alpha=0.35)
+        axes.plot([known], [index], marker, color=light(role), markersize=6.5)
     axes.set_yticks((0, 1), pair.names)
     axes.tick_params(axis="y", length=0, labelcolor=light("ink"))
     axes.set_ylim(-0.6, 1.6)
@@ -233,7 +234,7 @@ def _figures_table(pair: Pair) -> Table:
 
 def _with_interval(records: Records, metric: str) -> str:
     ends = interval_on_test(records, metric)
-    return score(score_on_test(records, metric)) + (f"\n{score(ends[0], 3)} to {score(ends[1], 3)}" if ends else "")
+    return score(score_on_test(records, metric)) + (f"\n{span(*ends)}" if ends else "")
 
 
 def _minus(before: float | None, after: float | None) -> float | None:

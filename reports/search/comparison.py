@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from reports.layout.figures import MARKERS, legend, light, logarithmic, panel, styled
-from reports.layout.formats import METRIC_NAMES, change, count, interval, milliseconds, score, short_count, signed
+from reports.layout.formats import METRIC_NAMES, change, count, interval, milliseconds, score, short_count, signed, span
 from reports.layout.pages import Picture, Section, Table, picture
 from reports.summaries.candidates import latency_sentence
 from reports.summaries.comparison import ROLES, Gain, Method, gains, methods, winner_name
@@ -112,7 +112,7 @@ def _seeds(compared: tuple[Method, ...]) -> str:
 
 
 def _spread(seeds: tuple[float, ...]) -> str:
-    return f"\n{score(min(seeds), 3)} to {score(max(seeds), 3)}" if len(seeds) > 1 else ""
+    return f"\n{span(min(seeds), max(seeds))}" if len(seeds) > 1 else ""
 
 
 @styled

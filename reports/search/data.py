@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from reports.layout.formats import NOTHING, Names, count, duration, share
 from reports.layout.pages import Listing, Section, Table
 from reports.search.images import example_gallery
-from reports.summaries.search import Records
+from reports.summaries.search import Records, counts_of
 from reports.summaries.values import numbers_of, table, text, whole
 
 STAGES = Names(features="features", search="search", retrain="retraining", controls="controls", total="total")
@@ -14,10 +14,7 @@ STAGES = Names(features="features", search="search", retrain="retraining", contr
 
 def data_section(records: Records) -> Section:
     """How many images of each value there were in each split, and where the time went."""
-    counts = {
-        split: {value: number_ for value, entry in table(entries).items() if (number_ := whole(entry)) is not None}
-        for split, entries in table(table(records.result.get("data")).get("counts")).items()
-    }
+    counts = counts_of(records.result)
     tables, missing = [], []
     values = list(dict.fromkeys(value for entries in counts.values() for value in entries))
     if values:

@@ -95,12 +95,12 @@ def _hardest(curves: tuple[Curve, ...], areas: Sequence[float]) -> tuple[tuple[C
     if len(curves) <= CURVES or curves[-1].key != "winner":
         return curves, ""
     kept = sorted(range(len(curves)), key=areas.__getitem__)[:CURVES]
-    return tuple(curves[place] for place in kept), f"The {CURVES} hardest of {len(curves)} values."
+    return tuple(curves[index] for index in kept), f"The {CURVES} hardest of {len(curves)} values."
 
 
 def _area(x: Sequence[float], y: Sequence[float]) -> float:
     """The area under a curve whose x rises."""
-    return sum((x[place] - x[place - 1]) * (y[place] + y[place - 1]) / 2 for place in range(1, len(x)))
+    return sum((x[index] - x[index - 1]) * (y[index] + y[index - 1]) / 2 for index in range(1, len(x)))
 
 
 def _metrics_table(records: Records) -> Table | None:
@@ -193,8 +193,8 @@ def pr_figure(curves: tuple[PrecisionRecall, ...], split: str, base: float | Non
     if base is not None:
         axes.axhline(base, color=light("line"), linewidth=1.2, linestyle=(0, (2, 2)))
     own = [curve for curve in curves if curve.key == "winner"]
-    for place, curve in reversed(list(enumerate(curves))):
-        role = tuple(DASHES)[place % len(DASHES)] if len(own) > 1 else ROLES[curve.key]
+    for index, curve in reversed(list(enumerate(curves))):
+        role = tuple(DASHES)[index % len(DASHES)] if len(own) > 1 else ROLES[curve.key]
         width = 2.2 if curve.key == "winner" and len(own) == 1 else 1.2
         name = curve.name if curve.average is None else f"{curve.name}, {score(curve.average, 3)}"
         # Where recall jumps, precision is not on the line between: the curve is drawn as steps.
@@ -225,7 +225,7 @@ def threshold_table(records: Records) -> Table | None:
         cells.append((score(row.threshold, 3) + why, *(_cell(name, own, below) for name in OperatingPoint._fields[1:])))
     split = "test, below it val" if tested else "val"
     caption = f"What other thresholds would do, on {split}. Choose by val: what test shows is then still honest."
-    marked = next((place for place, row in enumerate(rows) if row.threshold == chosen_threshold(records)), None)
+    marked = next((index for index, row in enumerate(rows) if row.threshold == chosen_threshold(records)), None)
     head = ("threshold", "accuracy", "precision", "recall", "false positive rate")
     return Table(caption, head, tuple(cells), marked)
 

@@ -175,9 +175,9 @@ def _name_ends(axes: Axes, ends: list[tuple[float, str, str]], top: float) -> No
         at = value / top
         heights.append(max(at, heights[-1] + LABEL) if heights else at)
     over = max(0.0, heights[-1] - 1.0)
-    for place in range(len(heights) - 1, -1, -1):
-        above = heights[place + 1] - LABEL if place + 1 < len(heights) else 1.0
-        heights[place] = min(heights[place], above) if over else heights[place]
+    for index in range(len(heights) - 1, -1, -1):
+        above = heights[index + 1] - LABEL if index + 1 < len(heights) else 1.0
+        heights[index] = min(heights[index], above) if over else heights[index]
     for height, (_, words, role) in zip(heights, ends, strict=True):
         axes.annotate(
             words, (1, height), (5, 0), xycoords="axes fraction", textcoords="offset points", va="center", size=8.5,

@@ -76,9 +76,9 @@ def _confusion(shown: SplitScores, values: tuple[str, ...], split: str) -> Table
     size = len(values)
     pairs = np.bincount(shown.labels * size + shown.predicted, minlength=size * size).reshape(size, size)
     rows = []
-    for place, value in enumerate(values[:MANY]):
-        total = int(pairs[place].sum())
-        cells = [_part(int(pairs[place, other]), total) for other in range(min(size, MANY))]
+    for index, value in enumerate(values[:MANY]):
+        total = int(pairs[index].sum())
+        cells = [_part(int(pairs[index, other]), total) for other in range(min(size, MANY))]
         rows.append((value, *cells, count(total)))
     head = ("images of", *(f"taken for {value}" for value in values[:MANY]), "all")
     caption = f"What the images of each value are taken for, on {split}."

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from reports.layout.formats import METRIC_NAMES, judgement
-from reports.summaries.comparison import Interval, Method, methods, score_interval
+from reports.summaries.comparison import Interval, score_interval, winner_of
 from reports.summaries.search import Records, attribute_of, counts_of, reward_metric
 from reports.summaries.values import table, text
 
@@ -59,11 +59,6 @@ def pair_of(before: Records, after: Records) -> Pair:
     if attributes[0] != attributes[1]:
         names = tuple(f"{attribute} {name}" for attribute, name in zip(attributes, names, strict=True))
     return Pair(before, after, (names[0], names[1]), metric)
-
-
-def winner_of(records: Records) -> Method | None:
-    """The winner with its costs and scores, None while there is none."""
-    return next((method for method in methods(records) if method.key == "winner"), None)
 
 
 def score_on_test(records: Records, metric: str) -> float | None:

@@ -1,8 +1,8 @@
 """Verdict of a search: its standing against random search, one sentence, and the key figures."""
 
-from reports.layout.formats import METRIC_NAMES, change, count, duration, interval, score, short_count, signed
+from reports.layout.formats import METRIC_NAMES, change, count, duration, interval, score, short_count, signed, span
 from reports.layout.pages import Tile, Verdict
-from reports.summaries.comparison import Method, gains, methods
+from reports.summaries.comparison import Method, gain_over_random, winner_of
 from reports.summaries.search import Records, by_hand, reward_metric
 from reports.summaries.values import number, numbers_of, text
 
@@ -19,7 +19,7 @@ _HEADLINES = {
 def verdict(records: Records) -> Verdict:
     """The standing comes from the gain over random architectures at equal budget; the sentence is result.json's own."""
     result = records.result
-    over_random = next((gain for gain in gains(records) if gain.key == "random"), None)
+    over_random = gain_over_random(records)
     finished = text(result.get("status")) == "complete"
     alone = "by hand" if by_hand(records) else "uncompared"
     standing = "unfinished" if not finished else over_random.judgement if over_random else alone
@@ -46,11 +46,11 @@ def _progress(records: Records) -> str:
 
 def _tiles(records: Records) -> tuple[Tile, ...]:
     result = records.result
-    winner = next((method for method in methods(records) if method.key == "winner"), None)
+    winner = winner_of(records)
     tiles = []
     if winner and (tile := _score_tile(winner, reward_metric(records))):
         tiles.append(tile)
-    over_random = next((gain for gain in gains(records) if gain.key == "random"), None)
+    over_random = gain_over_random(records)
     if over_random:
         ends = interval(over_random.low, over_random.high)
         tiles.append(Tile("gain over random", signed(over_random.difference), f"95 % interval {ends}" if ends else ""))
@@ -75,5 +75,5 @@ def _score_tile(winner: Method, metric: str) -> Tile | None:
         return None
     note = "no test split measured" if split == "val" else ""
     if len(seeds) > 1:
-        note = f"mean of {len(seeds)} trainings, {score(min(seeds), 3)} to {score(max(seeds), 3)}"
+        note = f"mean of {len(seeds)} trainings, {span(min(seeds), max(seeds))}"
     return Tile(f"{METRIC_NAMES[metric]}, {split}", score(value), note)

@@ -77,10 +77,10 @@ def operation_shares(taken: Sampled, *, points: int = 60) -> Shares | None:
     A stretch holds `FEWEST` sampled operations or more, so that its shares are not mere noise.
     """
     decisions, updates = taken
-    columns = [place for place, decision in enumerate(decisions) if decision.kind == "operation"]
+    columns = [index for index, decision in enumerate(decisions) if decision.kind == "operation"]
     if not columns or not updates:
         return None
-    names = list(dict.fromkeys(str(choice) for place in columns for choice in decisions[place].choices))
+    names = list(dict.fromkeys(str(choice) for column in columns for choice in decisions[column].choices))
     per_update = sum(len(rows) for _, rows in updates) * len(columns) / len(updates)
     width = max(math.ceil(len(updates) / points), math.ceil(FEWEST / per_update))
     epochs, shares = [], []
@@ -88,9 +88,9 @@ def operation_shares(taken: Sampled, *, points: int = 60) -> Shares | None:
         stretch = updates[start : start + width]
         rows = np.concatenate([rows for _, rows in stretch])
         counts = dict.fromkeys(names, 0)
-        for place in columns:
-            taken_ = np.bincount(rows[:, place], minlength=len(decisions[place].choices))
-            for choice, count in zip(decisions[place].choices, taken_.tolist(), strict=True):
+        for column in columns:
+            picked = np.bincount(rows[:, column], minlength=len(decisions[column].choices))
+            for choice, count in zip(decisions[column].choices, picked.tolist(), strict=True):
                 counts[str(choice)] += count
         epochs.append(stretch[-1][0])
         shares.append([count / (len(rows) * len(columns)) for count in counts.values()])
@@ -105,10 +105,10 @@ def settled(taken: Sampled) -> tuple[Settled, ...]:
     tenth = math.ceil(len(updates) / 10)
     first, last = (np.concatenate([rows for _, rows in part]) for part in (updates[:tenth], updates[-tenth:]))
     favourites = []
-    for place, decision in enumerate(decisions):
+    for index, decision in enumerate(decisions):
         if len(decision.choices) > 1:
-            counts = np.bincount(last[:, place], minlength=len(decision.choices))
+            counts = np.bincount(last[:, index], minlength=len(decision.choices))
             best = int(counts.argmax())
-            early = float((first[:, place] == best).mean())
+            early = float((first[:, index] == best).mean())
             favourites.append(Settled(decision.name, decision.choices[best], early, float(counts[best] / len(last))))
     return tuple(favourites)

@@ -121,6 +121,16 @@ def methods(records: Records) -> tuple[Method, ...]:
     return tuple(known)
 
 
+def winner_of(records: Records) -> Method | None:
+    """The winner with its costs and scores, None while there is none."""
+    return next((method for method in methods(records) if method.key == "winner"), None)
+
+
+def gain_over_random(records: Records) -> Gain | None:
+    """The gain over random architectures at equal budget, None where it was not measured."""
+    return next((gain for gain in gains(records) if gain.key == "random"), None)
+
+
 def gains(records: Records) -> tuple[Gain, ...]:
     """What the winner gained over each control, in the search's own metric on test."""
     known = []

@@ -98,7 +98,7 @@ def trials(records: Records) -> Trials | None:
     if strategy_of(records) in ("enas", "nni-darts"):
         return None
     made = enumerate(records.of("candidate"), start=1)
-    scores = thinned([(float(place), record.get("score")) for place, record in made], 100_000)
+    scores = thinned([(float(trial), record.get("score")) for trial, record in made], 100_000)
     best = tuple(accumulate(scores.values, max))
     return Trials(scores, Line(scores.epochs, best)) if best else None
 

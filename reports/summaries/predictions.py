@@ -50,7 +50,7 @@ def read_predictions(path: Path, problems: list[str]) -> Predictions:
     if tuple(head[: len(FIXED)]) != FIXED or len(values) < 2 or len(set(values)) < len(values):
         problems.append(f"{path.name} does not begin with the columns of a table of predictions.")
         return NO_PREDICTIONS
-    index = {value: place for place, value in enumerate(values)}
+    index = {value: position for position, value in enumerate(values)}
     rows: dict[str, list[tuple[int, int, list[float]]]] = {}
     damaged = 0
     for line in lines[1:]:

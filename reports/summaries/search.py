@@ -148,9 +148,9 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def costs_of(record: dict[str, object]) -> Costs:
-    """The entries `parameters`, `macs` and `latency_ms` of a record."""
-    return Costs(*(number(record.get(part)) for part in Costs._fields))
+def costs_of(record: dict[str, object], prefix: str = "") -> Costs:
+    """The entries `parameters`, `macs` and `latency_ms` of a record; `prefix`: "tail_" for those of the tail."""
+    return Costs(*(number(record.get(f"{prefix}{part}")) for part in Costs._fields))
 
 
 def counts_of(result: dict[str, object]) -> Counts:

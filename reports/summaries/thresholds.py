@@ -68,8 +68,8 @@ def operating_rows(records: Records) -> tuple[Row, ...]:
     if not any(at.values()):
         return ()
     rows = []
-    for place, threshold in enumerate(thresholds):
-        test, val = (at[split][place] if at.get(split) else None for split in ("test", "val"))
+    for index, threshold in enumerate(thresholds):
+        test, val = (at[split][index] if at.get(split) else None for split in ("test", "val"))
         rows.append(Row(threshold, wanted[threshold], test, val))
     return tuple(rows)
 
