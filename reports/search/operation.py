@@ -1,18 +1,19 @@
 """Section of the operating point: ROC and precision-recall curves, the threshold and others, every metric."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.layout.figures import DASHES, WIDTH, legend, light, panel, styled
 from reports.layout.formats import METRIC_NAMES, metrics_in, score
 from reports.layout.pages import Picture, Section, Table, picture
-from reports.summaries.comparison import ROLES, Roc, names_of, roc_curves, winner_name
+from reports.summaries.comparison import ROLES, Curve, curves_of, winner_name
 from reports.summaries.search import Records, by_hand, reward_metric, values_of
 from reports.summaries.thresholds import OperatingPoint, chosen_threshold, operating_rows, points_at
-from reports.summaries.values import items, number, numbers, numbers_of, table
+from reports.summaries.values import number, numbers_of, table
 
 CURVES = 5  # of values, in one figure
 VALUE_ROLES = ("winner", "random", "probe", "tail")
@@ -25,27 +26,13 @@ LINES = (
 )
 
 
-class PrecisionRecall(NamedTuple):
-    """A curve; `mark`: (recall, precision) at the winner's threshold, where it is known."""
-
-    key: str
-    name: str
-    recall: tuple[float, ...]
-    precision: tuple[float, ...]
-    average: float | None
-    mark: tuple[float, float] | None
-
-
-Curve = TypeVar("Curve", Roc, PrecisionRecall)
-
-
 def operation_section(records: Records) -> Section:
     """ROC and precision-recall curves with the threshold marked, what other thresholds would do, every metric."""
     pictures, missing = [], []
     thresholds = threshold_picture(records)
-    pictures += [*_roc(records, "test"), *_precision_recall(records, "test")]
+    pictures += [*_curve_picture(records, "test", "roc"), *_curve_picture(records, "test", "precision_recall")]
     pictures += [thresholds] if thresholds else []
-    pictures += [*_roc(records, "val"), *_precision_recall(records, "val")]
+    pictures += [*_curve_picture(records, "val", "roc"), *_curve_picture(records, "val", "precision_recall")]
     if not any(entry.name.startswith("roc") for entry in pictures):
         missing.append("no ROC curve has been recorded")
     if not any(entry.name.startswith("pr") for entry in pictures):
@@ -62,26 +49,17 @@ def operation_section(records: Records) -> Section:
     return Section("operation", title, "", tuple(pictures), tables, (), tuple(missing), placement="first beside")
 
 
-def _roc(records: Records, split: str) -> list[Picture]:
-    curves = roc_curves(records, split)
+def _curve_picture(records: Records, split: str, kind: str) -> list[Picture]:
+    curves = curves_of(records, split, kind)
     if not curves:
         return []
-    areas = [_area(curve.fpr, curve.tpr) for curve in curves]
-    kept, remark = _hardest(curves, areas)
-    drawn = roc_figure(kept, split)
-    return [picture(f"roc-{split}", f"ROC on {split}", drawn, _caption(curves[0].mark, split, remark))]
-
-
-def _precision_recall(records: Records, split: str) -> list[Picture]:
-    curves = pr_curves(records, split)
-    if not curves:
-        return []
-    kept, remark = _hardest(curves, [_area(curve.recall, curve.precision) for curve in curves])
-    base = positive_share(records, split)
+    kept, remark = _hardest(curves)
     caption = _caption(curves[0].mark, split, remark)
+    if kind == "roc":
+        return [picture(f"roc-{split}", f"ROC on {split}", roc_figure(kept, split), caption)]
+    base = positive_share(records, split)
     caption += "" if base is None else " Dotted: blind guessing."
-    title = f"Precision and recall on {split}"
-    return [picture(f"pr-{split}", title, pr_figure(kept, split, base), caption.strip())]
+    return [picture(f"pr-{split}", f"Precision and recall on {split}", pr_figure(kept, split, base), caption.strip())]
 
 
 def _caption(mark: tuple[float, float] | None, split: str, remark: str) -> str:
@@ -90,17 +68,17 @@ def _caption(mark: tuple[float, float] | None, split: str, remark: str) -> str:
     return " ".join(part for part in (said, chosen, remark) if part)
 
 
-def _hardest(curves: tuple[Curve, ...], areas: Sequence[float]) -> tuple[tuple[Curve, ...], str]:
+def _hardest(curves: tuple[Curve, ...]) -> tuple[tuple[Curve, ...], str]:
     """All curves, or of many values those with the smallest area below them, and a remark that says so."""
     if len(curves) <= CURVES or curves[-1].key != "winner":
         return curves, ""
-    kept = sorted(range(len(curves)), key=areas.__getitem__)[:CURVES]
-    return tuple(curves[index] for index in kept), f"The {CURVES} hardest of {len(curves)} values."
+    return tuple(sorted(curves, key=_area)[:CURVES]), f"The {CURVES} hardest of {len(curves)} values."
 
 
-def _area(x: Sequence[float], y: Sequence[float]) -> float:
+def _area(curve: Curve) -> float:
     """The area under a curve whose x rises."""
-    return sum((x[index] - x[index - 1]) * (y[index] + y[index - 1]) / 2 for index in range(1, len(x)))
+    steps = zip(pairwise(curve.x), pairwise(curve.y), strict=True)
+    return sum((right - left) * (before + after) / 2 for (left, right), (before, after) in steps)
 
 
 def _metrics_table(records: Records) -> Table | None:
@@ -121,49 +99,59 @@ def _positive(records: Records) -> str:
 
 
 @styled
-def roc_figure(curves: tuple[Roc, ...], split: str) -> Figure:
+def roc_figure(curves: tuple[Curve, ...], split: str) -> Figure:
     """ROC curves; a ring marks where the winner's threshold lies."""
     figure, axes = panel("false positive rate", f"true positive rate, {split}", height=WIDTH)
     axes.plot([0, 1], [0, 1], color=light("line"), linewidth=1.2, linestyle=(0, (2, 2)))
-    own = [curve for curve in curves if curve.key == "winner"]
-    for position, curve in reversed(list(enumerate(curves))):
-        role = VALUE_ROLES[position % 4] if len(own) > 1 else ROLES[curve.key]
-        width = 2.2 if curve.key == "winner" and len(own) == 1 else 1.2
-        name = curve.name if curve.auroc is None else f"{curve.name}, {score(curve.auroc, 3)}"
-        axes.plot(curve.fpr, curve.tpr, color=light(role), linestyle=DASHES[role], linewidth=width, label=name)
-        if curve.mark and curve.key == "winner":
-            axes.plot(
-                *[[at] for at in curve.mark],
-                "o",
-                color=light("ink"),
-                markersize=8,
-                fillstyle="none",
-                markeredgewidth=1.6,
-            )
+    for curve, style in _styles(curves, VALUE_ROLES):
+        axes.plot(curve.x, curve.y, **style)
+        if curve.mark:
+            _ring(axes, curve.mark)
             words = f"threshold {score(curve.threshold, 3)}" if curve.threshold is not None else "threshold"
             backing = {"facecolor": light("surface"), "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
             axes.annotate(words, curve.mark, (14, -19), textcoords="offset points", size=9, bbox=backing)
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(
-        handles[::-1], labels[::-1], loc="lower right", title="AUROC" if len(own) == 1 else None, handlelength=2.4
-    )
+    _finish(axes, curves, "lower right", "AUROC")
     return figure
 
 
-def pr_curves(records: Records, split: str) -> tuple[PrecisionRecall, ...]:
-    """The curves on split "val" or "test", the winner's first; none where the search recorded none."""
-    result = records.result
-    recorded = table(table(result.get("precision_recall")).get(split))
-    sources = {"winner": result} | table(result.get("controls"))
-    curves = []
-    for key, name in names_of(records).items():
-        curve, metrics = table(recorded.get(key)), table(table(sources.get(key)).get(split))
-        by_value = {} if "recall" in curve else {str(value): table(entry) for value, entry in curve.items()}
-        for title, points in by_value.items() or ((name, curve),):
-            curve_ = _curve(key, title, points, {} if by_value else metrics)
-            curves += [curve_] if curve_ else []
-    return tuple(curves)
+@styled
+def pr_figure(curves: tuple[Curve, ...], split: str, base: float | None) -> Figure:
+    """Precision over recall; a ring marks where the winner's threshold lies. `base`: precision of blind guessing."""
+    figure, axes = panel("recall", f"precision, {split}", height=WIDTH)
+    if base is not None:
+        axes.axhline(base, color=light("line"), linewidth=1.2, linestyle=(0, (2, 2)))
+    for curve, style in _styles(curves, tuple(DASHES)):
+        # Where recall jumps, precision is not on the line between: the curve is drawn as steps.
+        axes.plot((0.0, *curve.x), (curve.y[0], *curve.y), drawstyle="steps-pre", **style)
+        if curve.mark:
+            _ring(axes, curve.mark)
+    _finish(axes, curves, "lower left", "average precision")
+    return figure
+
+
+def _styles(curves: tuple[Curve, ...], roles: tuple[str, ...]) -> list[tuple[Curve, dict[str, Any]]]:
+    """The curves with colour, dashes and label, the first last, on top; of several values each has its own role."""
+    several = sum(curve.key == "winner" for curve in curves) > 1
+    styled_curves = []
+    for index, curve in reversed(list(enumerate(curves))):
+        role = roles[index % len(roles)] if several else ROLES[curve.key]
+        width = 2.2 if curve.key == "winner" and not several else 1.2
+        label = curve.name if curve.area is None else f"{curve.name}, {score(curve.area, 3)}"
+        style = {"color": light(role), "linestyle": DASHES[role], "linewidth": width, "label": label}
+        styled_curves.append((curve, style))
+    return styled_curves
+
+
+def _ring(axes: Axes, mark: tuple[float, float]) -> None:
+    style: dict[str, Any] = {"markersize": 8, "markeredgewidth": 1.6, "fillstyle": "none"}
+    axes.plot(*[[at] for at in mark], "o", color=light("ink"), **style)
+
+
+def _finish(axes: Axes, curves: tuple[Curve, ...], where: Any, title: str) -> None:
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
+    handles, labels = axes.get_legend_handles_labels()
+    single = sum(curve.key == "winner" for curve in curves) == 1
+    axes.legend(handles[::-1], labels[::-1], loc=where, title=title if single else None, handlelength=2.4)
 
 
 def positive_share(records: Records, split: str) -> float | None:
@@ -174,42 +162,6 @@ def positive_share(records: Records, split: str) -> float | None:
     if len(counts) != 2 or counts[0] is None or counts[1] is None or not counts[0] + counts[1]:
         return None
     return counts[1] / (counts[0] + counts[1])
-
-
-def _curve(key: str, name: str, points: dict[str, object], metrics: dict[str, object]) -> PrecisionRecall | None:
-    recall, precision = numbers(points.get("recall")), numbers(points.get("precision"))
-    raw = len(items(points.get("recall"))), len(items(points.get("precision")))
-    if len(recall) < 1 or (len(recall), len(precision)) != raw or len(recall) != len(precision):
-        return None
-    at, exact = number(metrics.get("recall")), number(metrics.get("precision"))
-    mark = (at, exact) if key == "winner" and at is not None and exact is not None else None
-    return PrecisionRecall(key, name, recall, precision, number(metrics.get("average_precision")), mark)
-
-
-@styled
-def pr_figure(curves: tuple[PrecisionRecall, ...], split: str, base: float | None) -> Figure:
-    """Precision over recall; a ring marks where the winner's threshold lies. `base`: precision of blind guessing."""
-    figure, axes = panel("recall", f"precision, {split}", height=WIDTH)
-    if base is not None:
-        axes.axhline(base, color=light("line"), linewidth=1.2, linestyle=(0, (2, 2)))
-    own = [curve for curve in curves if curve.key == "winner"]
-    for index, curve in reversed(list(enumerate(curves))):
-        role = tuple(DASHES)[index % len(DASHES)] if len(own) > 1 else ROLES[curve.key]
-        width = 2.2 if curve.key == "winner" and len(own) == 1 else 1.2
-        name = curve.name if curve.average is None else f"{curve.name}, {score(curve.average, 3)}"
-        # Where recall jumps, precision is not on the line between: the curve is drawn as steps.
-        axes.plot(
-            (0.0, *curve.recall), (curve.precision[0], *curve.precision), drawstyle="steps-pre",
-            color=light(role), linestyle=DASHES[role], linewidth=width, label=name,
-        )  # fmt: skip
-        if curve.mark:
-            ring: dict[str, Any] = {"markersize": 8, "markeredgewidth": 1.6}
-            axes.plot(*[[at] for at in curve.mark], "o", color=light("ink"), fillstyle="none", **ring)
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
-    handles, labels = axes.get_legend_handles_labels()
-    title = "average precision" if len(own) == 1 else None
-    axes.legend(handles[::-1], labels[::-1], loc="lower left", title=title, handlelength=2.4)
-    return figure
 
 
 def threshold_table(records: Records) -> Table | None:

@@ -85,16 +85,32 @@ class Gain(NamedTuple):
         return judgement(self.low, self.high)
 
 
-class Roc(NamedTuple):
-    """A receiver operating characteristic; `mark` is (false, true positive rate) at `threshold`, when known."""
+class Curve(NamedTuple):
+    """A curve with the area below it as it was measured; `mark`: where the winner lies at its `threshold`, if known."""
 
     key: str
     name: str
-    fpr: tuple[float, ...]
-    tpr: tuple[float, ...]
-    auroc: float | None
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    area: float | None
     threshold: float | None
     mark: tuple[float, float] | None
+
+
+class CurveKind(NamedTuple):
+    """What a kind of curve is recorded as: its axes, the metrics that mark a point on it, that of its area, points."""
+
+    x: str
+    y: str
+    mark: tuple[str, str]
+    area: str
+    fewest: int
+
+
+CURVE_KINDS = {
+    "roc": CurveKind("fpr", "tpr", ("fpr", "recall"), "auroc", 2),
+    "precision_recall": CurveKind("recall", "precision", ("recall", "precision"), "average_precision", 1),
+}
 
 
 def methods(records: Records) -> tuple[Method, ...]:
@@ -146,16 +162,18 @@ def gains(records: Records) -> tuple[Gain, ...]:
     return tuple(known)
 
 
-def roc_curves(records: Records, split: str) -> tuple[Roc, ...]:
-    """The winner's curve and the controls', for split "val" or "test"; one per value where the record has those."""
-    result = records.result
-    recorded = table(table(result.get("roc")).get(split))
-    by_name = {"winner": recorded} if "fpr" in recorded else recorded
-    sources = {"winner": result} | table(result.get("controls"))
+def curves_of(records: Records, split: str, kind: str) -> tuple[Curve, ...]:
+    """The winner's curve and the controls', for split "val" or "test"; one per value where the record has those.
+
+    kind: "roc" or "precision_recall"; none where the search recorded none.
+    """
+    recorded = table(table(records.result.get(kind)).get(split))
+    by_name = {"winner": recorded} if CURVE_KINDS[kind].x in recorded else recorded
+    sources = {"winner": records.result} | table(records.result.get("controls"))
     return tuple(
         curve
         for key, name in names_of(records).items()
-        for curve in _curves(key, name, by_name.get(key), table(table(sources.get(key)).get(split)))
+        for curve in _curves(key, name, table(by_name.get(key)), table(table(sources.get(key)).get(split)), kind)
     )
 
 
@@ -176,19 +194,17 @@ def _mean(seeds: tuple[float, ...], single: float | None) -> float | None:
     return sum(seeds) / len(seeds) if seeds else single
 
 
-def _curves(key: str, name: str, points: object, metrics: dict[str, object]) -> list[Roc]:
-    points = table(points)
-    if not points:
+def _curves(key: str, name: str, points: dict[str, object], metrics: dict[str, object], kind: str) -> list[Curve]:
+    how = CURVE_KINDS[kind]
+    if points and how.x not in points:  # one curve per value
+        return [curve for value, entry in points.items() for curve in _curves(key, value, table(entry), {}, kind)]
+    x, y = numbers(points.get(how.x)), numbers(points.get(how.y))
+    raw = len(items(points.get(how.x))), len(items(points.get(how.y)))
+    if len(x) < how.fewest or (len(x), len(y)) != raw or len(x) != len(y):
         return []
-    if "fpr" not in points:  # one curve per value
-        return [curve for value, entry in points.items() for curve in _curves(key, value, entry, {})]
-    fpr, tpr = numbers(points.get("fpr")), numbers(points.get("tpr"))
-    raw = len(items(points.get("fpr"))), len(items(points.get("tpr")))
-    if len(fpr) < 2 or (len(fpr), len(tpr)) != raw or len(fpr) != len(tpr):
-        return []
-    at, hit = number(metrics.get("fpr")), number(metrics.get("recall"))
-    mark = (at, hit) if at is not None and hit is not None else None
-    return [Roc(key, name, fpr, tpr, number(metrics.get("auroc")), number(metrics.get("threshold")), mark)]
+    at, height = (number(metrics.get(metric)) for metric in how.mark)
+    mark = (at, height) if key == "winner" and at is not None and height is not None else None
+    return [Curve(key, name, x, y, number(metrics.get(how.area)), number(metrics.get("threshold")), mark)]
 
 
 def _from_history(records: Records, key: str) -> dict[str, object]:

@@ -10,7 +10,7 @@ from scipy.stats import kendalltau
 
 from reports.search.verdict import verdict
 from reports.summaries.candidates import candidates, rank_agreement, retrainings
-from reports.summaries.comparison import gains, methods, roc_curves
+from reports.summaries.comparison import curves_of, gains, methods
 from reports.summaries.curves import child_loss, entropy, rewards
 from reports.summaries.search import Records, read_records
 from tests.reports.search_folder import write_search
@@ -132,12 +132,12 @@ def test_unfinished_search_counts_what_it_did() -> None:
 
 def test_roc_curves_mark_the_winners_threshold(tmp_path: Path) -> None:
     records = read_records(write_search(tmp_path))
-    curves = roc_curves(records, "test")
+    curves = curves_of(records, "test", "roc")
     assert [curve.key for curve in curves] == ["winner", "random", "linear_probe", "tail"]
     test: Any = records.result["test"]
     assert curves[0].mark == (test["fpr"], test["recall"])
 
 
 def test_roc_with_lists_of_different_length_is_left_out() -> None:
-    assert roc_curves(records_of({"roc": {"val": {"winner": {"fpr": [0, 0.5, 1], "tpr": [0, 1]}}}}), "val") == ()
-    assert roc_curves(records_of({"roc": {"val": {"winner": {"fpr": [0, "x"], "tpr": [0, 1]}}}}), "val") == ()
+    assert curves_of(records_of({"roc": {"val": {"winner": {"fpr": [0, 0.5, 1], "tpr": [0, 1]}}}}), "val", "roc") == ()
+    assert curves_of(records_of({"roc": {"val": {"winner": {"fpr": [0, "x"], "tpr": [0, 1]}}}}), "val", "roc") == ()
