@@ -30,9 +30,9 @@ from experiments.indeed_network import SimpleNetwork
 from reports.confidence_map import confidence_map
 from subdatasets.atomic import write_atomically
 from subdatasets.composites import Composites, alone, compose
-from trunk.indeed import IndeedSettings, binary_cross_entropy, indeed_loss
+from trunk.indeed import binary_cross_entropy, indeed_loss
 from trunk.indeed_pairs import draw_pairs
-from trunk.pretrain_settings import PretrainSettings, learning_rate_at
+from trunk.pretrain_settings import IndeedSettings, PretrainSettings, learning_rate_at
 
 CLASSES = 10
 VAL_PICTURES = 5000

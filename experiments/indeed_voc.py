@@ -27,11 +27,10 @@ from graftnet.devices import choose_device
 from graftnet.progress import show_progress
 from reports.confidence_map import confidence_csv, confidence_figure, confidence_map
 from subdatasets.atomic import write_atomically
-from trunk.indeed import IndeedSettings
 from trunk.indeed_training import IndeedPretraining
 from trunk.multi_label import MultiLabelPretraining
 from trunk.preprocessing import Preprocessing
-from trunk.pretrain_settings import PretrainSettings
+from trunk.pretrain_settings import IndeedSettings, PretrainSettings
 
 ARMS: dict[str, IndeedSettings | None] = {
     "baseline": None,

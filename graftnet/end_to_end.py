@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,7 +100,7 @@ def train_end_to_end(
         "backbone": config.backbone,
         "preprocessing": preprocessing.to_json(),
         "start": start.fingerprint if start else None,
-        "settings": {**settings.graph._asdict(), "direct_epochs": settings.direct_epochs},
+        "settings": {**asdict(settings.graph), "direct_epochs": settings.direct_epochs},
         "images": asdict(settings.images),
         "seed": seed,
         "device": device.type,
@@ -139,14 +139,15 @@ def train_end_to_end(
 def settings_of(project: Project, choices: Choices, *, seed: int) -> EndToEndSettings:
     """The graph of [label_graph], the random changes of [trunk], and the recipe that the call names."""
     paper = EndToEndSettings().graph
-    graph = graph_settings(project.config, seed=seed)._replace(
+    graph = replace(
+        graph_settings(project.config, seed=seed),
         epochs=choices.epochs,
         learning_rate=choices.learning_rate,
         weight_decay=paper.weight_decay,
         batch_size=project.config.trunk.batch_size,
         patience=0,
     )
-    return EndToEndSettings(graph.checked(), choices.direct_epochs, images=pretrain_settings(project.config))
+    return EndToEndSettings(graph, choices.direct_epochs, images=pretrain_settings(project.config))
 
 
 def keep(folder: Path, found: Labelling, training: EndToEnd, about: dict[str, Any], *, seed: int) -> None:

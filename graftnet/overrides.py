@@ -4,12 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from graftnet.config import BranchTable, Config, Pooling, Strategy
+from graftnet.config import KINDS, Config
 from graftnet.errors import ConfigError
 from graftnet.one_attribute import project_of, without
 from graftnet.project import Project, open_project
+from nas.search_settings import SEARCH_STRATEGIES
+from search_spaces.operations import POOLINGS
 
 SEARCH = ("strategy", "max_parameters", "max_macs", "max_latency", "warm_start")
 TAIL = ("blocks", "pooling", "width")
@@ -35,9 +37,6 @@ class Overrides:
     freeze_depth: int | None = None
 
     def __post_init__(self) -> None:
-        known = get_args(Strategy)
-        if self.strategy is not None and self.strategy not in known:
-            raise ConfigError(f"--strategy must be one of {', '.join(known)}, is {self.strategy!r}.")
         for name in ("max_parameters", "max_macs", "max_latency"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
@@ -45,8 +44,8 @@ class Overrides:
                 raise ConfigError(f"{option} must be above 0, is {value:g}; leave it out for no limit.")
         if self.max_parameters is not None and self.max_parameters != int(self.max_parameters):
             raise ConfigError(f"--max-parameters must be a whole number, is {self.max_parameters:g}.")
-        kinds = get_args(BranchTable.model_fields["kind"].annotation)
-        for option, chosen, allowed in (("branch", self.branch, kinds), ("pooling", self.pooling, get_args(Pooling))):
+        for option, allowed in (("strategy", SEARCH_STRATEGIES), ("branch", KINDS), ("pooling", POOLINGS)):
+            chosen = getattr(self, option)
             if chosen is not None and chosen not in allowed:
                 raise ConfigError(f"--{option} must be one of {', '.join(allowed)}, is {chosen!r}.")
 

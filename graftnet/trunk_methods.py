@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from graftnet.config import Config
-from trunk.indeed import IndeedSettings
 from trunk.indeed_training import IndeedPretraining
 from trunk.multi_label import MultiLabelPretraining
+from trunk.pretrain_settings import IndeedSettings
 from trunk.training import Pretraining
 
 SOURCES = {"dynamic": "dynamic graph", "multi_label": "multi-label training", "indeed": "INDeeD"}

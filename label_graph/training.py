@@ -66,7 +66,6 @@ def train_label_graph(
     Raises:
         LabelGraphError: a setting cannot be used, there is no training image, or val shows no label.
     """
-    settings = settings.checked()
     module = build_classifier(train, settings, labels=labels, counts=counts, words=words).to(device)
     x = train.features.by(settings.pooling).to(device)
     y = torch.from_numpy(train.states).to(device)

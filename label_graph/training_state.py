@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class TrainingState:
         self.module = module
         self.optimizer = optimizer
         self.settings = settings
-        self.identity = [*settings, *about]
+        self.identity = [*asdict(settings).values(), *about]
         self.file = folder / CHECKPOINT if folder else None
         self.epoch = 0
         self.history: list[dict[str, float]] = []

@@ -1,11 +1,18 @@
 """How a search's shared weights and controller are trained, and what its architectures must keep."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from branches.metrics import REWARDS
+from branches.settings import BALANCES
+from foundation.bounds import Count, Factor, Index, NonNegative, OneOf, Pair, Part, Positive, check_fields
 from nas.errors import SearchError
 from nas.limits import Limits
-from nas.recipes import RECIPES
+
+# The names alone, so that no torch is needed to read them; a test holds them against what they name.
+SEARCH_STRATEGIES = ("enas", "controller", "random", "local", "nni-random", "nni-evolution", "nni-darts")
+RECIPES = ("paper", "strong", "remembering")
+RULES = ("best", "smallest_within")
 
 
 @dataclass(frozen=True)
@@ -22,25 +29,25 @@ class SearchSettings:
     in the warm-up all are. 0 is ENAS's own way.
     """
 
-    epochs: int = 20
-    warmup_epochs: int = 4
-    min_steps: int = 60
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    balance: str = "sampling"
-    updates_per_epoch: int = 10
-    samples_per_update: int = 8
-    reward: str = "auroc"
-    reward_images: int = 1000
-    parameter_penalty: float = 0.0
-    recipe: str = "strong"
-    hidden: int = 64
-    fair_share: float = 1.0
-    max_parameters: int = 0
-    max_macs: float = 0
-    max_latency: float = 0
-    latency_batch: int = 1
+    epochs: Count = 20
+    warmup_epochs: Index = 4
+    min_steps: Index = 60
+    batch_size: Pair = 128
+    learning_rate: Positive = 2e-3
+    weight_decay: NonNegative = 0.02
+    balance: Annotated[str, OneOf(BALANCES)] = "sampling"
+    updates_per_epoch: Count = 10
+    samples_per_update: Count = 8
+    reward: Annotated[str, OneOf(tuple(REWARDS))] = "auroc"
+    reward_images: Index = 1000
+    parameter_penalty: NonNegative = 0.0
+    recipe: Annotated[str, OneOf(RECIPES)] = "strong"
+    hidden: Count = 64
+    fair_share: Part = 1.0
+    max_parameters: Index = 0
+    max_macs: NonNegative = 0
+    max_latency: NonNegative = 0
+    latency_batch: Count = 1
 
     @property
     def limits(self) -> Limits:
@@ -52,16 +59,19 @@ class SearchSettings:
         return max(1, self.min_steps, images // self.batch_size)
 
     def __post_init__(self) -> None:
-        if self.reward not in REWARDS:
-            raise SearchError(f"search.reward must be one of {', '.join(REWARDS)}, is {self.reward!r}.")
-        if self.recipe not in RECIPES:
-            raise SearchError(f"search.recipe must be one of {', '.join(RECIPES)}, is {self.recipe!r}.")
-        for name in ("epochs", "updates_per_epoch", "samples_per_update", "hidden", "latency_batch"):
-            if getattr(self, name) < 1:
-                raise SearchError(f"search.{name} must be at least 1, is {getattr(self, name)}.")
-        if not 0 <= self.fair_share <= 1:
-            raise SearchError(f"search.fair_share must lie in 0 .. 1, is {self.fair_share}.")
-        for name in ("warmup_epochs", "min_steps", "reward_images", "parameter_penalty"):
-            if getattr(self, name) < 0:
-                raise SearchError(f"search.{name} must not be negative, is {getattr(self, name)}.")
         self.limits  # noqa: B018 (raises for a limit that cannot be)
+        check_fields(self, SearchError, "search.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoosingSettings:
+    """How architectures are proposed and the winner is chosen among them; see `nas.settings.JobSettings`."""
+
+    strategy: Annotated[str, OneOf(SEARCH_STRATEGIES)] = "enas"
+    trials: Count = 40
+    trial_epochs: Count = 3
+    candidates: Count = 100
+    retrain_top: Count = 4
+    apart: Factor = 1.5
+    winner: Annotated[str, OneOf(RULES)] = "best"
+    winner_tolerance: NonNegative = 1.0

@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
 from torch import nn
 
+from branches.metrics import THRESHOLD_RULES
 from branches.settings import FitSettings
+from foundation.bounds import Count, OneOf, check_fields
 from nas.errors import SearchError
-from nas.search_settings import SearchSettings
-from nas.strategies import STRATEGIES
-from nas.winner import RULES
+from nas.search_settings import SEARCH_STRATEGIES as SEARCH_STRATEGIES
+from nas.search_settings import ChoosingSettings, SearchSettings
 from search_spaces import Space
 from trunk.features import LabelledFeatures
 
 BY_HAND = "by-hand"  # nothing is searched: the space is the tail's, with one architecture
-SEARCH_STRATEGIES = ("enas", *STRATEGIES, "nni-darts")
 TailBuilder = Callable[[torch.Generator], nn.Module]
 
 
@@ -36,7 +37,7 @@ class JobData:
 
 
 @dataclass(frozen=True)
-class JobSettings:
+class JobSettings(ChoosingSettings):
     """What a job does beside the search itself.
 
     strategy: one of `SEARCH_STRATEGIES`, or `BY_HAND`, which trains the space's one tail (`nas.tail_job`) and searches
@@ -51,17 +52,10 @@ class JobSettings:
 
     space: Space
     search: SearchSettings = field(default_factory=SearchSettings)
-    strategy: str = "enas"
-    trials: int = 40
-    trial_epochs: int = 3
+    strategy: str = field(default=ChoosingSettings.strategy, kw_only=True)  # BY_HAND too
     retrain: FitSettings = field(default_factory=FitSettings)
-    candidates: int = 100
-    retrain_top: int = 4
-    apart: float = 1.5
-    repeats: int = 3
-    winner: str = "best"
-    winner_tolerance: float = 1.0
-    threshold_by: str = "f1"
+    repeats: Count = 3
+    threshold_by: Annotated[str, OneOf(THRESHOLD_RULES)] = "f1"
     random: bool = True
     rivals: tuple[str, ...] = ()
     probe: bool = True
@@ -79,15 +73,7 @@ class JobSettings:
                 f"The strategies to compare with must differ from one another, from the search's own ({self.strategy}) "
                 f"and from 'enas' and 'random'; remove some of {', '.join(self.rivals)}."
             )
-        for name in ("trials", "trial_epochs", "candidates", "retrain_top", "repeats"):
-            if getattr(self, name) < 1:
-                raise SearchError(f"{name} must be at least 1, is {getattr(self, name)}.")
-        if not 1 <= self.apart < float("inf"):
-            raise SearchError(f"search.apart must be 1 or more, is {self.apart}.")
-        if self.winner not in RULES:
-            raise SearchError(f"search.winner must be one of {', '.join(RULES)}, is {self.winner!r}.")
-        if not 0 <= self.winner_tolerance < float("inf"):
-            raise SearchError(f"search.winner_tolerance must be 0 or more, is {self.winner_tolerance}.")
+        check_fields(self, SearchError, "search.")
         theirs = [name for name in (self.strategy, *self.rivals) if name.startswith("nni-")]
         if self.search.limits and theirs:
             raise SearchError(

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from branches.metrics import REWARDS
 
-RULES = ("best", "smallest_within")
 ROUNDS = 300
 
 

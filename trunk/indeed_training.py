@@ -13,9 +13,10 @@ from torch import Tensor
 
 from trunk.batch_plan import Batch
 from trunk.errors import TrunkError
-from trunk.indeed import IndeedSettings, indeed_loss
+from trunk.indeed import indeed_loss
 from trunk.indeed_pairs import draw_pairs
 from trunk.multi_label import MultiLabelPretraining, class_labels, class_logits
+from trunk.pretrain_settings import IndeedSettings
 
 
 class IndeedPretraining(MultiLabelPretraining):

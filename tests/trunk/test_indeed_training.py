@@ -11,12 +11,11 @@ from subdatasets.subdataset import Example, SubDataset
 from tests.trunk.conftest import SIZE
 from trunk.dynamic_graph import DynamicGraph
 from trunk.errors import TrunkError
-from trunk.indeed import BLOCKS, NORMALISATIONS, IndeedSettings
 from trunk.indeed_pairs import draw_pairs
 from trunk.indeed_training import IndeedPretraining
 from trunk.multi_label import MultiLabelPretraining
 from trunk.preprocessing import Preprocessing
-from trunk.pretrain_settings import PretrainSettings
+from trunk.pretrain_settings import BLOCKS, NORMALISATIONS, IndeedSettings, PretrainSettings
 from trunk.training import Pretraining
 from trunk.trunk import Trunk
 
