@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from graftnet.errors import ConfigError
 from graftnet.fleet_progress import show_fleet
-from graftnet.overrides import NONE, Overrides, open_overridden
+from graftnet.overrides import NONE, PLACES, Overrides, PlaceOptions, open_overridden
 from graftnet.processes import Processes
 from graftnet.searching import Found
 from graftnet.settings import seed_or
@@ -15,8 +15,6 @@ from graftnet.settings import seed_or
 if TYPE_CHECKING:
     from graftnet.jobs import Job, Place
     from graftnet.work import Outcome
-
-PLACES = ("here", "ray")
 
 
 @dataclass(frozen=True)
@@ -69,26 +67,25 @@ class FleetFound:
         return "\n".join([f"{len(lines)} of {len(self.accounts)} attributes failed:", *lines])
 
 
-def choose_place(
-    on: str, *, workers: int | None, address: str | None, cpus: float | None, gpus: float | None, device: str
-) -> "AbstractContextManager[Place]":
+def choose_place(options: PlaceOptions, device: str) -> "AbstractContextManager[Place]":
     """The place that the options of `graftnet search --all` name.
 
     Raises:
         ConfigError: options that do not go together. ModuleNotFoundError: Ray is not installed.
     """
-    if on not in PLACES:
-        raise ConfigError(f"--on must be one of {', '.join(PLACES)}, is {on!r}.")
-    if on == "here":
-        for name, value in (("--address", address), ("--cpus", cpus), ("--gpus", gpus)):
-            if value is not None:
-                raise ConfigError(f"{name} goes with --on ray; here, --workers N searches N attributes at a time.")
-        return nullcontext(Processes(workers or 1))
-    if workers is not None:
+    if options.on not in PLACES:
+        raise ConfigError(f"--on must be one of {', '.join(PLACES)}, is {options.on!r}.")
+    if options.on == "here":
+        if rays := [option for option in options.given if option != "--workers"]:
+            raise ConfigError(f"{rays[0]} goes with --on ray; here, --workers N searches N attributes at a time.")
+        return nullcontext(Processes(options.workers or 1))
+    if options.workers is not None:
         raise ConfigError("--workers goes with --on here; on Ray, --cpus and --gpus say what one attribute needs.")
     from graftnet.ray_jobs import open_ray
 
-    return open_ray(address, cpus=1.0 if cpus is None else cpus, gpus=gpus, device=device)
+    return open_ray(
+        options.address, cpus=1.0 if options.cpus is None else options.cpus, gpus=options.gpus, device=device
+    )
 
 
 def search_all(

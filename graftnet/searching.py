@@ -1,7 +1,6 @@
 """One search as the command line runs it: an attribute, or a file of features; it ends in a report."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import typer
 from graftnet.config import Config
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
-from graftnet.overrides import NONE, TAIL, Overrides, open_overridden, option_of
+from graftnet.overrides import NONE, Overrides, PlaceOptions, open_overridden
 from graftnet.progress import show_progress
 from graftnet.project import Project, project_here
 from graftnet.settings import seed_or
@@ -55,9 +54,9 @@ def require_one(
     everything: bool,
     features: Path | None,
     out: Path | None,
-    fleet_options: Mapping[str, object],
+    place: PlaceOptions,
 ) -> None:
-    """Refuse a call that names no search, or several, or gives options of --all (those that are not None) to one.
+    """Refuse a call that names no search, or several, or gives options of --all to one.
 
     Raises:
         ConfigError: not exactly one of ATTR, --all and --features, or an option that goes with another of them.
@@ -66,9 +65,8 @@ def require_one(
         raise ConfigError("Name one attribute, or give --all, or --features FILE.npz; see `graftnet search --help`.")
     if out and not features:
         raise ConfigError("--out goes with --features; a project's searches are written under its runs/searches.")
-    given = [name for name, value in fleet_options.items() if value is not None]
-    if given and not everything:
-        raise ConfigError(f"{given[0]} goes with --all; one search runs here, in this process.")
+    if place.given and not everything:
+        raise ConfigError(f"{place.given[0]} goes with --all; one search runs here, in this process.")
 
 
 def search_one(
@@ -148,10 +146,8 @@ def search_file(
     from reports import write_report
 
     project = project_here(folder)
-    if idle := list(overrides.given((*TAIL, "freeze_depth"))):
-        raise ConfigError(
-            f"{option_of(idle[0])} has no meaning here: features from a file have no backbone; leave it out."
-        )
+    if idle := [option for option, _, _ in overrides.given("branch", "trunk") if option != "--branch"]:
+        raise ConfigError(f"{idle[0]} has no meaning here: features from a file have no backbone; leave it out.")
     config = overrides.applied(project.config if project else Config())
     destination = out or (project.runs / "features" / features.stem if project else Path(f"{features.stem}-search"))
     chosen_seed = config.project.seed if seed is None else seed
