@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from graftnet.answer import text_table
 from graftnet.project import project_here
 from trunk.backbones import BlockChain, block_shapes, find_backbone
 
@@ -66,19 +67,7 @@ def table_lines(table: Mapping[str, Any]) -> list[str]:
         )
         for row in table["blocks"]
     ]
-    widths = [max(len(row[column]) for row in (HEAD, *rows)) for column in range(len(HEAD))]
-
-    def line(row: tuple[str, ...]) -> str:
-        cells = (
-            cell.ljust(width) if name in ("name", "map") else cell.rjust(width)
-            for name, cell, width in zip(HEAD, row, widths, strict=True)
-        )
-        return "  ".join(cells).rstrip()
-
     end = f"-- a trunk of freeze_depth {table['freeze_depth']} ends here --"
-    lines = [f"{table['backbone']}, images of {table['image_size']} pixels", line(HEAD)]
-    for number, row in enumerate(rows, start=1):
-        lines.append(line(row))
-        if number == table["freeze_depth"]:
-            lines.append(end)
-    return lines
+    head, *lines = text_table([HEAD, *rows], ">><><>>")
+    lines.insert(table["freeze_depth"], end)
+    return [f"{table['backbone']}, images of {table['image_size']} pixels", head, *lines]

@@ -3,6 +3,7 @@
 It calls what the commands call and says which command that would be.
 """
 
+import json
 import time
 from collections.abc import Sequence
 from importlib.resources import files
@@ -12,6 +13,7 @@ from typing import Any
 import typer
 
 from deployment.runtime import Runtime
+from graftnet.answer import Answer
 from graftnet.config import CONFIG_NAME
 from graftnet.devices import choose_device
 from graftnet.digits import ATTRIBUTES, import_digits
@@ -20,7 +22,7 @@ from graftnet.fleet_record import write_fleet_record
 from graftnet.predictions import prediction_lines
 from graftnet.progress import format_seconds, show_progress
 from graftnet.project import Project, open_project
-from graftnet.searching import Found, search_in
+from graftnet.searching import search_in
 from graftnet.summary import summary_lines
 from graftnet.tree import export_attributes, graft_attribute
 from graftnet.trunks import train_trunk
@@ -77,7 +79,7 @@ def run_demo(folder: Path, *, quick: bool, seed: int, device: str) -> tuple[dict
         "bundle": str(bundle),
         "fleet": str(overview),
         "verified": True,
-        "searches": [one.record() for one in found],
+        "searches": [one.record for one in found],
         "predictions": predictions,
         "seconds": seconds,
     }
@@ -117,12 +119,13 @@ def test_pictures(project: Project, attribute: str) -> list[Path]:
 
 
 def closing_text(
-    found: Sequence[Found], overview: Path, bundle: Path, predictions: Sequence[dict[str, Any]], seconds: float
+    found: Sequence[Answer], overview: Path, bundle: Path, predictions: Sequence[dict[str, Any]], seconds: float
 ) -> str:
     """What came out, as a table, and where to look."""
     shown = "\n".join(f"  {line}" for line in prediction_lines(predictions))
-    reports = "\n".join(f"  {one.report}" for one in found)
-    table = "\n".join(summary_lines([one.result() for one in found]))
+    reports = "\n".join(f"  {one.record['report']}" for one in found)
+    results = [json.loads((Path(one.record["folder"]) / "result.json").read_text(encoding="utf-8")) for one in found]
+    table = "\n".join(summary_lines(results))
     return (
         f"\nPredictions of the exported bundle (onnxruntime alone):\n{shown}\n\n{table}\n\n"
         f"Reports, one page per attribute and one over all; open one in a browser:\n{reports}\n  {overview}\n"

@@ -4,13 +4,14 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from graftnet.answer import Answer
 from graftnet.graph_figures import thresholds_of, together
 from graftnet.graph_plan import words_of
 from graftnet.label_tables import project_table
@@ -47,27 +48,18 @@ class Choices(NamedTuple):
     fresh: bool = False
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A finished training: its folder with result.json, and the trunk that it made."""
-
-    folder: Path
-
-    def record(self) -> dict[str, Any]:
-        """What result.json says, and the path."""
-        found: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
-        return {**found, "folder": str(self.folder)}
-
-    def text(self) -> str:
-        """What both stages reach, and how to use the trunk."""
-        record = self.record()
-        lines = []
-        for stage, figures in record["stages"].items():
-            split = "test" if figures["test"] else "val"
-            shown = figures[split]
-            name = "with the graph" if stage == "graph" else "without it"
-            lines.append(f"{name}: {100 * shown['map']:.1f} % mAP, CF1 {100 * shown['cf1']:.1f} on {split}")
-        return "\n".join([*lines, f"  result {self.folder}", f"Next: graftnet trunk use {self.folder / 'trunk'}"])
+def trained_in(folder: Path) -> Answer:
+    """A finished training: what both stages reach, and how to use the trunk that it made."""
+    record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    lines = []
+    for stage, figures in record["stages"].items():
+        split = "test" if figures["test"] else "val"
+        name = "with the graph" if stage == "graph" else "without it"
+        lines.append(
+            f"{name}: {100 * figures[split]['map']:.1f} % mAP, CF1 {100 * figures[split]['cf1']:.1f} on {split}"
+        )
+    lines += [f"  result {folder}", f"Next: graftnet trunk use {folder / 'trunk'}"]
+    return Answer({**record, "folder": str(folder)}, "\n".join(lines))
 
 
 def train_end_to_end(
@@ -78,7 +70,7 @@ def train_end_to_end(
     device: torch.device,
     progress: Progress | None = None,
     force: bool = False,
-) -> Trained:
+) -> Answer:
     """Train, or continue; a finished training is returned as it is unless ``force``.
 
     It begins with the weights of the trunk in use, where there is one.
@@ -107,7 +99,7 @@ def train_end_to_end(
     }
     folder = project.runs / "end_to_end" / identity_of(identity)
     if (folder / "result.json").exists() and not force:
-        return Trained(folder)
+        return trained_in(folder)
     with only_one(folder):
         if (folder / "result.json").exists():
             shutil.rmtree(folder)
@@ -133,7 +125,7 @@ def train_end_to_end(
         seconds = round(time.perf_counter() - started, 1)
         keep(folder, found, training, about | {"seconds_of_last_call": seconds}, seed=seed)
         shutil.rmtree(folder / "training")
-    return Trained(folder)
+    return trained_in(folder)
 
 
 def settings_of(project: Project, choices: Choices, *, seed: int) -> EndToEndSettings:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from graftnet.answer import text_table
 from graftnet.errors import ConfigError
 from graftnet.project import Project
 from subdatasets.contents import Progress
@@ -111,10 +112,9 @@ def table_record(table: LabelTable) -> dict[str, Any]:
 def table_lines(table: LabelTable) -> list[str]:
     """The same for a person."""
     record = table_record(table)
-    width = max(map(len, ("label", *table.labels)))
-    lines = [f"{'label':<{width}}  present   absent  unknown"]
-    for label, counts in record["labels"].items():
-        lines.append(f"{label:<{width}}  {counts['present']:>7}  {counts['absent']:>7}  {counts['unknown']:>7}")
+    head = ("present", " absent", "unknown")
+    rows = [(label, *(str(counts[state.strip()]) for state in head)) for label, counts in record["labels"].items()]
+    lines = text_table([("label", *head), *rows], "<>>>")
     splits = ", ".join(f"{count} {split or 'without a split'}" for split, count in record["splits"].items())
     several, per_image = record["images_with_several_known"], record["labels_per_image"]
     lines.append(

@@ -40,31 +40,23 @@ class Overrides:
         str | None,
         Sets("search"),
         typer.Option(
-            "--strategy",
             metavar="NAME",
             help="How it is searched: enas, controller, random, local, nni-random, nni-evolution or nni-darts.",
         ),
     ] = None
     max_parameters: Annotated[
-        float | None,
-        Sets("search"),
-        typer.Option("--max-parameters", metavar="N", help="No branch with more is considered."),
+        float | None, Sets("search"), typer.Option(metavar="N", help="No branch with more is considered.")
     ] = None
     max_macs: Annotated[
-        float | None,
-        Sets("search"),
-        typer.Option("--max-macs", metavar="N", help="Likewise, multiply-accumulates per image."),
+        float | None, Sets("search"), typer.Option(metavar="N", help="Likewise, multiply-accumulates per image.")
     ] = None
     max_latency: Annotated[
-        float | None,
-        Sets("search"),
-        typer.Option("--max-latency", metavar="MS", help="Likewise, milliseconds on this device."),
+        float | None, Sets("search"), typer.Option(metavar="MS", help="Likewise, milliseconds on this device.")
     ] = None
     branch: Annotated[
         str | None,
         Sets("branch", "kind"),
         typer.Option(
-            "--branch",
             metavar="KIND",
             help="searched, or tail: the backbone's own next blocks, fine-tuned; nothing is searched.",
         ),
@@ -72,22 +64,18 @@ class Overrides:
     blocks: Annotated[
         int | None,
         Sets("branch"),
-        typer.Option("--blocks", min=1, metavar="N", help="Of a tail: it ends after the backbone's first N blocks."),
+        typer.Option(min=1, metavar="N", help="Of a tail: it ends after the backbone's first N blocks."),
     ] = None
     pooling: Annotated[
-        str | None,
-        Sets("branch"),
-        typer.Option("--pooling", metavar="NAME", help="Of a tail: average or bilinear."),
+        str | None, Sets("branch"), typer.Option(metavar="NAME", help="Of a tail: average or bilinear.")
     ] = None
     width: Annotated[
         int | None,
         Sets("branch"),
-        typer.Option("--width", min=1, metavar="N", help="Of a tail: channels before bilinear pooling."),
+        typer.Option(min=1, metavar="N", help="Of a tail: channels before bilinear pooling."),
     ] = None
     freeze_depth: Annotated[
-        int | None,
-        Sets("trunk"),
-        typer.Option("--freeze-depth", min=1, metavar="N", help="Blocks of the trunk that this branch reads."),
+        int | None, Sets("trunk"), typer.Option(min=1, metavar="N", help="Blocks of the trunk that this branch reads.")
     ] = None
     warm_start: Annotated[
         bool | None,
@@ -161,23 +149,18 @@ class PlaceOptions:
     """How many attributes are searched at a time, and on which machines."""
 
     workers: Annotated[
-        int | None,
-        typer.Option("--workers", min=1, metavar="N", help="With --all: N attributes at a time. Default: 1."),
+        int | None, typer.Option(min=1, metavar="N", help="With --all: N attributes at a time. Default: 1.")
     ] = None
-    on: Annotated[str, typer.Option("--on", metavar="PLACE", help="With --all: here, or ray for a Ray cluster.")] = (
-        "here"
-    )
+    on: Annotated[str, typer.Option(metavar="PLACE", help="With --all: here, or ray for a Ray cluster.")] = "here"
     address: Annotated[
-        str | None,
-        typer.Option("--address", metavar="ADDR", help="With --on ray: the cluster. Default: one of this machine."),
+        str | None, typer.Option(metavar="ADDR", help="With --on ray: the cluster. Default: one of this machine.")
     ] = None
     cpus: Annotated[
-        float | None,
-        typer.Option("--cpus", min=0, metavar="N", help="With --on ray: CPUs for each attribute. Default: 1."),
+        float | None, typer.Option(min=0, metavar="N", help="With --on ray: CPUs for each attribute. Default: 1.")
     ] = None
     gpus: Annotated[
         float | None,
-        typer.Option("--gpus", min=0, metavar="N", help="With --on ray: GPUs for each. Default: 1 if there are any."),
+        typer.Option(min=0, metavar="N", help="With --on ray: GPUs for each. Default: 1 if there are any."),
     ] = None
 
     @property

@@ -1,12 +1,12 @@
 """One search as the command line runs it: an attribute, or a file of features; it ends in a report."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
+from graftnet.answer import Answer
 from graftnet.config import Config
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
@@ -24,29 +24,13 @@ SHOWN = (
 )
 
 
-@dataclass(frozen=True)
-class Found:
-    """A finished search: its folder with result.json, and its report."""
-
-    folder: Path
-    report: Path
-
-    def result(self) -> dict[str, Any]:
-        """What result.json says."""
-        value: dict[str, Any] = json.loads((self.folder / "result.json").read_text(encoding="utf-8"))
-        return value
-
-    def record(self) -> dict[str, Any]:
-        """The main entries of result.json, and the paths."""
-        result = self.result()
-        shown = {key: result[key] for key in SHOWN if key in result}
-        return {**shown, "folder": str(self.folder), "report": str(self.report)}
-
-    def text(self) -> str:
-        """The verdict and where to look."""
-        result = self.result()
-        start = f"  {result['start']}\n" if "start" in result else ""
-        return f"{result['attribute']}: {result['verdict']}\n{start}  result {self.folder}\n  report {self.report}"
+def found_in(folder: Path, report: Path) -> Answer:
+    """A finished search: the main entries of its result.json, and where to look."""
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    shown = {key: result[key] for key in SHOWN if key in result}
+    start = f"  {result['start']}\n" if "start" in result else ""
+    text = f"{result['attribute']}: {result['verdict']}\n{start}  result {folder}\n  report {report}"
+    return Answer({**shown, "folder": str(folder), "report": str(report)}, text)
 
 
 def require_one(
@@ -78,7 +62,7 @@ def search_one(
     force: bool,
     overrides: Overrides = NONE,
     tensorboard: bool = False,
-) -> Found:
+) -> Answer:
     """Search one attribute of a project; a current result is returned as it is unless ``force``."""
     project = open_overridden(folder, overrides, attribute)
     return search_in(project, attribute, seed=seed, device=device, force=force, tensorboard=tensorboard)
@@ -92,7 +76,7 @@ def search_in(
     device: str,
     force: bool = False,
     tensorboard: bool = False,
-) -> Found:
+) -> Answer:
     """Search one attribute of an open project; ``tensorboard``: its curves as event files in its folder too."""
     project.source(attribute)
     chosen = choose_device(device)
@@ -123,7 +107,7 @@ def search_in(
         )
     if follower:
         typer.echo(f"Curves: tensorboard --logdir {follower.finish(found)}", err=True)
-    return Found(found, write_report(found))
+    return found_in(found, write_report(found))
 
 
 def announce(estimate: "Estimate") -> None:
@@ -140,7 +124,7 @@ def search_file(
     device: str,
     force: bool,
     overrides: Overrides = NONE,
-) -> Found:
+) -> Answer:
     """Search on a file of features, with the project's settings where there is a project, else the defaults."""
     from graftnet.pipeline import search_features
     from reports import write_report
@@ -156,4 +140,4 @@ def search_file(
         found = search_features(
             features, destination, config, seed=chosen_seed, device=chosen, progress=progress, force=force
         )
-    return Found(found, write_report(found))
+    return found_in(found, write_report(found))

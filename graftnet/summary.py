@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from graftnet.answer import text_table
+
 COLUMNS = ("attribute", "parameters", "reduction", "test AUROC", "random", "linear probe", "tail")
 
 
 def summary_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """result.json of each attribute -> a table: what the branch costs, and its test AUROC beside the controls'."""
     rows = [COLUMNS, *(summary_row(result) for result in results)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = text_table(rows)
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 

@@ -1,10 +1,10 @@
 """What `graftnet tune` answers: a study's outcome in words, its records, and where its report is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graftnet.answer import Answer, text_table
 from graftnet.errors import ConfigError
 from graftnet.progress import show_progress
 from graftnet.project import Project, open_project
@@ -17,38 +17,7 @@ if TYPE_CHECKING:
 SHOWN = ("name", "study", "attribute", "settled", "wanted", "metric", "second", "front", "picked", "importances")
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """A study's folder, what its record says, and its report."""
-
-    folder: Path
-    study: dict[str, Any]
-    report: Path
-
-    def record(self) -> dict[str, Any]:
-        """The main entries of study.json with the picked trial, and the paths."""
-        shown = {key: self.study[key] for key in SHOWN if key in self.study}
-        return {**shown, "trial": self.picked, "folder": str(self.folder), "report": str(self.report)}
-
-    @property
-    def picked(self) -> dict[str, Any] | None:
-        """The picked trial; None while none is finished."""
-        chosen = self.study["picked"]
-        by_slot = {trial["trial"]: trial for trial in self.study["trials"]}
-        return by_slot[chosen["trial"]] if chosen else None
-
-    def text(self) -> str:
-        """The picked trial, why it was picked, and what comes next."""
-        study, picked = self.study, self.picked
-        subject = subject_of(study)
-        lines = [f"{study['name']}: {study['sentence']}"]
-        if picked:
-            lines.append("  " + ", ".join(f"{name} {value}" for name, value in picked["setting"].items()))
-        lines += [f"  record {self.folder / 'study.json'}", f"  report {self.report}"]
-        return "\n".join([*lines, *([f"Next: graftnet tune apply {subject}"] if picked else [])])
-
-
-def tune_call(folder: Path | None, make: "Callable[[Path], TuneRequest]", *, workers: int) -> Tuned:
+def tune_call(folder: Path | None, make: "Callable[[Path], TuneRequest]", *, workers: int) -> Answer:
     """Tune, or continue, and write the report; make: the request, of the project's folder."""
     project = open_project(folder)
     request = make(project.folder)
@@ -60,11 +29,21 @@ def tune_call(folder: Path | None, make: "Callable[[Path], TuneRequest]", *, wor
         return tuned_in(tune(request, workers=workers, announce=announce, progress=progress))
 
 
-def tuned_in(folder: Path) -> Tuned:
-    """A study as its record says it is; its report is written."""
+def tuned_in(folder: Path) -> Answer:
+    """A study as its record says it is: the picked trial, why, and what comes next; its report is written."""
     from reports.study import write_study_report
 
-    return Tuned(folder, read_study(folder), write_study_report(folder))
+    study, report = read_study(folder), write_study_report(folder)
+    by_slot = {trial["trial"]: trial for trial in study["trials"]}
+    picked = by_slot[study["picked"]["trial"]] if study["picked"] else None
+    lines = [f"{study['name']}: {study['sentence']}"]
+    if picked:
+        lines.append("  " + ", ".join(f"{name} {value}" for name, value in picked["setting"].items()))
+    lines += [f"  record {folder / 'study.json'}", f"  report {report}"]
+    if picked:
+        lines.append(f"Next: graftnet tune apply {subject_of(study)}")
+    shown = {key: study[key] for key in SHOWN if key in study}
+    return Answer({**shown, "trial": picked, "folder": str(folder), "report": str(report)}, "\n".join(lines))
 
 
 def depths_of(text: str | None) -> tuple[int, ...]:
@@ -82,15 +61,15 @@ def depths_of(text: str | None) -> tuple[int, ...]:
     return found
 
 
-def study_lines(project: Project) -> tuple[list[dict[str, Any]], str]:
+def studies_in(project: Project) -> Answer:
     """The project's studies, for --json and in words."""
-    records = []
+    records: list[dict[str, Any]] = []
     for folder in all_studies(project):
         study = read_study(folder)
         head = {key: study[key] for key in ("name", "study", "attribute", "settled", "wanted", "storage", "created")}
         records.append({**head, "picked": study["picked"], "folder": str(folder)})
     if not records:
-        return [], f"{studies_folder(project)} holds no study yet; run `graftnet tune depth ATTR`."
-    width = max(len(str(one["name"])) for one in records)
-    lines = [f"{one['name']:<{width}}  {one['settled']}/{one['wanted']} trials  {one['created']}" for one in records]
-    return records, "\n".join(lines)
+        none = f"{studies_folder(project)} holds no study yet; run `graftnet tune depth ATTR`."
+        return Answer({"studies": []}, none)
+    rows = [(one["name"], f"{one['settled']}/{one['wanted']} trials", one["created"]) for one in records]
+    return Answer({"studies": records}, "\n".join(text_table(rows)))

@@ -36,4 +36,4 @@ def add(
     typer.echo("\n".join(import_lines(summary)), err=True)
     found = search_in(home, name, seed=seed, device=device)
     branch = graft_attribute(home, name)
-    answer({**found.record(), "branch": branch}, f"{found.text()}\n  grafted {branch}", as_json=as_json)
+    answer({**found.record, "branch": branch}, f"{found.text}\n  grafted {branch}", as_json=as_json)

@@ -42,7 +42,7 @@ def audit(
     """
     from graftnet.auditing import QUICK_ARCHITECTURES, QUICK_SEEDS, audit_one
 
-    audited = audit_one(
+    found = audit_one(
         project,
         attribute,
         seeds=seeds or (QUICK_SEEDS if quick else 3),
@@ -50,4 +50,4 @@ def audit(
         test=test,
         device=device,
     )
-    answer(audited.record(), audited.text(), as_json=as_json)
+    answer(*found, as_json=as_json)

@@ -104,16 +104,16 @@ def search(
     require_one(attribute, everything, features, out, place)
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
     if everything:
-        from graftnet.fleet import choose_place, search_all
+        from graftnet.fleet import choose_place, failure, fleet_answer, search_all
 
-        fleet = search_all(project, choose_place(place, device), **how)
-        answer(fleet.record(), fleet.text(), as_json=as_json)
-        if fleet.failed:
-            typer.echo(fleet.failure(), err=True)
+        accounts = search_all(project, choose_place(place, device), **how)
+        answer(*fleet_answer(accounts), as_json=as_json)
+        if failed := failure(accounts):
+            typer.echo(failed, err=True)
             raise typer.Exit(1)
         return
     if features:
         found = search_file(features, out, folder=project, **how)
     else:
         found = search_one(project, str(attribute), tensorboard=tensorboard, **how)
-    answer(found.record(), found.text(), as_json=as_json)
+    answer(*found, as_json=as_json)

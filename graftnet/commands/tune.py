@@ -93,7 +93,7 @@ def depth(
         ),
         workers=workers,
     )
-    answer(tuned.record(), tuned.text(), as_json=as_json)
+    answer(*tuned, as_json=as_json)
 
 
 @app.command()
@@ -123,7 +123,7 @@ def gcn(
         lambda home: TuneRequest(home, "gcn", trials=trials, storage=storage, rule="best", seed=seed, device=device),
         workers=workers,
     )
-    answer(tuned.record(), tuned.text(), as_json=as_json)
+    answer(*tuned, as_json=as_json)
 
 
 @app.command()
@@ -150,7 +150,7 @@ def apply(
     from graftnet.project import open_project
 
     applied = apply_study(open_project(project), subject, trial=trial)
-    answer(applied.record(), applied.text(), as_json=as_json)
+    answer(*applied, as_json=as_json)
 
 
 @app.command()
@@ -166,7 +166,7 @@ def show(subject: Subject, project: Folder = None, as_json: Json = False) -> Non
     from graftnet.tune_calls import tuned_in
 
     tuned = tuned_in(newest_study(open_project(project), subject))
-    answer(tuned.record(), tuned.text(), as_json=as_json)
+    answer(*tuned, as_json=as_json)
 
 
 @app.command("list")
@@ -178,7 +178,6 @@ def list_(project: Folder = None, as_json: Json = False) -> None:
       graftnet tune list
     """
     from graftnet.project import open_project
-    from graftnet.tune_calls import study_lines
+    from graftnet.tune_calls import studies_in
 
-    records, text = study_lines(open_project(project))
-    answer({"studies": records}, text, as_json=as_json)
+    answer(*studies_in(open_project(project)), as_json=as_json)
