@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from graftnet.answer import answer
-from graftnet.options import Device, Folder, Json, Seed
+from graftnet.commands.options import SEARCH, Device, Folder, Json, Seed
 
+commands = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="The label graph: attributes that occur together help each other.")
+commands.add_typer(app, name="graph", rich_help_panel=SEARCH)
 
 
 @app.command("train")

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from graftnet.answer import answer
-from graftnet.options import Device, Folder, Json, Seed
+from graftnet.commands.options import START, Device, Folder, Json, Seed
 
+commands = typer.Typer()
 app = typer.Typer(
     no_args_is_help=True,
     help="The frozen blocks that all branches share: train, use, blocks, switch, what stands when.",
 )
+commands.add_typer(app, name="trunk", rich_help_panel=START)
 
 
 @app.command("train")

@@ -5,9 +5,11 @@ from typing import Annotated
 import typer
 
 from graftnet.answer import answer
-from graftnet.options import Device, Folder, Json, Seed
+from graftnet.commands.options import SEARCH, Device, Folder, Json, Seed
 
+commands = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="Tune depth and recipe of an attribute, or the label graph (Optuna).")
+commands.add_typer(app, name="tune", rich_help_panel=SEARCH)
 
 Trials = Annotated[int, typer.Option("--trials", min=1, metavar="N", help="In all, those of earlier calls included.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="So many processes at once.")]

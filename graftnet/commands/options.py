@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+# The parts of `graftnet --help`, in their order.
+PANELS = START, SEARCH, USE, HELP = ("Start a project", "Search", "Look and deploy", "Help")
+
 Folder = Annotated[
     Path | None,
     typer.Option("--project", "-p", metavar="DIR", help="The project folder. Default: found from here upward."),
