@@ -71,7 +71,7 @@ def depth(
     After Ctrl-C or kill call it again: it continues. The same call on another
     machine with the same --storage helps.
     """
-    from graftnet.tune_calls import depths_of, tune_call
+    from graftnet.study_runs import depths_of, tune_call
     from graftnet.tuning import TuneRequest
 
     tuned = tune_call(
@@ -117,7 +117,7 @@ def gcn(
 
     After Ctrl-C or kill call it again: it continues.
     """
-    from graftnet.tune_calls import tune_call
+    from graftnet.study_runs import tune_call
     from graftnet.tuning import TuneRequest
 
     tuned = tune_call(
@@ -165,7 +165,7 @@ def show(subject: Subject, project: Folder = None, as_json: Json = False) -> Non
     """
     from graftnet.project import open_project
     from graftnet.studies import newest_study
-    from graftnet.tune_calls import tuned_in
+    from graftnet.study_runs import tuned_in
 
     tuned = tuned_in(newest_study(open_project(project), subject))
     answer(*tuned, as_json=as_json)
@@ -180,6 +180,6 @@ def list_(project: Folder = None, as_json: Json = False) -> None:
       graftnet tune list
     """
     from graftnet.project import open_project
-    from graftnet.tune_calls import studies_in
+    from graftnet.study_runs import studies_in
 
     answer(*studies_in(open_project(project)), as_json=as_json)
