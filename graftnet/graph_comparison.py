@@ -10,11 +10,9 @@ from graftnet.graph_data import GraphData
 from graftnet.graph_figures import Combination, combine, described
 from graftnet.graph_plan import GraphPlan
 from graftnet.graph_records import per_label
-from label_graph.gain import paired_gain
+from label_graph.graph_gains import gains
 from label_graph.pooling import PooledFeatures
-from label_graph.settings import GRAPHS
 from label_graph.training import TrainedGraph, predict_probabilities
-from subdatasets.multilabel import UNKNOWN
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,32 +56,6 @@ def compared(
         "gains": gains(scores, states[split], chosen, split, seed=plan.settings.seed),
         "per_label": per_label(data, scores, states),
     }
-
-
-def gains(
-    scores: Mapping[str, Mapping[str, Floats]], states: npt.NDArray[np.int8], chosen: str, split: str, *, seed: int
-) -> dict[str, Any]:
-    """What the chosen graph gains over the others, and over the branches; and what combining gains over these."""
-    pairs = [(chosen, other) for other in (*GRAPHS, "branches") if other != chosen and other in scores]
-    pairs += [("combined", other) for other in ("branches", chosen) if "combined" in scores]
-    found = {}
-    for ours, theirs in pairs:
-        a, b = scores[ours][split], scores[theirs][split]
-        both = ~(np.isnan(a).any(axis=0) | np.isnan(b).any(axis=0))
-        known = np.where(both, states, UNKNOWN)
-        if not (known == 1).any():
-            continue
-        gain = paired_gain(np.nan_to_num(a), np.nan_to_num(b), known, seed=seed)
-        each = [None if np.isnan(one) else float(one) for one in gain.labels]
-        found[f"{ours} over {theirs}"] = {
-            "a": ours,
-            "b": theirs,
-            "map": gain.total,
-            "low": gain.low,
-            "high": gain.high,
-            "labels": each,
-        }
-    return found
 
 
 def weights_record(combination: Combination, data: GraphData, branches: Floats) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a label graph's run writes down: the graph, each label's figures, the classifiers, and the verdict."""
+"""What a label graph's run writes down: the graph, each label's figures, and the classifiers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,6 @@ from subdatasets.multilabel import ABSENT, PRESENT, States
 from trunk.trunk import Trunk
 
 Floats = npt.NDArray[np.float64]
-IN_WORDS = {"cooccurrence": "the label graph", "identity": "the identity graph", "none": "no graph"}
 
 
 def graph_record(adjacency: Adjacency, counts: PairCounts, data: GraphData, settings: GraphSettings) -> dict[str, Any]:
@@ -78,28 +77,6 @@ def saved(plan: GraphPlan, trunk: Trunk, module: LabelClassifier, result: Mappin
         {split: result["methods"][chosen][split] for split in ("val", "test")},
     )
     save_classifiers(plan.folder, module.constant(), record)
-
-
-def verdict_of(result: Mapping[str, Any], settings: GraphSettings, *, edges: int) -> str:
-    """How good the chosen graph is, and whether it can be told apart from the others, in one sentence.
-
-    edges: of the graph by co-occurrence; without any it is the identity graph, which the sentence says.
-    """
-    chosen, split = settings.graph, result["measured_on"]
-    score = result["methods"][chosen][split]["map"]
-    others = [name for name in reversed(IN_WORDS) if f"{chosen} over {name}" in result["gains"]]
-    parts = [told_apart(result["gains"][f"{chosen} over {name}"], IN_WORDS[name]) for name in others]
-    name = IN_WORDS[chosen]
-    if chosen == "cooccurrence" and not edges:
-        name += f", which has no edge at tau {settings.tau:g},"
-    return f"On {split}, {name} reaches {100 * score:.1f} % mAP: {'; '.join(parts)}."
-
-
-def told_apart(gain: Mapping[str, Any], other: str) -> str:
-    """Better, worse, or not told apart, by how many points of mAP, with the interval."""
-    low, high = 100 * gain["low"], 100 * gain["high"]
-    how = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
-    return f"{how} {other} ({100 * gain['map']:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f})"
 
 
 def runs_of(project: Project) -> list[Path]:

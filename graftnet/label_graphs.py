@@ -13,12 +13,13 @@ import torch
 from graftnet.graph_comparison import compared
 from graftnet.graph_data import branch_scores, pooled
 from graftnet.graph_plan import GraphPlan
-from graftnet.graph_records import graph_record, saved, verdict_of
+from graftnet.graph_records import graph_record, saved
 from graftnet.locks import only_one
 from graftnet.provenance import machine, versions
 from label_graph.cooccurrence import LabelGraphWarning, PairCounts, count_pairs, label_adjacency
 from label_graph.errors import LabelGraphError
 from label_graph.estimating import calibrated, filled, unseen_pairs
+from label_graph.graph_gains import verdict_of
 from label_graph.pooling import PooledFeatures
 from label_graph.settings import GRAPHS
 from label_graph.training import TrainedGraph, predict_probabilities, train_label_graph

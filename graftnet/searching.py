@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,12 +10,9 @@ from graftnet.config import Config
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
 from graftnet.overrides import NONE, Overrides, PlaceOptions, open_overridden
-from graftnet.progress import show_progress
+from graftnet.progress import announce, show_progress
 from graftnet.project import Project, project_here
 from graftnet.settings import seed_or
-
-if TYPE_CHECKING:
-    from trunk.cache_estimate import Estimate
 
 SHOWN = (
     *("attribute", "verdict", "parameters", "parameter_reduction", "macs", "latency_ms", "limits"),
@@ -108,11 +104,6 @@ def search_in(
     if follower:
         typer.echo(f"Curves: tensorboard --logdir {follower.finish(found)}", err=True)
     return found_in(found, write_report(found))
-
-
-def announce(estimate: "Estimate") -> None:
-    """Say what filling the cache takes, before it begins."""
-    typer.echo(estimate.sentence(), err=True)
 
 
 def search_file(

@@ -15,10 +15,9 @@ from graftnet.answer import Answer, text_table
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
 from graftnet.processes import end_with_driver, last_words, threads_for
-from graftnet.progress import show_progress
+from graftnet.progress import announce, show_progress
 from graftnet.project import Project, open_project
 from graftnet.provenance import machine, this_command, versions
-from graftnet.searching import announce
 from graftnet.settings import seed_or
 from graftnet.studies import RECORD, all_studies, read_study, studies_folder, subject_of
 from graftnet.tuning import StudyPlan, TuneRequest

@@ -298,13 +298,14 @@ def table(
         --index labels_index.json --images VG_100K --output vg.csv
       graftnet data import voc.csv
     """
-    from graftnet.label_tables import foreign_table
+    from subdatasets.label_forms import foreign_table
 
     _say(foreign_table(sources, images or (), index, names), output, as_json=as_json)
 
 
 def _say(found: "LabelTable", output: Path | None, *, as_json: bool) -> None:
-    from graftnet.label_tables import table_lines, table_record
+    from graftnet.label_tables import table_lines
+    from subdatasets.label_forms import table_record
     from subdatasets.multilabel_csv import write_label_csv
 
     written = []

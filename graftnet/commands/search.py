@@ -35,9 +35,8 @@ def cache(
     """
     from graftnet.devices import choose_device
     from graftnet.pipeline import cache_features, estimate_features
-    from graftnet.progress import show_progress
+    from graftnet.progress import announce, show_progress
     from graftnet.project import open_project
-    from graftnet.searching import announce
 
     home = open_project(project)
     names = [name for name in attributes or home.sources() if home.source(name)]

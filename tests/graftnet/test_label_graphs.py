@@ -13,10 +13,10 @@ from graftnet.errors import ConfigError
 from graftnet.graph_data import joined
 from graftnet.graph_figures import combine, thresholds_of, together
 from graftnet.graph_plan import plan_graph
-from graftnet.graph_records import verdict_of
 from graftnet.label_graphs import run_graph
 from graftnet.project import Project, open_project
 from graftnet.trunks import open_trunk
+from label_graph.graph_gains import verdict_of
 from label_graph.records import load_classifiers
 from label_graph.settings import GraphSettings
 from subdatasets.attribute import Attribute
