@@ -26,8 +26,8 @@ from torch import Tensor
 
 import nas.enas
 from benchmarks.synthetic_shards import write_shards
+from foundation.history import read_history
 from nas.enas import Search
-from nas.history import read_history
 from nas.search_settings import SearchSettings
 from search_spaces.macro import macro_space
 from trunk.features import LabelledFeatures

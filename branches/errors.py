@@ -1,5 +1,7 @@
 """The one exception of this room."""
 
+from foundation.errors import UserError
 
-class BranchError(ValueError):
+
+class BranchError(UserError, ValueError):
     """A mistake of the caller about a branch: one sentence that says what is wrong, where, and what to do."""

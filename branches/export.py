@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from branches.branch import Branch
 from branches.costs import macs, parameters
 from branches.errors import BranchError
-from branches.folders import file_hashes, replaced_folder
 from branches.onnx_file import run_onnx, write_onnx
 from branches.records import RECORD, WEIGHTS, BranchRecord, load_branch, plain_state
 from branches.source import branch_source
 from branches.tail_source import tail_source
-from trunk.checkpoints import write_json
+from foundation.files import write_json
+from foundation.folders import file_hashes, replaced_folder
 from trunk.trunk import Tail
 
 FORMAT = 1
@@ -64,7 +64,7 @@ def export_branch(
     scores = Scores(module)
     with torch.no_grad():
         expected = scores(features)
-    with replaced_folder(destination, RECORD) as folder:
+    with replaced_folder(destination, RECORD, error=BranchError) as folder:
         text, weights, why_none = _source(module, record)
         if text:
             (folder / "branch.py").write_text(text, encoding="utf-8")

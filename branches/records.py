@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from branches.branch import Branch
 from branches.errors import BranchError
-from branches.folders import replaced_folder
 from branches.probe import LinearProbe
 from branches.tails import empty_tail
+from foundation.files import read_json, write_json
+from foundation.folders import replaced_folder
 from search_spaces import Architecture, SpaceError
-from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 
 RECORD = "branch.json"
@@ -98,7 +98,7 @@ class BranchRecord:
 
 def save_branch(folder: Path, module: nn.Module, record: BranchRecord) -> None:
     """Write the folder as a whole. Raises: BranchError when it holds something else than a branch."""
-    with replaced_folder(folder, RECORD) as written:
+    with replaced_folder(folder, RECORD, error=BranchError) as written:
         save_file(plain_state(module), written / WEIGHTS)
         write_json(written / RECORD, record.to_json())
 
@@ -106,7 +106,7 @@ def save_branch(folder: Path, module: nn.Module, record: BranchRecord) -> None:
 def load_branch(folder: Path) -> tuple[nn.Module, BranchRecord]:
     """The module in evaluation mode, and its record. Raises: BranchError naming the file and what is wrong with it."""
     try:
-        record = BranchRecord.from_json(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+        record = BranchRecord.from_json(read_json(folder / RECORD))
         weights = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
         raise BranchError(f"{folder} holds no saved branch ({error.filename} is missing): name another") from error

@@ -6,7 +6,7 @@ trunk is frozen, so an epoch reads features and never touches an image.
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +21,10 @@ from branches.errors import BranchError
 from branches.metrics import REWARDS
 from branches.sampling import batches
 from branches.settings import FitSettings
+from foundation.progress import Progress
 from trunk.cached_features import drawn
 from trunk.features import FeatureSource, LabelledFeatures
 from trunk.prefetch import prefetched
-
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 class Fit(NamedTuple):

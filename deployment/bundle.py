@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from branches.export import TOLERANCE, export_branch
-from branches.folders import file_hashes, replaced_folder
 from branches.grafting import GraftedNet
 from branches.onnx_file import write_onnx
 from branches.records import load_branch
@@ -24,7 +23,8 @@ from deployment.joined import JOINED, joined_graph
 from deployment.records import FORMAT, read_contract
 from deployment.runtime import Runtime
 from deployment.standalone import NAME, write_standalone
-from trunk.checkpoints import write_json
+from foundation.files import write_json
+from foundation.folders import file_hashes, replaced_folder
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 2
@@ -58,8 +58,8 @@ def write_bundle(
     `trunk` lies on the CPU. `images` (2 or more, 3, S, S), normalised, are what the golden outputs are made from, the
     first two of them; None draws some, seeded. `cards`: Markdown to lie in an attribute's folder, as card.md. Raises:
     BundleError for no branch or an attribute named twice; BranchError for a folder that is no branch, a branch of
-    another trunk, or a destination that is somebody's own folder; RuntimeError when what was written does not give the
-    toolkit's scores: then `destination` is as it was.
+    another trunk; UserError for a destination that is somebody's own folder; RuntimeError when what was written does
+    not give the toolkit's scores: then `destination` is as it was.
     """
     if not branches:
         raise BundleError(f"a bundle needs at least one branch: graft one before writing {destination}")

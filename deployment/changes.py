@@ -27,7 +27,8 @@ from deployment.errors import BundleError
 from deployment.joined import JOINED, joined_graph
 from deployment.records import read_bundle
 from deployment.runtime import Runtime
-from trunk.checkpoints import replace_atomically, write_json
+from foundation.files import replace_atomically, write_json
+from foundation.locks import in_turn
 
 PENDING = f".{JOINED}.next"
 LEFTOVERS = (".*.part", f".{JOINED}.*")
@@ -112,7 +113,7 @@ def changing(bundle: Path) -> Iterator[dict[str, Any]]:
     """The index of a bundle that nobody else changes meanwhile; what earlier, cut-short changes left is cleared."""
     if not (bundle / "bundle.json").is_file():
         raise BundleError(f"{bundle} holds no bundle.json: name a bundle, or write one first")
-    with _alone(bundle):
+    with in_turn(bundle):
         index = finish(bundle)
         for pattern in LEFTOVERS:
             for path in bundle.glob(pattern):
@@ -132,22 +133,6 @@ def _require_sound(bundle: Path, index: dict[str, Any]) -> None:
             raise RuntimeError(f"{name} does not give its golden scores behind the trunk of {bundle}")
     if not check["ok"]:
         raise RuntimeError(f"the joined graph of {bundle} does not give the branches' scores: {check['problem']}")
-
-
-@contextlib.contextmanager
-def _alone(bundle: Path) -> Iterator[None]:
-    """Wait until no other process changes this bundle; where the system has no such locks, do not."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    handle = os.open(bundle, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _remove_folder(path: Path) -> None:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from branches.export import TOLERANCE, relative_error
-from branches.folders import file_hashes, replaced_folder
 from branches.onnx_file import run_onnx, write_onnx
 from deployment.errors import BundleError
+from foundation.files import write_json
+from foundation.folders import file_hashes, replaced_folder
 from label_graph.classifier import ConstantClassifier
 from label_graph.records import RECORD, ClassifierRecord, load_classifiers
-from trunk.checkpoints import write_json
 
 FORMAT = 1
 GOLDEN_ROWS = 8
@@ -48,7 +48,7 @@ def export_label_graph(
 
     Raises:
         LabelGraphError: ``saved`` holds no label graph. BundleError: it belongs to another trunk, or ``golden`` has
-        another shape. BranchError: ``destination`` is somebody's own folder. RuntimeError: the ONNX file differs.
+        another shape. UserError: ``destination`` is somebody's own folder. RuntimeError: the ONNX file differs.
     """
     classifier, record = load_classifiers(saved)
     if fingerprint is not None and fingerprint != record.fingerprint:

@@ -7,13 +7,13 @@ The folder is one that `graftnet graph export` wrote: `label_graph.onnx` (featur
 import shutil
 from pathlib import Path
 
-from branches.folders import file_hashes, replaced_folder
 from deployment.bundle import folder_for
 from deployment.changes import changing
 from deployment.errors import BundleError
 from deployment.records import LABEL_GRAPH, read_labels
 from deployment.runtime import Runtime
-from trunk.checkpoints import write_json
+from foundation.files import write_json
+from foundation.folders import file_hashes, replaced_folder
 
 
 def put_label_graph(bundle: Path, exported: Path) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from branches.export import TOLERANCE, relative_error
 from branches.grafting import GraftedNet
-from trunk.checkpoints import replace_atomically
+from foundation.files import replace_atomically
 
 MAGIC = (b"\x80", b"PK")  # a pickle, and torch's zip around one
 

@@ -13,13 +13,13 @@ from types import ModuleType
 import torch
 from safetensors.torch import save_file
 
-from branches.folders import replaced_folder
 from branches.trunk_source import trunk_source
 from deployment.checks import golden_scores, relative_error
 from deployment.contents import read_golden
 from deployment.errors import BundleError
 from deployment.runtime import Runtime
-from trunk.checkpoints import write_json
+from foundation.files import write_json
+from foundation.folders import replaced_folder
 from trunk.trunk import Trunk
 
 MAIN = '''\
@@ -75,7 +75,7 @@ def write_source(trunk: Trunk, bundle: Path, destination: Path) -> Path:
     """Write a bundle as torch source and return its folder; `trunk` is the bundle's.
 
     Raises: BundleError for another trunk, or a branch without source; BranchError for a trunk that cannot be written
-    as source, or a destination that is somebody's own folder; RuntimeError when the source gives other scores.
+    as source; UserError for a destination that is somebody's own folder; RuntimeError when it gives other scores.
     """
     runtime = Runtime(bundle)
     index = runtime.bundle

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from branches.folders import replaced_folder
 from deployment.checks import golden_scores, relative_error
 from deployment.contents import read_checked, read_golden
 from deployment.errors import BundleError
@@ -24,6 +23,7 @@ from deployment.joined import input_name
 from deployment.pbtxt import Word, dumps, loads
 from deployment.runtime import Runtime
 from deployment.sessions import open_session
+from foundation.folders import replaced_folder
 
 Floats = npt.NDArray[np.float32]
 ENSEMBLE, TRUNK, VERSION = "graftnet", "trunk", "1"
@@ -33,7 +33,7 @@ MARKER = "graftnet/config.pbtxt"
 def write_repository(bundle: Path, destination: Path, *, largest_batch: int = 64) -> Path:
     """Write the model repository of a bundle, and return its folder.
 
-    Raises: BundleError for a folder that is no bundle, or whose files changed; BranchError for a destination that is
+    Raises: BundleError for a folder that is no bundle, or whose files changed; UserError for a destination that is
     somebody's own folder; RuntimeError when the ensemble does not give the bundle's golden scores.
     """
     runtime = Runtime(bundle)

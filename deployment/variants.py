@@ -20,7 +20,7 @@ from deployment.joined import JOINED
 from deployment.precision import FLOATS, in_floats, in_integers
 from deployment.sessions import open_session
 from deployment.trials import Trial, differences, loss, speed, times
-from trunk.checkpoints import replace_atomically, write_json
+from foundation.files import replace_atomically, write_json
 
 KINDS = ("fused", *FLOATS, "int8")
 TOLERANCES = {"fused": 1e-4, "float16": 0.02, "bfloat16": 0.1, "int8": 0.1}

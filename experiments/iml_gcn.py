@@ -27,12 +27,12 @@ import torch
 
 from experiments.iml_gcn_data import Pools, clothing, composites, open_trunk, pooled
 from experiments.iml_gcn_tables import attribute_table, table_1, table_3
+from foundation.files import write_bytes
 from label_graph.attribute_metrics import attribute_metrics
 from label_graph.cooccurrence import LabelGraphWarning
 from label_graph.metrics import average_precisions, label_metrics
 from label_graph.settings import GraphSettings
 from label_graph.training import predict_probabilities, train_label_graph
-from subdatasets.atomic import write_atomically
 
 ARMS = {
     "no graph": GraphSettings(graph="none"),
@@ -116,7 +116,7 @@ class Records:
     def add(self, record: dict[str, Any]) -> None:
         """Keep one more, on disk at once."""
         self.all[self.key(record["arm"], record["seed"], record["rate"], record["epochs"])] = record
-        write_atomically(self.path, "".join(json.dumps(one) + "\n" for one in self.all.values()).encode())
+        write_bytes(self.path, "".join(json.dumps(one) + "\n" for one in self.all.values()).encode())
 
     def best_rate(self, arm: str) -> float:
         """The learning rate with the highest val score among those tried with the seed for choosing."""

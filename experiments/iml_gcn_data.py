@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experiments.indeed_data import CLASS_NAMES, Labelled, read_cifar10
+from foundation.files import replace_atomically
 from label_graph.graph import LabelledPool
 from label_graph.pooling import POOLINGS, PooledFeatures, pool
 from subdatasets.composites import Composites, compose
 from subdatasets.contents import read_image
 from subdatasets.multilabel import LabelTable, States
 from subdatasets.multilabel_csv import read_label_csv
-from trunk.checkpoints import replace_atomically
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk, load_trunk
 

@@ -27,8 +27,8 @@ import torch
 from experiments.indeed_data import CLASS_NAMES, READERS, Labelled
 from experiments.indeed_measures import average_precisions, gain_table, write_confidence
 from experiments.indeed_network import SimpleNetwork
+from foundation.files import write_bytes
 from reports.confidence_map import confidence_map
-from subdatasets.atomic import write_atomically
 from subdatasets.composites import Composites, alone, compose
 from trunk.indeed import binary_cross_entropy, indeed_loss
 from trunk.indeed_pairs import draw_pairs
@@ -171,7 +171,7 @@ def main(call: Sequence[str] | None = None) -> None:
         if time.monotonic() - started > arguments.stop_after:
             break
         records[run] = measured(run, train, held_out)
-        write_atomically(path, "".join(json.dumps(record) + "\n" for record in records.values()).encode())
+        write_bytes(path, "".join(json.dumps(record) + "\n" for record in records.values()).encode())
         print(f"{run.dataset}-{run.per_canvas} {run.arm}, seed {run.seed}: {records[run]['map']:.4f}", flush=True)
     done = [records[run] for run in wanted if run in records]
     print(f"\n{len(done)} of {len(wanted)} trainings, {sum(record['seconds'] for record in done):.0f} s of training\n")

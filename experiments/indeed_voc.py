@@ -23,10 +23,10 @@ import numpy as np
 
 from experiments.indeed_measures import average_precisions, markdown
 from experiments.voc_folder import VocPart, read_part, subdatasets_of
+from foundation.files import write_bytes
 from graftnet.devices import choose_device
 from graftnet.progress import show_progress
 from reports.confidence_map import confidence_csv, confidence_figure, confidence_map
-from subdatasets.atomic import write_atomically
 from trunk.indeed_training import IndeedPretraining
 from trunk.multi_label import MultiLabelPretraining
 from trunk.preprocessing import Preprocessing
@@ -117,7 +117,7 @@ def main(call: Sequence[str] | None = None) -> None:
                 continue
             folder = arguments.out / "-".join(map(str, identity.values())).replace(" ", "_")
             records.append({**identity, **measured(trained(arm, parts[name], classes, folder, arguments), test)})
-            write_atomically(path, "".join(json.dumps(record) + "\n" for record in records).encode())
+            write_bytes(path, "".join(json.dumps(record) + "\n" for record in records).encode())
     mine = [record for record in records if shared.items() <= record.items()]
     print(table(mine))
     maps = [

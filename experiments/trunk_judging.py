@@ -15,10 +15,10 @@ from torch import Tensor
 from branches.branch import Branch
 from branches.settings import FitSettings
 from branches.training import Fit, fit
+from foundation.files import replace_atomically
 from search_spaces import Architecture, macro_space
 from subdatasets.contents import content_hash
 from subdatasets.subdataset import SubDataset
-from trunk.checkpoints import replace_atomically
 from trunk.features import ArrayFeatures, LabelledFeatures
 from trunk.images import pixel_batches
 from trunk.precision import autocast, resolve_precision

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from foundation.files import write_json
+from foundation.progress import Progress
 from graftnet.devices import choose_device
 from graftnet.overrides import Overrides, overridden
 from graftnet.pipeline import job_data
@@ -29,11 +31,10 @@ from graftnet.progress import show_progress
 from graftnet.project import Project, open_project
 from graftnet.trunks import open_trunk
 from nas.candidates import rank_candidates, whole_val_scores
-from nas.enas import Progress, Search
+from nas.enas import Search
 from nas.seeds import seed_of
 from nas.settings import JobData, JobSettings
 from nas.warm_start import Start, gather
-from trunk.checkpoints import write_json
 
 ARCHITECTURES = 16
 MEASURES = ("proposed", "fixed")

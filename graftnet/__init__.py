@@ -1,6 +1,7 @@
 """The front door of GraftNet: command line, configuration, project folders.
 
-The rooms (subdatasets, trunk, search_spaces, branches, nas, reports, deployment) are the library; import those.
+The rooms (foundation, subdatasets, trunk, search_spaces, branches, nas, reports, deployment) are the library; import
+those.
 """
 
 from graftnet.version import __version__

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from foundation.files import write_bytes
 from graftnet.answer import Answer
 from graftnet.config import CONFIG_NAME, parse_config
 from graftnet.errors import ConfigError
@@ -11,7 +12,6 @@ from graftnet.one_attribute import config_of, depth_of
 from graftnet.project import Project
 from graftnet.studies import GCN, newest_study, read_study
 from graftnet.toml_edit import dotted, set_values, toml
-from subdatasets.atomic import write_atomically
 
 # Where a knob of a depth study is set, in the tables of one attribute; those of a tail are the last.
 KEYS = {
@@ -69,7 +69,7 @@ def apply_study(project: Project, subject: str, *, trial: int | None = None) -> 
     if changes:
         changed = set_values(text, changes)
         parse_config(changed, str(path))  # what is written can be read
-        write_atomically(path, changed.encode())
+        write_bytes(path, changed.encode())
     shown = tuple((dotted(key), before[key], value) for key, value in changes.items())
     return applied(subject, folder, chosen["trial"], shown, path)
 

@@ -1,13 +1,13 @@
 """An audit as the command line runs it: the newest finished search of an attribute, on the data it was run on."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from foundation.files import read_json
+from foundation.locks import only_one
 from graftnet.answer import Answer
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
-from graftnet.locks import only_one
 from graftnet.progress import show_progress
 from graftnet.project import open_project
 
@@ -42,7 +42,7 @@ def audit_one(
     if not found:
         raise ConfigError(f"{attribute} has no finished search to audit; run `graftnet search {attribute}` first.")
     place = found[-1]
-    config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    config = read_json(place / "config.json")
     from nas.settings import BY_HAND
 
     if config["strategy"] == BY_HAND:

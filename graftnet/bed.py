@@ -11,12 +11,12 @@ import torch
 from branches.metrics import measure
 from branches.records import load_branch
 from branches.training import predict_scores
+from foundation.progress import Progress
 from graftnet.featuring import check_values, featured
 from graftnet.one_attribute import project_of
 from graftnet.project import Project
 from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset
-from trunk.feature_cache import Progress
 from trunk.features import LabelledFeatures
 from trunk.precision import resolve_precision
 from trunk.trunk import Trunk

@@ -1,10 +1,10 @@
 """The model cards of an export: of each grafted branch, from the search that it is the winner of."""
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from foundation.files import read_json_if_whole
 from graftnet.project import Project
 from reports import write_card
 
@@ -22,15 +22,8 @@ def cards_of(project: Project, attributes: Sequence[str]) -> dict[str, str]:
 
 def search_of(project: Project, attribute: str) -> Path | None:
     """The newest search whose winner is the attribute's grafted branch: both tell the same of it, weights included."""
-    grafted = told(project.tree / attribute)
-    if grafted is None:
+    grafted = read_json_if_whole(project.tree / attribute / "branch.json")
+    if not grafted:
         return None
-    return next((one for one in reversed(project.results(attribute)) if told(one / "branch") == grafted), None)
-
-
-def told(branch: Path) -> object:
-    """What a saved branch's ``branch.json`` says; None where there is none that can be read."""
-    try:
-        return json.loads((branch / "branch.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    searches = reversed(project.results(attribute))
+    return next((one for one in searches if read_json_if_whole(one / "branch" / "branch.json") == grafted), None)

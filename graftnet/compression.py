@@ -1,11 +1,11 @@
 """A search on features that are not stored as the trunk's own numbers: what it needs, and what it notes."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from branches.restoring import Restored
+from foundation.files import read_json
 from graftnet.errors import ConfigError
 from nas.settings import TailBuilder
 from trunk.codecs import Pca
@@ -26,7 +26,7 @@ def require_codec(config: Path, origin: Mapping[str, Any]) -> None:
     """
     if not config.exists():
         return
-    before = json.loads(config.read_text(encoding="utf-8")).get("codec")
+    before = read_json(config).get("codec")
     if before != origin.get("codec"):
         raise ConfigError(
             f"The search {config.parent} began on features that codec {before} stored, but the cache was fitted again "

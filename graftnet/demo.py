@@ -3,7 +3,6 @@
 It calls what the commands call and says which command that would be.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
@@ -17,6 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from deployment.runtime import Runtime
+from foundation.files import read_json
 from graftnet.answer import Answer, text_table
 from graftnet.commands.deploy import prediction_lines
 from graftnet.config import CONFIG_NAME
@@ -127,7 +127,7 @@ def closing_text(
     """What came out, as a table, and where to look."""
     shown = "\n".join(f"  {line}" for line in prediction_lines(predictions))
     reports = "\n".join(f"  {one.record['report']}" for one in found)
-    results = [json.loads((Path(one.record["folder"]) / "result.json").read_text(encoding="utf-8")) for one in found]
+    results = [read_json(Path(one.record["folder"]) / "result.json") for one in found]
     table = "\n".join(summary_lines(results))
     return (
         f"\nPredictions of the exported bundle (onnxruntime alone):\n{shown}\n\n{table}\n\n"

@@ -1,9 +1,7 @@
 """IML-GCN end to end as the command line runs it: a label table, the project's backbone, two stages, one comparison."""
 
-import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,26 +9,26 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from foundation.files import read_json, write_json
+from foundation.locks import only_one
+from foundation.progress import Progress
+from foundation.provenance import identity_of, machine, this_command, timestamp, versions
 from graftnet.answer import Answer
 from graftnet.graph_figures import thresholds_of, together
 from graftnet.graph_plan import words_of
 from graftnet.label_tables import project_table
-from graftnet.locks import only_one
 from graftnet.project import Project
-from graftnet.provenance import machine, this_command, versions
 from graftnet.settings import graph_settings, pretrain_settings
-from graftnet.trunks import identity_of, open_trunk
+from graftnet.trunks import open_trunk
 from label_graph.end_to_end import EndToEnd, EndToEndSettings, Labelling
 from label_graph.image_labeller import ImageLabeller, image_batches, score_images
 from label_graph.records import ClassifierRecord, Label, save_classifiers
 from subdatasets.contents import content_hashes
 from subdatasets.multilabel import LabelTable
 from subdatasets.multilabel_csv import read_label_csv
-from trunk.checkpoints import write_json
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 BATCH_SIZE = 64
 
 
@@ -50,7 +48,7 @@ class Choices(NamedTuple):
 
 def trained_in(folder: Path) -> Answer:
     """A finished training: what both stages reach, and how to use the trunk that it made."""
-    record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    record = read_json(folder / "result.json")
     lines = []
     for stage, figures in record["stages"].items():
         split = "test" if figures["test"] else "val"
@@ -150,7 +148,7 @@ def keep(folder: Path, found: Labelling, training: EndToEnd, about: dict[str, An
     trunk = Trunk(training.backbone, found.network.chain, preprocessing)
     shapes = {"blocks": len(trunk.chain), "shapes": [list(shape) for shape in trunk.shapes]}
     origin = {"source": "graftnet graph end-to-end", "labels": list(table.labels), "seed": seed}
-    trunk.save(folder / "trunk", {**origin, **shapes, "created": time.strftime("%Y-%m-%dT%H:%M:%S")})
+    trunk.save(folder / "trunk", {**origin, **shapes, "created": timestamp()})
     record = ClassifierRecord(
         tuple(Label(name, *(name.split("=", 1) if "=" in name else (name, "yes"))) for name in table.labels),
         tuple(stages["graph"].pop("thresholds")),

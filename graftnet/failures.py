@@ -1,37 +1,24 @@
 """What went wrong, as one sentence and an exit code: 1 failed at run time, 2 the input or the call was wrong."""
 
 import errno
-import sys
 import tempfile
 import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deployment.errors import BundleError
+from foundation.errors import UserError
+from foundation.files import DISK_FULL
 from graftnet.errors import ConfigError
 from graftnet.packages import find_extra
 
-# Looked up among the modules loaded so far, so that catching an exception never imports a room.
-USER_ERRORS = (
-    ("subdatasets.errors", "DataError"),
-    ("trunk.errors", "TrunkError"),
-    ("search_spaces.errors", "SpaceError"),
-    ("branches.errors", "BranchError"),
-    ("label_graph.errors", "LabelGraphError"),
-    ("nas.errors", "SearchError"),
-    ("reports.errors", "ReportError"),
-    ("deployment.errors", "BundleError"),
-)
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def is_user_error(error: BaseException) -> bool:
     """Whether the message is a finished sentence about the user's input."""
-    if isinstance(error, ConfigError):
-        return True
-    kinds = [getattr(sys.modules[module], name) for module, name in USER_ERRORS if module in sys.modules]
-    return isinstance(error, tuple(kinds))
+    return isinstance(error, UserError | BundleError)
 
 
 def explain(error: BaseException, runs: Path | None = None) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from foundation.progress import Progress
 from graftnet.one_attribute import config_of, depth_of
 from graftnet.project import Project
 from subdatasets.contents import content_hashes
@@ -14,7 +15,7 @@ from subdatasets.errors import DataError
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import SubDataset
 from trunk.cache_estimate import Estimate, estimate_fill, joined_estimates, require_room
-from trunk.feature_cache import FeatureCache, Missing, Progress
+from trunk.feature_cache import FeatureCache, Missing
 from trunk.features import LabelledFeatures
 from trunk.precision import resolve_precision
 from trunk.trunk import Trunk

@@ -4,9 +4,7 @@ Freshness (which needs the data), what the trunk costs (which needs the trunk), 
 each search lies. Paths count from the record's folder, so that runs/ may be copied elsewhere whole.
 """
 
-import json
 import os
-import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,19 +12,19 @@ from typing import Any
 
 import torch
 
+from foundation.files import read_json_if_whole, write_json
+from foundation.progress import Progress
+from foundation.provenance import machine, timestamp
 from graftnet.errors import ConfigError
 from graftnet.jobs import plan_job
 from graftnet.one_attribute import depth_of
-from graftnet.progress import Progress
 from graftnet.project import Project, by_age
-from graftnet.provenance import machine
 from graftnet.serving import grafted
 from graftnet.settings import seed_or
 from graftnet.standing import standing_of
 from graftnet.trunk_costs import costs_at, how_timed
 from graftnet.trunk_status import trunk_status
 from graftnet.trunks import open_trunk
-from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
 from trunk.trunk import Trunk
 
@@ -64,7 +62,7 @@ def write_fleet_record(project: Project, *, check: bool = True, progress: Progre
         attributes.append(known)
     record = {
         "project": project.config.project.name,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "created": timestamp(),
         "machine": machine(device),
         "attributes": attributes,
         "trunk": {} if trunk is None else trunk_record(project, trunk),
@@ -114,7 +112,7 @@ def freshness(
 def asked_with(project: Project, attribute: str) -> Mapping[str, Any]:
     """The settings of the newest finished search; empty where there is none that can be read."""
     results = project.results(attribute)
-    return read_object(results[-1] / "config.json") if results else {}
+    return read_json_if_whole(results[-1] / "config.json") if results else {}
 
 
 def unchecked(place: Path | None) -> str:
@@ -133,7 +131,7 @@ def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
     depths = {depth_of(project.config)}
     threads: Counter[int] = Counter()
     for name in searched(project):
-        result = read_object(project.latest_search(name) / "result.json")
+        result = read_json_if_whole(project.latest_search(name) / "result.json")
         if result.get("fingerprint") == trunk.fingerprint and result.get("freeze_depth"):
             depths.add(int(result["freeze_depth"]))
             latency = result.get("latency") or {}
@@ -154,7 +152,7 @@ def links(project: Project) -> list[dict[str, Any]]:
     found = []
     for folder, (kind, record) in LINKED.items():
         for place in reversed(by_age((project.runs / folder).glob(f"*/{record}"))):
-            page, told = place / "report.html", read_object(place / record)
+            page, told = place / "report.html", read_json_if_whole(place / record)
             found.append(
                 {
                     "kind": kind,
@@ -170,15 +168,6 @@ def trials_of(study: Mapping[str, Any]) -> str | None:
     """How far a study is, in words."""
     settled, wanted = study.get("settled"), study.get("wanted")
     return None if settled is None or wanted is None else f"{settled} of {wanted} trials."
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where it cannot be read."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def relative(project: Project, path: Path) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from branches.records import load_branch
 from branches.training import predict_scores
+from foundation.progress import Progress
 from graftnet.featuring import cache_of
 from graftnet.project import Project
 from graftnet.tree import newest_on
@@ -21,7 +22,7 @@ from subdatasets.multilabel_join import join_subdatasets
 from subdatasets.subdataset import SubDataset
 from trunk.cache_estimate import estimate_fill, require_room
 from trunk.cached_features import CachedFeatures
-from trunk.feature_cache import FeatureCache, Progress
+from trunk.feature_cache import FeatureCache
 from trunk.trunk import Trunk
 
 

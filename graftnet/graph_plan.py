@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 
+from foundation.provenance import identity_of, this_command
 from graftnet.config import CONFIG_NAME
 from graftnet.errors import ConfigError
 from graftnet.graph_data import GraphData, branch_folders, joined
 from graftnet.one_attribute import depth_of
 from graftnet.project import Project
-from graftnet.provenance import this_command
 from graftnet.settings import graph_settings
-from graftnet.trunks import identity_of
 from label_graph.settings import GraphSettings
 from subdatasets.contents import content_hash, content_hashes
 from subdatasets.subdataset import read_subdataset

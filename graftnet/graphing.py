@@ -1,10 +1,10 @@
 """A label graph as the command line runs it: train and compare, list the runs, export the classifiers."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from foundation.files import read_json
 from graftnet.answer import Answer, text_table
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
@@ -24,7 +24,7 @@ COLUMNS = (("map", "mAP"), ("cf1", "CF1"), ("of1", "OF1"), ("mean_accuracy", "mA
 
 def graph_run(folder: Path, report: Path) -> Answer:
     """A finished run of the label graph: the verdict, a table of the methods, and where to look."""
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    result = read_json(folder / "result.json")
     split = result["measured_on"]
     rows = [(f"on {split}", "labels", *(title for _, title in COLUMNS))]
     for method, name in NAMES.items():
@@ -94,7 +94,7 @@ def list_runs(folder: Path | None) -> list[dict[str, Any]]:
 
     rows = []
     for run in runs_of(open_project(folder)):
-        result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+        result = read_json(run / "result.json")
         shown = {key: result[key] for key in ("created", "chosen", "verdict")}
         rows.append({"folder": str(run), "labels": len(result["labels"]), **shown})
     return rows

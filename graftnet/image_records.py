@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from foundation.files import write_json
 from graftnet.picturing import write_pictures
 from graftnet.plans import SearchPlan
 from graftnet.scored_images import ImageFile, scored_images, write_predictions
 from nas.kept_scores import read_scores
 from nas.settings import JobData
 from subdatasets.splits import SPLITS
-from trunk.checkpoints import write_json
 
 NOT_WANTED = "this project keeps no pictures (`pictures = false` in graftnet.toml)"
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import torch
 
+from foundation.progress import Progress
 from graftnet.by_hand import settings_on
 from graftnet.failures import explain
 from graftnet.featuring import fill_cache
@@ -19,7 +20,6 @@ from graftnet.project import Project
 from graftnet.standing import Standing, standing_of
 from graftnet.trunks import open_trunk
 from graftnet.work import Message
-from trunk.feature_cache import Progress
 from trunk.trunk import Trunk
 
 PLANNING = "planning"

@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from foundation.files import write_json
+from foundation.history import History
+from foundation.locks import only_one
+from foundation.progress import Progress
+from foundation.provenance import machine, timestamp, versions
 from graftnet.graph_comparison import compared
 from graftnet.graph_data import branch_scores, pooled
 from graftnet.graph_plan import GraphPlan
 from graftnet.graph_records import graph_record, saved
-from graftnet.locks import only_one
-from graftnet.provenance import machine, versions
 from label_graph.cooccurrence import LabelGraphWarning, PairCounts, count_pairs, label_adjacency
 from label_graph.errors import LabelGraphError
 from label_graph.estimating import calibrated, filled, unseen_pairs
@@ -23,10 +26,7 @@ from label_graph.graph_gains import verdict_of
 from label_graph.pooling import PooledFeatures
 from label_graph.settings import GRAPHS
 from label_graph.training import TrainedGraph, predict_probabilities, train_label_graph
-from nas.history import History
 from subdatasets.splits import SPLITS
-from trunk.checkpoints import write_json
-from trunk.feature_cache import Progress
 from trunk.trunk import Trunk
 
 Floats = npt.NDArray[np.float64]
@@ -109,7 +109,7 @@ def finish(plan: GraphPlan, trunk: Trunk, *, device: torch.device, progress: Pro
             "command": plan.command,
             "versions": versions(),
             "machine": machine(device),
-            "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+            "created": timestamp(),
             "status": "complete",
         },
     )

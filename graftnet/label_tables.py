@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from foundation.progress import Progress
 from graftnet.answer import text_table
 from graftnet.errors import ConfigError
 from graftnet.project import Project
-from subdatasets.contents import Progress
 from subdatasets.label_forms import table_record
 from subdatasets.multilabel import LabelTable
 from subdatasets.multilabel_join import join_subdatasets

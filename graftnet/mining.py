@@ -1,7 +1,6 @@
 """Hard negatives of a project's attribute: embed, mine, and write a new sub-dataset with its provenance and report."""
 
 import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,19 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from foundation.files import write_json
+from foundation.progress import Progress
+from foundation.provenance import this_command, timestamp
 from graftnet.errors import ConfigError
 from graftnet.featuring import cache_of
 from graftnet.mining_examples import strips_of
 from graftnet.project import Project
-from graftnet.provenance import this_command
 from graftnet.trunks import open_trunk
 from subdatasets.attribute import Attribute
 from subdatasets.contents import content_hashes
 from subdatasets.errors import DataError
 from subdatasets.mining import Cluster, MiningSettings, mine
 from subdatasets.subdataset import Example, SubDataset, csv_bytes, read_subdataset, write_subdataset
-from trunk.checkpoints import write_json
-from trunk.feature_cache import Progress
 from trunk.features import averaged
 from trunk.trunk import Trunk
 
@@ -98,7 +97,7 @@ def mine_attribute(
         "counts": mined.counts(),
         "clusters": [described(cluster, negatives, source.attribute.values) for cluster in clusters],
         "command": this_command(),
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "created": timestamp(),
     }
     write_json(project.mined(mined.attribute.name), record)
     write_subdataset(mined, target)

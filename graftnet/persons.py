@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from foundation.progress import Progress
 from graftnet.errors import ConfigError
 from graftnet.importing import import_labels_table, import_lines
-from graftnet.progress import Progress
 from graftnet.project import IMAGES, Project
 from subdatasets.imports import ImportSummary
 from subdatasets.mask_files import MaskFiles

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from branches.activation_maps import CAM, activation_maps
 from branches.errors import BranchError
+from foundation.files import write_json
 from graftnet.scored_images import ImageFile, Scored, most_confident
 from subdatasets.contents import read_image
 from subdatasets.errors import DataError
-from trunk.checkpoints import write_json
 from trunk.features import LabelledFeatures
 
 SIDE = 96  # pixels, of the longer side

@@ -12,19 +12,21 @@ import torch
 from branches.folding import on_trunk
 from branches.records import BranchRecord, save_branch
 from branches.tails import tail_branch
+from foundation.files import jsonable, write_json
+from foundation.locks import only_one
+from foundation.progress import Progress
+from foundation.provenance import identity_of, machine, this_command, timestamp, versions
 from graftnet.compression import codec_key, require_codec, tail_on
 from graftnet.config import Config
 from graftnet.errors import ConfigError
 from graftnet.features_file import read_features_file
 from graftnet.featuring import Announce, estimate_cache, featured, fill_cache
 from graftnet.image_records import image_files, record_images
-from graftnet.locks import only_one
-from graftnet.plans import SearchPlan, described, jsonable, plan_search
+from graftnet.plans import SearchPlan, described, plan_search
 from graftnet.project import Project
-from graftnet.provenance import machine, this_command, versions
 from graftnet.scored_images import ImageFile
 from graftnet.settings import job_settings
-from graftnet.trunks import identity_of, open_trunk
+from graftnet.trunks import open_trunk
 from graftnet.warming import about_start, prepare_start, warmed
 from nas.calibrating import calibrated_winner
 from nas.job import run_job
@@ -35,9 +37,7 @@ from search_spaces import Architecture
 from subdatasets.contents import content_hash
 from subdatasets.subdataset import read_subdataset
 from trunk.cache_estimate import Estimate
-from trunk.checkpoints import write_json
 from trunk.errors import TrunkError
-from trunk.feature_cache import Progress
 from trunk.features import LabelledFeatures
 from trunk.trunk import Trunk
 
@@ -256,7 +256,7 @@ def finish(
 ) -> Path:
     """Run the job in its folder and write what it found; ``result.json`` comes last and makes the search finished.
 
-    The caller holds the folder (:func:`graftnet.locks.only_one`). ``begin`` gives what a warm search starts from,
+    The caller holds the folder (:func:`foundation.locks.only_one`). ``begin`` gives what a warm search starts from,
     ``files`` the images of each split, where the features are of images, and ``pictures`` whether any may be kept.
     """
     if (folder / "result.json").exists():
@@ -303,7 +303,7 @@ def finish(
     record_images(job, folder, branch, files, threshold=threshold, device=device, pictures=pictures)
     keys = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")
     shown = {key: identity[key] for key in keys if key in identity}
-    created = time.strftime("%Y-%m-%dT%H:%M:%S")
+    created = timestamp()
     write_json(
         folder / "result.json",
         {**shown, **setting, **result, **origin, **about, "created": created, "status": "complete"},

@@ -1,6 +1,5 @@
 """One search, decided but not begun: what defines it, and therefore the name of its folder."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,13 +8,13 @@ from typing import Any
 
 import torch
 
+from foundation.files import jsonable
+from foundation.provenance import identity_of, this_command
 from graftnet.by_hand import settings_on
 from graftnet.config import FeaturesTable
 from graftnet.featuring import check_values, contents_in_order, order_of
 from graftnet.one_attribute import depth_of, project_of
 from graftnet.project import Project
-from graftnet.provenance import this_command
-from graftnet.trunks import identity_of
 from nas.settings import BY_HAND, JobSettings
 from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset
@@ -133,9 +132,3 @@ def asdict_shallow(settings: JobSettings) -> dict[str, Any]:
         key: asdict(value) if hasattr(value, "__dataclass_fields__") and key != "space" else value
         for key, value in vars(settings).items()
     }
-
-
-def jsonable(values: Any) -> dict[str, Any]:
-    """Tuples to lists, so that what is compared is what is read back."""
-    result: dict[str, Any] = json.loads(json.dumps(dict(values)))
-    return result

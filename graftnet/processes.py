@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from graftnet.doctor import usable_cores
 
 if TYPE_CHECKING:
+    from foundation.progress import Progress
     from graftnet.jobs import Job
     from graftnet.plans import SearchPlan
     from graftnet.project import Project
     from graftnet.work import Message
-    from trunk.feature_cache import Progress
 
 
 @dataclass(frozen=True)

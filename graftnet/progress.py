@@ -11,7 +11,8 @@ import typer
 if TYPE_CHECKING:
     from trunk.cache_estimate import Estimate
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
+from foundation.progress import Progress
+
 LINE_EVERY = 10.0
 
 

@@ -1,12 +1,12 @@
 """A project folder: where its configuration, sub-datasets and everything under runs/ lie."""
 
 import difflib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from foundation.files import read_json
 from graftnet.config import CONFIG_NAME, Config, read_config
 from graftnet.errors import ConfigError
 
@@ -50,10 +50,9 @@ class Project:
     def current(self) -> dict[str, Any]:
         """What :attr:`current_trunk_file` says; empty while there is no trunk."""
         try:
-            value: dict[str, Any] = json.loads(self.current_trunk_file.read_text(encoding="utf-8"))
+            return read_json(self.current_trunk_file)
         except FileNotFoundError:
             return {}
-        return value
 
     @property
     def current_trunk(self) -> Path:

@@ -18,6 +18,8 @@ import torch
 import typer
 from ray.exceptions import RayError
 
+from foundation.progress import Progress
+from foundation.provenance import this_command
 from graftnet.devices import choose_device
 from graftnet.doctor import usable_cores
 from graftnet.errors import ConfigError
@@ -25,9 +27,7 @@ from graftnet.failures import is_user_error
 from graftnet.jobs import Job, survey
 from graftnet.plans import SearchPlan
 from graftnet.project import Project
-from graftnet.provenance import this_command
 from graftnet.work import Began, Message, Outcome, Step, work
-from trunk.feature_cache import Progress
 
 RETRIES = 3  # times that a task whose worker died is given to another one
 LOCK_PATIENCE = 150.0  # seconds; a file server gives a dead machine's lock back after 90 (NFSv4)

@@ -4,7 +4,6 @@ Val picks among the trainings and chooses the threshold; test is measured once, 
 in the folder, so that a killed renewal continues, and ends the same.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,16 +16,16 @@ from branches.metrics import measure
 from branches.records import BranchRecord, save_branch
 from branches.settings import FitSettings
 from branches.tails import tail_branch
+from foundation.files import write_json
+from foundation.history import History
+from foundation.locks import only_one
+from foundation.progress import Progress
+from foundation.provenance import identity_of, timestamp
 from graftnet.bed import Bed, scores_on
 from graftnet.featuring import contents_in_order, order_of
-from graftnet.locks import only_one
 from graftnet.settings import control_tail, fit_settings, tail_settings
-from graftnet.trunks import identity_of
-from nas.history import History
 from nas.results import score_of
 from nas.trainings import Trained, Trainings
-from trunk.checkpoints import write_json
-from trunk.feature_cache import Progress
 
 
 def renew(bed: Bed, record: BranchRecord, *, seed: int, progress: Progress | None = None) -> Path:
@@ -97,7 +96,7 @@ def train(
         metrics={"val": best.val, "test": test},
     )
     save_branch(folder / "branch", best.module, renewed)
-    created = time.strftime("%Y-%m-%dT%H:%M:%S")
+    created = timestamp()
     write_json(folder / "result.json", {**identity, "val": best.val, "test": test, "created": created})
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from subdatasets.atomic import write_atomically
+from foundation.files import write_bytes
 
 Scores = npt.NDArray[np.float64]
 
@@ -84,7 +84,7 @@ def write_predictions(path: Path, rows: Sequence[Scored], values: Sequence[str])
         name, content = (row.file.name, row.file.content) if row.file else (f"row {row.place}", "")
         shown = (values[row.label], values[row.predicted], *map(repr, row.scores.tolist()))
         writer.writerow([row.split, name, content, *shown])
-    write_atomically(path, text.getvalue().encode())
+    write_bytes(path, text.getvalue().encode())
 
 
 def most_confident(rows: Sequence[Scored], *, right: bool, values: int, each: int) -> list[Scored]:

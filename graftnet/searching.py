@@ -1,10 +1,10 @@
 """One search as the command line runs it: an attribute, or a file of features; it ends in a report."""
 
-import json
 from pathlib import Path
 
 import typer
 
+from foundation.files import read_json
 from graftnet.answer import Answer
 from graftnet.config import Config
 from graftnet.devices import choose_device
@@ -22,7 +22,7 @@ SHOWN = (
 
 def found_in(folder: Path, report: Path) -> Answer:
     """A finished search: the main entries of its result.json, and where to look."""
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    result = read_json(folder / "result.json")
     shown = {key: result[key] for key in SHOWN if key in result}
     start = f"  {result['start']}\n" if "start" in result else ""
     text = f"{result['attribute']}: {result['verdict']}\n{start}  result {folder}\n  report {report}"

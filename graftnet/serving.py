@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from branches.folders import file_hashes
+from foundation.files import write_json
+from foundation.folders import file_hashes
+from foundation.locks import only_one
 from graftnet.errors import ConfigError
-from graftnet.locks import only_one
 from graftnet.project import TREE, Project
-from trunk.checkpoints import write_json
 
 PATIENCE = 60.0  # seconds that a graft waits for another one, or for the end of a switch
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from branches.metrics import paired_bootstrap
 from branches.records import load_branch
+from foundation.progress import Progress
 from graftnet.answer import text_table
 from graftnet.bed import Figures, bed_for, measured
 from graftnet.project import Project
-from trunk.feature_cache import Progress
 from trunk.trunk import Trunk
 
 ROUNDS = 300

@@ -8,8 +8,8 @@ from deployment.conditions import Found
 from deployment.rules import Rules
 from deployment.runtime import Runtime
 from deployment.simulation import simulate
+from foundation.progress import Progress
 from graftnet.labelled import Labelled, read_labelled
-from graftnet.progress import Progress
 
 BATCH = 32
 

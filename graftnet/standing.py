@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from foundation.files import jsonable, read_json
 from graftnet.plans import SearchPlan
 
 State = Literal["current", "missing", "unfinished", "stale"]
@@ -77,8 +78,8 @@ def standing_of(plan: SearchPlan) -> Standing:
 def changes_since(result: Path, identity: Mapping[str, Any]) -> tuple[str, ...]:
     """What differs between an earlier search's ``config.json`` and what is asked now, in the user's words."""
     try:
-        config = json.loads((result / "config.json").read_text(encoding="utf-8"))
-        return tuple(dict.fromkeys(differences(config, json.loads(json.dumps(identity)))))
+        config = read_json(result / "config.json")
+        return tuple(dict.fromkeys(differences(config, jsonable(identity))))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return (f"the settings of its earlier result {result} cannot be read",)
 

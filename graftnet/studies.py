@@ -4,10 +4,10 @@
 what defines the study. The trials themselves are in the storage, by default ``runs/studies/studies.db``.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
+from foundation.files import read_json
 from graftnet.errors import ConfigError
 from graftnet.project import Project, by_age
 
@@ -46,12 +46,11 @@ def read_study(folder: Path) -> dict[str, Any]:
         ConfigError: it cannot be read.
     """
     try:
-        value: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return read_json(folder / RECORD)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{folder / RECORD} cannot be read ({error}); run the same `graftnet tune` again, which writes it anew."
         ) from error
-    return value
 
 
 def newest_study(project: Project, subject: str) -> Path:

@@ -11,21 +11,21 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.files import write_json
+from foundation.progress import Progress
+from foundation.provenance import machine, this_command, timestamp, versions
 from graftnet.answer import Answer, text_table
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
 from graftnet.processes import end_with_driver, last_words, threads_for
 from graftnet.progress import announce, show_progress
 from graftnet.project import Project, open_project
-from graftnet.provenance import machine, this_command, versions
 from graftnet.settings import seed_or
 from graftnet.studies import RECORD, all_studies, read_study, studies_folder, subject_of
 from graftnet.tuning import StudyPlan, TuneRequest
 from nas.tuning import Objective, open_study, run_study, settled_count
 from nas.tuning_records import study_record
 from nas.tuning_storage import open_storage, shown_url
-from trunk.checkpoints import write_json
-from trunk.feature_cache import Progress
 
 if TYPE_CHECKING:
     import optuna
@@ -172,7 +172,7 @@ class Notes:
             "command": request.command or this_command(),
             "versions": versions(),
             "machine": machine(choose_device(request.device)),
-            "created": time.strftime("%Y-%m-%dT%H:%M:%S"),
+            "created": timestamp(),
         }
         write_json(plan.folder / RECORD, record)
         return record

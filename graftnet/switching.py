@@ -5,7 +5,6 @@ rename (:mod:`graftnet.serving`) changes over. A killed switch is continued by c
 """
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,16 @@ from typing import Any
 
 import torch
 
-from branches.folders import replaced_folder
 from branches.grafting import GraftedNet
 from branches.records import BranchRecord, load_branch, save_branch
+from foundation.files import write_json
+from foundation.folders import replaced_folder
+from foundation.locks import only_one
+from foundation.progress import Progress
+from foundation.provenance import timestamp
 from graftnet.bed import Figures, bed_for
 from graftnet.errors import ConfigError
 from graftnet.failures import explain
-from graftnet.locks import only_one
 from graftnet.overrides import Overrides, overridden
 from graftnet.pipeline import search_attribute
 from graftnet.project import Project
@@ -27,8 +29,6 @@ from graftnet.renewal import renew
 from graftnet.serving import Served, contents, grafted, holding_tree, serve, served
 from graftnet.side_by_side import Renewed, compared
 from graftnet.trunks import open_trunk
-from trunk.checkpoints import write_json
-from trunk.feature_cache import Progress
 from trunk.trunk import Trunk
 
 RECORD = "switch.json"
@@ -83,7 +83,7 @@ def prepare(
         search: search each one's architecture again, instead of training the one it has.
 
     Raises:
-        ConfigError: this version is in use already, or another process prepares a switch to it.
+        ConfigError: this version is in use already. UserError: another process prepares a switch to it.
     """
     now = served(project)
     if version == now.version:
@@ -157,7 +157,7 @@ def plant(project: Project, prepared: Prepared, place: Path) -> None:
             module, record = load_branch(one.branch)
             save_branch(written / one.attribute, module, record)
             net.graft_saved(written / one.attribute)
-        write_json(written / RECORD, {**prepared.record(), "created": time.strftime("%Y-%m-%dT%H:%M:%S")})
+        write_json(written / RECORD, {**prepared.record(), "created": timestamp()})
 
 
 def next_place(trees: Path, version: str) -> Path:

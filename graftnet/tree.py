@@ -1,6 +1,5 @@
 """The project's tree: grafted branches, and their export as one bundle."""
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from deployment.contents import read_golden
 from deployment.pt2 import write_pt2
 from deployment.torch_source import write_source
 from deployment.triton import write_repository
+from foundation.files import read_json
 from graftnet.cards import cards_of
 from graftnet.errors import ConfigError
 from graftnet.project import Project
@@ -50,13 +50,13 @@ def graft_attribute(project: Project, attribute: str) -> Path:
 
 def read_fingerprint(trunk: Path) -> str:
     """The fingerprint in a trunk's folder."""
-    return str(json.loads((trunk / "trunk.json").read_text(encoding="utf-8"))["fingerprint"])
+    return str(read_json(trunk / "trunk.json")["fingerprint"])
 
 
 def newest_on(project: Project, attribute: str, fingerprint: str) -> Path | None:
     """The newest finished search on this trunk: while a switch is prepared, there are newer ones on another."""
     for folder in reversed(project.results(attribute)):
-        if json.loads((folder / "config.json").read_text(encoding="utf-8")).get("fingerprint") == fingerprint:
+        if read_json(folder / "config.json").get("fingerprint") == fingerprint:
             return folder
     return None
 

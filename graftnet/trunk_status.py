@@ -1,8 +1,8 @@
 """Which versions of the trunk a project has, and whether it is time to train another."""
 
-import json
 from typing import Any
 
+from foundation.files import read_json
 from graftnet.errors import ConfigError
 from graftnet.project import Project
 from graftnet.serving import grafted, history, served
@@ -13,7 +13,7 @@ def versions(project: Project) -> list[dict[str, Any]]:
     """What is told of each whole version, oldest first; one whose training has not ended is none yet."""
     found = []
     for path in project.trunks.glob("*/trunk.json"):
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         found.append(
             {
                 "version": path.parent.name,

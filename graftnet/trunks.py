@@ -1,8 +1,5 @@
 """The project's trunk: trained here or brought from elsewhere, kept as versions under runs/trunk."""
 
-import hashlib
-import json
-import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -11,9 +8,12 @@ from typing import Any
 
 import torch
 
+from foundation.files import read_json
+from foundation.locks import only_one
+from foundation.progress import Progress
+from foundation.provenance import identity_of, timestamp
 from graftnet.config import CONFIG_NAME
 from graftnet.errors import ConfigError
-from graftnet.locks import only_one
 from graftnet.project import TREE, Project, open_project
 from graftnet.serving import Served, grafted, history, holding_tree, write
 from graftnet.settings import pretrain_settings
@@ -27,7 +27,7 @@ from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import PretrainSettings
 from trunk.pretrained import imagenet_trunk, timm_trunk
 from trunk.ranks import Ranks
-from trunk.training import ALONE, Progress
+from trunk.training import ALONE
 from trunk.trunk import Trunk, load_trunk
 
 
@@ -154,12 +154,12 @@ def use_trunk(project: Project, source: str) -> Path:
 def keep(trunk: Trunk, folder: Path, record: dict[str, Any]) -> None:
     """Write a trunk's folder; ``trunk.json`` comes last and makes it whole."""
     table = {"blocks": len(trunk.chain), "shapes": [list(shape) for shape in trunk.shapes]}
-    trunk.save(folder, {**record, **table, "created": time.strftime("%Y-%m-%dT%H:%M:%S")})
+    trunk.save(folder, {**record, **table, "created": timestamp()})
 
 
 def learnt_from(folder: Path) -> dict[str, Any]:
     """What a trunk's record says of the attributes it was trained on, for the record of its copy."""
-    record = json.loads((folder / "trunk.json").read_text(encoding="utf-8"))
+    record = read_json(folder / "trunk.json")
     return {key: record[key] for key in ("attributes",) if key in record}
 
 
@@ -194,9 +194,3 @@ def open_trunk(project: Project, device: torch.device) -> Trunk:
             f"choose another trunk."
         )
     return trunk.to(device)
-
-
-def identity_of(values: dict[str, Any]) -> str:
-    """12 hex digits that name what is defined by these values."""
-    text = json.dumps(values, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from branches.tails import tail_branch
+from foundation.files import jsonable
+from foundation.progress import Progress
 from graftnet.compression import tail_on
 from graftnet.errors import ConfigError
 from graftnet.featuring import check_values, contents_in_order, featured_at, order_of
 from graftnet.one_attribute import depth_of
-from graftnet.plans import about_features, jsonable
+from graftnet.plans import about_features
 from graftnet.project import Project
 from graftnet.settings import SPACE_KEYS, fit_settings, search_settings, tail_settings
 from graftnet.tuning import StudyPlan, TuneRequest, described
@@ -21,7 +23,6 @@ from nas.tuning_knobs import Setting
 from search_spaces.tail import tail_space
 from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset
-from trunk.feature_cache import Progress
 from trunk.features import LabelledFeatures
 from trunk.precision import resolve_precision
 from trunk.trunk import Trunk

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from foundation.progress import Progress
 from graftnet.graph_data import pooled
 from graftnet.graph_plan import plan_graph, words_of
 from graftnet.one_attribute import depth_of
@@ -18,7 +19,6 @@ from label_graph.graph import LabelledPool
 from label_graph.settings import GraphSettings
 from label_graph.training import predict_probabilities, train_label_graph
 from nas.tuning_gcn import METRIC, GcnObjective, gcn_knobs
-from trunk.feature_cache import Progress
 
 if TYPE_CHECKING:
     from graftnet.featuring import Announce

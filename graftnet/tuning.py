@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.progress import Progress
+from foundation.provenance import identity_of
 from graftnet.errors import ConfigError
 from graftnet.project import Project
 from graftnet.studies import default_storage, studies_folder, study_name
-from graftnet.trunks import identity_of
 from nas.tuning import Objective
 from nas.tuning_picking import RULES
 from nas.tuning_storage import sqlite_url
-from trunk.feature_cache import Progress
 
 if TYPE_CHECKING:
     from graftnet.featuring import Announce

@@ -4,14 +4,13 @@ The sources are part of what defines a search: they are recorded with their chec
 the name of its folder. A search that has begun keeps its sources, whatever other attributes find later.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from foundation.files import jsonable, read_json_if_whole
 from graftnet.errors import ConfigError
-from graftnet.plans import SearchPlan, described, jsonable
+from graftnet.plans import SearchPlan, described
 from graftnet.project import Project
 from nas.warm_start import Start, checksum, gather, start_of
 
@@ -29,7 +28,7 @@ def resumed(plan: SearchPlan) -> SearchPlan:
         return plan
     found = []
     for config in sorted(plan.project.searches(plan.attribute).glob("*/config.json")):
-        other = with_sources(plan, read_config(config).get("warm_start") or ())
+        other = with_sources(plan, read_json_if_whole(config).get("warm_start") or ())
         if other.folder == config.parent:
             newest = (other.folder / "result.json" if other.finished else config).stat().st_mtime_ns
             found.append((other.finished, newest, other))
@@ -64,7 +63,7 @@ def suitable(plan: SearchPlan) -> list[dict[str, str]]:
     found = []
     for attribute in sorted(others(plan.project, plan.attribute)):
         for folder in reversed(plan.project.results(attribute)):
-            config = read_config(folder / "config.json")
+            config = read_json_if_whole(folder / "config.json")
             same = all(config.get(key) == plan.identity.get(key) for key in SAME)
             if same and config.get("space") == plan.settings.space.name and config.get("space_settings") == space:
                 found.append({"attribute": attribute, "search": folder.name, "checksum": checksum(folder)})
@@ -113,12 +112,3 @@ def about_start(plan: SearchPlan) -> dict[str, Any]:
         "this trunk in the same search space."
     )
     return {"warm_start": sources, "start": sentence}
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A search's config.json; empty where it cannot be read."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -1,6 +1,5 @@
 """A label graph at work on disk: the constant classifiers and what is known of them, no graph any more."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from foundation.files import read_json, replace_atomically, write_json
 from label_graph.classifier import ConstantClassifier
 from label_graph.errors import LabelGraphError
-from trunk.checkpoints import replace_atomically, write_json
 
 RECORD = "label_graph.json"
 WEIGHTS = "classifiers.safetensors"
@@ -90,7 +89,7 @@ def load_classifiers(folder: Path) -> tuple[ConstantClassifier, ClassifierRecord
         LabelGraphError: the folder holds none, or its files do not fit each other.
     """
     try:
-        record = ClassifierRecord.from_json(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+        record = ClassifierRecord.from_json(read_json(folder / RECORD))
         state = load_file(folder / WEIGHTS)
         weight, bias = state["linear.weight"], state["linear.bias"]
     except FileNotFoundError as error:

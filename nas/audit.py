@@ -4,7 +4,6 @@ Everything is trained in the folder `audit/` of a finished search, a part of it 
 audit continues, and one with more seeds or architectures adds what is missing. The answer is `audit.json`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,19 +11,20 @@ from typing import Any
 
 import torch
 
+from foundation.files import read_json, write_json
+from foundation.history import History, read_history
+from foundation.progress import Progress
 from nas.audit_gain import extra_random, fresh_figures, paired, random_at_equal_cost
 from nas.audit_ranking import SIDES, audit_ranking
 from nas.audit_sentence import audit_sentence
 from nas.candidates import own_proposals, rank_candidates
 from nas.collapse import collapse
-from nas.enas import Progress, Search
+from nas.enas import Search
 from nas.errors import SearchError
-from nas.history import History, read_history
 from nas.job import run_job
 from nas.settings import JobData, JobSettings
 from nas.trainings import Trainings
 from nas.warm_start import start_of
-from trunk.checkpoints import write_json
 
 
 def run_audit(
@@ -137,8 +137,7 @@ def check(folder: Path, data: JobData, settings: JobSettings, *, seeds: int, arc
 
 def read_result(folder: Path) -> dict[str, Any]:
     """The finished search's result.json."""
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return result
+    return read_json(folder / "result.json")
 
 
 def row_of(

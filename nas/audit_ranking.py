@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from branches.settings import FitSettings
+from foundation.progress import Progress
 from nas.agreement import agreement
 from nas.candidates import rank_candidates, whole_val_scores
-from nas.enas import Progress, Search
+from nas.enas import Search
 from nas.seeds import seed_of
 from nas.trainings import Trainings
 from search_spaces import Architecture

@@ -5,7 +5,6 @@ architectures that were rewarded best during the search, and uniform draws in ca
 all ranked on the whole val split.
 """
 
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -17,12 +16,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nas.enas import Progress, Search
+from foundation.files import read_json, write_json
+from foundation.history import read_history
+from foundation.progress import Progress
+from nas.enas import Search
 from nas.errors import SearchError
-from nas.history import read_history
 from nas.seeds import seed_of
 from search_spaces import Architecture
-from trunk.checkpoints import write_json
 
 ROUNDS = 50
 UNIFORM_SHARE = 4  # one candidate in so many is drawn uniformly
@@ -72,7 +72,7 @@ def read_ranking(folder: Path) -> list[Candidate] | None:
     path = folder / "candidates.json"
     if not path.exists():
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = read_json(path)
     return [Candidate(Architecture.from_json(c["architecture"]), c["score"], c["source"]) for c in record["ranking"]]
 
 
@@ -157,4 +157,4 @@ def best_rewarded(search: Search, count: int) -> list[Architecture]:
 
 def candidates_history(folder: Path) -> int:
     """The size of the history when the candidates were ranked."""
-    return int(json.loads((folder / "candidates.json").read_text(encoding="utf-8"))["history"])
+    return int(read_json(folder / "candidates.json")["history"])

@@ -9,7 +9,7 @@ operation has learned something before the controller judges it; a search resume
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,13 @@ from branches.parts import branch_costs
 from branches.sampling import batches
 from branches.settings import FitSettings
 from branches.training import adamw, check_splits, class_weights, schedule
+from foundation.history import History
+from foundation.progress import Progress
 from nas.allowed import within
 from nas.controller import Controller
 from nas.descent import descend
 from nas.errors import SearchError
 from nas.fairness import fair_indices
-from nas.history import History
 from nas.recipes import RECIPES
 from nas.reinforce import Reinforce
 from nas.search_settings import SearchSettings
@@ -43,7 +44,6 @@ from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimi
 from trunk.features import LabelledFeatures
 from trunk.prefetch import prefetched
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 Scores = npt.NDArray[np.float64]
 
 

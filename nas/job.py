@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from foundation.history import read_history
+from foundation.progress import Progress
 from nas.candidates import Candidate, candidates_history, own_proposals, rank_candidates
 from nas.collapse import collapse
 from nas.contest import train_all
-from nas.enas import Progress, Search
-from nas.history import read_history
+from nas.enas import Search
 from nas.kept_scores import keep_scores
 from nas.latencies import Latencies
 from nas.limits import Cost

@@ -3,7 +3,6 @@
 Branches are measured before they are trained: weights do not change the time. Groups of them are timed in turn.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from torch import nn
 
 from branches.branch import Branch, FeatureShape
 from branches.latency import Latency, latencies
+from foundation.files import read_json, write_json
 from search_spaces.architecture import Architecture
-from trunk.checkpoints import write_json
 
 TOGETHER = 16  # modules in memory at a time
 RUNS = 30
@@ -27,8 +26,7 @@ class Latencies:
         self.shape, self.values, self.device, self.batch = shape, values, device, batch
         self._known: dict[str, Latency] = {}
         if self.path.exists():
-            record = json.loads(self.path.read_text(encoding="utf-8"))
-            self._known = {name: Latency(**fields) for name, fields in record.items()}
+            self._known = {name: Latency(**fields) for name, fields in read_json(self.path).items()}
 
     def of(self, architectures: Sequence[Architecture]) -> list[Latency]:
         """The latency of each architecture's branch."""

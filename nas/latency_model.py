@@ -7,12 +7,10 @@ itself, where caches and dispatch would flatter it. Terms per decision instead o
 three to four times as far off, because a decision's time depends on the width.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +22,8 @@ from branches.branch import Branch, FeatureShape
 from branches.latency import latencies
 from branches.parts import Part, branch_workload, part_workload, parts
 from branches.workload import Workload
+from foundation.files import read_json, write_json
 from search_spaces.architecture import Architecture
-from trunk.checkpoints import write_json
 
 FIT_ON, TEST_ON = 80, 20
 RUNS = 30
@@ -83,8 +81,7 @@ def latency_model(
     architectures, drawn as those that will be asked for.
     """
     if path.exists():
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return LatencyModel(**record)
+        return LatencyModel(**read_json(path))
     modules = [Branch(architecture, shape, values).to(device) for architecture in architectures]
     measured = latencies(modules, shape, device=device, batch=batch, runs=RUNS)
     works = [branch_workload(architecture, shape, values) for architecture in architectures]

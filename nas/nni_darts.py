@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader
 from branches.metrics import REWARDS
 from branches.settings import FitSettings
 from branches.training import check_splits, class_weights, predict_scores
+from foundation.progress import Progress
 from nas.candidates import Candidate
-from nas.enas import Progress, part
+from nas.enas import part
 from nas.errors import SearchError
 from nas.mixture_training import Batches, MixtureTraining
 from nas.nni_extra import quiet_nni, require_nni

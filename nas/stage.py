@@ -7,10 +7,10 @@ from typing import Protocol
 import torch
 
 from branches.parts import branch_costs
+from foundation.history import History
+from foundation.progress import Progress
 from nas.allowed import Allowed, within
 from nas.candidates import Candidate, read_ranking, write_ranking
-from nas.enas import Progress
-from nas.history import History
 from nas.settings import JobData, JobSettings
 from search_spaces import Architecture
 

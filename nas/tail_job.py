@@ -12,10 +12,10 @@ from torch import nn
 
 from branches.costs import macs, parameters
 from branches.folding import on_trunk
+from foundation.history import History, read_history
+from foundation.progress import Progress
 from nas.baselines import baselines
-from nas.enas import Progress
 from nas.errors import SearchError
-from nas.history import History, read_history
 from nas.kept_scores import keep_scores
 from nas.latencies import Latencies
 from nas.results import Contestant, measure_all, measured_latencies, score_of, stage_seconds

@@ -20,8 +20,9 @@ from branches.parts import branch_costs
 from branches.probe import LinearProbe, linear_probe
 from branches.settings import FitSettings
 from branches.training import fit
-from nas.enas import Progress, part
-from nas.history import History
+from foundation.history import History
+from foundation.progress import Progress
+from nas.enas import part
 from nas.seeds import seed_of
 from search_spaces import Architecture
 from trunk.checkpoints import load_checkpoint, save_checkpoint

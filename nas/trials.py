@@ -11,10 +11,10 @@ import torch
 
 from branches.branch import Branch
 from branches.training import fit
+from foundation.history import read_history
+from foundation.progress import Progress
 from nas.candidates import Candidate
-from nas.enas import Progress
 from nas.errors import SearchError
-from nas.history import read_history
 from nas.seeds import seed_of
 from nas.stage import Stage
 from nas.strategies import STRATEGIES

@@ -8,7 +8,6 @@ experiments/warm_start.py. The linear layers in front of the logits answer anoth
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from foundation.files import read_json
 from nas.controller import Controller
 from nas.errors import SearchError
 from nas.supernet import Supernet
@@ -61,7 +61,7 @@ def gather(folders: Sequence[Path], space: Space, *, weights: bool = False) -> S
             tensors, _ = load_checkpoint(folder / "search.safetensors")
             prefix = "supernet."
             supernets.append({n.removeprefix(prefix): weight for n, weight in tensors.items() if n.startswith(prefix)})
-        ranking = json.loads((folder / "candidates.json").read_text(encoding="utf-8"))["ranking"]
+        ranking = read_json(folder / "candidates.json")["ranking"]
         choices += [space.indices(Architecture.from_json(one["architecture"])) for one in ranking[:TOP]]
     return Start(averaged_weights(supernets) if weights else {}, torch.tensor(choices, dtype=torch.int64))
 

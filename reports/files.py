@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from foundation.files import write_bytes
 from reports.candidates import Candidate, candidates
 from reports.card import CARD, card
 from reports.comparison import methods
+from reports.errors import ReportError
 from reports.figure_files import FORMATS, check_size, figure_file
 from reports.fleet import fleet_sections
 from reports.fleet_entries import Entry, read_fleet
@@ -16,7 +18,6 @@ from reports.records import read_records
 from reports.table_files import csv_text, table_csv
 from reports.tree_cost import tree_cost
 from reports.verdict import attribute_of
-from reports.writing import write_whole
 
 CONTENTS = "contents.md"
 WIDTH = 1200  # pixels
@@ -87,4 +88,6 @@ def _write(
                 files[f"{drawn.name}.{kind}"] = (f"{section.title}: {drawn.title}", data)
     lines = [f"- `{name}`: {' '.join(words.split())}" for name, (words, _) in files.items()]
     files[CONTENTS] = ("", f"# {title}\n\n{chr(10).join(lines)}\n".encode())
-    return tuple(write_whole(data, destination / name) for name, (_, data) in files.items())
+    return tuple(
+        write_bytes(destination / name, data, durable=False, error=ReportError) for name, (_, data) in files.items()
+    )

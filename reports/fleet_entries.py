@@ -4,11 +4,11 @@
 attribute and the trunk. Paths in it count from its own folder, so that a copy of the project's runs/ still works.
 """
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from foundation.files import read_json
 from reports.comparison import Gain, gains, methods
 from reports.errors import ReportError
 from reports.intervals import score_interval
@@ -83,7 +83,7 @@ def read_fleet(record_file: Path) -> Fleet:
     Raises ReportError when the record is not there or is not one; what is wrong with a single search is a problem.
     """
     try:
-        record = table(json.loads(record_file.read_text(encoding="utf-8")))
+        record = table(read_json(record_file))
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{record_file} cannot be read ({error}): write it with `graftnet report`.") from error
     folder = record_file.parent

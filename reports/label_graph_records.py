@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nas.history import read_history
+from foundation.errors import UserError
+from foundation.history import read_history
 from reports.errors import ReportError
 from reports.values import items, number, numbers_of, table, text, whole
 
@@ -127,7 +128,7 @@ def curves_of(path: Path) -> dict[str, tuple[tuple[float, float], ...]]:
     """Graph -> (epoch, val mAP) of each epoch; empty when the history cannot be read."""
     try:
         records = read_history(path)
-    except (OSError, ValueError):
+    except (OSError, UserError):
         return {}
     found: dict[str, list[tuple[float, float]]] = {}
     for record in records:

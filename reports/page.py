@@ -5,10 +5,12 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from foundation.files import write_bytes
 from reports.architecture_section import architecture_section
 from reports.audit_section import audit_section
 from reports.candidates_section import candidates_section
 from reports.data_section import data_section, repeat_section
+from reports.errors import ReportError
 from reports.images_section import images_section
 from reports.layout import Section
 from reports.operation_section import operation_section
@@ -20,7 +22,6 @@ from reports.search_section import search_section
 from reports.sections import comparison_section
 from reports.values import number, text, whole
 from reports.verdict import attribute_of, values_of, verdict
-from reports.writing import write_whole
 
 SECTIONS: tuple[Callable[[Records], Section | None], ...] = (
     comparison_section,
@@ -50,7 +51,7 @@ def write_report(search_folder: Path, destination: Path | None = None, *, refres
 
 def write_page(page: str, target: Path) -> Path:
     """Writes a page, whole or not at all, and returns its path. Raises ReportError when it cannot be written."""
-    return write_whole(page.encode(), target)
+    return write_bytes(target, page.encode(), durable=False, error=ReportError)
 
 
 def templates() -> Environment:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from nas.history import read_history
+from foundation.errors import UserError
+from foundation.history import read_history
 from reports.errors import ReportError
 from reports.image_records import (
     NO_PREDICTIONS,
@@ -97,7 +98,7 @@ def _read_history(path: Path, problems: list[str]) -> list[dict[str, object]]:
     except FileNotFoundError:
         problems.append(f"{path.name} is missing: there are no curves and no candidates.")
         return []
-    except (OSError, ValueError, RecursionError):
+    except (OSError, UserError, RecursionError):
         records = _readable_lines(path, problems)
     if not records:
         problems.append(f"{path.name} holds no records yet.")

@@ -1,8 +1,8 @@
 """A tuning study's ``study.json`` -> one HTML file: history, importances, front, the picked trial, all trials."""
 
-import json
 from pathlib import Path
 
+from foundation.files import read_json
 from reports.errors import ReportError
 from reports.formats import NOTHING, count, duration, score, share
 from reports.layout import Listing, Picture, Section, Table, picture
@@ -34,7 +34,7 @@ def write_study_report(folder: Path) -> Path:
         ReportError: the folder holds no record that can be read, or the page cannot be written.
     """
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = read_json(folder / RECORD)
     except (OSError, ValueError) as error:
         raise ReportError(
             f"{folder / RECORD} cannot be read ({error}): run its `graftnet tune` again, which writes it anew."

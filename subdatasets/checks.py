@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from subdatasets.contents import THREADS, Progress, inspect_image, over_files
+from foundation.progress import Progress
+from subdatasets.contents import THREADS, inspect_image, over_files
 from subdatasets.errors import DataError
 from subdatasets.problems import Problem
 from subdatasets.reading import Reading, Row

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -11,9 +11,8 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from foundation.progress import Progress
 from subdatasets.errors import DataError
-
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 THREADS = 8
 _CHUNK = 32

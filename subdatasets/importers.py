@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any, Protocol
 
-from subdatasets.contents import THREADS, Progress
+from foundation.progress import Progress
+from subdatasets.contents import THREADS
 from subdatasets.errors import DataError
 from subdatasets.imports import ImageList, ImportSummary, LabelColumn, split_names, write_attributes
 from subdatasets.merging import merged

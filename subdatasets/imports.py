@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from subdatasets.atomic import write_atomically
+from foundation.files import write_bytes
 from subdatasets.attribute import Attribute, attribute_name, attribute_of
 from subdatasets.errors import DataError
 from subdatasets.reading import SPLIT_NAMES
@@ -194,4 +194,4 @@ def _write(subdatasets: Sequence[SubDataset], replace: bool) -> None:
         if path.exists() and not replace and (not path.is_file() or path.read_bytes() != data):
             raise DataError(f"{path} is there already and differs: choose another destination, or replace it expressly")
     for path, data in files.items():
-        write_atomically(path, data)
+        write_bytes(path, data, error=DataError)

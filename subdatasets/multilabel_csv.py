@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from subdatasets.atomic import write_atomically
+from foundation.files import write_bytes
 from subdatasets.errors import DataError
 from subdatasets.locations import Locations
 from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN, LabelTable, States
@@ -75,4 +75,4 @@ def write_label_csv(table: LabelTable, csv_path: Path) -> None:
     except UnicodeEncodeError as error:
         name = error.object[max(0, error.start - 40) : error.end + 20]
         raise DataError(f"an image's name near {name!r} is not valid text: rename the file") from error
-    write_atomically(csv_path, data)
+    write_bytes(csv_path, data, error=DataError)

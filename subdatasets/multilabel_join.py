@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from subdatasets.contents import Progress, content_hashes
+from foundation.progress import Progress
+from subdatasets.contents import content_hashes
 from subdatasets.errors import DataError
 from subdatasets.multilabel import LabelTable
 from subdatasets.multilabel_columns import label_states, labels_of

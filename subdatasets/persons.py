@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from subdatasets.atomic import write_atomically
-from subdatasets.contents import Progress, content_hashes, read_image
+from foundation.files import write_bytes
+from foundation.progress import Progress
+from subdatasets.contents import content_hashes, read_image
 from subdatasets.errors import DataError
 from subdatasets.locations import Locations
 from subdatasets.photos import Photo
@@ -111,9 +112,9 @@ def _cut(photo: Photo, out: Path, key: str, segmenter: Segmenter, settings: Crop
         encoded = io.BytesIO()
         Image.fromarray(crop.pixels).save(encoded, "PNG", compress_level=3)
         name = f"{key}-{number}.png"
-        write_atomically(out / CROPS / name, encoded.getvalue(), durable=False)
+        write_bytes(out / CROPS / name, encoded.getvalue(), durable=False, error=DataError)
         crops.append({"file": name, "box": list(crop.box), "score": crop.score})
-    write_atomically(out / RECORDS / f"{key}.json", json.dumps(crops).encode(), durable=False)
+    write_bytes(out / RECORDS / f"{key}.json", json.dumps(crops).encode(), durable=False, error=DataError)
     return crops
 
 
@@ -123,7 +124,7 @@ def _write_boxes(names: Sequence[str], found: Sequence[list[dict[str, Any]]], ou
         for name, crops in zip(names, found, strict=True)
         for number, crop in enumerate(crops)
     ]
-    write_atomically(out / BOXES, _csv([["path", "image", "person", *BOX_COLUMNS, "score"], *rows]))
+    write_bytes(out / BOXES, _csv([["path", "image", "person", *BOX_COLUMNS, "score"], *rows]), error=DataError)
 
 
 def _write_table(
@@ -138,7 +139,9 @@ def _write_table(
         labels = [photo.labels[title] if known else "" for title in titles]
         about = [*([photo.split] if with_split else []), photo.group or name]
         rows += [[f"{CROPS}/{crop['file']}", *labels, *about] for crop in crops]
-    write_atomically(out / TABLE, _csv([["path", *titles, *(["split"] if with_split else []), "group"], *rows]))
+    write_bytes(
+        out / TABLE, _csv([["path", *titles, *(["split"] if with_split else []), "group"], *rows]), error=DataError
+    )
 
 
 def _csv(rows: Sequence[Sequence[object]]) -> bytes:

@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from subdatasets.atomic import write_atomically
-from subdatasets.contents import THREADS, Progress
+from foundation.files import write_bytes
+from foundation.progress import Progress
+from subdatasets.contents import THREADS
 from subdatasets.errors import DataError
 
 # A file, a picture, a uint8 array (H, W), (H, W, 1 | 3 | 4) or (bytes,), or the bytes of an encoded image.
@@ -68,7 +69,7 @@ def _store(image: ImageLike, position: int, folder: Path) -> Path:
     data, suffix = _encoded(image, f"image {position}")
     path = folder.absolute() / f"{hashlib.sha256(data).hexdigest()}{suffix}"
     if not (path.is_file() and path.stat().st_size == len(data)):
-        write_atomically(path, data, durable=False)
+        write_bytes(path, data, durable=False, error=DataError)
     return path
 
 

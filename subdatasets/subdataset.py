@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from subdatasets.atomic import write_atomically
+from foundation.files import write_bytes
 from subdatasets.attribute import Attribute, attribute_of
 from subdatasets.errors import DataError
 from subdatasets.locations import Locations
@@ -110,7 +110,7 @@ def write_subdataset(subdataset: SubDataset, csv_path: Path) -> None:
     name = subdataset.attribute.name
     if csv_path.name != f"{name}.csv":
         raise DataError(f"{csv_path} is to hold attribute '{name}': call it {name}.csv, for the name is read from it")
-    write_atomically(csv_path, csv_bytes(subdataset, csv_path.parent))
+    write_bytes(csv_path, csv_bytes(subdataset, csv_path.parent), error=DataError)
 
 
 def csv_bytes(subdataset: SubDataset, folder: Path) -> bytes:

@@ -6,7 +6,6 @@ makes the shard count: an array file without it, or of another length or checksu
 again. A row's key is the image's content hash, for other views than the plain one with the view (`trunk.views`).
 """
 
-import errno
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from foundation.files import DISK_FULL, read_json, write_json
+from foundation.progress import Progress
 from trunk.cache_settings import PLAIN, parse_storage
 from trunk.cached_features import CachedFeatures
-from trunk.checkpoints import write_json
 from trunk.codecs import Codec, fit_codec, read_codec, stored_channels
 from trunk.errors import TrunkError
 from trunk.images import DECODING_THREADS, ahead
@@ -31,7 +31,6 @@ from trunk.shards import read_shard_record, write_shard
 from trunk.trunk import Trunk
 from trunk.views import decode_views, view_of
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 Missing = Mapping[str, Sequence[int]]  # key -> the depths at which it is missing
 FORMAT = 1
 SHARD_BYTES = 64 * 2**20
@@ -67,7 +66,7 @@ class FeatureCache:
             self.guarded(lambda: write_json(path, self.origin))
             return
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_json(path)
             theirs = str(found["fingerprint"])
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise TrunkError(f"{path} cannot be read ({error}); delete {self.folder} to compute it anew.") from error
@@ -244,7 +243,7 @@ class FeatureCache:
         try:
             write()
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in DISK_FULL:
                 raise
             raise TrunkError(
                 f"The disk is full while writing features to {self.folder}; free some space or set project.runs to a "

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trunk.checkpoints import replace_atomically, write_json
+from foundation.files import read_json, replace_atomically, write_json
 
 
 def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: str | None) -> None:
@@ -28,7 +28,7 @@ def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: s
 def read_shard_record(record: Path, shape: tuple[int, int, int], codec: str | None) -> list[str] | None:
     """The keys of a shard that is whole; None for one that is damaged, or that another codec wrote."""
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
+        found = read_json(record)
         keys: list[str] = found["hashes"]
         fits = tuple(found["shape"]) == shape and found.get("codec") == codec
         whole = fits and file_checksum(record.with_suffix(".npy")) == found["sha256"]

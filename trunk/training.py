@@ -4,10 +4,9 @@ GraftNet: An Efficient and Flexible Multi-label Image Classification and Its App
 Several ranks (:mod:`trunk.ranks`) share each step's batch and end, but for rounding, as one process would.
 """
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from foundation.history import History, read_history
+from foundation.progress import Progress
 from subdatasets.subdataset import SubDataset
 from trunk.augmentation import change, draw_changes
 from trunk.backbones import block_shapes, find_backbone
@@ -37,7 +38,6 @@ from trunk.validation import auroc_per_attribute
 
 REPORT_EVERY = 20
 ALONE = Ranks()
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 class Pretraining:
@@ -211,10 +211,6 @@ class Pretraining:
         self.graph.train()
         return figures
 
-    def log(self, **fields: Any) -> None:
-        with open(self.folder / "history.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(fields) + "\n")
-
     def run(self, *, progress: Progress | None = None) -> Trunk:
         """Train from the current step to the last, then freeze; call :meth:`resume` first to continue.
 
@@ -224,9 +220,7 @@ class Pretraining:
         self.ranks.check_equal(self.graph, "at the start")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.graph.train()
-        if first:
-            # Interrupted runs redo the steps after their last checkpoint: records past it would stand twice.
-            drop_records_after(self.folder / "history.jsonl", self.step)
+        history = history_until(self.folder / "history.jsonl", self.step) if first else None
         batches = ahead(self.load_batch, range(self.step, settings.steps), threads=DECODING_THREADS, depth=6)
         started = time.perf_counter() - self.seconds
         losses: list[Tensor] = []
@@ -248,8 +242,8 @@ class Pretraining:
                     raise TrunkError(
                         f"Trunk training diverged by step {self.step} (loss {loss}); lower trunk.learning_rate."
                     )
-                if first:
-                    self.report(loss, validating=validating, progress=progress)
+                if history:
+                    self.report(history, loss, validating=validating, progress=progress)
                 if saving:
                     self.ranks.check_equal(self.graph, f"after step {self.step}")
                     if first:
@@ -257,27 +251,27 @@ class Pretraining:
         part_norms(self.graph.chain)
         return Trunk(self.backbone, self.graph.chain.cpu(), self.preprocessing)
 
-    def report(self, loss: float, *, validating: bool, progress: Progress | None) -> None:
+    def report(self, history: History, loss: float, *, validating: bool, progress: Progress | None) -> None:
         """Write how far the training is, and show it."""
         rate = learning_rate_at(self.step - 1, self.settings)
-        self.log(kind="training", step=self.step, loss=loss, learning_rate=rate, seconds=round(self.seconds, 2))
+        history.append("training", step=self.step, loss=loss, learning_rate=rate, seconds=round(self.seconds, 2))
         if validating:
             self.auroc = self.validate()
-            self.log(kind="validation", step=self.step, auroc=self.auroc)
+            history.append("validation", step=self.step, auroc=self.auroc)
         if progress:
             figures = {"loss": loss, **{f"auroc {name}": value for name, value in self.auroc.items()}}
             progress("trunk", self.step, self.settings.steps, figures)
 
 
-def drop_records_after(path: Path, step: int) -> None:
-    """Keep the lines of a training history up to ``step``; a line torn by a kill goes too."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except json.JSONDecodeError:
-            continue
-    path.write_text("".join(kept), encoding="utf-8")
+def history_until(path: Path, step: int) -> History:
+    """A training's history, to be continued behind ``step``.
+
+    Interrupted runs redo the steps after their last checkpoint: records past it would stand twice.
+    """
+    history = History(path)
+    records = read_history(path)
+    history.truncate(0)
+    for record in records:
+        if record["step"] <= step:
+            history.append(**record)
+    return history

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from foundation.files import read_json, replace_atomically, write_json
 from trunk.backbones import BlockChain, block_shapes, find_backbone
-from trunk.checkpoints import replace_atomically, write_json
 from trunk.errors import TrunkError
 from trunk.preprocessing import Preprocessing
 
@@ -118,7 +118,7 @@ class Trunk(nn.Module):
     def load(cls, folder: Path) -> "Trunk":
         """Read what :meth:`save` wrote and check it against its fingerprint."""
         try:
-            record = json.loads((folder / "trunk.json").read_text(encoding="utf-8"))
+            record = read_json(folder / "trunk.json")
             preprocessing = Preprocessing.from_json(record["preprocessing"])
             loaded = load_trunk(folder / "weights.safetensors", record["backbone"], preprocessing)
         except (FileNotFoundError, json.JSONDecodeError, KeyError) as error:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from foundation.files import read_json
 from graftnet.answer import answer, text_table
 from graftnet.commands.options import START, Device, Folder, Json, Seed
 
@@ -237,9 +238,8 @@ def rollback(project: Folder = None, as_json: Json = False) -> None:
 
 def describe(folder: Path, verb: str, as_json: bool, *, in_use: Path | None = None) -> None:
     """Show what a trunk folder's trunk.json says, and, where ``in_use`` is another folder, how to change over."""
-    import json
 
-    record = json.loads((folder / "trunk.json").read_text(encoding="utf-8"))
+    record = read_json(folder / "trunk.json")
     lines = [f"{verb} trunk {folder.name} ({folder})"]
     lines += [f"  {key}: {value}" for key, value in record.items() if not isinstance(value, (dict, list))]
     waiting = in_use is not None and in_use != folder

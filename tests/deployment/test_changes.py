@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from branches.export import export_branch
-from branches.folders import file_hashes, replaced_folder
 from deployment import changes
 from deployment.bundle import write_bundle
 from deployment.changes import add_branch, remove_branch
@@ -21,6 +20,7 @@ from deployment.errors import BundleError
 from deployment.joined import joined_graph
 from deployment.records import read_bundle
 from deployment.runtime import Runtime
+from foundation.folders import file_hashes, replaced_folder
 from tests.deployment.bundles import save_small, small_trunk
 
 

@@ -10,9 +10,9 @@ import onnxruntime
 import pytest
 import torch
 
-from branches.errors import BranchError
 from deployment.errors import BundleError
 from deployment.label_graph import ONNX, export_label_graph
+from foundation.errors import UserError
 from label_graph.records import load_classifiers
 from tests.label_graph.test_records import saved
 
@@ -41,7 +41,7 @@ def test_the_exported_graph_gives_the_modules_probabilities(tmp_path: Path):
     export_label_graph(tmp_path / "run", folder)
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "thesis.txt").write_text("mine")
-    with pytest.raises(BranchError, match=r"holds no label_graph\.json"):
+    with pytest.raises(UserError, match=r"holds no label_graph\.json"):
         export_label_graph(tmp_path / "run", tmp_path / "own")
 
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from branches.folders import file_hashes
 from branches.onnx_file import write_onnx
 from deployment.bundle import write_bundle
 from deployment.contents import read_golden
 from deployment.errors import BundleError
 from deployment.label_graphs import put_label_graph
 from deployment.runtime import Runtime
+from foundation.folders import file_hashes
 from graftnet.cli import run
 from tests.deployment.bundles import save_small, small_trunk
 from trunk.trunk import Trunk

@@ -10,7 +10,6 @@ import onnx
 import pytest
 import torch
 
-from branches.errors import BranchError
 from branches.grafting import GraftedNet
 from deployment.bundle import write_bundle
 from deployment.contents import read_golden
@@ -20,6 +19,7 @@ from deployment.pt2 import require_no_pickle, write_pt2
 from deployment.runtime import Runtime
 from deployment.torch_source import write_source
 from deployment.triton import play, read_config, write_repository
+from foundation.errors import UserError
 from tests.deployment.bundles import save_small, small_trunk
 
 
@@ -74,7 +74,7 @@ def test_a_config_that_does_not_fit_its_model_is_refused(home: Path, tmp_path: P
     config.write_text(text.replace('"branch_bald"', '"bald"'))
     with pytest.raises(BundleError, match="is not that of its folder"):
         play(tmp_path / "triton", images(home))
-    with pytest.raises(BranchError, match="exists and holds no"):
+    with pytest.raises(UserError, match="exists and holds no"):
         write_repository(home / "bundle", home / "saved")
     with pytest.raises(BundleError, match="is one branch"):
         write_repository(home / "bundle" / "bald", tmp_path / "out")

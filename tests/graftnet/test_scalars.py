@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from foundation.history import read_history
 from graftnet.cli import run
 from graftnet.scalars import FOLDER, Follower, Scalar, ScalarLog, scalars
 from nas.enas import Search
-from nas.history import read_history
 from reports.result_schema import check_result
 from tests.graftnet.test_pipeline import make_project
 from tests.reports.search_folder import write_search

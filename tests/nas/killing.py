@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nas.history import History
+from foundation.history import History
 
 
 class KilledError(BaseException):

@@ -12,17 +12,17 @@ import pytest
 import torch
 from scipy.stats import kendalltau, ttest_rel
 
+from foundation.files import write_json
+from foundation.history import History, read_history
 from nas.audit import run_audit
 from nas.audit_gain import Paired, paired
 from nas.audit_ranking import Scored, stratified
 from nas.audit_sentence import audit_sentence
 from nas.errors import SearchError
-from nas.history import History, read_history
 from nas.job import run_job
 from nas.settings import JobData
 from tests.nas.conftest import make_split
 from tests.nas.test_job import SETTINGS
-from trunk.checkpoints import write_json
 
 JOB = replace(SETTINGS, probe=False, tail=None)
 CPU = torch.device("cpu")

@@ -8,10 +8,10 @@ import torch
 
 from branches.errors import BranchError
 from branches.metrics import auroc
+from foundation.history import read_history
 from nas.candidates import Candidate, best_rewarded, own_proposals, propose, rank_candidates
 from nas.enas import Search
 from nas.errors import SearchError
-from nas.history import read_history
 from nas.search_settings import SearchSettings
 from nas.settings import JobData
 from search_spaces import Space, macro_space, micro_space

@@ -14,7 +14,7 @@ from branches.costs import parameters
 from branches.metrics import best_threshold, measure
 from branches.settings import FitSettings
 from branches.training import predict_scores
-from nas.history import read_history
+from foundation.history import read_history
 from nas.job import run_job
 from nas.search_settings import SearchSettings
 from nas.settings import JobData, JobSettings

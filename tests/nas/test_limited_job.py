@@ -18,8 +18,8 @@ from branches.costs import macs, parameters
 from branches.latency import Latency
 from branches.parts import branch_workload
 from branches.settings import FitSettings
+from foundation.history import read_history
 from nas.errors import SearchError
-from nas.history import read_history
 from nas.job import run_job
 from nas.pareto import non_dominated
 from nas.search_settings import SearchSettings

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from branches.branch import Branch
 from branches.settings import FitSettings
+from foundation.history import read_history
 from nas.errors import SearchError
-from nas.history import read_history
 from nas.search_settings import SearchSettings
 from nas.settings import JobData, JobSettings
 from search_spaces import Architecture, Decision, MacroPlan, Space, macro_space

@@ -11,8 +11,8 @@ import torch
 
 from branches.settings import FitSettings
 from branches.training import fit
+from foundation.history import read_history
 from nas.errors import SearchError
-from nas.history import read_history
 from nas.job import run_job
 from nas.search_settings import SearchSettings
 from nas.settings import SEARCH_STRATEGIES, JobData, JobSettings

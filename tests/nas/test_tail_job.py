@@ -9,8 +9,8 @@ import torch
 
 from branches.costs import parameters
 from branches.settings import FitSettings
+from foundation.history import read_history
 from nas.errors import SearchError
-from nas.history import read_history
 from nas.job import run_job
 from nas.search_settings import SearchSettings
 from nas.settings import BY_HAND, JobData, JobSettings

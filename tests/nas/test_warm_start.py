@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from foundation.history import read_history
 from nas.candidates import rank_candidates
 from nas.controller import Controller
 from nas.enas import Search
 from nas.errors import SearchError
-from nas.history import read_history
 from nas.settings import JobData
 from nas.supernet import Supernet
 from nas.warm_start import ENTROPY_SHARE, Start, averaged_weights, begin, checksum, gather, imitate, start_of

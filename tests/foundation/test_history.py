@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from nas.errors import SearchError
-from nas.history import History, read_history
+from foundation.errors import UserError
+from foundation.history import History, read_history
 
 
 def test_records_come_back_in_order(tmp_path) -> None:
@@ -77,9 +77,9 @@ def test_truncate_returns_to_a_checkpoint(tmp_path) -> None:
 def test_truncate_refuses_what_cannot_be(tmp_path) -> None:
     history = History(tmp_path / "history.jsonl")
     history.append("a")
-    with pytest.raises(SearchError, match=r"history\.jsonl has 14 bytes where its checkpoint counts 15"):
+    with pytest.raises(UserError, match=r"history\.jsonl has 14 bytes where its checkpoint counts 15"):
         history.truncate(15)
-    with pytest.raises(SearchError, match="inside a record"):
+    with pytest.raises(UserError, match="inside a record"):
         history.truncate(3)
     assert len(read_history(history.path)) == 1
 
@@ -87,7 +87,7 @@ def test_truncate_refuses_what_cannot_be(tmp_path) -> None:
 def test_damage_before_the_last_line_is_named(tmp_path) -> None:
     path = tmp_path / "history.jsonl"
     path.write_bytes(b'{"kind": "a"}\nnonsense\n{"kind": "b"}\n')
-    with pytest.raises(SearchError, match="line 2"):
+    with pytest.raises(UserError, match="line 2"):
         read_history(path)
 
 
@@ -106,7 +106,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path) -> None:
     script = """
 import resource, signal, sys
 from pathlib import Path
-from nas.history import History, read_history
+from foundation.history import History, read_history
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 history = History(Path(sys.argv[1]))
 history.append("a", text="x" * 50)

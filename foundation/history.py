@@ -1,7 +1,7 @@
-"""The record of a search: one JSON object per line, appended as things happen, never rewritten.
+"""The history of a run: one JSON object per line, appended as things happen, never rewritten.
 
 A line is handed to the operating system as a whole, so that a killed process loses at most the line it was writing; a
-torn last line is cut off on opening and ignored on reading. Imports no torch: reports read histories too.
+torn last line is cut off on opening and ignored on reading. Reports read histories too.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.errors import SearchError
+from foundation.errors import UserError
 
 
 class History:
@@ -58,10 +58,10 @@ class History:
     def truncate(self, size: int) -> None:
         """Forget what was written after the first `size` bytes.
 
-        Raises SearchError when the file is shorter than that, or `size` is not the end of a line.
+        Raises UserError when the file is shorter than that, or `size` is not the end of a line.
         """
         if not 0 <= size <= self._size:
-            raise SearchError(
+            raise UserError(
                 f"{self.path} has {self._size} bytes where its checkpoint counts {size}: the file was cut or replaced; "
                 "restore it, or delete the search's folder to start anew."
             )
@@ -69,9 +69,7 @@ class History:
             with open(self.path, "rb") as file:
                 file.seek(size - 1)
                 if file.read(1) != b"\n":
-                    raise SearchError(
-                        f"Byte {size} of {self.path} is inside a record: give a size that `size` returned."
-                    )
+                    raise UserError(f"Byte {size} of {self.path} is inside a record: give a size that `size` returned.")
         os.truncate(self.path, size)
         self._size = size
 
@@ -79,14 +77,14 @@ class History:
 def read_history(path: Path) -> list[dict[str, Any]]:
     """The records of the file at `path`, oldest first, without a torn last line.
 
-    Raises SearchError naming the line that is not a record, OSError when the file cannot be read.
+    Raises UserError naming the line that is not a record, OSError when the file cannot be read.
     """
     data = Path(path).read_bytes()
     records: list[dict[str, Any]] = []
     for number, line in enumerate(data[: _whole(data)].split(b"\n")[:-1], start=1):
         record = _record(line)
         if record is None:
-            raise SearchError(f"{path}, line {number} is not a record of a search: the file was damaged; restore it.")
+            raise UserError(f"{path}, line {number} is not a record of a run: the file was damaged; restore it.")
         records.append(record)
     return records
 

@@ -1,12 +1,12 @@
-"""Exchanging folders."""
+"""Folders are replaced as a whole, and never somebody's own."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-from branches.exchange import exchanged
-from branches.folders import replaced_folder
+from foundation.errors import UserError
+from foundation.folders import exchanged, replaced_folder
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the call is Linux's")
@@ -42,3 +42,17 @@ def test_other_systems_say_that_they_cannot(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()
     assert not exchanged(tmp_path / "one", tmp_path / "other")
+
+
+def test_somebodys_own_folder_is_a_rooms_own_mistake(tmp_path: Path) -> None:
+    class RoomError(UserError):
+        pass
+
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "thesis").touch()
+    with (
+        pytest.raises(RoomError, match="exists and holds no text"),
+        replaced_folder(tmp_path / "own", "text", error=RoomError),
+    ):
+        pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["own", "thesis"]

@@ -1,15 +1,17 @@
 """One process at a time in a folder: two that search the same attribute would cut each other's history."""
 
-import fcntl
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
 
-from graftnet.errors import ConfigError
+from foundation.errors import UserError
+
+if sys.platform != "win32":
+    import fcntl
 
 RETRY_EVERY = 0.5  # seconds
 
@@ -25,17 +27,17 @@ def only_one(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
         patience: seconds to wait for another process.
 
     Raises:
-        ConfigError: another process holds it.
+        UserError: another process holds it.
     """
     path = folder.with_name(f".{folder.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8") as file:
         last = time.monotonic() + patience
-        while not lock(file):
+        while not _locked(file.fileno()):
             if time.monotonic() >= last:
                 file.seek(0)
                 holder = file.read().strip()
-                raise ConfigError(
+                raise UserError(
                     f"Another process is at work in {folder}{f' ({holder})' if holder else ''}; wait until it ends, or "
                     f"stop it, and call again."
                 )
@@ -48,10 +50,28 @@ def only_one(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
         yield
 
 
-def lock(file: TextIO) -> bool:
-    """Take the lock; False when another process has it."""
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Wait until no other process holds this folder in the same way, and hold it while the block runs.
+
+    It must be there, and nothing is written in it or beside it. Where the system has no such locks, nobody waits.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        _locked(handle, wait=True)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int, *, wait: bool = False) -> bool:
+    """Take the lock of an open file or folder; False when another process has it."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
     return True

@@ -1,27 +1,31 @@
-"""Write a folder as a whole: readers see the old one or the new one, never half of it."""
+"""Folders that are there whole or not at all: readers see the old one or the new one, never half of it."""
 
+import ctypes
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from branches.errors import BranchError
-from branches.exchange import exchanged
+from foundation.errors import UserError
+
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
 
 
 @contextmanager
-def replaced_folder(destination: Path, marker: str) -> Iterator[Path]:
+def replaced_folder(destination: Path, marker: str, *, error: type[UserError] = UserError) -> Iterator[Path]:
     """An empty folder to write into, which takes the place of `destination` when the block ends without an error.
 
     An existing `destination` is replaced when it is empty or holds the file `marker`, the sign that it was written this
-    way; anything else is somebody's own folder, and BranchError is raised.
+    way; anything else is somebody's own folder, and UserError is raised, as `error`, a room's own.
     """
     ours = (destination / marker).is_file() or (destination.is_dir() and not any(destination.iterdir()))
     if destination.exists() and not ours:
-        raise BranchError(f"{destination} exists and holds no {marker}: choose another folder, or remove it")
+        raise error(f"{destination} exists and holds no {marker}: choose another folder, or remove it")
     destination.parent.mkdir(parents=True, exist_ok=True)
     holder = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}.", suffix=".part"))
     try:
@@ -39,6 +43,20 @@ def replaced_folder(destination: Path, marker: str) -> Iterator[Path]:
             written.rename(destination)
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+
+
+def exchanged(one: Path, other: Path) -> bool:
+    """Exchange two existing paths of one file system; False, and nothing done, where the system cannot.
+
+    Linux's renameat2(2), which Python's standard library does not offer.
+    """
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None:
+        return False
+    failed: int = rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE)
+    return failed == 0
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

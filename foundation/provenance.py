@@ -1,13 +1,19 @@
-"""What a figure may depend on beside its settings: the command, installed versions and the machine."""
+"""What names and signs a record: its identity and date, the command, installed versions and the machine."""
 
+import hashlib
+import json
 import os
 import platform
 import shlex
 import sys
+import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = (
     "graftnet",
@@ -21,6 +27,17 @@ PACKAGES = (
     "pytorch-lightning",
     "onnxruntime",
 )
+
+
+def identity_of(values: Mapping[str, Any]) -> str:
+    """12 hex digits that name what is defined by these values."""
+    text = json.dumps(dict(values), sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def timestamp() -> str:
+    """Now, in local time, as records keep it: ``2026-07-14T09:30:00``."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def this_command() -> str:
@@ -39,8 +56,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def machine(device: torch.device) -> str:
+def machine(device: "torch.device") -> str:
     """Processor, cores and device, as a figure's footnote."""
+    import torch  # only here: the ground that records stand on needs none
+
     cpuinfo = Path("/proc/cpuinfo")
     model = platform.processor() or platform.machine()
     if cpuinfo.exists():
