@@ -18,7 +18,7 @@ import json
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def trained(
     pools: Pools, arm: str, seed: int, rate: float, *, epochs: int, words: Path | None, test: bool
 ) -> dict[str, Any]:
     """One training: its val score, and with ``test`` what it measures there and its scores (N, L)."""
-    settings = ARMS[arm]._replace(seed=seed, learning_rate=rate, epochs=epochs)
+    settings = replace(ARMS[arm], seed=seed, learning_rate=rate, epochs=epochs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LabelGraphWarning)  # tags without a positive are expected, and said by main
         found = train_label_graph(pools.train, pools.val, settings, labels=pools.labels, words=words)

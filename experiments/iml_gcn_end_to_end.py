@@ -12,7 +12,7 @@ TRUNK is a trunk's folder whose weights it begins with. Each training is a folde
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -70,7 +70,8 @@ def main(call: Sequence[str] | None = None) -> None:
     for arm, graph in ARMS.items():
         found = []
         for seed in arguments.seeds:
-            plan = base.graph._replace(
+            plan = replace(
+                base.graph,
                 graph=graph,
                 seed=seed,
                 epochs=arguments.epochs,

@@ -30,8 +30,8 @@ from experiments.indeed_measures import average_precisions, gain_table, write_co
 from experiments.indeed_network import SimpleNetwork
 from foundation.files import write_bytes
 from subdatasets.composites import Composites, alone, compose
-from trunk.indeed import IndeedSettings, binary_cross_entropy, draw_pairs, indeed_loss
-from trunk.pretrain_settings import PretrainSettings, learning_rate_at
+from trunk.indeed import binary_cross_entropy, draw_pairs, indeed_loss
+from trunk.pretrain_settings import IndeedSettings, PretrainSettings, learning_rate_at
 
 CLASSES = 10
 VAL_PICTURES = 5000

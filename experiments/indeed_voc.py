@@ -27,11 +27,10 @@ from experiments.voc_folder import VocPart, read_part, subdatasets_of
 from foundation.files import write_bytes
 from graftnet.devices import choose_device
 from graftnet.progress import show_progress
-from trunk.indeed import IndeedSettings
 from trunk.methods import IndeedPretraining
 from trunk.multi_label import MultiLabelPretraining
 from trunk.preprocessing import Preprocessing
-from trunk.pretrain_settings import PretrainSettings
+from trunk.pretrain_settings import IndeedSettings, PretrainSettings
 
 ARMS: dict[str, IndeedSettings | None] = {
     "baseline": None,

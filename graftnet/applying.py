@@ -1,11 +1,11 @@
 """A study's trial written into graftnet.toml, so that the next search uses what was found."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from foundation.files import write_bytes
+from graftnet.answer import Answer
 from graftnet.config import CONFIG_NAME, parse_config
 from graftnet.errors import ConfigError
 from graftnet.one_attribute import config_of, depth_of
@@ -15,32 +15,23 @@ from graftnet.toml_edit import dotted, set_values, toml
 from nas.tuning_depth_knobs import DEPTH_KNOBS
 
 
-@dataclass(frozen=True)
-class Applied:
+def applied(subject: str, study: Path, trial: int, changes: Sequence[tuple[str, Any, Any]], file: Path) -> Answer:
     """What was written: a study's trial, and per key the old and the new value; none where all stood there already."""
-
-    subject: str
-    study: Path
-    trial: int
-    changes: tuple[tuple[str, Any, Any], ...]
-    file: Path
-
-    def record(self) -> dict[str, Any]:
-        """Plain values for --json."""
-        changes = [{"key": key, "before": before, "now": now} for key, before, now in self.changes]
-        head = {"subject": self.subject, "study": str(self.study), "trial": self.trial, "file": str(self.file)}
-        return {**head, "changes": changes}
-
-    def text(self) -> str:
-        """A line per change, and what comes next."""
-        if not self.changes:
-            return f"{self.file} has the settings of trial {self.trial} already."
-        lines = [f"  {key} {toml(before)} -> {toml(now)}" for key, before, now in self.changes]
-        next_ = "graftnet graph train" if self.subject == GCN else f"graftnet search {self.subject}"
-        return "\n".join([f"Trial {self.trial} of {self.study.name}, in {self.file}:", *lines, f"Next: {next_}"])
+    record = {
+        "subject": subject,
+        "study": str(study),
+        "trial": trial,
+        "file": str(file),
+        "changes": [{"key": key, "before": before, "now": now} for key, before, now in changes],
+    }
+    if not changes:
+        return Answer(record, f"{file} has the settings of trial {trial} already.")
+    lines = [f"  {key} {toml(before)} -> {toml(now)}" for key, before, now in changes]
+    next_ = "graftnet graph train" if subject == GCN else f"graftnet search {subject}"
+    return Answer(record, "\n".join([f"Trial {trial} of {study.name}, in {file}:", *lines, f"Next: {next_}"]))
 
 
-def apply_study(project: Project, subject: str, *, trial: int | None = None) -> Applied:
+def apply_study(project: Project, subject: str, *, trial: int | None = None) -> Answer:
     """Write the settings of a study's picked trial, or of another finished one, into graftnet.toml.
 
     Comments and everything else in the file stay; it is replaced whole or not at all.
@@ -61,7 +52,7 @@ def apply_study(project: Project, subject: str, *, trial: int | None = None) -> 
         parse_config(changed, str(path))  # what is written can be read
         write_bytes(path, changed.encode())
     shown = tuple((dotted(key), before[key], value) for key, value in changes.items())
-    return Applied(subject, folder, chosen["trial"], shown, path)
+    return applied(subject, folder, chosen["trial"], shown, path)
 
 
 def trial_of(record: Mapping[str, Any], number: int | None, folder: Path) -> Mapping[str, Any]:

@@ -1,11 +1,11 @@
 """An audit as the command line runs it: the newest finished search of an attribute, on the data it was run on."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foundation.files import read_json
 from foundation.locks import only_one
+from graftnet.answer import Answer
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
 from graftnet.progress import show_progress
@@ -14,34 +14,23 @@ from graftnet.project import open_project
 QUICK_SEEDS, QUICK_ARCHITECTURES = 2, 10
 
 
-@dataclass(frozen=True)
-class Audited:
-    """A finished audit: its record, the search's folder and the report."""
-
-    audit: dict[str, Any]
-    folder: Path
-    report: Path
-
-    def record(self) -> dict[str, Any]:
-        """What audit.json says, and the paths."""
-        return {**self.audit, "folder": str(self.folder), "report": str(self.report)}
-
-    def text(self) -> str:
-        """The sentence, what it is made of, and where to look."""
-        cost, collapse = self.audit["cost"], self.audit["collapse"]
-        return (
-            f"{self.audit['sentence']}\n"
-            f"  {collapse['sentence']}\n"
-            f"  The search took {cost['search_seconds']:.0f} s of the job's {cost['total_seconds']:.0f} s; the audit "
-            f"{cost['audit_trainings']} trainings and {cost['audit_searches']} searches, "
-            f"{cost['audit_seconds']:.0f} s.\n"
-            f"  record {self.folder / 'audit.json'}\n  report {self.report}"
-        )
+def audited(audit: dict[str, Any], folder: Path, report: Path) -> Answer:
+    """What audit.json says and the paths; the sentence, what it is made of, and where to look."""
+    cost, collapse = audit["cost"], audit["collapse"]
+    text = (
+        f"{audit['sentence']}\n"
+        f"  {collapse['sentence']}\n"
+        f"  The search took {cost['search_seconds']:.0f} s of the job's {cost['total_seconds']:.0f} s; the audit "
+        f"{cost['audit_trainings']} trainings and {cost['audit_searches']} searches, "
+        f"{cost['audit_seconds']:.0f} s.\n"
+        f"  record {folder / 'audit.json'}\n  report {report}"
+    )
+    return Answer({**audit, "folder": str(folder), "report": str(report)}, text)
 
 
 def audit_one(
     folder: Path | None, attribute: str, *, seeds: int, architectures: int, test: bool, device: str
-) -> Audited:
+) -> Answer:
     """Audit the newest finished search of an attribute, or continue its audit.
 
     Raises:
@@ -87,4 +76,4 @@ def audit_one(
             test=test,
             progress=progress,
         )
-    return Audited(audit, place, write_report(place))
+    return audited(audit, place, write_report(place))

@@ -7,24 +7,8 @@ from typing import Annotated, cast
 import typer
 
 from graftnet.answer import answer
-from graftnet.commands import (
-    add,
-    audit,
-    bundles,
-    checkup,
-    data,
-    deploy,
-    graph,
-    init,
-    results,
-    rules,
-    search,
-    serve,
-    showcase,
-    tables,
-    trunk,
-    tune,
-)
+from graftnet.commands import data, demo, deploy, graph, project, report, search, serve, trunk, tune
+from graftnet.commands.options import PANELS
 from graftnet.failures import explain
 from graftnet.version import __version__
 
@@ -67,28 +51,10 @@ def root(
     """
 
 
-START, SEARCH, USE, HELP = "Start a project", "Search", "Look and deploy", "Help"
-app.command("init", rich_help_panel=START)(init.init)
-data.app.command("labels")(tables.labels)
-data.app.command("table")(tables.table)
-app.add_typer(data.app, name="data", rich_help_panel=START)
-app.add_typer(trunk.app, name="trunk", rich_help_panel=START)
-app.command("cache", rich_help_panel=SEARCH)(search.cache)
-app.command("search", rich_help_panel=SEARCH)(search.search)
-app.add_typer(tune.app, name="tune", rich_help_panel=SEARCH)
-app.command("add", rich_help_panel=SEARCH)(add.add)
-app.add_typer(graph.app, name="graph", rich_help_panel=SEARCH)
-app.command("report", rich_help_panel=USE)(results.report)
-app.command("audit", rich_help_panel=USE)(audit.audit)
-app.command("graft", rich_help_panel=USE)(results.graft)
-app.command("export", rich_help_panel=USE)(deploy.export)
-app.command("verify", rich_help_panel=USE)(deploy.verify)
-app.add_typer(bundles.app, name="bundle", rich_help_panel=USE)
-app.command("predict", rich_help_panel=USE)(deploy.predict)
-app.command("serve", rich_help_panel=USE)(serve.serve)
-app.add_typer(rules.app, name="rules", rich_help_panel=USE)
-app.command("demo", rich_help_panel=HELP)(showcase.demo)
-app.command("doctor", rich_help_panel=HELP)(checkup.doctor)
+for group in (data, trunk, report, search, tune, graph, deploy, serve, demo, project):
+    app.registered_commands += group.commands.registered_commands
+    app.registered_groups += group.commands.registered_groups
+app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))
 
 
 def run(arguments: Sequence[str]) -> int:

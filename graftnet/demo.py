@@ -4,27 +4,32 @@ It calls what the commands call and says which command that would be.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from deployment.runtime import Runtime
+from foundation.files import read_json
+from graftnet.answer import Answer, text_table
+from graftnet.commands.deploy import prediction_lines
 from graftnet.config import CONFIG_NAME
 from graftnet.devices import choose_device
-from graftnet.digits import ATTRIBUTES, import_digits
 from graftnet.errors import ConfigError
 from graftnet.fleet_record import write_fleet_record
-from graftnet.predictions import prediction_lines
 from graftnet.progress import format_seconds, show_progress
 from graftnet.project import Project, open_project
-from graftnet.searching import Found, search_in
-from graftnet.summary import summary_lines
+from graftnet.searching import search_in
 from graftnet.tree import export_attributes, graft_attribute
 from graftnet.trunks import train_trunk
 from reports import write_fleet_report
+from subdatasets.importers import import_labels
 from subdatasets.subdataset import read_subdataset
 
 FULL = {
@@ -77,7 +82,7 @@ def run_demo(folder: Path, *, quick: bool, seed: int, device: str) -> tuple[dict
         "bundle": str(bundle),
         "fleet": str(overview),
         "verified": True,
-        "searches": [one.record() for one in found],
+        "searches": [one.record for one in found],
         "predictions": predictions,
         "seconds": seconds,
     }
@@ -117,15 +122,70 @@ def test_pictures(project: Project, attribute: str) -> list[Path]:
 
 
 def closing_text(
-    found: Sequence[Found], overview: Path, bundle: Path, predictions: Sequence[dict[str, Any]], seconds: float
+    found: Sequence[Answer], overview: Path, bundle: Path, predictions: Sequence[dict[str, Any]], seconds: float
 ) -> str:
     """What came out, as a table, and where to look."""
     shown = "\n".join(f"  {line}" for line in prediction_lines(predictions))
-    reports = "\n".join(f"  {one.report}" for one in found)
-    table = "\n".join(summary_lines([one.result() for one in found]))
+    reports = "\n".join(f"  {one.record['report']}" for one in found)
+    results = [read_json(Path(one.record["folder"]) / "result.json") for one in found]
+    table = "\n".join(summary_lines(results))
     return (
         f"\nPredictions of the exported bundle (onnxruntime alone):\n{shown}\n\n{table}\n\n"
         f"Reports, one page per attribute and one over all; open one in a browser:\n{reports}\n  {overview}\n"
         f"Exported and verified: {bundle}\n"
         f"The demo took {format_seconds(seconds)}. A project of your own: graftnet init people"
     )
+
+
+SIDE = 16
+BRIGHTEST = 16  # of scikit-learn's 8 x 8 pictures
+ATTRIBUTES: dict[str, Callable[[int], bool]] = {
+    "has-loop": lambda digit: digit in (0, 6, 8, 9),
+    "even": lambda digit: digit % 2 == 0,
+    "greater-than-four": lambda digit: digit > 4,
+    "seven": lambda digit: digit == 7,
+}
+
+
+def load_pictures() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Pictures uint8 (1797, SIDE, SIDE) and their digits."""
+    digits = load_digits()
+    small = (digits.images * (255 / BRIGHTEST)).astype(np.uint8)
+    large = [Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for picture in small]
+    return np.stack([np.asarray(picture) for picture in large]), digits.target.astype(np.int64)
+
+
+def import_digits(destination: Path, *, seed: int) -> None:
+    """Write the pictures once and one sub-dataset per attribute; all share the same splits."""
+    pictures, digits = load_pictures()
+    labels = {name: ["yes" if holds(digit) else "no" for digit in digits] for name, holds in ATTRIBUTES.items()}
+    import_labels(pictures, labels, destination, seed=seed)
+
+
+COLUMNS = ("attribute", "parameters", "reduction", "test AUROC", "random", "linear probe", "tail")
+
+
+def summary_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """result.json of each attribute -> a table: what the branch costs, and its test AUROC beside the controls'."""
+    rows = [COLUMNS, *(summary_row(result) for result in results)]
+    lines = text_table(rows)
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+def summary_row(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """One line of the table; a dash stands for what was not measured."""
+    controls = result.get("controls") or {}
+    reduction = result.get("parameter_reduction")
+    return (
+        str(result["attribute"]),
+        f"{result['parameters']:,}",
+        "-" if reduction is None else f"{reduction:.1%}",
+        auroc(result),
+        *(auroc(controls.get(name)) for name in ("random", "linear_probe", "tail")),
+    )
+
+
+def auroc(measured: Mapping[str, Any] | None) -> str:
+    """The test AUROC of a result or a control."""
+    value = ((measured or {}).get("test") or {}).get("auroc")
+    return "-" if value is None else f"{value:.4f}"

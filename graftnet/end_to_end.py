@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from foundation.files import read_json, write_json
 from foundation.locks import only_one
 from foundation.progress import Progress
 from foundation.provenance import identity_of, machine, this_command, timestamp, versions
+from graftnet.answer import Answer
 from graftnet.graph_figures import thresholds_of, together
 from graftnet.graph_plan import words_of
 from graftnet.label_tables import project_table
@@ -44,26 +45,18 @@ class Choices(NamedTuple):
     fresh: bool = False
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A finished training: its folder with result.json, and the trunk that it made."""
-
-    folder: Path
-
-    def record(self) -> dict[str, Any]:
-        """What result.json says, and the path."""
-        return {**read_json(self.folder / "result.json"), "folder": str(self.folder)}
-
-    def text(self) -> str:
-        """What both stages reach, and how to use the trunk."""
-        record = self.record()
-        lines = []
-        for stage, figures in record["stages"].items():
-            split = "test" if figures["test"] else "val"
-            shown = figures[split]
-            name = "with the graph" if stage == "graph" else "without it"
-            lines.append(f"{name}: {100 * shown['map']:.1f} % mAP, CF1 {100 * shown['cf1']:.1f} on {split}")
-        return "\n".join([*lines, f"  result {self.folder}", f"Next: graftnet trunk use {self.folder / 'trunk'}"])
+def trained_in(folder: Path) -> Answer:
+    """A finished training: what both stages reach, and how to use the trunk that it made."""
+    record = read_json(folder / "result.json")
+    lines = []
+    for stage, figures in record["stages"].items():
+        split = "test" if figures["test"] else "val"
+        name = "with the graph" if stage == "graph" else "without it"
+        lines.append(
+            f"{name}: {100 * figures[split]['map']:.1f} % mAP, CF1 {100 * figures[split]['cf1']:.1f} on {split}"
+        )
+    lines += [f"  result {folder}", f"Next: graftnet trunk use {folder / 'trunk'}"]
+    return Answer({**record, "folder": str(folder)}, "\n".join(lines))
 
 
 def train_end_to_end(
@@ -74,7 +67,7 @@ def train_end_to_end(
     device: torch.device,
     progress: Progress | None = None,
     force: bool = False,
-) -> Trained:
+) -> Answer:
     """Train, or continue; a finished training is returned as it is unless ``force``.
 
     It begins with the weights of the trunk in use, where there is one.
@@ -96,14 +89,14 @@ def train_end_to_end(
         "backbone": config.backbone,
         "preprocessing": preprocessing.to_json(),
         "start": start.fingerprint if start else None,
-        "settings": {**settings.graph._asdict(), "direct_epochs": settings.direct_epochs},
+        "settings": {**asdict(settings.graph), "direct_epochs": settings.direct_epochs},
         "images": asdict(settings.images),
         "seed": seed,
         "device": device.type,
     }
     folder = project.runs / "end_to_end" / identity_of(identity)
     if (folder / "result.json").exists() and not force:
-        return Trained(folder)
+        return trained_in(folder)
     with only_one(folder):
         if (folder / "result.json").exists():
             shutil.rmtree(folder)
@@ -129,20 +122,21 @@ def train_end_to_end(
         seconds = round(time.perf_counter() - started, 1)
         keep(folder, found, training, about | {"seconds_of_last_call": seconds}, seed=seed)
         shutil.rmtree(folder / "training")
-    return Trained(folder)
+    return trained_in(folder)
 
 
 def settings_of(project: Project, choices: Choices, *, seed: int) -> EndToEndSettings:
     """The graph of [label_graph], the random changes of [trunk], and the recipe that the call names."""
     paper = EndToEndSettings().graph
-    graph = graph_settings(project.config, seed=seed)._replace(
+    graph = replace(
+        graph_settings(project.config, seed=seed),
         epochs=choices.epochs,
         learning_rate=choices.learning_rate,
         weight_decay=paper.weight_decay,
         batch_size=project.config.trunk.batch_size,
         patience=0,
     )
-    return EndToEndSettings(graph.checked(), choices.direct_epochs, images=pretrain_settings(project.config))
+    return EndToEndSettings(graph, choices.direct_epochs, images=pretrain_settings(project.config))
 
 
 def keep(folder: Path, found: Labelling, training: EndToEnd, about: dict[str, Any], *, seed: int) -> None:

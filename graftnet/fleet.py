@@ -1,94 +1,60 @@
 """`graftnet search --all`: the queue planned, worked through and accounted for, attribute by attribute."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from graftnet.answer import Answer
 from graftnet.errors import ConfigError
 from graftnet.fleet_progress import show_fleet
-from graftnet.overrides import NONE, Overrides, open_overridden
+from graftnet.overrides import NONE, PLACES, Overrides, PlaceOptions, open_overridden
 from graftnet.processes import Processes
-from graftnet.searching import Found
+from graftnet.searching import found_in
 from graftnet.settings import seed_or
 
 if TYPE_CHECKING:
     from graftnet.jobs import Job, Place
     from graftnet.work import Outcome
 
-PLACES = ("here", "ray")
+
+def fleet_answer(accounts: Sequence[Answer]) -> Answer:
+    """The accounts of all attributes, in alphabetical order: what was searched, then what was not."""
+    states = [account.record["state"] for account in accounts]
+    lines = [account.text for account in accounts if account.record["state"] == "searched"]
+    if current := [account.text for account in accounts if account.record["state"] == "current"]:
+        every = "every attribute" if len(current) == len(accounts) else ", ".join(current)
+        lines.append(f"Current, not searched again: {every}.")
+    lines.append("All of them on one page: graftnet report")
+    counts = {state: states.count(state) for state in ("searched", "current", "failed")}
+    return Answer({**counts, "searches": [account.record for account in accounts]}, "\n".join(lines))
 
 
-@dataclass(frozen=True)
-class Account:
-    """What became of one attribute: ``searched``, ``current`` (nothing was to be done) or ``failed``.
-
-    was: where it stood before; reasons: why a stale one was redone.
-    """
-
-    attribute: str
-    state: str
-    was: str = ""
-    reasons: tuple[str, ...] = ()
-    found: Found | None = None
-    error: str | None = None
-
-    def record(self) -> dict[str, Any]:
-        """Plain values for --json."""
-        head = {"attribute": self.attribute, "state": self.state, "was": self.was, "reasons": list(self.reasons)}
-        return {**head, **(self.found.record() if self.found else {"error": self.error})}
+def failure(accounts: Sequence[Answer]) -> str:
+    """Who failed and why, a line each; empty where all is well."""
+    lines = [account.text for account in accounts if account.record["state"] == "failed"]
+    return "\n".join([f"{len(lines)} of {len(accounts)} attributes failed:", *lines]) if lines else ""
 
 
-@dataclass(frozen=True)
-class FleetFound:
-    """The accounts of all attributes, in alphabetical order."""
-
-    accounts: tuple[Account, ...]
-
-    @property
-    def failed(self) -> list[Account]:
-        return [account for account in self.accounts if account.state == "failed"]
-
-    def record(self) -> dict[str, Any]:
-        states = [account.state for account in self.accounts]
-        counts = {state: states.count(state) for state in ("searched", "current", "failed")}
-        return {**counts, "searches": [account.record() for account in self.accounts]}
-
-    def text(self) -> str:
-        """What was searched, then what was not."""
-        lines = [each.found.text() for each in self.accounts if each.found and each.state == "searched"]
-        if current := [each.attribute for each in self.accounts if each.state == "current"]:
-            every = "every attribute" if len(current) == len(self.accounts) else ", ".join(current)
-            lines.append(f"Current, not searched again: {every}.")
-        lines.append("All of them on one page: graftnet report")
-        return "\n".join(lines)
-
-    def failure(self) -> str:
-        """Who failed and why, a line each."""
-        lines = [f"  {account.attribute}: {account.error}" for account in self.failed]
-        return "\n".join([f"{len(lines)} of {len(self.accounts)} attributes failed:", *lines])
-
-
-def choose_place(
-    on: str, *, workers: int | None, address: str | None, cpus: float | None, gpus: float | None, device: str
-) -> "AbstractContextManager[Place]":
+def choose_place(options: PlaceOptions, device: str) -> "AbstractContextManager[Place]":
     """The place that the options of `graftnet search --all` name.
 
     Raises:
         ConfigError: options that do not go together. ModuleNotFoundError: Ray is not installed.
     """
-    if on not in PLACES:
-        raise ConfigError(f"--on must be one of {', '.join(PLACES)}, is {on!r}.")
-    if on == "here":
-        for name, value in (("--address", address), ("--cpus", cpus), ("--gpus", gpus)):
-            if value is not None:
-                raise ConfigError(f"{name} goes with --on ray; here, --workers N searches N attributes at a time.")
-        return nullcontext(Processes(workers or 1))
-    if workers is not None:
+    if options.on not in PLACES:
+        raise ConfigError(f"--on must be one of {', '.join(PLACES)}, is {options.on!r}.")
+    if options.on == "here":
+        if rays := [option for option in options.given if option != "--workers"]:
+            raise ConfigError(f"{rays[0]} goes with --on ray; here, --workers N searches N attributes at a time.")
+        return nullcontext(Processes(options.workers or 1))
+    if options.workers is not None:
         raise ConfigError("--workers goes with --on here; on Ray, --cpus and --gpus say what one attribute needs.")
     from graftnet.ray_jobs import open_ray
 
-    return open_ray(address, cpus=1.0 if cpus is None else cpus, gpus=gpus, device=device)
+    return open_ray(
+        options.address, cpus=1.0 if options.cpus is None else options.cpus, gpus=options.gpus, device=device
+    )
 
 
 def search_all(
@@ -99,7 +65,7 @@ def search_all(
     device: str,
     force: bool,
     overrides: Overrides = NONE,
-) -> FleetFound:
+) -> list[Answer]:
     """Search every attribute that has no current result; one that fails does not keep the others from being searched.
 
     Raises:
@@ -120,24 +86,28 @@ def search_all(
                 display.take(message)
                 if isinstance(message, Outcome):
                     outcomes[message.attribute] = message
-    return FleetFound(tuple(account_of(job, outcomes.get(job.attribute)) for job in jobs))
+    return [account_of(job, outcomes.get(job.attribute)) for job in jobs]
 
 
-def account_of(job: "Job", outcome: "Outcome | None") -> Account:
-    """One attribute's account, from its job and, where it was to be searched, the outcome."""
+def account_of(job: "Job", outcome: "Outcome | None") -> Answer:
+    """What became of one attribute: ``searched``, ``current`` (nothing was to be done) or ``failed``.
+
+    was: where it stood before; reasons: why a stale one was redone.
+    """
     was, reasons = job.standing or ("", ())
+    head = {"attribute": job.attribute, "was": was, "reasons": list(reasons)}
     if error := job.error or (outcome and outcome.error):
-        return Account(job.attribute, "failed", was, reasons, error=error)
+        return Answer({**head, "state": "failed", "error": error}, f"  {job.attribute}: {error}")
     if outcome:
         assert outcome.folder
         assert outcome.report
-        return Account(job.attribute, "searched", was, reasons, Found(outcome.folder, outcome.report))
+        found = found_in(outcome.folder, outcome.report)
+        return Answer({**head, "state": "searched", **found.record}, found.text)
     from reports import write_report
 
     assert job.plan
     job.plan.make_newest()
     folder = job.plan.folder
     page = folder / "report.html"
-    return Account(
-        job.attribute, "current", was, reasons, Found(folder, page if page.exists() else write_report(folder))
-    )
+    found = found_in(folder, page if page.exists() else write_report(folder))
+    return Answer({**head, "state": "current", **found.record}, job.attribute)

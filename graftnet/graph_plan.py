@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def plan_graph(
         "fingerprint": trunk.fingerprint,
         "freeze_depth": trunk.check_depth(depth_of(project.config)),
         "feature_precision": resolve_precision(project.config.trunk.feature_precision, device),
-        "settings": settings._asdict(),
+        "settings": asdict(settings),
         "words": content_hash(words) if words else None,
         "branches": {name: weights_of(folder) for name, folder in branches.items()},
         "seed": seed,

@@ -1,4 +1,4 @@
-"""What a label graph's run writes down: the graph, each label's figures, the classifiers, and the verdict."""
+"""What a label graph's run writes down: the graph, each label's figures, and the classifiers."""
 
 from collections.abc import Mapping
 from pathlib import Path

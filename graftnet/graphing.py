@@ -1,11 +1,11 @@
 """A label graph as the command line runs it: train and compare, list the runs, export the classifiers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foundation.files import read_json
+from graftnet.answer import Answer, text_table
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
 from graftnet.progress import show_progress
@@ -22,53 +22,35 @@ NAMES = {
 COLUMNS = (("map", "mAP"), ("cf1", "CF1"), ("of1", "OF1"), ("mean_accuracy", "mA"))
 
 
-@dataclass(frozen=True)
-class GraphRun:
-    """A finished run of the label graph: its folder, and its report."""
-
-    folder: Path
-    report: Path
-
-    def result(self) -> dict[str, Any]:
-        """What result.json says."""
-        return read_json(self.folder / "result.json")
-
-    def record(self) -> dict[str, Any]:
-        """The main entries of result.json, and the paths."""
-        result = self.result()
-        shown = ("verdict", "chosen", "measured_on", "images", "methods", "gains", "combination", "notes", "seconds")
-        estimated = {"estimated": result["graph"]["estimated"]}
-        return {
-            **{key: result[key] for key in shown},
-            **estimated,
-            "folder": str(self.folder),
-            "report": str(self.report),
-        }
-
-    def text(self) -> str:
-        """The verdict, a table of the methods, and where to look."""
-        result = self.result()
-        split = result["measured_on"]
-        head = f"  {'on ' + split:<18}{'labels':>7}" + "".join(f"{title:>8}" for _, title in COLUMNS)
-        lines = [result["verdict"], head]
-        for method, name in NAMES.items():
-            if method in result["methods"]:
-                found = result["methods"][method]
-                cells = [found[split][key] for key, _ in COLUMNS]
-                shown = "".join(f"{'-' if cell is None else format(100 * cell, '.1f'):>8}" for cell in cells)
-                lines.append(f"  {name:<18}{found['labels']:>7}{shown}")
-        if result["graph"]["estimated"]:
-            lines.append(
-                f"  {result['graph']['estimated_pairs']} pairs of labels have no common image; how often they meet is "
-                f"estimated from predictions."
-            )
-        lines += [f"  note: {note}" for note in result["notes"]]
-        return "\n".join([*lines, f"  result {self.folder}", f"  report {self.report}"])
+def graph_run(folder: Path, report: Path) -> Answer:
+    """A finished run of the label graph: the verdict, a table of the methods, and where to look."""
+    result = read_json(folder / "result.json")
+    split = result["measured_on"]
+    rows = [(f"on {split}", "labels", *(title for _, title in COLUMNS))]
+    for method, name in NAMES.items():
+        if found := result["methods"].get(method):
+            cells = (found[split][key] for key, _ in COLUMNS)
+            rows.append((name, str(found["labels"]), *("-" if cell is None else f"{100 * cell:.1f}" for cell in cells)))
+    lines = [result["verdict"], *(f"  {line}" for line in text_table(rows, "<>>>>>"))]
+    if result["graph"]["estimated"]:
+        lines.append(
+            f"  {result['graph']['estimated_pairs']} pairs of labels have no common image; how often they meet is "
+            f"estimated from predictions."
+        )
+    lines += [*(f"  note: {note}" for note in result["notes"]), f"  result {folder}", f"  report {report}"]
+    shown = ("verdict", "chosen", "measured_on", "images", "methods", "gains", "combination", "notes", "seconds")
+    record = {
+        **{key: result[key] for key in shown},
+        "estimated": result["graph"]["estimated"],
+        "folder": str(folder),
+        "report": str(report),
+    }
+    return Answer(record, "\n".join(lines))
 
 
 def train_graph(
     folder: Path | None, attributes: Sequence[str], *, seed: int | None, device: str, force: bool
-) -> GraphRun:
+) -> Answer:
     """Train and compare a project's label graph, continue that, or return the current run."""
     project = open_project(folder)
     for name in attributes:
@@ -85,11 +67,11 @@ def train_graph(
     return with_report(found)
 
 
-def with_report(folder: Path) -> GraphRun:
+def with_report(folder: Path) -> Answer:
     """Write the page of a finished run."""
     from reports.label_graph import write_label_graph_report
 
-    return GraphRun(folder, write_label_graph_report(folder))
+    return graph_run(folder, write_label_graph_report(folder))
 
 
 def newest_run(project: Project) -> Path:

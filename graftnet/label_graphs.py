@@ -3,6 +3,7 @@
 import shutil
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +160,7 @@ def train_all(
         found = trained[graph] = train_label_graph(
             train,
             val,
-            plan.settings._replace(graph=graph),
+            replace(plan.settings, graph=graph),
             labels=data.table.labels,
             counts=counts,
             words=plan.words,

@@ -40,6 +40,7 @@ CORE = (
     "onnxscript",
     "onnxruntime",
     "pydantic",
+    "annotated-types",
     "typer",
     "rich",
     "jinja2",

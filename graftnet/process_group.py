@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from graftnet.errors import ConfigError
+from trunk.errors import TrunkError
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ def ranks_of_torchrun(device: "torch.device") -> Iterator[tuple["Ranks", "torch.
     """This process's place among its ranks and its own device, while the block runs: nccl on GPUs, gloo on CPUs.
 
     Raises:
-        ConfigError: the device cannot be shared by ranks, or there are more ranks here than GPUs.
+        TrunkError: the device cannot be shared by ranks, or there are more ranks here than GPUs.
     """
     from torch import cuda, distributed
     from torch import device as torch_device
@@ -38,11 +38,11 @@ def ranks_of_torchrun(device: "torch.device") -> Iterator[tuple["Ranks", "torch.
         yield Ranks(), device
         return
     if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"Several ranks train on cpu or cuda, not on {device.type}; give --device cpu.")
+        raise TrunkError(f"Several ranks train on cpu or cuda, not on {device.type}; give --device cpu.")
     if device.type == "cuda":
         local = int(os.environ["LOCAL_RANK"])
         if local >= cuda.device_count():
-            raise ConfigError(
+            raise TrunkError(
                 f"torchrun started more ranks than the {cuda.device_count()} GPU(s) of this machine; give "
                 f"--nproc-per-node {cuda.device_count()}, or --device cpu."
             )

@@ -4,7 +4,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from trunk.cache_estimate import Estimate
 
 from foundation.progress import Progress
 
@@ -102,3 +107,8 @@ def format_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def announce(estimate: "Estimate") -> None:
+    """Say what filling the cache takes, before it begins."""
+    typer.echo(estimate.sentence(), err=True)

@@ -1,23 +1,18 @@
 """One search as the command line runs it: an attribute, or a file of features; it ends in a report."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import typer
 
 from foundation.files import read_json
+from graftnet.answer import Answer
 from graftnet.config import Config
 from graftnet.devices import choose_device
 from graftnet.errors import ConfigError
-from graftnet.overrides import NONE, TAIL, Overrides, open_overridden, option_of
-from graftnet.progress import show_progress
+from graftnet.overrides import NONE, Overrides, PlaceOptions, open_overridden
+from graftnet.progress import announce, show_progress
 from graftnet.project import Project, project_here
 from graftnet.settings import seed_or
-
-if TYPE_CHECKING:
-    from trunk.cache_estimate import Estimate
 
 SHOWN = (
     *("attribute", "verdict", "parameters", "parameter_reduction", "macs", "latency_ms", "limits"),
@@ -25,28 +20,13 @@ SHOWN = (
 )
 
 
-@dataclass(frozen=True)
-class Found:
-    """A finished search: its folder with result.json, and its report."""
-
-    folder: Path
-    report: Path
-
-    def result(self) -> dict[str, Any]:
-        """What result.json says."""
-        return read_json(self.folder / "result.json")
-
-    def record(self) -> dict[str, Any]:
-        """The main entries of result.json, and the paths."""
-        result = self.result()
-        shown = {key: result[key] for key in SHOWN if key in result}
-        return {**shown, "folder": str(self.folder), "report": str(self.report)}
-
-    def text(self) -> str:
-        """The verdict and where to look."""
-        result = self.result()
-        start = f"  {result['start']}\n" if "start" in result else ""
-        return f"{result['attribute']}: {result['verdict']}\n{start}  result {self.folder}\n  report {self.report}"
+def found_in(folder: Path, report: Path) -> Answer:
+    """A finished search: the main entries of its result.json, and where to look."""
+    result = read_json(folder / "result.json")
+    shown = {key: result[key] for key in SHOWN if key in result}
+    start = f"  {result['start']}\n" if "start" in result else ""
+    text = f"{result['attribute']}: {result['verdict']}\n{start}  result {folder}\n  report {report}"
+    return Answer({**shown, "folder": str(folder), "report": str(report)}, text)
 
 
 def require_one(
@@ -54,9 +34,9 @@ def require_one(
     everything: bool,
     features: Path | None,
     out: Path | None,
-    fleet_options: Mapping[str, object],
+    place: PlaceOptions,
 ) -> None:
-    """Refuse a call that names no search, or several, or gives options of --all (those that are not None) to one.
+    """Refuse a call that names no search, or several, or gives options of --all to one.
 
     Raises:
         ConfigError: not exactly one of ATTR, --all and --features, or an option that goes with another of them.
@@ -65,9 +45,8 @@ def require_one(
         raise ConfigError("Name one attribute, or give --all, or --features FILE.npz; see `graftnet search --help`.")
     if out and not features:
         raise ConfigError("--out goes with --features; a project's searches are written under its runs/searches.")
-    given = [name for name, value in fleet_options.items() if value is not None]
-    if given and not everything:
-        raise ConfigError(f"{given[0]} goes with --all; one search runs here, in this process.")
+    if place.given and not everything:
+        raise ConfigError(f"{place.given[0]} goes with --all; one search runs here, in this process.")
 
 
 def search_one(
@@ -79,7 +58,7 @@ def search_one(
     force: bool,
     overrides: Overrides = NONE,
     tensorboard: bool = False,
-) -> Found:
+) -> Answer:
     """Search one attribute of a project; a current result is returned as it is unless ``force``."""
     project = open_overridden(folder, overrides, attribute)
     return search_in(project, attribute, seed=seed, device=device, force=force, tensorboard=tensorboard)
@@ -93,7 +72,7 @@ def search_in(
     device: str,
     force: bool = False,
     tensorboard: bool = False,
-) -> Found:
+) -> Answer:
     """Search one attribute of an open project; ``tensorboard``: its curves as event files in its folder too."""
     project.source(attribute)
     chosen = choose_device(device)
@@ -123,12 +102,7 @@ def search_in(
         )
     if follower:
         typer.echo(f"Curves: tensorboard --logdir {follower.finish(found)}", err=True)
-    return Found(found, write_report(found))
-
-
-def announce(estimate: "Estimate") -> None:
-    """Say what filling the cache takes, before it begins."""
-    typer.echo(estimate.sentence(), err=True)
+    return found_in(found, write_report(found))
 
 
 def search_file(
@@ -140,16 +114,14 @@ def search_file(
     device: str,
     force: bool,
     overrides: Overrides = NONE,
-) -> Found:
+) -> Answer:
     """Search on a file of features, with the project's settings where there is a project, else the defaults."""
     from graftnet.pipeline import search_features
     from reports import write_report
 
     project = project_here(folder)
-    if idle := list(overrides.given((*TAIL, "freeze_depth"))):
-        raise ConfigError(
-            f"{option_of(idle[0])} has no meaning here: features from a file have no backbone; leave it out."
-        )
+    if idle := [option for option, _, _ in overrides.given("branch", "trunk") if option != "--branch"]:
+        raise ConfigError(f"{idle[0]} has no meaning here: features from a file have no backbone; leave it out.")
     config = overrides.applied(project.config if project else Config())
     destination = out or (project.runs / "features" / features.stem if project else Path(f"{features.stem}-search"))
     chosen_seed = config.project.seed if seed is None else seed
@@ -158,4 +130,4 @@ def search_file(
         found = search_features(
             features, destination, config, seed=chosen_seed, device=chosen, progress=progress, force=force
         )
-    return Found(found, write_report(found))
+    return found_in(found, write_report(found))

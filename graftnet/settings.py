@@ -34,8 +34,7 @@ def graph_settings(config: Config, *, seed: int) -> "GraphSettings":
     """[label_graph] as the training of a label graph takes it."""
     from label_graph.settings import GraphSettings
 
-    values = config.label_graph.model_dump()
-    return GraphSettings(**{key: values[key] for key in GraphSettings._fields if key != "seed"}, seed=seed).checked()
+    return GraphSettings(**values_for(GraphSettings, config.label_graph), seed=seed)
 
 
 # The keys of [search] that describe a branch of each space; `depths` counts the one named here.
@@ -120,7 +119,7 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
         SearchError: a strategy of NNI's is wanted where its extra is missing.
     """
     from nas.nni_extra import require_nni
-    from nas.settings import JobSettings
+    from nas.settings import ChoosingSettings, JobSettings
 
     controls = config.controls
     if any(strategy.startswith("nni-") for strategy in (config.search.strategy, *controls.strategies)):
@@ -128,21 +127,14 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
     return JobSettings(
         space=space_of_config(config),
         search=search_settings(config),
-        strategy=config.search.strategy,
-        trials=config.search.trials,
-        trial_epochs=config.search.trial_epochs,
         rivals=controls.strategies,
         retrain=fit_settings(config),
-        candidates=config.search.candidates,
-        retrain_top=config.search.retrain_top,
-        apart=config.search.apart,
         repeats=config.retrain.repeats,
-        winner=config.search.winner,
-        winner_tolerance=config.search.winner_tolerance,
         threshold_by=config.retrain.threshold_by,
         random=controls.random,
         probe=controls.linear_probe,
         tail=control_tail(config, device) if controls.tail and with_tail else None,
+        **values_for(ChoosingSettings, config.search),
     )
 
 

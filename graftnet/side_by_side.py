@@ -13,6 +13,7 @@ from branches.metrics import measure, paired_bootstrap
 from branches.records import load_branch
 from branches.training import predict_scores
 from foundation.progress import Progress
+from graftnet.answer import text_table
 from graftnet.featuring import AttributeData, whole_data
 from graftnet.project import Project
 from trunk.features import LabelledFeatures
@@ -113,22 +114,14 @@ def table_lines(branches: Sequence[Renewed], old: str, new: str) -> list[str]:
     if not branches:
         return ["No branch is grafted."]
     metric = branches[0].metric.replace("_", " ")
-    width = max(len("attribute"), *(len(one.attribute) for one in branches))
-    lines = [
-        f"{metric} on trunk {old} (old) and {new} (new)",
-        f"{'attribute':<{width}}  val old  val new  test old  test new  test new - old",
-    ]
+    rows: list[tuple[str, ...]] = [("attribute", "val old", "val new", "test old", "test new", "test new - old")]
     for one in branches:
         if one.error:
-            lines.append(f"{one.attribute:<{width}}  FAILED: {one.error}")
+            rows.append((one.attribute, f"FAILED: {one.error}"))
             continue
-        cells = [
-            f"{written(one.value(side, split)):>{len(f'{split} {side}')}}"
-            for split in ("val", "test")
-            for side in ("old", "new")
-        ]
-        lines.append(f"{one.attribute:<{width}}  {'  '.join(cells)}  {gain(one.difference)}")
-    return lines
+        cells = (written(one.value(side, split)) for split in ("val", "test") for side in ("old", "new"))
+        rows.append((one.attribute, *cells, gain(one.difference)))
+    return [f"{metric} on trunk {old} (old) and {new} (new)", *text_table(rows, "<>>>>")]
 
 
 def written(value: float | None) -> str:

@@ -9,6 +9,7 @@ the second stage; labels may be unknown.
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -149,7 +150,7 @@ class EndToEnd:
     ) -> None:
         self.table = table
         self.backbone = backbone
-        self.settings = settings._replace(graph=settings.graph.checked())
+        self.settings = settings
         self.folder = folder
         self.weights = weights
         self.words = words
@@ -178,7 +179,7 @@ class EndToEnd:
         if self.settings.direct_epochs:
             generator = torch.Generator().manual_seed(graph.seed)
             plain = LabelClassifier(channels, len(self.table.labels), pooling=graph.pooling, generator=generator)
-            first = graph._replace(epochs=self.settings.direct_epochs)
+            first = replace(graph, epochs=self.settings.direct_epochs)
             state = self.train(ImageLabeller(chain, plain), "direct", first, report, before)
             direct = copy.deepcopy(ImageLabeller(chain, plain)).cpu().eval()
             history["direct"], direct_score, before = state.history, state.best_score, state.epoch

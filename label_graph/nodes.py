@@ -18,8 +18,6 @@ from torch import Tensor
 from label_graph.cooccurrence import LabelGraphWarning
 from label_graph.errors import LabelGraphError
 
-NODE_FEATURES = ("image", "image_pca", "words", "identity")
-
 
 def image_embeddings(features: Tensor, states: Tensor, *, names: Sequence[str] | None = None) -> Tensor:
     """The mean feature of each label's positives, eq. 5: F_I (L, d).

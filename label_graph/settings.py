@@ -1,17 +1,21 @@
 """How a label graph is built and trained on pooled features: what `[label_graph]` and `graftnet tune gcn` choose."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Annotated
 
-from label_graph.classifier import POOLINGS
+from foundation.bounds import Count, Index, NonNegative, OneOf, Part, Positive, Share, Threshold, check_fields
 from label_graph.errors import LabelGraphError
-from label_graph.losses import LOSSES
-from label_graph.nodes import NODE_FEATURES
 
+# The names alone, so that no torch is needed to read them; a test holds them against what they name.
 GRAPHS = ("cooccurrence", "identity", "none")
+NODE_FEATURES = ("image", "image_pca", "words", "identity")
+LOSSES = ("asymmetric", "bce", "focal", "weighted")
+POOLINGS = ("average", "max")
 
 
-class GraphSettings(NamedTuple):
-    """Every choice of `label_graph.training.train_label_graph`; plain values, so that they name a run's folder.
+@dataclass(frozen=True)
+class GraphRecipe:
+    """Every choice of a label graph: [label_graph] of graftnet.toml.
 
     graph: edges by co-occurrence, none but a label's own ("identity"), or no graph network at all ("none").
     tau: P(j|i) from which an edge stands, eq. 3. p: the neighbours' share, eq. 4.
@@ -23,53 +27,30 @@ class GraphSettings(NamedTuple):
     patience: epochs without a better val score after which training ends; 0 for none.
     """
 
-    graph: str = "cooccurrence"
-    tau: float = 0.1
-    p: float = 0.2
-    layers: int = 2
-    hidden: int = 256
-    nodes: str = "image_pca"
-    components: int = 0
-    loss: str = "asymmetric"
-    gamma_negative: float = 2.0
-    gamma_positive: float = 0.0
-    clip: float = 0.05
-    pooling: str = "average"
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    epochs: int = 60
-    batch_size: int = 128
-    patience: int = 15
+    graph: Annotated[str, OneOf(GRAPHS)] = "cooccurrence"
+    tau: Threshold = 0.1
+    p: Part = 0.2
+    layers: Count = 2
+    hidden: Count = 256
+    nodes: Annotated[str, OneOf(NODE_FEATURES)] = "image_pca"
+    components: Index = 0
+    loss: Annotated[str, OneOf(LOSSES)] = "asymmetric"
+    gamma_negative: NonNegative = 2.0
+    gamma_positive: NonNegative = 0.0
+    clip: Share = 0.05
+    pooling: Annotated[str, OneOf(POOLINGS)] = "average"
+    learning_rate: Positive = 2e-3
+    weight_decay: NonNegative = 0.02
+    epochs: Count = 60
+    batch_size: Count = 128
+    patience: Index = 15
+
+
+@dataclass(frozen=True)
+class GraphSettings(GraphRecipe):
+    """What `label_graph.training.train_label_graph` is given; plain values, so that they name a run's folder."""
+
     seed: int = 0
 
-    def checked(self) -> "GraphSettings":
-        """These settings, when each may be used.
-
-        Raises:
-            LabelGraphError: one may not; it says which, what it is and what it may be.
-        """
-        for name, allowed in (
-            ("graph", GRAPHS),
-            ("nodes", NODE_FEATURES),
-            ("loss", tuple(LOSSES)),
-            ("pooling", tuple(POOLINGS)),
-        ):
-            if getattr(self, name) not in allowed:
-                raise LabelGraphError(
-                    f"label_graph.{name} must be one of {', '.join(allowed)}, is {getattr(self, name)!r}."
-                )
-        if not 0 <= self.p <= 1:
-            raise LabelGraphError(f"label_graph.p must lie between 0 and 1, is {self.p}.")
-        if not 0 <= self.clip < 1:
-            raise LabelGraphError(f"label_graph.clip must lie in [0, 1), is {self.clip}.")
-        if not 0 < self.tau <= 1:
-            raise LabelGraphError(f"label_graph.tau must be above 0 and at most 1, is {self.tau}.")
-        for name in ("layers", "hidden", "epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise LabelGraphError(f"label_graph.{name} must be at least 1, is {getattr(self, name)}.")
-        for name in ("components", "patience", "gamma_negative", "gamma_positive", "weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise LabelGraphError(f"label_graph.{name} must be at least 0, is {getattr(self, name)}.")
-        if not self.learning_rate > 0:
-            raise LabelGraphError(f"label_graph.learning_rate must be above 0, is {self.learning_rate}.")
-        return self
+    def __post_init__(self) -> None:
+        check_fields(self, LabelGraphError, "label_graph.")

@@ -8,6 +8,7 @@ with the convolutional part frozen: a training takes seconds, so that a tuner ma
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ class TrainingState:
         self.module = module
         self.optimizer = optimizer
         self.settings = settings
-        self.identity = [*settings, *about]
+        self.identity = [*asdict(settings).values(), *about]
         self.file = folder / CHECKPOINT if folder else None
         self.epoch = 0
         self.history: list[dict[str, float]] = []
@@ -164,7 +165,6 @@ def train_label_graph(
     Raises:
         LabelGraphError: a setting cannot be used, there is no training image, or val shows no label.
     """
-    settings = settings.checked()
     module = build_classifier(train, settings, labels=labels, counts=counts, words=words).to(device)
     x = train.features.by(settings.pooling).to(device)
     y = torch.from_numpy(train.states).to(device)

@@ -1,10 +1,11 @@
 """What a search is given: one attribute's features, how it is searched, and what a job does beside; no torch needed."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from branches.metrics import REWARDS
-from branches.settings import FitSettings
+from branches.metrics import REWARDS, THRESHOLD_RULES
+from branches.settings import BALANCES, FitSettings
+from foundation.bounds import Count, Factor, Index, NonNegative, OneOf, Pair, Part, Positive, check_fields
 from nas.errors import SearchError
 from nas.limits import Limits
 from nas.recipes import RECIPES
@@ -50,25 +51,25 @@ class SearchSettings:
     in the warm-up all are. 0 is ENAS's own way.
     """
 
-    epochs: int = 20
-    warmup_epochs: int = 4
-    min_steps: int = 60
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    balance: str = "sampling"
-    updates_per_epoch: int = 10
-    samples_per_update: int = 8
-    reward: str = "auroc"
-    reward_images: int = 1000
-    parameter_penalty: float = 0.0
-    recipe: str = "strong"
-    hidden: int = 64
-    fair_share: float = 1.0
-    max_parameters: int = 0
-    max_macs: float = 0
-    max_latency: float = 0
-    latency_batch: int = 1
+    epochs: Count = 20
+    warmup_epochs: Index = 4
+    min_steps: Index = 60
+    batch_size: Pair = 128
+    learning_rate: Positive = 2e-3
+    weight_decay: NonNegative = 0.02
+    balance: Annotated[str, OneOf(BALANCES)] = "sampling"
+    updates_per_epoch: Count = 10
+    samples_per_update: Count = 8
+    reward: Annotated[str, OneOf(tuple(REWARDS))] = "auroc"
+    reward_images: Index = 1000
+    parameter_penalty: NonNegative = 0.0
+    recipe: Annotated[str, OneOf(tuple(RECIPES))] = "strong"
+    hidden: Count = 64
+    fair_share: Part = 1.0
+    max_parameters: Index = 0
+    max_macs: NonNegative = 0
+    max_latency: NonNegative = 0
+    latency_batch: Count = 1
 
     @property
     def limits(self) -> Limits:
@@ -91,23 +92,26 @@ class SearchSettings:
         return max(1, self.min_steps, images // self.batch_size)
 
     def __post_init__(self) -> None:
-        if self.reward not in REWARDS:
-            raise SearchError(f"search.reward must be one of {', '.join(REWARDS)}, is {self.reward!r}.")
-        if self.recipe not in RECIPES:
-            raise SearchError(f"search.recipe must be one of {', '.join(RECIPES)}, is {self.recipe!r}.")
-        for name in ("epochs", "updates_per_epoch", "samples_per_update", "hidden", "latency_batch"):
-            if getattr(self, name) < 1:
-                raise SearchError(f"search.{name} must be at least 1, is {getattr(self, name)}.")
-        if not 0 <= self.fair_share <= 1:
-            raise SearchError(f"search.fair_share must lie in 0 .. 1, is {self.fair_share}.")
-        for name in ("warmup_epochs", "min_steps", "reward_images", "parameter_penalty"):
-            if getattr(self, name) < 0:
-                raise SearchError(f"search.{name} must not be negative, is {getattr(self, name)}.")
+        check_fields(self, SearchError, "search.")
         self.limits  # noqa: B018 (raises for a limit that cannot be)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChoosingSettings:
+    """How architectures are proposed and the winner is chosen among them; see `JobSettings`."""
+
+    strategy: Annotated[str, OneOf(SEARCH_STRATEGIES)] = "enas"
+    trials: Count = 40
+    trial_epochs: Count = 3
+    candidates: Count = 100
+    retrain_top: Count = 4
+    apart: Factor = 1.5
+    winner: Annotated[str, OneOf(WINNER_RULES)] = "best"
+    winner_tolerance: NonNegative = 1.0
+
+
 @dataclass(frozen=True)
-class JobSettings:
+class JobSettings(ChoosingSettings):
     """What a job does beside the search itself.
 
     strategy: one of `SEARCH_STRATEGIES`, or `BY_HAND`, which trains the space's one tail (`nas.tail_job`) and searches
@@ -122,17 +126,10 @@ class JobSettings:
 
     space: Space
     search: SearchSettings = field(default_factory=SearchSettings)
-    strategy: str = "enas"
-    trials: int = 40
-    trial_epochs: int = 3
+    strategy: str = field(default=ChoosingSettings.strategy, kw_only=True)  # BY_HAND too
     retrain: FitSettings = field(default_factory=FitSettings)
-    candidates: int = 100
-    retrain_top: int = 4
-    apart: float = 1.5
-    repeats: int = 3
-    winner: str = "best"
-    winner_tolerance: float = 1.0
-    threshold_by: str = "f1"
+    repeats: Count = 3
+    threshold_by: Annotated[str, OneOf(THRESHOLD_RULES)] = "f1"
     random: bool = True
     rivals: tuple[str, ...] = ()
     probe: bool = True
@@ -150,15 +147,7 @@ class JobSettings:
                 f"The strategies to compare with must differ from one another, from the search's own ({self.strategy}) "
                 f"and from 'enas' and 'random'; remove some of {', '.join(self.rivals)}."
             )
-        for name in ("trials", "trial_epochs", "candidates", "retrain_top", "repeats"):
-            if getattr(self, name) < 1:
-                raise SearchError(f"{name} must be at least 1, is {getattr(self, name)}.")
-        if not 1 <= self.apart < float("inf"):
-            raise SearchError(f"search.apart must be 1 or more, is {self.apart}.")
-        if self.winner not in WINNER_RULES:
-            raise SearchError(f"search.winner must be one of {', '.join(WINNER_RULES)}, is {self.winner!r}.")
-        if not 0 <= self.winner_tolerance < float("inf"):
-            raise SearchError(f"search.winner_tolerance must be 0 or more, is {self.winner_tolerance}.")
+        check_fields(self, SearchError, "search.")
         theirs = [name for name in (self.strategy, *self.rivals) if name.startswith("nni-")]
         if self.search.limits and theirs:
             raise SearchError(

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +68,13 @@ class GcnObjective:
 
     @property
     def first(self) -> Setting:
-        wanted = self.base._asdict()
+        wanted = asdict(self.base)
         wanted["components"] = wanted["components"] or len(self.labels)  # 0 stands for all of them
         return nearest(self.knobs, {knob.name: wanted[knob.name] for knob in self.knobs})
 
     def __call__(self, setting: Setting, *, seed: int, watch: Watch) -> Outcome:
         chosen: dict[str, Any] = {**setting, "seed": seed_of(seed, "training") % 2**32, "graph": "cooccurrence"}
-        settings = self.base._replace(**chosen)
+        settings = replace(self.base, **chosen)
         best: list[float] = []
         details: dict[str, Any] = {"best": best}
 

@@ -10,7 +10,6 @@ scale of the loss alone. Labels may be unknown; the paper knows none of that kin
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trunk.dynamic_graph import UNKNOWN
-from trunk.errors import TrunkError
+from trunk.pretrain_settings import IndeedSettings
 
 
 def partial_coco(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -69,31 +68,7 @@ def draw_pairs(labels: NDArray[np.integer], rng: np.random.Generator) -> NDArray
     return np.concatenate([*pairs, np.stack([default, default], axis=1)])
 
 
-NORMALISATIONS = ("minmax", "l2")
-BLOCKS = ("both", "identical", "disparate")
 SMALLEST_SCALE = 1e-12
-
-
-@dataclass(frozen=True)
-class IndeedSettings:
-    """How the identical map is normalised (eq. 3 or 4), lambda (eq. 6), and which blocks take part.
-
-    The paper finds min-max better on clean composites, L2 on natural photographs; it does not state its lambda.
-    """
-
-    normalisation: str = "minmax"
-    weight: float = 1.0
-    blocks: str = "both"
-
-    def __post_init__(self) -> None:
-        if self.normalisation not in NORMALISATIONS:
-            raise TrunkError(
-                f"INDeeD's normalisation must be one of {', '.join(NORMALISATIONS)}, is {self.normalisation!r}."
-            )
-        if self.blocks not in BLOCKS:
-            raise TrunkError(f"INDeeD's blocks must be one of {', '.join(BLOCKS)}, are {self.blocks!r}.")
-        if not self.weight >= 0:
-            raise TrunkError(f"INDeeD's weight (lambda) must be at least 0, is {self.weight}.")
 
 
 class Six(NamedTuple):

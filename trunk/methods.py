@@ -16,8 +16,9 @@ from torch import Tensor
 
 from trunk.batches import Batch
 from trunk.errors import TrunkError
-from trunk.indeed import IndeedSettings, draw_pairs, indeed_loss
+from trunk.indeed import draw_pairs, indeed_loss
 from trunk.multi_label import MultiLabelPretraining, class_labels, class_logits
+from trunk.pretrain_settings import IndeedSettings
 from trunk.training import Pretraining
 
 

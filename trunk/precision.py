@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 
 from trunk.errors import TrunkError
-
-PRECISIONS = ("auto", "float32", "bfloat16")
+from trunk.pretrain_settings import PRECISIONS
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

@@ -1,16 +1,19 @@
-"""graftnet data: sub-datasets in, and what is wrong with them."""
+"""graftnet data: import sub-datasets, check them, mine them; label tables and persons."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from graftnet.answer import answer
-from graftnet.commands.persons import persons
-from graftnet.options import Device, Folder, Json, Seed
+from graftnet.commands.options import START, Device, Folder, Json, Seed
 
+if TYPE_CHECKING:
+    from subdatasets.multilabel import LabelTable
+
+commands = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="Sub-datasets: import them, check them, mine hard negatives.")
-app.command("persons")(persons)
+commands.add_typer(app, name="data", rich_help_panel=START)
 
 
 @app.command("import")
@@ -149,3 +152,165 @@ def mine(
             home, attribute, choices, seed=seed_or(seed, home), device=choose_device(device), progress=progress
         )
     answer({**mined.record, "report": mined.report}, "\n".join(mining_lines(mined)), as_json=as_json)
+
+
+@app.command("persons")
+def persons(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", exists=True, help="A table with a row per photo (.csv), or a folder.")
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's photos are."),
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option("--masks", metavar="DIR", help="Ready-made masks, instead of Mask R-CNN.")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", metavar="FILE", help="Mask R-CNN's. Default: torchvision downloads them."),
+    ] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", metavar="NAME", help="Only this column; may be repeated.")
+    ] = None,
+    to_all: Annotated[
+        bool, typer.Option("--to-all", help="A photo's labels go to each of several persons, not only to one alone.")
+    ] = False,
+    smallest: Annotated[int, typer.Option("--smallest", metavar="PIXELS", help="Of the shorter side of a box.")] = 32,
+    score: Annotated[float, typer.Option("--score", metavar="S", help="From which score on it is a person.")] = 0.7,
+    fill: Annotated[
+        str, typer.Option("--fill", metavar="NAME", help="What replaces the rest: mean or transparent.")
+    ] = "mean",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Crops and tables only. Default: into the project.")
+    ] = None,
+    project: Folder = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Cut persons out of photos, into sub-datasets.
+
+    One crop per person; background and other persons are removed. Masks come
+    from torchvision's Mask R-CNN, or for photo NAME.jpg from MASKS/NAME.png
+    (0 is background, each number a person) or the folder MASKS/NAME/.
+
+    \b
+    Examples:
+      graftnet data persons labels.csv --images photos/ --masks masks/
+      graftnet data persons photos/ --weights maskrcnn.pth --out people/
+
+    A photo's labels go to its person where there is only one. Call it again
+    after Ctrl-C or kill: it goes on.
+    """
+    from graftnet.persons import cut_persons, persons_lines, segmenter_of
+    from graftnet.progress import show_progress
+    from graftnet.project import project_here
+    from graftnet.settings import seed_or
+    from subdatasets.segmentation import CropSettings
+
+    home = None if out is not None and project is None else project_here(project)
+    settings = CropSettings(smallest=smallest, score=score, fill=fill)  # type: ignore[arg-type]  # it checks
+    segmenter = segmenter_of(masks, weights, device=device)
+    with show_progress() as progress:
+        found = cut_persons(
+            home,
+            source,
+            segmenter,
+            settings,
+            out=out,
+            images=images,
+            columns=columns or None,
+            to_all=to_all,
+            seed=seed_or(seed, home) if home else seed or 0,
+            progress=progress,
+        )
+    attributes = found.imported.subdatasets if found.imported else ()
+    record = {**found.crops._asdict(), "attributes": {one.attribute.name: one.counts() for one in attributes}}
+    answer(record, "\n".join(persons_lines(found)), as_json=as_json)
+
+
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write the table here, as a CSV of 1, 0 and blank."),
+]
+
+
+@app.command("labels")
+def labels(
+    attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
+    output: Output = None,
+    project: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Join the sub-datasets into one table of labels.
+
+    Images are one row each by their content, whatever their files are called. An
+    attribute of two values is one label, one of more values a label per value.
+    What the label graph counts from.
+
+    \b
+    Examples:
+      graftnet data labels
+      graftnet data labels bald hat --output labels.csv
+    """
+    from graftnet.label_tables import project_table
+    from graftnet.progress import show_progress
+    from graftnet.project import open_project
+
+    home = open_project(project)
+    with show_progress() as progress:
+        table = project_table(home, attributes or (), progress=progress)
+    _say(table, output, as_json=as_json)
+
+
+@app.command("table")
+def table(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[SPLIT=]SOURCE...", help="A VOC folder; or instances_*.json files; or lists of images."
+        ),
+    ],
+    images: Annotated[
+        list[str] | None,
+        typer.Option("--images", metavar="[SPLIT=]DIR", help="Where the images are; may be repeated, one per split."),
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option("--index", metavar="JSON", help="With lists: the label numbers of each image.")
+    ] = None,
+    names: Annotated[
+        Path | None, typer.Option("--names", metavar="FILE", help="With lists: the labels' names, one per line.")
+    ] = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Read labels of VOC's, COCO's or VG-500's form, for data import.
+
+    What VOC marks as difficult alone is unknown, and blank in the table.
+
+    \b
+    Examples:
+      graftnet data table VOCdevkit/VOC2007 --output voc.csv
+      graftnet data table instances_val2017.json --images val2017 -o coco.csv
+      graftnet data table train=a.json val=b.json --images train=a --images val=b
+      graftnet data table train=train_list_500.txt test=test_list_500.txt \\
+        --index labels_index.json --images VG_100K --output vg.csv
+      graftnet data import voc.csv
+    """
+    from subdatasets.label_forms import foreign_table
+
+    _say(foreign_table(sources, images or (), index, names), output, as_json=as_json)
+
+
+def _say(found: "LabelTable", output: Path | None, *, as_json: bool) -> None:
+    from graftnet.label_tables import table_lines
+    from subdatasets.label_forms import table_record
+    from subdatasets.multilabel_csv import write_label_csv
+
+    written = []
+    if output is not None:
+        write_label_csv(found, output)
+        written = [f"written to {output}"]
+    record = {**table_record(found), "file": output}
+    answer(record, "\n".join([*table_lines(found), *written]), as_json=as_json)

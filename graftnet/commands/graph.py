@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from graftnet.answer import answer
-from graftnet.options import Device, Folder, Json, Seed
+from graftnet.commands.options import SEARCH, Device, Folder, Json, Seed
 
+commands = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="The label graph: attributes that occur together help each other.")
+commands.add_typer(app, name="graph", rich_help_panel=SEARCH)
 
 
 @app.command("train")
@@ -38,7 +40,7 @@ def train(
     from graftnet.graphing import train_graph
 
     found = train_graph(project, attributes or [], seed=seed, device=device, force=force)
-    answer(found.record(), found.text(), as_json=as_json)
+    answer(*found, as_json=as_json)
 
 
 @app.command("report")
@@ -50,8 +52,8 @@ def report(project: Folder = None, as_json: Json = False) -> None:
     from graftnet.graphing import newest_run, with_report
     from graftnet.project import open_project
 
-    page = with_report(newest_run(open_project(project))).report
-    answer({"report": page}, str(page), as_json=as_json)
+    page = with_report(newest_run(open_project(project))).record["report"]
+    answer({"report": page}, page, as_json=as_json)
 
 
 @app.command("list")
@@ -141,4 +143,4 @@ def end_to_end(
     choices = Choices(table, images, direct_epochs, epochs, learning_rate, fresh)
     with show_progress() as progress:
         found = train_end_to_end(home, choices, seed=seed_or(seed, home), device=chosen, progress=progress, force=force)
-    answer(found.record(), found.text(), as_json=as_json)
+    answer(*found, as_json=as_json)

@@ -1,4 +1,4 @@
-"""graftnet cache and graftnet search."""
+"""graftnet cache, search and audit."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,9 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from graftnet.answer import answer
-from graftnet.options import Device, Folder, Json, Seed
+from graftnet.commands.options import SEARCH, USE, Device, Folder, Json, Seed, spread
+from graftnet.overrides import HERE, NONE, Overrides, PlaceOptions
+
+commands = typer.Typer()
 
 
+@commands.command("cache", rich_help_panel=SEARCH)
 def cache(
     attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
     project: Folder = None,
@@ -31,9 +35,8 @@ def cache(
     """
     from graftnet.devices import choose_device
     from graftnet.pipeline import cache_features, estimate_features
-    from graftnet.progress import show_progress
+    from graftnet.progress import announce, show_progress
     from graftnet.project import open_project
-    from graftnet.searching import announce
 
     home = open_project(project)
     names = [name for name in attributes or home.sources() if home.source(name)]
@@ -48,6 +51,8 @@ def cache(
     answer(record, "\n".join(lines) or "Nothing to do.", as_json=as_json)
 
 
+@commands.command("search", rich_help_panel=SEARCH)
+@spread
 def search(
     attribute: Annotated[str | None, typer.Argument(metavar="ATTR", help="The attribute to search for.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every attribute without a current result.")] = False,
@@ -64,71 +69,9 @@ def search(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="With --features: where the search is written.")
     ] = None,
-    strategy: Annotated[
-        str | None,
-        typer.Option(
-            "--strategy",
-            metavar="NAME",
-            help="How it is searched: enas, controller, random, local, nni-random, nni-evolution or nni-darts.",
-        ),
-    ] = None,
-    max_parameters: Annotated[
-        float | None, typer.Option("--max-parameters", metavar="N", help="No branch with more is considered.")
-    ] = None,
-    max_macs: Annotated[
-        float | None, typer.Option("--max-macs", metavar="N", help="Likewise, multiply-accumulates per image.")
-    ] = None,
-    max_latency: Annotated[
-        float | None, typer.Option("--max-latency", metavar="MS", help="Likewise, milliseconds on this device.")
-    ] = None,
-    branch: Annotated[
-        str | None,
-        typer.Option(
-            "--branch",
-            metavar="KIND",
-            help="searched, or tail: the backbone's own next blocks, fine-tuned; nothing is searched.",
-        ),
-    ] = None,
-    blocks: Annotated[
-        int | None,
-        typer.Option("--blocks", min=1, metavar="N", help="Of a tail: it ends after the backbone's first N blocks."),
-    ] = None,
-    pooling: Annotated[
-        str | None, typer.Option("--pooling", metavar="NAME", help="Of a tail: average or bilinear.")
-    ] = None,
-    width: Annotated[
-        int | None, typer.Option("--width", min=1, metavar="N", help="Of a tail: channels before bilinear pooling.")
-    ] = None,
-    freeze_depth: Annotated[
-        int | None,
-        typer.Option("--freeze-depth", min=1, metavar="N", help="Blocks of the trunk that this branch reads."),
-    ] = None,
+    overrides: Overrides = NONE,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
-    warm_start: Annotated[
-        bool | None,
-        typer.Option(
-            "--warm-start/--cold-start", help="From what earlier attributes learned. Default: search.warm_start."
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", min=1, metavar="N", help="With --all: N attributes at a time. Default: 1."),
-    ] = None,
-    on: Annotated[
-        str, typer.Option("--on", metavar="PLACE", help="With --all: here, or ray for a Ray cluster.")
-    ] = "here",
-    address: Annotated[
-        str | None,
-        typer.Option("--address", metavar="ADDR", help="With --on ray: the cluster. Default: one of this machine."),
-    ] = None,
-    cpus: Annotated[
-        float | None,
-        typer.Option("--cpus", min=0, metavar="N", help="With --on ray: CPUs for each attribute. Default: 1."),
-    ] = None,
-    gpus: Annotated[
-        float | None,
-        typer.Option("--gpus", min=0, metavar="N", help="With --on ray: GPUs for each. Default: 1 if there are any."),
-    ] = None,
+    place: PlaceOptions = HERE,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="With ATTR: the search's curves as TensorBoard event files too.")
     ] = False,
@@ -157,28 +100,69 @@ def search(
     graftnet.toml. After Ctrl-C or kill call it again: it continues.
     """
     from graftnet.errors import ConfigError
-    from graftnet.overrides import Overrides
     from graftnet.searching import require_one, search_file, search_one
 
     if tensorboard and attribute is None:
         raise ConfigError("--tensorboard goes with one attribute; name it: graftnet search ATTR --tensorboard.")
-    fleet_options = {"--workers": workers, "--on": on if on != "here" else None, "--address": address}
-    require_one(attribute, everything, features, out, {**fleet_options, "--cpus": cpus, "--gpus": gpus})
-    limits = (max_parameters, max_macs, max_latency)
-    overrides = Overrides(strategy, *limits, warm_start, branch, blocks, pooling, width, freeze_depth)
+    require_one(attribute, everything, features, out, place)
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
     if everything:
-        from graftnet.fleet import choose_place, search_all
+        from graftnet.fleet import choose_place, failure, fleet_answer, search_all
 
-        place = choose_place(on, workers=workers, address=address, cpus=cpus, gpus=gpus, device=device)
-        fleet = search_all(project, place, **how)
-        answer(fleet.record(), fleet.text(), as_json=as_json)
-        if fleet.failed:
-            typer.echo(fleet.failure(), err=True)
+        accounts = search_all(project, choose_place(place, device), **how)
+        answer(*fleet_answer(accounts), as_json=as_json)
+        if failed := failure(accounts):
+            typer.echo(failed, err=True)
             raise typer.Exit(1)
         return
     if features:
         found = search_file(features, out, folder=project, **how)
     else:
         found = search_one(project, str(attribute), tensorboard=tensorboard, **how)
-    answer(found.record(), found.text(), as_json=as_json)
+    answer(*found, as_json=as_json)
+
+
+@commands.command("audit", rich_help_panel=USE)
+def audit(
+    attribute: Annotated[str, typer.Argument(metavar="ATTR", help="An attribute with a finished search.")],
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", min=1, metavar="N", help="Whole searches compared with random search. Default: 3."),
+    ] = None,
+    architectures: Annotated[
+        int | None,
+        typer.Option("--architectures", min=3, metavar="M", help="Retrained twice for the ranking. Default: 24."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="2 seeds and 10 architectures: a first look.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Measure the chosen ones on test too.")] = False,
+    project: Folder = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Say whether the search is worth it on your data.
+
+    Do the shared weights rank as retraining does (Kendall's tau, beside its
+    ceiling)? What does the search gain over random search at equal budget and
+    at equal cost? Has the controller collapsed? What did it cost? The answer
+    is a sentence, audit.json in the search's folder, and a section of the
+    report.
+
+    \b
+    Examples:
+      graftnet audit bald --quick
+      graftnet audit bald --seeds 5 --architectures 48
+
+    It costs some dozen trainings and further searches. After Ctrl-C or kill
+    call it again: it continues; with more seeds it adds what is missing.
+    """
+    from graftnet.auditing import QUICK_ARCHITECTURES, QUICK_SEEDS, audit_one
+
+    found = audit_one(
+        project,
+        attribute,
+        seeds=seeds or (QUICK_SEEDS if quick else 3),
+        architectures=architectures or (QUICK_ARCHITECTURES if quick else 24),
+        test=test,
+        device=device,
+    )
+    answer(*found, as_json=as_json)

@@ -1,19 +1,22 @@
 """graftnet trunk: the shared, frozen blocks."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from foundation.files import read_json
-from graftnet.answer import answer
-from graftnet.options import Device, Folder, Json, Seed
+from graftnet.answer import answer, text_table
+from graftnet.commands.options import START, Device, Folder, Json, Seed
 
+commands = typer.Typer()
 app = typer.Typer(
     no_args_is_help=True,
     help="The frozen blocks that all branches share: train, use, blocks, switch, what stands when.",
 )
+commands.add_typer(app, name="trunk", rich_help_panel=START)
 
 
 @app.command("train")
@@ -113,10 +116,16 @@ def blocks(
       graftnet trunk blocks
       graftnet trunk blocks --backbone tresnet_m --size 224
     """
-    from graftnet.block_table import block_table, table_lines
+    from graftnet.project import project_here
+    from trunk.block_table import block_table
 
-    table = block_table(project, backbone, size)
-    answer(table, "\n".join(table_lines(table)), as_json=as_json)
+    home = project_here(project)
+    own = home.config.trunk if home and backbone in (None, home.config.trunk.backbone) else None
+    if own:
+        table = block_table(own.backbone, size or own.image_size, own.freeze_depth)
+    else:
+        table = block_table(backbone or "inception_v3", size)
+    answer(table, "\n".join(block_lines(table)), as_json=as_json)
 
 
 @app.command("status")
@@ -237,3 +246,26 @@ def describe(folder: Path, verb: str, as_json: bool, *, in_use: Path | None = No
     if in_use is not None and waiting:
         lines.append(f"Trunk {in_use.name} stays in use, for branches are grafted on it. Next: graftnet trunk switch")
     answer({"folder": folder, "in_use": not waiting, **record}, "\n".join(lines), as_json=as_json)
+
+
+BLOCK_HEAD = ("block", "depth", "name", "channels", "map", "stride", "parameters")
+
+
+def block_lines(table: Mapping[str, Any]) -> list[str]:
+    """The table as text; a rule marks the end of the trunk."""
+    rows = [
+        (
+            str(row["block"]),
+            str(row["depth"]),
+            str(row["name"]),
+            f"{row['channels']:,}",
+            f"{row['height']}x{row['width']}",
+            str(row["stride"]),
+            f"{row['parameters']:,}",
+        )
+        for row in table["blocks"]
+    ]
+    end = f"-- a trunk of freeze_depth {table['freeze_depth']} ends here --"
+    head, *lines = text_table([BLOCK_HEAD, *rows], ">><><>>")
+    lines.insert(table["freeze_depth"], end)
+    return [f"{table['backbone']}, images of {table['image_size']} pixels", head, *lines]

@@ -5,9 +5,11 @@ from typing import Annotated
 import typer
 
 from graftnet.answer import answer
-from graftnet.options import Device, Folder, Json, Seed
+from graftnet.commands.options import SEARCH, Device, Folder, Json, Seed
 
+commands = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="Tune depth and recipe of an attribute, or the label graph (Optuna).")
+commands.add_typer(app, name="tune", rich_help_panel=SEARCH)
 
 Trials = Annotated[int, typer.Option("--trials", min=1, metavar="N", help="In all, those of earlier calls included.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="So many processes at once.")]
@@ -69,7 +71,7 @@ def depth(
     After Ctrl-C or kill call it again: it continues. The same call on another
     machine with the same --storage helps.
     """
-    from graftnet.tune_calls import depths_of, tune_call
+    from graftnet.study_runs import depths_of, tune_call
     from graftnet.tuning import TuneRequest
 
     tuned = tune_call(
@@ -93,7 +95,7 @@ def depth(
         ),
         workers=workers,
     )
-    answer(tuned.record(), tuned.text(), as_json=as_json)
+    answer(*tuned, as_json=as_json)
 
 
 @app.command()
@@ -115,7 +117,7 @@ def gcn(
 
     After Ctrl-C or kill call it again: it continues.
     """
-    from graftnet.tune_calls import tune_call
+    from graftnet.study_runs import tune_call
     from graftnet.tuning import TuneRequest
 
     tuned = tune_call(
@@ -123,7 +125,7 @@ def gcn(
         lambda home: TuneRequest(home, "gcn", trials=trials, storage=storage, rule="best", seed=seed, device=device),
         workers=workers,
     )
-    answer(tuned.record(), tuned.text(), as_json=as_json)
+    answer(*tuned, as_json=as_json)
 
 
 @app.command()
@@ -150,7 +152,7 @@ def apply(
     from graftnet.project import open_project
 
     applied = apply_study(open_project(project), subject, trial=trial)
-    answer(applied.record(), applied.text(), as_json=as_json)
+    answer(*applied, as_json=as_json)
 
 
 @app.command()
@@ -163,10 +165,10 @@ def show(subject: Subject, project: Folder = None, as_json: Json = False) -> Non
     """
     from graftnet.project import open_project
     from graftnet.studies import newest_study
-    from graftnet.tune_calls import tuned_in
+    from graftnet.study_runs import tuned_in
 
     tuned = tuned_in(newest_study(open_project(project), subject))
-    answer(tuned.record(), tuned.text(), as_json=as_json)
+    answer(*tuned, as_json=as_json)
 
 
 @app.command("list")
@@ -178,7 +180,6 @@ def list_(project: Folder = None, as_json: Json = False) -> None:
       graftnet tune list
     """
     from graftnet.project import open_project
-    from graftnet.tune_calls import study_lines
+    from graftnet.study_runs import studies_in
 
-    records, text = study_lines(open_project(project))
-    answer({"studies": records}, text, as_json=as_json)
+    answer(*studies_in(open_project(project)), as_json=as_json)

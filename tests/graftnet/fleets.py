@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from graftnet.digits import import_digits
+from graftnet.demo import import_digits
 from graftnet.project import Project, open_project
 from graftnet.trunks import train_trunk
 from tests.signals import heed_interrupts

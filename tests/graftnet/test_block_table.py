@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from graftnet.block_table import block_table, table_lines
 from graftnet.cli import run
+from graftnet.commands.trunk import block_lines
+from trunk.block_table import block_table
 from trunk.find_backbone import find_backbone
 
 
@@ -46,7 +47,7 @@ def test_without_a_name_it_is_the_project_s(nowhere: Path, capsys: pytest.Captur
 
 
 def test_inception_is_the_table_of_the_papers() -> None:
-    lines = table_lines(block_table(None, "inception_v3", 299))
+    lines = block_lines(block_table("inception_v3", 299))
     assert lines[10].startswith("-- a trunk of freeze_depth 8")
     assert lines[9].split()[:6] == ["7", "8", "Mixed_6e", "768", "17x17", "18"]
 

@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one sentence per mistake, JSON, help, a quick start."""
 
+import configparser
 import errno
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from graftnet.cli import run
+from graftnet.commands.options import PANELS
 from graftnet.version import __version__
 from nas.errors import SearchError
 from tests.signals import heed_interrupts
@@ -180,3 +182,27 @@ def test_ctrl_c_stops_the_real_process(tmp_path: Path) -> None:
     assert found.returncode == 130
     assert "Traceback" not in found.stderr
     assert "again to continue" in found.stderr
+
+
+def test_every_command_module_is_part_of_the_command_line() -> None:
+    """A file in graftnet/commands is one that cli.py collects; its commands stand in --help."""
+    from graftnet import cli, commands
+
+    files = {path.stem for path in Path(commands.__path__[0]).glob("*.py")} - {"__init__", "options"}
+    modules = {name: getattr(cli, name) for name in files}
+    for name, module in modules.items():
+        own = [*module.commands.registered_commands, *module.commands.registered_groups]
+        assert own, name
+        assert all(each in [*cli.app.registered_commands, *cli.app.registered_groups] for each in own), name
+        assert all(each.rich_help_panel in PANELS for each in own), name
+
+
+def test_a_built_package_holds_the_templates() -> None:
+    """What graftnet/ holds beside code is named in setup.cfg, or an installed command lacks it."""
+    root = Path(__file__).parents[2]
+    cfg = configparser.ConfigParser()
+    cfg.read(root / "setup.cfg")
+    patterns = cfg["options.package_data"]["graftnet"].split()
+    files = [path for path in (root / "graftnet").iterdir() if path.is_file() and path.suffix not in (".py", ".typed")]
+    assert len(files) == 2
+    assert all(any(path.match(pattern) for pattern in patterns) for path in files)

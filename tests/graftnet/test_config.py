@@ -1,19 +1,21 @@
 """graftnet.toml: every mistake at once, the template, and the seam to the rooms' settings."""
 
+import subprocess
+import sys
 import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from branches.metrics import REWARDS
-from branches.settings import BALANCES, KEEPS, FitSettings
-from graftnet import config as names
+from branches.settings import FitRecipe, FitSettings
+from foundation.bounds import check_fields
 from graftnet.config import (
+    RIVALS,
     Config,
-    ControlsTable,
     LabelGraphTable,
     RetrainTable,
     SearchTable,
@@ -33,29 +35,16 @@ from graftnet.settings import (
     space_of_config,
 )
 from graftnet.template import template
-from label_graph.classifier import POOLINGS as LABEL_POOLINGS
-from label_graph.losses import LOSSES as LABEL_LOSSES
-from label_graph.nodes import NODE_FEATURES
-from label_graph.settings import GRAPHS, GraphSettings
-from nas.recipes import RECIPES
-from nas.settings import SEARCH_STRATEGIES, JobSettings, SearchSettings
+from label_graph import classifier, losses
+from label_graph.settings import LOSSES, POOLINGS, GraphRecipe, GraphSettings
+from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, JobSettings, SearchSettings
+from nas.strategies import STRATEGIES
 from search_spaces import SpaceError, macro_space, micro_space
-from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
 from trunk.find_backbone import find_backbone
-from trunk.precision import PRECISIONS, resolve_precision
-from trunk.pretrain_settings import BATCH_STATISTICS, LOSSES, SAMPLINGS, PretrainSettings
+from trunk.precision import resolve_precision
+from trunk.pretrain_settings import PretrainSettings
 
 CPU = torch.device("cpu")
-TABLES: dict[str, type[Table]] = {
-    "trunk": TrunkTable,
-    "search": SearchTable,
-    "retrain": RetrainTable,
-    "controls": ControlsTable,
-}
-
-
-def choices_of(table: type[Table], key: str) -> tuple[str, ...]:
-    return get_args(table.model_fields[key].annotation)
 
 
 def test_template_holds_every_setting_at_its_default() -> None:
@@ -76,18 +65,46 @@ def test_template_quotes_the_name() -> None:
     assert parse_config(template(name)).project.name == name
 
 
-@pytest.mark.parametrize(
-    ("kind", "table", "elsewhere"),
-    [
-        (PretrainSettings, "trunk", set()),
-        (SearchSettings, "search", set()),
-        (FitSettings, "retrain", {"metric", "beta2"}),
-    ],
-)
-def test_tables_offer_the_rooms_settings_with_the_rooms_defaults(kind: Any, table: str, elsewhere: set[str]) -> None:
-    defaults = {field.name: field.default for field in fields(kind) if field.name not in elsewhere}
-    offered = {name: field.default for name, field in TABLES[table].model_fields.items()}
-    assert {name: offered.get(name, "missing") for name in defaults} == defaults
+ROOMS: list[tuple[type[Table], Any, str]] = [
+    (TrunkTable, PretrainSettings, "trunk."),
+    (SearchTable, SearchSettings, "search."),
+    (SearchTable, ChoosingSettings, "search."),
+    (RetrainTable, FitRecipe, ""),
+    (LabelGraphTable, GraphRecipe, "label_graph."),
+]
+
+
+@pytest.mark.parametrize(("table", "room", "prefix"), ROOMS)
+def test_a_table_is_its_rooms_settings(table: type[Table], room: Any, prefix: str) -> None:
+    """Names, defaults and bounds: what the room refuses, graftnet.toml refuses, and the other way round."""
+    own = [*table.__annotations__, *(name for other, kind, _ in ROOMS if other is table for name in names(kind))]
+    assert set(table.model_fields) == set(own)
+    for field in fields(room):
+        assert getattr(table(), field.name) == field.default, field.name
+        values: dict[type, tuple[Any, ...]] = {int: (-1, 0, 1, 2), float: (-1.0, 0.0, 0.5, 1.0, 1.5), str: ("nothing",)}
+        for wrong in values.get(type(field.default), ()):
+            refused = False
+            try:
+                check_fields(unchecked(room, field.name, wrong), ValueError, prefix)
+            except ValueError:
+                refused = True
+            try:
+                table.model_validate({field.name: wrong})
+            except ValidationError:
+                assert refused, (field.name, wrong)
+            else:
+                assert not refused, (field.name, wrong)
+
+
+def names(kind: Any) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def unchecked(room: Any, name: str, value: Any) -> Any:
+    """Settings of a room with one value that nothing has looked at yet."""
+    settings = object.__new__(room)
+    vars(settings).update({field.name: field.default for field in fields(room)} | {name: value})
+    return settings
 
 
 def test_settings_carry_what_the_user_wrote() -> None:
@@ -162,21 +179,25 @@ def test_no_tail_where_there_is_none_or_none_is_wanted() -> None:
     assert job_settings(parse_config("[controls]\ntail = false"), with_tail=True, device=CPU).tail is None
 
 
-def test_choices_are_the_rooms_choices() -> None:
-    assert get_args(names.Operation) == OPERATIONS
-    assert get_args(names.Activation) == ACTIVATIONS
-    assert get_args(names.Pooling) == POOLINGS
-    assert set(get_args(names.Reward)) == set(REWARDS)
-    assert set(get_args(names.Balance)) == set(BALANCES)
-    assert set(choices_of(RetrainTable, "keep")) == set(KEEPS)
-    assert set(choices_of(SearchTable, "recipe")) == set(RECIPES)
-    assert get_args(names.Strategy) == SEARCH_STRATEGIES
-    assert {"enas", "random", *get_args(names.Rival)} == set(SEARCH_STRATEGIES)
-    assert set(get_args(names.Precision)) == set(PRECISIONS)
-    assert set(get_args(names.Sampling)) == set(SAMPLINGS)
-    assert set(get_args(names.Losses)) == set(LOSSES)
-    assert set(get_args(names.BatchStatistics)) == set(BATCH_STATISTICS)
+def test_the_names_that_settings_know_are_what_the_rooms_have() -> None:
+    assert ("enas", *STRATEGIES, "nni-darts") == SEARCH_STRATEGIES
+    assert tuple(losses.LOSSES) == LOSSES
+    assert tuple(classifier.POOLINGS) == POOLINGS
     assert find_backbone(Config().trunk.backbone).freeze_depth == depth_of(Config()) == 8
+
+
+def test_the_controls_own_keys_are_the_rooms_defaults() -> None:
+    controls = Config().controls
+    assert {"enas", "random", *RIVALS} == set(SEARCH_STRATEGIES)
+    tail = JobSettings(macro_space(1)).tail
+    assert tail is not None
+    found = (controls.tail_epochs, controls.tail_learning_rate, controls.tail_weight_decay)
+    assert found == (tail.epochs, tail.learning_rate, tail.weight_decay)
+
+
+def test_reading_settings_needs_no_torch() -> None:
+    code = "import sys, graftnet.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_all_mistakes_are_listed_at_once_with_lines_and_remedies() -> None:
@@ -262,10 +283,6 @@ def test_unreadable_files(tmp_path: Path) -> None:
 
 
 def test_the_label_graphs_settings_are_the_tables() -> None:
-    """The same names, the same defaults, the same choices; the seed and the file of words are the call's."""
+    """The seed and the file of words are the call's."""
     assert graph_settings(Config(), seed=3) == GraphSettings(seed=3)
-    assert set(LabelGraphTable.model_fields) - {"words"} == set(GraphSettings._fields) - {"seed"}
-    assert choices_of(LabelGraphTable, "graph") == GRAPHS
-    assert choices_of(LabelGraphTable, "nodes") == NODE_FEATURES
-    assert set(choices_of(LabelGraphTable, "loss")) == set(LABEL_LOSSES)
-    assert set(choices_of(LabelGraphTable, "pooling")) == set(LABEL_POOLINGS)
+    assert set(LabelGraphTable.model_fields) - {"words"} == set(names(GraphSettings)) - {"seed"}

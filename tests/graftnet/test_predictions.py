@@ -1,6 +1,6 @@
 """Predictions as text."""
 
-from graftnet.predictions import prediction_lines
+from graftnet.commands.deploy import prediction_lines
 
 
 def test_two_values_show_the_positive_one_and_more_the_predicted_one() -> None:

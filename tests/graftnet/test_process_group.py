@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from graftnet.errors import ConfigError
 from graftnet.process_group import ranks_of_torchrun
+from trunk.errors import TrunkError
 
 TOML = """[trunk]
 backbone = "small_cnn"
@@ -47,11 +47,11 @@ def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_devices_that_ranks_cannot_share_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     as_rank(monkeypatch, WORLD_SIZE="2")
-    with pytest.raises(ConfigError, match="not on mps; give --device cpu"), ranks_of_torchrun(torch.device("mps")):
+    with pytest.raises(TrunkError, match="not on mps; give --device cpu"), ranks_of_torchrun(torch.device("mps")):
         pass
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     with (
-        pytest.raises(ConfigError, match=r"more ranks than the 1 GPU\(s\) .* --nproc-per-node 1"),
+        pytest.raises(TrunkError, match=r"more ranks than the 1 GPU\(s\) .* --nproc-per-node 1"),
         ranks_of_torchrun(torch.device("cuda")),
     ):
         pass

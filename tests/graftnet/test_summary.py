@@ -1,6 +1,6 @@
 """The table of several searches."""
 
-from graftnet.summary import summary_lines
+from graftnet.demo import summary_lines
 
 
 def test_table() -> None:

@@ -2,13 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from graftnet import config as names
 from graftnet.config import Config, parse_config
 from graftnet.errors import ConfigError
 from graftnet.project import Project, open_project
@@ -16,8 +15,9 @@ from graftnet.template import template
 from graftnet.trunks import open_trunk, train_trunk
 from subdatasets.importers import import_labels
 from trunk.errors import TrunkError
-from trunk.indeed import BLOCKS, NORMALISATIONS
-from trunk.methods import METHODS, method_identity
+from trunk.methods import METHODS as TRAININGS
+from trunk.methods import method_identity
+from trunk.pretrain_settings import METHODS
 
 CPU = torch.device("cpu")
 TRUNK = """[trunk]
@@ -97,11 +97,9 @@ def test_settings_reach_the_training() -> None:
 
 
 def test_the_front_door_offers_what_the_room_has() -> None:
-    assert set(get_args(names.IdenticalMap)) == set(NORMALISATIONS)
-    assert set(get_args(names.Blocks)) == set(BLOCKS)
-    assert get_args(names.Method) == tuple(METHODS)
-    assert {key for method in METHODS.values() for key in method.keys.values()} <= set(vars(Config().trunk))
-    assert all(f'"{name}"' in template("people") for name in METHODS)
+    assert tuple(TRAININGS) == METHODS
+    assert {key for method in TRAININGS.values() for key in method.keys.values()} <= set(vars(Config().trunk))
+    assert all(f'"{name}"' in template("people") for name in TRAININGS)
     with pytest.raises(ConfigError, match=r"trunk.method \(line 2\) must be one of .*'indeed', is 'INDeeD'"):
         parse_config("[trunk]\nmethod = 'INDeeD'")
 

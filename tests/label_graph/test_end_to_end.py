@@ -1,5 +1,6 @@
 """End to end on tiny pictures: two stages, resumed as if never stopped, on any backbone, exported as a constant."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def test_a_stopped_training_continues_as_if_it_had_not_been(
 
 
 def test_the_graph_may_begin_on_weights_that_are_given(table: LabelTable, trained: Labelling, tmp_path: Path):
-    settings = SETTINGS._replace(direct_epochs=0, graph=SETTINGS.graph._replace(epochs=1, learning_rate=1e-9))
+    settings = SETTINGS._replace(direct_epochs=0, graph=replace(SETTINGS.graph, epochs=1, learning_rate=1e-9))
     run = EndToEnd(
         table,
         Preprocessing(SIZE),

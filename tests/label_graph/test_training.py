@@ -1,5 +1,6 @@
 """Training on pooled features: repeatable, resumable, deaf to unknown labels, stopped early, pruned by a tuner."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def same(one: TrainedGraph, two: TrainedGraph) -> bool:
 
 @pytest.mark.parametrize("graph", ["cooccurrence", "identity", "none"])
 def test_every_kind_of_graph_learns(graph: str):
-    found = trained(QUICK._replace(graph=graph, epochs=15))
+    found = trained(replace(QUICK, graph=graph, epochs=15))
     assert found.val_score > 0.85  # chance is some 0.45
     assert found.history[-1]["loss"] < 0.7 * found.history[0]["loss"]
     assert found.val_score == max(record["val_score"] for record in found.history)
@@ -59,14 +60,14 @@ def test_every_kind_of_graph_learns(graph: str):
 
 @pytest.mark.parametrize(("loss", "nodes"), [("asymmetric", "image"), ("focal", "identity"), ("weighted", "image_pca")])
 def test_every_loss_and_kind_of_node_learns(loss: str, nodes: str):
-    found = trained(QUICK._replace(loss=loss, nodes=nodes, epochs=15))
+    found = trained(replace(QUICK, loss=loss, nodes=nodes, epochs=15))
     assert found.val_score > 0.8
 
 
 def test_word_nodes_come_from_a_file(tmp_path: Path):
     path = tmp_path / "words.npz"
     np.savez(path, words=LABELS, vectors=np.eye(3, 5))
-    settings = QUICK._replace(nodes="words")
+    settings = replace(QUICK, nodes="words")
     assert trained(settings, words=path).module.nodes.shape == (3, 5)
     with pytest.raises(LabelGraphError, match=r"label_graph\.words"):
         trained(settings)
@@ -74,7 +75,7 @@ def test_word_nodes_come_from_a_file(tmp_path: Path):
 
 def test_the_same_seed_gives_the_same_classifiers_and_another_others():
     assert same(trained(), trained())
-    assert not same(trained(), trained(QUICK._replace(seed=1)))
+    assert not same(trained(), trained(replace(QUICK, seed=1)))
 
 
 @pytest.mark.parametrize("stopped_after", [1, 4])
@@ -100,18 +101,18 @@ def test_a_stopped_training_continues_as_if_it_had_not_been(
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path):
     trained(folder=tmp_path)
     with pytest.raises(LabelGraphError, match="other settings"):
-        trained(QUICK._replace(seed=2), folder=tmp_path)
+        trained(replace(QUICK, seed=2), folder=tmp_path)
 
 
 def test_unknown_labels_teach_nothing():
     val = pool(40, 1)
     train = pool(60, 0, unknown=0.3)
-    settings = QUICK._replace(graph="none")
+    settings = replace(QUICK, graph="none")
     first = train_label_graph(train, val, settings, labels=LABELS)
     # an image without any label adds nothing to a loss; it only counts for the features' statistics
     alone = LabelledPool(train.features, np.where(np.arange(3) == 0, train.states, -1).astype(np.int8))
     only_hat = train_label_graph(alone, val, settings, labels=LABELS)
-    untrained = train_label_graph(alone, val, settings._replace(weight_decay=0.0), labels=LABELS)
+    untrained = train_label_graph(alone, val, replace(settings, weight_decay=0.0), labels=LABELS)
     assert not torch.equal(first.module.weight()[1:], only_hat.module.weight()[1:])
     from label_graph.graph import build_classifier
 
@@ -121,7 +122,7 @@ def test_unknown_labels_teach_nothing():
 
 
 def test_training_ends_when_val_has_not_gained_for_a_while():
-    found = trained(QUICK._replace(epochs=60, patience=3))
+    found = trained(replace(QUICK, epochs=60, patience=3))
     assert len(found.history) == found.epoch + 3 < 60
 
 
@@ -148,11 +149,11 @@ def test_estimated_counts_take_the_place_of_counted_ones():
     nobody_meets = PairCounts(np.diag(counts.positives), counts.known, estimated=True)
     with pytest.warns(UserWarning, match="no edge"):
         apart = trained(counts=nobody_meets)
-    assert same(apart, trained(QUICK._replace(graph="identity")))
+    assert same(apart, trained(replace(QUICK, graph="identity")))
 
 
 def test_pooling_is_chosen_among_both():
-    found = trained(QUICK._replace(pooling="max"))
+    found = trained(replace(QUICK, pooling="max"))
     torch.testing.assert_close(found.module.mean, pool(60, 0).features.max.mean(dim=0))
     assert found.module.constant().pooling == "max"
 
@@ -181,7 +182,7 @@ def test_probabilities_lie_between_0_and_1():
 )
 def test_settings_that_cannot_be_used_are_refused(change: dict[str, Any], message: str):
     with pytest.raises(LabelGraphError, match=message):
-        trained(QUICK._replace(**change))
+        trained(replace(QUICK, **change))
 
 
 def test_splits_that_cannot_be_used_are_refused():

@@ -54,5 +54,5 @@ def test_a_child_epoch_holds_the_share(
 
 
 def test_a_share_that_cannot_be_is_refused() -> None:
-    with pytest.raises(SearchError, match=r"fair_share must lie in 0 \.\. 1, is 1\.5"):
+    with pytest.raises(SearchError, match=r"fair_share must lie between 0 and 1, is 1\.5"):
         SearchSettings(fair_share=1.5)

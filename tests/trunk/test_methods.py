@@ -11,11 +11,11 @@ from subdatasets.subdataset import Example, SubDataset
 from tests.trunk.conftest import SIZE
 from trunk.dynamic_graph import DynamicGraph
 from trunk.errors import TrunkError
-from trunk.indeed import BLOCKS, NORMALISATIONS, IndeedSettings, draw_pairs
+from trunk.indeed import draw_pairs
 from trunk.methods import METHODS, IndeedPretraining, method_identity, method_of, training_of
 from trunk.multi_label import MultiLabelPretraining
 from trunk.preprocessing import Preprocessing
-from trunk.pretrain_settings import PretrainSettings
+from trunk.pretrain_settings import BLOCKS, NORMALISATIONS, IndeedSettings, PretrainSettings
 from trunk.training import Pretraining
 from trunk.trunk import Trunk
 

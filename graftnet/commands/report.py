@@ -6,11 +6,14 @@ from typing import Annotated
 import typer
 
 from graftnet.answer import answer
-from graftnet.options import Folder, Json
+from graftnet.commands.options import USE, Folder, Json
+
+commands = typer.Typer()
 
 Attribute = Annotated[str | None, typer.Argument(metavar="ATTR", help="Default: every attribute with a result.")]
 
 
+@commands.command("report", rich_help_panel=USE)
 def report(
     attribute: Attribute = None,
     compare: Annotated[
@@ -73,6 +76,7 @@ def report(
     answer(written.record(), written.text(), as_json=as_json)
 
 
+@commands.command("graft", rich_help_panel=USE)
 def graft(
     attribute: Annotated[str, typer.Argument(metavar="ATTR", help="An attribute with a finished search.")],
     project: Folder = None,

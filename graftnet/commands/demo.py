@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from graftnet.answer import answer
-from graftnet.options import Device, Json
+from graftnet.commands.options import HELP, Device, Json
+
+commands = typer.Typer()
 
 
+@commands.command("demo", rich_help_panel=HELP)
 def demo(
     folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Where the demo's project is made.")] = Path(
         "graftnet-demo"

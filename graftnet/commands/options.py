@@ -1,0 +1,53 @@
+"""Options that many commands share, and those that are the fields of a dataclass."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+# The parts of `graftnet --help`, in their order.
+PANELS = START, SEARCH, USE, HELP = ("Start a project", "Search", "Look and deploy", "Help")
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("--project", "-p", metavar="DIR", help="The project folder. Default: found from here upward."),
+]
+Json = Annotated[bool, typer.Option("--json", help="The last line of standard output is one JSON object.")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, metavar="N", help="Makes the run repeatable. Default: project.seed."),
+]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda (cuda:1) or mps.")]
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters that are dataclasses become an option per field; the command gets them whole.
+
+    A field is `Annotated[kind, typer.Option(...)]` with a default.
+    """
+    signature = inspect.signature(command)
+    whole: dict[str, Any] = {
+        name: each.annotation for name, each in signature.parameters.items() if is_dataclass(each.annotation)
+    }
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        if name in whole:
+            parameters += [
+                inspect.Parameter(field.name, parameter.kind, default=field.default, annotation=field.type)
+                for field in fields(whole[name])
+            ]
+        else:
+            parameters.append(parameter)
+
+    def called(**values: Any) -> None:
+        for name, kind in whole.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+        command(**values)
+
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return called

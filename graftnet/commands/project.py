@@ -1,0 +1,85 @@
+"""Commands of a project and of the machine: graftnet init, add and doctor."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graftnet.answer import answer
+from graftnet.commands.options import HELP, SEARCH, START, Device, Folder, Json, Seed
+
+commands = typer.Typer()
+
+
+@commands.command("init", rich_help_panel=START)
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new project's folder.")] = Path("."),
+    as_json: Json = False,
+) -> None:
+    """Make a project folder.
+
+    It gets a graftnet.toml with every setting explained, data/, and a git-
+    ignored runs/.
+
+    \b
+    Examples:
+      graftnet init people && cd people
+    """
+    from graftnet.template import write_project
+
+    config = write_project(folder)
+    answer(
+        {"project": folder.resolve(), "config": config.resolve()},
+        f"Made {config} with every setting explained.\n"
+        "Next: graftnet data import labels.csv --images photos/   (one column per attribute, blank = unknown)",
+        as_json=as_json,
+    )
+
+
+@commands.command("add", rich_help_panel=SEARCH)
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new attribute.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="Its images, a folder per value.")
+    ],
+    project: Folder = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Import, search, report and graft, in one command.
+
+    \b
+    Examples:
+      graftnet add bald photos/bald          (photos/bald/no/*.jpg and photos/bald/yes/*.jpg)
+    """
+    from graftnet.importing import import_folder, import_lines
+    from graftnet.project import open_project
+    from graftnet.searching import search_in
+    from graftnet.settings import seed_or
+    from graftnet.tree import graft_attribute
+
+    home = open_project(project)
+    summary = import_folder(home, folder, name, seed=seed_or(seed, home))
+    typer.echo("\n".join(import_lines(summary)), err=True)
+    found = search_in(home, name, seed=seed, device=device)
+    branch = graft_attribute(home, name)
+    answer({**found.record, "branch": branch}, f"{found.text}\n  grafted {branch}", as_json=as_json)
+
+
+@commands.command("doctor", rich_help_panel=HELP)
+def doctor(as_json: Json = False) -> None:
+    """Show what this machine has, and what is missing.
+
+    Versions, devices, memory, disk, and the optional packages with the commands
+    that need them.
+
+    \b
+    Examples:
+      graftnet doctor
+      graftnet doctor --json
+    """
+    from graftnet.doctor import examination_lines, examine
+
+    record = examine()
+    answer(record, "\n".join(examination_lines(record)), as_json=as_json)
