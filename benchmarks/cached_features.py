@@ -31,8 +31,8 @@ from branches.training import adamw
 from nas.descent import descend
 from nas.supernet import Supernet
 from search_spaces.macro import macro_space
-from trunk.backbones import find_backbone
-from trunk.prefetch import prefetched
+from trunk.cached_features import prefetched
+from trunk.find_backbone import find_backbone
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

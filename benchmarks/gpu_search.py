@@ -28,10 +28,10 @@ import nas.enas
 from benchmarks.synthetic_shards import write_shards
 from foundation.history import read_history
 from nas.enas import Search
-from nas.search_settings import SearchSettings
+from nas.settings import SearchSettings
 from search_spaces.macro import macro_space
+from trunk.cached_features import prefetched
 from trunk.features import LabelledFeatures
-from trunk.prefetch import prefetched
 
 
 class Waiting:

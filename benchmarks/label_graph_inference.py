@@ -20,9 +20,8 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from branches.onnx_file import write_onnx
-from label_graph.classifier import LabelClassifier
-from label_graph.gcn import GCN
+from branches.export import write_onnx
+from label_graph.classifier import GCN, LabelClassifier
 
 # (channels, height, width), labels, batch: TResNet-M on COCO, InceptionV3's trunk on the clothing tags, a small trunk
 SHAPES = (((2048, 7, 7), 80, 16), ((768, 17, 17), 58, 16), ((128, 4, 4), 15, 64))

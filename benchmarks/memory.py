@@ -26,7 +26,7 @@ import torch
 from benchmarks.synthetic_shards import write_shards
 from nas.candidates import rank_candidates
 from nas.enas import Search
-from nas.search_settings import SearchSettings
+from nas.settings import SearchSettings
 from search_spaces.macro import macro_space
 from trunk.features import LabelledFeatures
 

@@ -21,8 +21,7 @@ from nni.nas.strategy import ENAS
 from torch import Tensor, nn
 from torch.nn import functional
 
-from branches.heads import POOLINGS, STEP_FEATURES, AveragePool, pooled_features
-from branches.operations import activation, operation, stem
+from branches.layers import POOLINGS, STEP_FEATURES, AveragePool, activation, operation, pooled_features, stem
 from branches.settings import FitSettings
 from branches.training import adamw
 from trunk.features import LabelledFeatures
@@ -48,7 +47,7 @@ class MacroSpace(ModelSpace):
                 LayerChoice({name: activation(name) for name in activations}, label=f"activation{node}")
             )
         heads = {
-            name: nn.Sequential(pool(), nn.Linear(pooled_features(name, width), values))
+            name: nn.Sequential(pool.module(), nn.Linear(pooled_features(name, width), values))
             for name, pool in POOLINGS.items()
         }
         self.head = LayerChoice(heads, label="pooling")
@@ -69,7 +68,7 @@ class MacroSpace(ModelSpace):
 
 
 class Shortcut(nn.Sequential):
-    """The trunk's features, averaged, normalised and scaled as in `branches.heads.Head`, to logits."""
+    """The trunk's features, averaged, normalised and scaled as in `branches.layers.Head`, to logits."""
 
     def __init__(self, channels: int, values: int):
         super().__init__(AveragePool(), nn.BatchNorm1d(channels, affine=False), nn.Linear(channels, values, bias=False))

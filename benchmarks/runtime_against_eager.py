@@ -20,8 +20,8 @@ import onnxruntime
 import torch
 
 from benchmarks.searched_tree import grafted, write_tree
-from deployment.checks import relative_error
 from deployment.runtime import Runtime
+from deployment.runtime.checks import relative_error
 
 WARM_UP = 2
 

@@ -33,7 +33,7 @@ import torch
 from branches.settings import FitSettings
 from nas.enas import Search
 from nas.recipes import RECIPES
-from nas.search_settings import SearchSettings
+from nas.settings import SearchSettings
 from search_spaces.macro import macro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS
 from trunk.features import ArrayFeatures, LabelledFeatures

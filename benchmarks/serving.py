@@ -52,9 +52,9 @@ def make_bundles(folder: Path, backbone: str, size: int, attributes: int) -> Non
     from branches.branch import Branch
     from branches.records import BranchRecord, save_branch
     from deployment.bundle import write_bundle
-    from deployment.changes import add_branch
+    from deployment.bundle.change import add_branch
     from search_spaces import macro_space
-    from trunk.backbones import find_backbone
+    from trunk.find_backbone import find_backbone
     from trunk.preprocessing import Preprocessing
     from trunk.trunk import Trunk
 
@@ -79,9 +79,9 @@ def make_bundles(folder: Path, backbone: str, size: int, attributes: int) -> Non
 
 def bare(bundle: Path, images: Path, *, threads: int, decoders: int, batch: int, requests: int) -> float:
     """Images per second of a loop: decode a batch ahead, run the model."""
-    from deployment.images import normalised
     from deployment.runtime import Runtime
-    from deployment.serve.decoding import decode
+    from deployment.runtime.images import normalised
+    from deployment.serve.predictor import decode
 
     runtime = Runtime(bundle, threads=threads)
     preprocessing = runtime.bundle["preprocessing"]

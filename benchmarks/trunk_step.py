@@ -28,8 +28,7 @@ from PIL import Image
 
 from subdatasets.attribute import Attribute
 from subdatasets.subdataset import Example, SubDataset
-from trunk.held_images import HeldImages
-from trunk.images import DECODING_THREADS, ahead
+from trunk.images import DECODING_THREADS, HeldImages, ahead
 from trunk.precision import autocast
 from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import PretrainSettings

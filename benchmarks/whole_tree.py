@@ -6,9 +6,8 @@ Prints one JSON line. All are onnxruntime sessions with the same settings, one i
 are median milliseconds, and ratios are medians of the ratios of neighbouring runs, which a busy machine disturbs less.
 `joined_to_inception` is wanted at 1.2 or less, `separate_to_joined` at 15 or more. `separate`: one network per
 attribute; as many as --copies are loaded, with weights of their own, run one after the other, and their sum taken times
-18 / copies. `fused`: the joined graph with the stems of all branches as one convolution, `parts`: trunk and branches as
-sessions of their own, `four`: four attributes of them. What is timed is written to DIR (default: a temporary folder),
-which takes a minute for each size, and found there again.
+18 / copies. `parts`: trunk and branches as sessions of their own, `four`: four attributes of them. What is timed is
+written to DIR (default: a temporary folder), which takes a minute for each size, and found there again.
 """
 
 import argparse
@@ -21,13 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 
 from benchmarks.searched_tree import write_tree
-from deployment.fusion import fused
 from deployment.runtime import Runtime
-from deployment.sessions import open_session
+from deployment.runtime.exported import open_session
 
 WARM_UP = 3
 
@@ -37,7 +34,6 @@ def measure(folder: Path, size: int, *, branches: int, rounds: int, threads: int
     write_tree(folder, size, branches=branches)
     images = np.random.default_rng(0).standard_normal((1, 3, size, size)).astype(np.float32)
     joined = folder / "bundle" / "graftnet.onnx"
-    faster, became = fused(onnx.load(str(joined)))
 
     def runner(data: bytes) -> Callable[[], Any]:
         session = open_session(data, joined, threads=threads)
@@ -50,7 +46,6 @@ def measure(folder: Path, size: int, *, branches: int, rounds: int, threads: int
     calls: dict[str, Callable[[], Any]] = {
         "inception": runner(plain),
         "joined": runner(joined.read_bytes()),
-        "fused": runner(faster.SerializeToString()),
         "trunk": runner((folder / "bundle" / "trunk.onnx").read_bytes()),
         "parts": lambda: parts.scores_of_images(images),
         "four": lambda: parts.scores_of_images(images, list(parts.branches)[:4]),
@@ -64,7 +59,6 @@ def measure(folder: Path, size: int, *, branches: int, rounds: int, threads: int
             if turn >= WARM_UP:
                 times[name].append(1e3 * (time.perf_counter() - started))
     times["separate"] = [took * branches / copies for took in times["separate"]]
-    whole, other = calls["joined"](), calls["fused"]()
 
     def ratio(one: str, another: str) -> float:
         return round(statistics.median(a / b for a, b in zip(times[one], times[another], strict=True)), 3)
@@ -73,10 +67,7 @@ def measure(folder: Path, size: int, *, branches: int, rounds: int, threads: int
         **{f"{name}_ms": round(statistics.median(found), 3) for name, found in times.items()},
         "joined_to_inception": ratio("joined", "inception"),
         "separate_to_joined": ratio("separate", "joined"),
-        "fused_to_joined": ratio("fused", "joined"),
         "parts_to_joined": ratio("parts", "joined"),
-        "largest_difference_of_fused": float(max(np.abs(a - b).max() for a, b in zip(whole, other, strict=True))),
-        "fusion": became,
     }
 
 

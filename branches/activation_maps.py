@@ -1,4 +1,4 @@
-"""Where in an image a branch sees a value: class activation maps, or gradient-weighted ones behind a bilinear head.
+"""Activation maps: where in an image a branch sees a value, by CAM, or Grad-CAM behind a bilinear head.
 
 Learning Deep Features for Discriminative Localization (Zhou et al., 2016), arXiv:1512.04150, eq. 2, where pooling
 averages: then the logit is a mean over positions, and the map is what each position adds to it. Grad-CAM (Selvaraju et
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from branches.branch import FOLLOW, Branch
+from branches.compression import Restored
 from branches.errors import BranchError
-from branches.heads import Head
+from branches.layers import Head
 from branches.probe import LinearProbe
-from branches.restoring import Restored
 from trunk.trunk import Tail
 
 CAM, GRAD_CAM = "CAM", "Grad-CAM"
@@ -57,10 +57,10 @@ def activation_maps(module: nn.Module, features: Tensor, values: Tensor) -> Acti
     with torch.no_grad():
         reading = read(module, features)
         if reading.parts:
-            sides = tuple(max(part.shape[place] for part, _ in reading.parts) for place in (2, 3))
-            found = sum(_weighted(maps, weights, values, sides) for maps, weights in reading.parts)
-            assert isinstance(found, Tensor)
-            return ActivationMaps(CAM, found)
+            sides = tuple(max(part.shape[axis] for part, _ in reading.parts) for axis in (2, 3))
+            evidence_map = sum(_weighted(maps, weights, values, sides) for maps, weights in reading.parts)
+            assert isinstance(evidence_map, Tensor)
+            return ActivationMaps(CAM, evidence_map)
     maps = reading.maps.detach().requires_grad_()
     with torch.enable_grad():
         (slope,) = torch.autograd.grad(evidence(reading.logits(maps), values).sum(), maps)
@@ -108,5 +108,5 @@ def _head_parts(head: Head, maps: Tensor, features: Tensor) -> tuple[tuple[Tenso
 def _weighted(maps: Tensor, weights: Tensor, values: Tensor, sides: tuple[int, ...]) -> Tensor:
     """(N, C, h, w) and (V, C) -> what every position adds to the evidence, brought to the sides (N, H, W)."""
     others = (weights.sum(0) - weights[values]) / (len(weights) - 1)
-    found = ((weights[values] - others)[:, :, None, None] * maps).sum(1)
-    return functional.interpolate(found[:, None], size=sides, mode="nearest-exact")[:, 0]
+    weighted = ((weights[values] - others)[:, :, None, None] * maps).sum(1)
+    return functional.interpolate(weighted[:, None], size=sides, mode="nearest-exact")[:, 0]

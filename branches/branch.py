@@ -1,26 +1,121 @@
 """Architecture -> module: the branch of one attribute, features of the trunk in, logits of its values out.
 
 GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), section 3.3.
+Cells as in Efficient Neural Architecture Search via Parameter Sharing (Pham et al., 2018), arXiv:1802.03268, section
+2.4; as in the authors' code, a 1x1 convolution brings what a cell concatenates back to the width.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from branches.errors import BranchError
-from branches.heads import Head
-from branches.macro_branch import follow_nodes, nodes_of
-from branches.micro_branch import cells_of, follow_cells
-from branches.operations import initialise, stem
+from branches.layers import Head, activation, initialise, node, normed, projection, stem
 from search_spaces.architecture import Architecture
 from search_spaces.macro import MacroPlan, plan
-from search_spaces.micro import MicroPlan, micro_plan
+from search_spaces.micro import FIRST_NODE, CellPlan, MicroPlan, PairPlan, micro_plan
 from search_spaces.registry import space_of
 
 FeatureShape = tuple[int, int, int]
 Plan = MacroPlan | MicroPlan
+Step = Callable[[Tensor], Tensor]
+
+
+def nodes_of(graph: MacroPlan) -> nn.ModuleList:
+    """The nodes, node 1 first."""
+    return nn.ModuleList(node(part.operation, part.activation, graph.width) for part in graph.nodes)
+
+
+def follow_nodes(graph: MacroPlan, nodes: Sequence[Step], stem: Tensor) -> Tensor:
+    """Each node reads the sum of its inputs; the result is the mean of the outputs. (N, width, H, W) -> the same."""
+    maps = [stem]
+    for part, module in zip(graph.nodes, nodes, strict=True):
+        maps.append(module(total_of([maps[number] for number in part.inputs])))
+    output = total_of([maps[number] for number in graph.outputs])
+    return output if len(graph.outputs) == 1 else output / len(graph.outputs)
+
+
+def total_of(maps: Sequence[Tensor]) -> Tensor:
+    """The sum of maps of one shape."""
+    total = maps[0]
+    for added in maps[1:]:
+        total = total + added
+    return total
+
+
+class NodeLike(Protocol):
+    """A node: activation(first(x) + second(y))."""
+
+    @property
+    def first(self) -> Step: ...
+
+    @property
+    def second(self) -> Step: ...
+
+    @property
+    def activation(self) -> Step: ...
+
+
+class CellLike(Protocol):
+    """A cell: `halve` brings input 0 to the size of input 1, `merge` the loose ends to the width; None without need."""
+
+    @property
+    def halve(self) -> Step | None: ...
+
+    @property
+    def nodes(self) -> Sequence[NodeLike]: ...
+
+    @property
+    def merge(self) -> Step | None: ...
+
+
+class Node(nn.Module):
+    """activation(norm(operation(x)) + norm(operation(y))); in a reduction cell, the cell's inputs at stride 2."""
+
+    def __init__(self, plan: PairPlan, width: int, reduction: bool) -> None:
+        super().__init__()
+        first, second = (
+            normed(operation, width, stride_of(reduction, source))
+            for operation, source in zip(plan.operations, plan.inputs, strict=True)
+        )
+        self.first, self.second = first, second
+        self.activation = activation(plan.activation)
+
+
+class Cell(nn.Module):
+    """The modules of one cell; `halve` and `merge` only where they are needed."""
+
+    def __init__(self, plan: CellPlan, width: int) -> None:
+        super().__init__()
+        self.halve = projection(width, width, stride=2) if plan.halved else None
+        self.nodes = nn.ModuleList(Node(pair, width, plan.reduction) for pair in plan.nodes)
+        self.merge = projection(len(plan.loose) * width, width) if len(plan.loose) > 1 else None
+
+
+def cells_of(graph: MicroPlan) -> nn.ModuleList:
+    """The cells of the plan, in its order."""
+    return nn.ModuleList(Cell(cell, graph.width) for cell in graph.cells)
+
+
+def stride_of(reduction: bool, source: int) -> int:
+    """The stride of an operation: 2 on the inputs of a reduction cell."""
+    return 2 if reduction and source < FIRST_NODE else 1
+
+
+def follow_cells(graph: MicroPlan, cells: Sequence[CellLike], stem: Tensor) -> Tensor:
+    """Run the cells along their plan: (N, width, H, W) -> (N, width, H', W'), each reduction cell halving the sides."""
+    outputs: dict[int | None, Tensor] = {0: stem}
+    for cell, module in zip(graph.cells, cells, strict=True):
+        before, previous = (outputs.get(source, stem) for source in cell.sources)  # what is not read may be anything
+        maps = [before if module.halve is None else module.halve(before), previous]
+        for pair, part in zip(cell.nodes, module.nodes, strict=True):
+            left, right = pair.inputs
+            maps.append(part.activation(part.first(maps[left]) + part.second(maps[right])))
+        ends = [maps[number] for number in cell.loose]
+        outputs[cell.number] = ends[0] if module.merge is None else module.merge(torch.cat(ends, 1))
+    return outputs[graph.cells[-1].number]
 
 
 class Layout(NamedTuple):

@@ -1,4 +1,4 @@
-"""Calibrated scores: of the images that are given 0.8, eight in ten shall have the value. Fitted on val alone.
+"""Calibrate scores: of the images that are given 0.8, eight in ten shall have the value. Fitted on val alone.
 
 Temperature: On Calibration of Modern Neural Networks (Guo, Pleiss, Sun, Weinberger, 2017), arXiv:1706.04599, section
 4.2. Isotonic: Transforming Classifier Scores into Accurate Multiclass Probability Estimates (Zadrozny, Elkan, 2002):
@@ -7,11 +7,15 @@ one curve for two values, one per value against the rest and normalised for more
 2.2: a val split without a mistake is no proof of a branch without one.
 
 A calibration is a record of plain values, {"method": "temperature", "temperature": T} or {"method": "isotonic",
-"curves": [{"scores": [...], "calibrated": [...]}, ...]}; `deployment.calibrated` applies it without this room.
+"curves": [{"scores": [...], "calibrated": [...]}, ...]}; `deployment.calibration` applies it without this room.
+
+What is left is measured by the bins of a reliability diagram: Obtaining Well Calibrated Probabilities Using Bayesian
+Binning (Naeini, Cooper, Hauskrecht, 2015) for two values, where the score of `values[1]` is looked at; Guo et al.,
+equation 3, for more, where the highest score is.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +39,7 @@ def calibrate(calibration: Calibration, scores: npt.ArrayLike) -> Floats:
         table = np.exp(logits - logits.max(1, keepdims=True))
         normalised: Floats = table / table.sum(1, keepdims=True)
         return normalised
-    curves = [(np.array(one["scores"]), np.array(one["calibrated"])) for one in calibration["curves"]]
+    curves = [(np.array(curve["scores"]), np.array(curve["calibrated"])) for curve in calibration["curves"]]
     if len(curves) == 1:
         positive = np.interp(table[:, 1], *curves[0])
         return np.stack([1 - positive, positive], axis=1)
@@ -57,8 +61,10 @@ def fit_temperature(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, A
         divided = logits / np.exp(log_temperature)
         return float((np.logaddexp.reduce(divided, axis=1) - (targets * divided).sum(1)).mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-6})
-    return {"method": "temperature", "temperature": float(np.exp(found.x))}
+    minimum = minimize_scalar(
+        loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-6}
+    )
+    return {"method": "temperature", "temperature": float(np.exp(minimum.x))}
 
 
 def fit_isotonic(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, Any]:
@@ -140,3 +146,49 @@ def _curve(score: Floats, positive: npt.NDArray[np.bool_]) -> dict[str, list[flo
     targets = _targets(positive.astype(np.int64), 2)[:, 1]
     fitted = IsotonicRegression(out_of_bounds="clip").fit(score, targets)
     return {"scores": fitted.X_thresholds_.tolist(), "calibrated": fitted.y_thresholds_.tolist()}
+
+
+BINS = 15
+
+
+class Bin(NamedTuple):
+    """Images whose scores lie together: their mean score, the share of them that have the value, how many they are."""
+
+    score: float
+    share: float
+    images: int
+
+
+def reliability(scores: npt.ArrayLike, labels: npt.ArrayLike, *, bins: int = BINS) -> list[Bin]:
+    """The bins that hold an image, lowest score first; they divide 0..1 into `bins` equal parts.
+
+    `scores` (N, V) probabilities, `labels` (N,). Raises: BranchError for wrong shapes.
+    """
+    table, label = checked(scores, labels)
+    if table.shape[1] == 2:
+        score, hit = table[:, 1], label == 1
+    else:
+        score, hit = table.max(1), table.argmax(1) == label
+    bin_of = np.clip(np.ceil(score * bins).astype(np.int64) - 1, 0, bins - 1)
+    filled = []
+    for number in np.unique(bin_of):
+        rows = bin_of == number
+        filled.append(Bin(float(score[rows].mean()), float(hit[rows].mean()), int(rows.sum())))
+    return filled
+
+
+def expected_calibration_error(filled: list[Bin]) -> float:
+    """The gap between score and share, averaged over images (Guo et al., equation 3): 0 is perfect, 1 the worst."""
+    total = sum(bin_.images for bin_ in filled)
+    return sum(bin_.images * abs(bin_.score - bin_.share) for bin_ in filled) / total
+
+
+def reliability_record(scores: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, Any]:
+    """{"ece", "nll" (nats per image), "bins": [[score, share, images], ...]}, plain values for a record."""
+    table, label = checked(scores, labels)
+    filled = reliability(table, label)
+    return {
+        "ece": expected_calibration_error(filled),
+        "nll": float(surprise(table, label).mean()),
+        "bins": [list(bin_) for bin_ in filled],
+    }

@@ -1,15 +1,23 @@
-"""A branch for deployment: a folder that works without this toolkit, checked before it is put in place.
+"""Export a branch for deployment: a folder that works without this toolkit, checked before it is put in place.
 
 The folder holds `branch.py` (plain torch, where the branch's parts can be written so), `weights.safetensors`,
-`branch.onnx`, `branch.json` (the contract) and `golden.npz` (inputs with the outputs they must give).
+`branch.onnx` (self-contained, its batch of any length), `branch.json` (the contract) and `golden.npz` (inputs with the
+outputs they must give).
 """
 
+import contextlib
 import copy
 import importlib.util
+import io
+import logging
 import sys
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -17,10 +25,9 @@ from torch import Tensor, nn
 from branches.branch import Branch
 from branches.costs import macs, parameters
 from branches.errors import BranchError
-from branches.onnx_file import run_onnx, write_onnx
 from branches.records import RECORD, WEIGHTS, BranchRecord, load_branch, plain_state
 from branches.source import branch_source
-from branches.tail_source import tail_source
+from branches.traced import tail_source
 from foundation.files import write_json
 from foundation.folders import file_hashes, replaced_folder
 from trunk.trunk import Tail
@@ -103,9 +110,9 @@ def _source(module: nn.Module, record: BranchRecord) -> tuple[str | None, dict[s
     return None, plain_state(module), f"a {record.kind} is exported as ONNX and safetensors"
 
 
-def relative_error(found: Tensor, expected: Tensor) -> float:
+def relative_error(scores: Tensor, expected: Tensor) -> float:
     """The largest |found - expected| / |expected| over all scores; tiny scores are compared absolutely, at 1e-3."""
-    return float(((found - expected).abs() / expected.abs().clamp(min=1e-3)).max())
+    return float(((scores - expected).abs() / expected.abs().clamp(min=1e-3)).max())
 
 
 def _golden(record: BranchRecord) -> Tensor:
@@ -114,8 +121,8 @@ def _golden(record: BranchRecord) -> Tensor:
     return torch.randn(GOLDEN_ROWS, *record.feature_shape, generator=generator).relu()
 
 
-def _require_equal(name: str, found: Tensor, expected: Tensor) -> None:
-    error = relative_error(found, expected)
+def _require_equal(name: str, scores: Tensor, expected: Tensor) -> None:
+    error = relative_error(scores, expected)
     if not error <= TOLERANCE:
         raise RuntimeError(f"{name} differs from the branch it was written from by {error:.2e}, more than {TOLERANCE}")
 
@@ -134,3 +141,50 @@ def _run_source(folder: Path, features: Tensor) -> Tensor:
     with torch.no_grad():
         scores: Tensor = exported.load(folder)(features)
     return scores
+
+
+def write_onnx(module: nn.Module, example: Tensor, path: Path, *, input_name: str, output_names: Sequence[str]) -> None:
+    """Export `module` (in evaluation mode, on the CPU) by torch.export; `example` has a batch of two or more.
+
+    Weights lie inside the file. The exporter's notes on where in whose source each node came from are left out: they
+    name paths of this machine.
+    """
+    batch = torch.export.Dim("batch", min=1)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                verbose=False,
+                input_names=[input_name],
+                output_names=list(output_names),
+                dynamic_shapes=({0: batch},),
+            )
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+    assert program is not None
+    model = program.model_proto
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.metadata_props[:]
+    onnx.save(model, str(path))
+
+
+def run_onnx(path: Path, inputs: Tensor) -> list[Tensor]:
+    """All outputs of an ONNX file with one input, on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    outputs = session.run(None, {session.get_inputs()[0].name: inputs.numpy()})
+    return [torch.from_numpy(output) for output in outputs]

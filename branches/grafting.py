@@ -1,4 +1,4 @@
-"""Many branches on one trunk: one pass through the trunk, then the branches that are asked for.
+"""Graft many branches on one trunk: one pass through the trunk, then the branches that are asked for.
 
 GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), section 3.4. A
 branch reads the trunk and nothing else, so grafting or pruning one leaves all others as they were, to the bit.
@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, Self
 from torch import Tensor, nn
 
 from branches.errors import BranchError
-from branches.records import load_branch
+from branches.records import BranchRecord, load_branch
 
 
 class TrunkLike(Protocol):
@@ -99,9 +99,12 @@ class GraftedNet(nn.Module):
         self.branches[_key(attribute)] = branch.eval()
         self.grafts[attribute] = Graft(tuple(values), freeze_depth, threshold)
 
-    def graft_saved(self, folder: Path) -> str:
-        """Attach a branch that `branches.records.save_branch` wrote; returns its attribute. Raises: BranchError."""
-        module, record = load_branch(folder)
+    def graft_saved(self, saved: Path | tuple[nn.Module, BranchRecord]) -> str:
+        """Attach a branch that `branches.records.save_branch` wrote, or that was loaded; returns its attribute.
+
+        Raises: BranchError.
+        """
+        module, record = load_branch(saved) if isinstance(saved, Path) else saved
         self.graft(
             record.attribute,
             record.values,

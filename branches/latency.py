@@ -1,4 +1,4 @@
-"""How long a branch takes on the device at hand, measured.
+"""Measure how long a branch takes on the device at hand.
 
 The machine drifts (clocks, other programs), so modules that are to be compared are timed in turn, round by round, and
 the median of the rounds is kept.
@@ -60,12 +60,12 @@ def latencies(
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(batch, *shape, generator=generator).contiguous(memory_format=torch.channels_last).to(device)
     modes = [{part: part.training for part in module.modules()} for module in modules]
-    found: list[list[float]] = [[] for _ in modules]
+    times_of: list[list[float]] = [[] for _ in modules]
     try:
         for module in modules:
             module.eval()
         for round_ in range(WARMUP_ROUNDS + runs):
-            for times, module in zip(found, modules, strict=True):
+            for times, module in zip(times_of, modules, strict=True):
                 _synchronise(device)
                 started = time.perf_counter()
                 module(features)
@@ -76,7 +76,7 @@ def latencies(
         for mode in modes:
             for part, training in mode.items():
                 part.training = training
-    return [_described(times, batch, device) for times in found]
+    return [_described(times, batch, device) for times in times_of]
 
 
 def _described(times: Sequence[float], batch: int, device: torch.device) -> Latency:

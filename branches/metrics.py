@@ -1,8 +1,9 @@
-"""How good the scores of one branch are: the figures of `result.json`, the rewards of a search, their uncertainty.
+"""Measures of a branch's scores: the figures of `result.json`, the rewards of a search, their uncertainty, curves.
 
 Scores are probabilities, (N, V): one row per image, one column per value of the attribute. With two values, column 1 is
 the positive one. With more, AUROC, average precision, F1, precision, recall and false positive rate are one-versus-rest
-figures averaged over the values that occur in the labels ("macro").
+figures averaged over the values that occur in the labels ("macro"). Curves are short lists of points, to be stored in a
+record and drawn by a report.
 
 The definitions are scikit-learn's (ties included), written in numpy because a search calls a reward hundreds of times.
 """
@@ -44,9 +45,7 @@ def measure(scores: npt.ArrayLike, labels: npt.ArrayLike, *, threshold: float | 
     hits = (predicted & actual).sum(0)
     predictions, positives = predicted.sum(0), actual.sum(0)
     precision, recall = _ratio(hits, predictions), _ratio(hits, positives)
-    return {
-        "auroc": auroc(probability, label),
-        "average_precision": average_precision(probability, label),
+    at_threshold = {
         "accuracy": float((chosen == label).mean()),
         "balanced_accuracy": _mean_recall(chosen, label, count),
         "f1": float(_ratio(2 * hits, predictions + positives).mean()),
@@ -55,6 +54,8 @@ def measure(scores: npt.ArrayLike, labels: npt.ArrayLike, *, threshold: float | 
         "recall": float(recall.mean()),
         "fpr": float(_ratio(predictions - hits, len(label) - positives).mean()),
     }
+    others = {name: reward(probability, label) for name, reward in REWARDS.items() if name not in at_threshold}
+    return {**others, **at_threshold}
 
 
 def auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -67,7 +68,7 @@ def auroc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Precision averaged over recall, without interpolation. Shapes as in `measure`; non-finite scores give 0.0."""
-    return _one_versus_rest(_average_precision, scores, labels)
+    return _one_versus_rest(ranked_precision, scores, labels)
 
 
 def accuracy(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -90,6 +91,15 @@ REWARDS: Mapping[str, Reward] = {
     "balanced_accuracy": balanced_accuracy,
     "accuracy": accuracy,
 }
+
+
+def title_of(metric: str) -> str:
+    """A metric's name within a sentence.
+
+    >>> title_of("auroc"), title_of("average_precision")
+    ('AUROC', 'average precision')
+    """
+    return {"auroc": "AUROC", "f1": "F1"}.get(metric, metric.replace("_", " "))
 
 
 def best_threshold(scores: npt.ArrayLike, labels: npt.ArrayLike, by: str = "f1") -> float:
@@ -163,7 +173,8 @@ def _area_under_roc(score: Floats, positive: npt.NDArray[np.bool_]) -> float:
     return float(wins) / (2 * len(high) * len(low))
 
 
-def _average_precision(score: Floats, positive: npt.NDArray[np.bool_]) -> float:
+def ranked_precision(score: Floats, positive: npt.NDArray[np.bool_]) -> float:
+    """Average precision of scores (N,) for images of which these (N,), one or more, are positive."""
     _, hits, alarms = cumulative_counts(score, positive)
     return float((hits / (hits + alarms) * np.diff(hits, prepend=0)).sum() / hits[-1])
 
@@ -212,3 +223,50 @@ def checked(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[Floats, Label
             f"got {label.min()}..{label.max()}"
         )
     return probability, label
+
+
+def roc_points(
+    scores: npt.ArrayLike, labels: npt.ArrayLike, limit: int = 200, *, value: int = 1
+) -> dict[str, list[float]]:
+    """The ROC curve of `value` against the rest: {"fpr", "tpr", "threshold"}, from (0, 0) to (1, 1).
+
+    `scores` (N, V) probabilities, `labels` (N,). Corners of the curve are kept first; at most `limit` (>= 2) points,
+    spread evenly along it. The first threshold lies just above the highest score. Raises BranchError when all images,
+    or none, have the value.
+    """
+    level, hits, alarms = _counts(scores, labels, value)
+    level = np.append(np.nextafter(level[0], np.inf), level)
+    tpr, fpr = np.append(0, hits) / hits[-1], np.append(0, alarms) / alarms[-1]
+    kept = _thinned(fpr, tpr, limit)
+    return {"fpr": fpr[kept].tolist(), "tpr": tpr[kept].tolist(), "threshold": level[kept].tolist()}
+
+
+def pr_points(
+    scores: npt.ArrayLike, labels: npt.ArrayLike, limit: int = 200, *, value: int = 1
+) -> dict[str, list[float]]:
+    """The precision-recall curve of `value`: {"recall", "precision", "threshold"}, recall rising. As `roc_points`."""
+    level, hits, alarms = _counts(scores, labels, value)
+    recall, precision = hits / hits[-1], hits / (hits + alarms)
+    kept = _thinned(recall, precision, limit)
+    return {"recall": recall[kept].tolist(), "precision": precision[kept].tolist(), "threshold": level[kept].tolist()}
+
+
+def _counts(
+    scores: npt.ArrayLike, labels: npt.ArrayLike, value: int
+) -> tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    probability, positive = np.asarray(scores, dtype=np.float64), np.asarray(labels) == value
+    if not positive.any() or positive.all():
+        raise BranchError(f"a curve needs images with and without value {value}: add images of the missing kind")
+    return cumulative_counts(probability[:, value], positive)
+
+
+def _thinned(x: Floats, y: Floats, limit: int) -> npt.NDArray[np.int64]:
+    """Indices of the points to keep: both ends, then corners only, then evenly spread along the curve."""
+    dx, dy = np.diff(x), np.diff(y)
+    turns = dx[:-1] * dy[1:] != dx[1:] * dy[:-1]
+    corners = np.concatenate([[0], np.flatnonzero(turns) + 1, [len(x) - 1]])
+    corners = np.unique(corners)
+    if len(corners) <= limit:
+        return corners
+    length = np.append(0, np.cumsum(np.abs(np.diff(x[corners])) + np.abs(np.diff(y[corners]))))
+    return np.unique(corners[np.searchsorted(length, np.linspace(0, length[-1], limit))])

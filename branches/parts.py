@@ -1,4 +1,4 @@
-"""What the branch of an architecture costs, without building it: by its parts, each of which is counted once.
+"""Costs of an architecture without building its branch: by its parts, each of which is counted once.
 
 A sampler that respects limits asks for the costs of thousands of architectures; they are made of a few dozen different
 parts. Spaces that `PARTS` does not list are counted as one part, the whole branch: right, but slower.
@@ -11,12 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from branches.branch import Branch, FeatureShape
-from branches.costs import macs, parameters
-from branches.heads import Head
-from branches.micro_branch import stride_of
-from branches.operations import activation, node, normed, projection, stem
-from branches.workload import Workload, total, workload
+from branches.branch import Branch, FeatureShape, stride_of, total_of
+from branches.costs import Workload, macs, parameters, total, workload
+from branches.layers import Head, activation, node, normed, projection, stem
 from search_spaces.architecture import Architecture
 from search_spaces.macro import plan
 from search_spaces.micro import CellPlan, micro_plan
@@ -42,10 +39,7 @@ class Sum(nn.Module):
 
     def forward(self, *maps: Tensor) -> Tensor:
         """n maps (N, C, H, W) -> their sum."""
-        found = maps[0]
-        for one in maps[1:]:
-            found = found + one
-        return found
+        return total_of(maps)
 
 
 class Join(nn.Module):
@@ -78,27 +72,27 @@ def macro_parts(architecture: Architecture, shape: FeatureShape, values: int) ->
     """Stem, nodes, head, and the sums between them."""
     graph = plan(architecture)
     channels, width, map_shape = shape[0], graph.width, (graph.width, *shape[1:])
-    found = [Part(stem, (channels, width), (shape,))]
-    for one in graph.nodes:
-        found.append(Part(node, (one.operation, one.activation, width), (map_shape,)))
-    for read in (*(one.inputs for one in graph.nodes), graph.outputs):
+    pieces = [Part(stem, (channels, width), (shape,))]
+    for part in graph.nodes:
+        pieces.append(Part(node, (part.operation, part.activation, width), (map_shape,)))
+    for read in (*(part.inputs for part in graph.nodes), graph.outputs):
         if len(read) > 1:
-            found.append(Part(Sum, (), (map_shape,) * len(read)))
-    found.append(Part(_head, (graph.pooling, width, channels, values, graph.shortcut), (map_shape, shape)))
-    return found
+            pieces.append(Part(Sum, (), (map_shape,) * len(read)))
+    pieces.append(Part(_head, (graph.pooling, width, channels, values, graph.shortcut), (map_shape, shape)))
+    return pieces
 
 
 def micro_parts(architecture: Architecture, shape: FeatureShape, values: int) -> list[Part]:
     """Stem, the operations and sums of every cell, what halves and merges maps, head."""
     graph = micro_plan(architecture)
     channels, width = shape[0], graph.width
-    found = [Part(stem, (channels, width), (shape,))]
+    pieces = [Part(stem, (channels, width), (shape,))]
     outputs: dict[int | None, FeatureShape] = {0: (width, *shape[1:])}
     for cell in graph.cells:
-        pieces, outputs[cell.number] = _cell_parts(cell, outputs, width)
-        found += pieces
+        of_cell, outputs[cell.number] = _cell_parts(cell, outputs, width)
+        pieces += of_cell
     last = outputs[graph.cells[-1].number]
-    return [*found, Part(_head, (graph.pooling, width, channels, values, graph.shortcut), (last, shape))]
+    return [*pieces, Part(_head, (graph.pooling, width, channels, values, graph.shortcut), (last, shape))]
 
 
 def _cell_parts(
@@ -106,20 +100,20 @@ def _cell_parts(
 ) -> tuple[list[Part], FeatureShape]:
     """The pieces of a cell, and the shape of its output."""
     before, previous = cell.sources
-    found = [Part(projection, (width, width, 2), (outputs[before],))] if cell.halved else []
+    pieces = [Part(projection, (width, width, 2), (outputs[before],))] if cell.halved else []
     read = outputs[before if previous is None else previous]
     inner = _halved(read) if previous is None and cell.halved else read
     given = _halved(inner) if cell.reduction else inner
     for plan_ in cell.nodes:
         for operation, source in zip(plan_.operations, plan_.inputs, strict=True):
             stride = stride_of(cell.reduction, source)
-            found.append(Part(normed, (operation, width, stride), (inner if stride > 1 else given,)))
-        found += [Part(Sum, (), (given, given)), Part(activation, (plan_.activation,), (given,))]
+            pieces.append(Part(normed, (operation, width, stride), (inner if stride > 1 else given,)))
+        pieces += [Part(Sum, (), (given, given)), Part(activation, (plan_.activation,), (given,))]
     if len(cell.loose) > 1:
-        found.append(Part(Join, (), (given,) * len(cell.loose)))
+        pieces.append(Part(Join, (), (given,) * len(cell.loose)))
         joined = (len(cell.loose) * width, *given[1:])
-        found.append(Part(projection, (len(cell.loose) * width, width), (joined,)))
-    return found, given
+        pieces.append(Part(projection, (len(cell.loose) * width, width), (joined,)))
+    return pieces, given
 
 
 def _halved(shape: FeatureShape) -> FeatureShape:

@@ -19,8 +19,8 @@ class FitRecipe:
     `epochs` passes of as many images as the train split holds; `balance` against rare values: "sampling" (every batch
     holds all values in equal parts), "weights" (rare values weigh more in the loss) or "none"; `warmup_fraction` of all
     steps; `gradient_clip` on the global norm, 0 for none; `average`: decay of the running average of the weights that
-    is scored and kept, 0 for none; `mirror`, `noise`, `mixup`: see `branches.augmentation.augmented`; `keep` the
-    weights of the "best" epoch on val, or of the "last".
+    is scored and kept, 0 for none; `mirror`, `noise`, `mixup`: see `branches.training.augmented`; `keep` the weights
+    of the "best" epoch on val, or of the "last".
     """
 
     epochs: Count = 12

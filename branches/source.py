@@ -1,15 +1,20 @@
-"""A branch as plain torch source, readable and without this toolkit, with its weights renamed to match."""
+"""Write a branch as plain torch source, readable and without this toolkit, with its weights renamed to match.
+
+Modules are written as the lines that construct them; what lies between stem and head is written per search space.
+"""
 
 import json
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from branches.branch import Branch
+from branches.branch import Branch, Cell, Node
 from branches.errors import BranchError
-from branches.heads import EPSILON
-from branches.records import BranchRecord
-from branches.source_middles import MIDDLES
-from branches.source_parts import named_state, sequence_source
+from branches.layers import POOLINGS
+from branches.records import BranchRecord, plain_state
+from search_spaces import MacroPlan, MicroPlan
+from search_spaces.micro import FIRST_NODE
 
 TEMPLATE = '''\
 """Branch {attribute}: features of the trunk in, one probability per value out.
@@ -105,22 +110,8 @@ def text_of(
     )
 
 
-def pooled_lines(pooling: str) -> list[str]:
-    """The lines that compute `pooled` from `maps`. Raises: BranchError for a pooling they are not known of."""
-    if pooling == "average":
-        return ["pooled = maps.mean((2, 3))"]
-    if pooling == "bilinear":
-        return [
-            "rows = maps.flatten(2)",
-            "pooled = torch.bmm(rows, rows.transpose(1, 2)).flatten(1) / rows.shape[2]",
-            f"pooled = pooled / (pooled.abs() + {EPSILON}).sqrt()",
-            f"pooled = pooled / (pooled.square().sum(1, keepdim=True) + {EPSILON**2}).sqrt()",
-        ]
-    raise BranchError(f"pooling {pooling!r} cannot be exported as source: export it as ONNX")
-
-
 def _head(branch: Branch) -> list[str]:
-    graph, lines = branch.plan, pooled_lines(branch.plan.pooling)
+    graph, lines = branch.plan, [*POOLINGS[branch.plan.pooling].source]
     if graph.shortcut:
         lines.append("shortcut = self.shortcut_norm(features.mean((2, 3)))")
         lines.append(f"pooled = torch.cat([pooled, shortcut * {branch.head.shortcut_scale!r}], dim=1)")
@@ -140,3 +131,178 @@ def _quoted(text: str) -> str:
 
 def _indented(lines: list[str]) -> str:
     return "\n".join(f"        {line}" for line in lines)
+
+
+def _convolution(part: nn.Conv2d) -> str:
+    if part.padding_mode != "zeros" or isinstance(part.padding, str):
+        raise BranchError(f"a convolution padded by {part.padding_mode} cannot be exported as source")
+    sizes = [str(part.in_channels), str(part.out_channels), _side(part.kernel_size)]
+    for name, sides, usual in (
+        ("stride", part.stride, 1),
+        ("padding", part.padding, 0),
+        ("dilation", part.dilation, 1),
+    ):
+        if set(sides) != {usual}:
+            sizes.append(f"{name}={_side(sides)}")
+    if part.groups > 1:
+        sizes.append(f"groups={part.groups}")
+    return f"nn.Conv2d({', '.join(sizes)}, bias={part.bias is not None})"
+
+
+def _side(sides: tuple[int, ...]) -> str:
+    """One number for a square, else both."""
+    return str(sides[0]) if len(set(sides)) == 1 else str(tuple(sides))
+
+
+def _norm(part: nn.BatchNorm2d) -> str:
+    extra = "" if part.eps == USUAL_EPSILON else f", eps={part.eps}"
+    return f"nn.BatchNorm2d({part.num_features}{extra}{'' if part.affine else ', affine=False'})"
+
+
+def _average(part: nn.AvgPool2d) -> str:
+    if part.divisor_override is not None:
+        raise BranchError("an average with a divisor of its own cannot be exported as source: export it as ONNX")
+    sizes = f"{part.kernel_size}, stride={part.stride}, padding={part.padding}"
+    ceiling = ", ceil_mode=True" if part.ceil_mode else ""
+    return f"nn.AvgPool2d({sizes}{ceiling}, count_include_pad={part.count_include_pad})"
+
+
+def _largest(part: nn.MaxPool2d) -> str:
+    if part.dilation not in (1, (1, 1)):
+        raise BranchError("a dilated maximum cannot be exported as source: export it as ONNX")
+    ceiling = ", ceil_mode=True" if part.ceil_mode else ""
+    return f"nn.MaxPool2d({part.kernel_size}, stride={part.stride}, padding={part.padding}{ceiling})"
+
+
+USUAL_EPSILON = 1e-5
+
+# How each plain module of a branch is written down; what is not listed here cannot be exported as source.
+CONSTRUCTORS: dict[type[nn.Module], Callable[..., str]] = {
+    nn.Conv2d: _convolution,
+    nn.BatchNorm2d: _norm,
+    nn.AvgPool2d: _average,
+    nn.MaxPool2d: _largest,
+    nn.ReLU: lambda part: "nn.ReLU()",
+    nn.SiLU: lambda part: "nn.SiLU()",
+    nn.Hardswish: lambda part: "nn.Hardswish()",
+    nn.LeakyReLU: lambda part: f"nn.LeakyReLU({part.negative_slope})",
+    nn.GELU: lambda part: "nn.GELU()",
+    nn.Tanh: lambda part: "nn.Tanh()",
+    nn.Sigmoid: lambda part: "nn.Sigmoid()",
+    nn.Hardsigmoid: lambda part: "nn.Hardsigmoid()",
+    nn.ReLU6: lambda part: "nn.ReLU6()",
+}
+
+
+def constructed(part: nn.Module) -> str:
+    """The expression that makes the module. Raises: BranchError for one that cannot be written."""
+    if type(part) not in CONSTRUCTORS:
+        raise BranchError(f"a {type(part).__name__} cannot be exported as source: export the branch as ONNX")
+    return CONSTRUCTORS[type(part)](part)
+
+
+def sequence_source(name: str, sequence: nn.Module) -> tuple[list[str], dict[str, Tensor]]:
+    """(constructor lines, weights under their new names) of a chain of plain modules; identities are left out."""
+    lines, weights = [f"self.{name} = nn.Sequential("], {}
+    for number, part in enumerate(_leaves(sequence)):
+        lines.append(f"    {constructed(part)},")
+        weights.update(named_state(f"{name}.{number}", part))
+    return [*lines, ")"], weights
+
+
+def named_state(name: str, module: nn.Module) -> dict[str, Tensor]:
+    """A module's plain state, each name behind the module's own."""
+    return {f"{name}.{key}": value for key, value in plain_state(module).items()}
+
+
+def _leaves(module: nn.Module) -> Iterator[nn.Module]:
+    if isinstance(module, nn.Sequential):
+        for part in module:
+            yield from _leaves(part)
+    elif not isinstance(module, nn.Identity):
+        yield module
+
+
+LONG = 90  # characters of a line's content, from which on a list takes several lines
+
+
+class Middle(NamedTuple):
+    """`constructor` and `weights` make the parts; `body` computes `maps` from `stem`; `summary` says what they are."""
+
+    summary: str
+    constructor: list[str]
+    weights: dict[str, Tensor]
+    body: list[str]
+
+
+def macro_middle(branch: Branch) -> Middle:
+    """A chain: node1, node2, ..."""
+    graph = branch.plan
+    assert isinstance(graph, MacroPlan)
+    constructor, weights = _written({f"node{number}": part for number, part in enumerate(branch.parts, start=1)})
+    names = ["stem", *(f"node{number}" for number in range(1, len(graph.nodes) + 1))]
+    body = [
+        f"node{number} = self.node{number}({' + '.join(names[source] for source in part.inputs)})"
+        for number, part in enumerate(graph.nodes, start=1)
+    ]
+    total = " + ".join(names[source] for source in graph.outputs)
+    body.append(f"maps = ({total}) / {len(graph.outputs)}" if len(graph.outputs) > 1 else f"maps = {total}")
+    return Middle(f"{len(graph.nodes)} nodes of width {graph.width}", constructor, weights, body)
+
+
+def micro_middle(branch: Branch) -> Middle:
+    """Cells: cell1_node2, ..., cell1, cell2_node2, ...; a node's two operations end in `_a` and `_b`."""
+    graph = branch.plan
+    assert isinstance(graph, MicroPlan)
+    parts: dict[str, nn.Module] = {}
+    activations: dict[str, nn.Module] = {}
+    body: list[str] = []
+    outputs = {0: "stem"}
+    for plan, cell in zip(graph.cells, cast("list[Cell]", list(branch.parts)), strict=True):
+        name = f"cell{plan.number}"
+        names = ["" if source is None else outputs[source] for source in plan.sources]
+        body.append(f"# Cell {plan.number}, {plan.kind}, reads {' and '.join(filter(None, names))}.")
+        if cell.halve is not None:
+            parts[f"{name}_halve"] = cell.halve
+            body.append(f"{name}_input = self.{name}_halve({names[0]})")
+            names[0] = f"{name}_input"
+        for number, (part, module) in enumerate(zip(plan.nodes, cast("list[Node]", list(cell.nodes)), strict=True)):
+            node = f"{name}_node{number + FIRST_NODE}"
+            parts |= {f"{node}_a": module.first, f"{node}_b": module.second}
+            activations[part.activation] = module.activation
+            total = " + ".join(
+                f"self.{node}_{pair}({names[source]})" for pair, source in zip("ab", part.inputs, strict=True)
+            )
+            body.append(f"{node} = self.{part.activation}({total})")
+            names.append(node)
+        ends = [names[number] for number in plan.loose]
+        if cell.merge is not None:
+            parts[f"{name}_merge"] = cell.merge
+            body += _merged(name, ends)
+        else:
+            body.append(f"{name} = {ends[0]}")
+        outputs[plan.number] = name
+    constructor, weights = _written(parts)
+    constructor += [f"self.{name} = {constructed(part)}" for name, part in activations.items()]
+    summary = f"{len(graph.cells)} cells of {len(graph.cells[0].nodes)} nodes, width {graph.width}"
+    return Middle(summary, constructor, weights, [*body, f"maps = {outputs[graph.cells[-1].number]}"])
+
+
+MIDDLES: dict[str, Callable[[Branch], Middle]] = {"macro": macro_middle, "micro": micro_middle}
+
+
+def _written(parts: dict[str, nn.Module]) -> tuple[list[str], dict[str, Tensor]]:
+    constructor: list[str] = []
+    weights: dict[str, Tensor] = {}
+    for name, part in parts.items():
+        lines, state = sequence_source(name, part)
+        constructor += lines
+        weights.update(state)
+    return constructor, weights
+
+
+def _merged(name: str, ends: list[str]) -> list[str]:
+    line = f"{name} = self.{name}_merge(torch.cat([{', '.join(ends)}], dim=1))"
+    if len(line) <= LONG:
+        return [line]
+    return ["ends = [", *(f"    {end}," for end in ends), "]", f"{name} = self.{name}_merge(torch.cat(ends, dim=1))"]

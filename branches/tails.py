@@ -4,16 +4,21 @@ GraftNet's engineering paper, section 3.3: "first 8 blocks of InceptionV3 (block
 are open for fine-tuning as part of the branch) to extract features and use Bilinear Pooling".
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 from branches.errors import BranchError
-from branches.heads import ProjectedBilinearPool
+from branches.layers import POOLINGS, ProjectedPool, pooled_features
 from search_spaces.architecture import Architecture
+from search_spaces.operations import POOLED
 from search_spaces.tail import TailPlan, tail_plan
-from trunk.backbones import block_shapes, find_backbone
 from trunk.errors import TrunkError
+from trunk.find_backbone import block_shapes, find_backbone
 from trunk.trunk import Tail, Trunk, tail_modules
+
+TailBuilder = Callable[[torch.Generator], nn.Module]
 
 
 def tail_branch(
@@ -36,7 +41,10 @@ def pool_of(plan: TailPlan, channels: int, generator: torch.Generator | None = N
     """The pooling behind the blocks and its number of features; None for the mean."""
     if plan.pooling == "average":
         return None
-    return ProjectedBilinearPool(channels, plan.width, generator=generator), plan.width**2
+    if not POOLED[plan.pooling].projected:
+        return POOLINGS[plan.pooling].module(), pooled_features(plan.pooling, channels)
+    pool = ProjectedPool(channels, plan.width, plan.pooling, generator=generator)
+    return pool, pooled_features(plan.pooling, plan.width)
 
 
 def empty_tail(

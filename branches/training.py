@@ -1,12 +1,15 @@
 """Train one module on the trunk's features of one attribute, from a seed to the weights that are kept.
 
-AdamW (Loshchilov and Hutter, 2019), arXiv:1711.05101, with a linear warm-up and a cosine decay. The
-trunk is frozen, so an epoch reads features and never touches an image.
+AdamW (Loshchilov and Hutter, 2019), arXiv:1711.05101, with a linear warm-up and a cosine decay. The trunk is frozen, so
+an epoch reads features and never touches an image. mixup: Beyond Empirical Risk Minimization (Zhang et al., 2018),
+arXiv:1710.09412, here on feature maps. The average of the weights: Averaging Weights Leads to Wider Optima and Better
+Generalization (Izmailov et al., 2018), arXiv:1803.05407; here it is exponential, and its decay grows with the steps so
+that the first weights are soon forgotten.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,16 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from branches.augmentation import augmented
-from branches.averaging import WeightAverage
 from branches.errors import BranchError
 from branches.metrics import REWARDS
-from branches.sampling import batches
 from branches.settings import FitSettings
 from foundation.progress import Progress
-from trunk.cached_features import drawn
+from trunk.cached_features import drawn, prefetched
+from trunk.checkpoints import decay_groups
 from trunk.features import FeatureSource, LabelledFeatures
-from trunk.prefetch import prefetched
+
+Indices = npt.NDArray[np.int64]
 
 
 class Fit(NamedTuple):
@@ -124,6 +126,86 @@ def fit(
     return Fit(curve, scores, score, time.perf_counter() - started, epoch)
 
 
+def batches(labels: Indices, values: int, settings: FitSettings, rng: np.random.Generator) -> Iterator[list[Indices]]:
+    """Endless epochs, each a list of index arrays of one batch size; what does not fill a batch waits for later.
+
+    `labels` (N,) hold every value in 0..values-1. Plain epochs are permutations. With `settings.balance` "sampling" a
+    batch takes one image of each value in turn; the images of one value come in permutations of their own, one after
+    the other, so that none comes twice before all came once.
+    """
+    size = min(settings.batch_size, len(labels))
+    count = max(1, len(labels) // size)
+    if settings.balance == "sampling":
+        pools = [np.flatnonzero(labels == value) for value in range(values)]
+    else:
+        pools = [np.arange(len(labels))]
+    queues = [np.empty(0, dtype=np.int64) for _ in pools]
+    turn = 0
+    while True:
+        owner = (np.arange(turn, turn + count * size)) % len(pools)
+        turn = (turn + count * size) % len(pools)
+        epoch = np.empty(count * size, dtype=np.int64)
+        for number, pool in enumerate(pools):
+            places = owner == number
+            needed = int(places.sum())
+            while len(queues[number]) < needed:
+                queues[number] = np.concatenate([queues[number], rng.permutation(pool)])
+            epoch[places], queues[number] = queues[number][:needed], queues[number][needed:]
+        yield list(epoch.reshape(count, size))
+
+
+def augmented(
+    features: Tensor, target: Tensor, settings: FitSettings, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """The batch (n, C, H, W) with its soft targets (n, V) after the mirror image, the noise and the mixup asked for.
+
+    `mirror`: half of the maps are turned left to right. `noise`: each value is scaled by 1 + noise * N(0, 1), per image
+    and channel. `mixup`: the batch is mixed with itself in another order, the share drawn from Beta(mixup, mixup).
+    """
+    if settings.mirror and features.shape[3] > 1:
+        turned = torch.from_numpy(rng.random(len(features)) < 0.5).to(features.device)
+        features = torch.where(turned[:, None, None, None], features.flip(3), features)
+    if settings.noise:
+        scale = 1 + settings.noise * rng.standard_normal(features.shape[:2], dtype=np.float32)
+        features = features * torch.from_numpy(scale).to(features.device)[:, :, None, None]
+    if settings.mixup:
+        share = rng.beta(settings.mixup, settings.mixup)
+        order = torch.from_numpy(rng.permutation(len(features))).to(features.device)
+        features = torch.lerp(features[order], features, share)
+        target = torch.lerp(target[order], target, share)
+    return features, target
+
+
+class WeightAverage:
+    """The average of all floating-point weights and buffers of one module; integer buffers are copied."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Take in the module's weights after its `step`-th step, counted from 1."""
+        share = 1 - min(self.decay, step / (step + 10))
+        averages: list[Tensor] = []
+        weights: list[Tensor] = []
+        for name, value in module.state_dict().items():
+            if value.is_floating_point():
+                averages.append(self.state[name])
+                weights.append(value)
+            else:
+                self.state[name].copy_(value)
+        torch._foreach_lerp_(averages, weights, share)
+
+    @torch.no_grad()
+    def swap(self, module: nn.Module) -> None:
+        """Exchange the module's weights and the average; a second call puts both back."""
+        for name, value in module.state_dict().items():
+            kept = value.clone()
+            value.copy_(self.state[name])
+            self.state[name] = kept
+
+
 @torch.no_grad()
 def predict_scores(
     module: nn.Module,
@@ -171,11 +253,7 @@ def set_dropout(module: nn.Module, share: float) -> None:
 
 def adamw(module: nn.Module, settings: FitSettings) -> torch.optim.AdamW:
     """AdamW whose weight decay spares biases and batch-norm parameters."""
-    weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = decay_groups(module, settings.weight_decay)
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, settings.beta2), fused=True)
 
 

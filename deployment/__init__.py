@@ -1,1 +1,1 @@
-"""Bundles at work: write them, check them, predict with them."""
+"""Write bundles, verify them, predict and decide with them, serve them."""

@@ -1,4 +1,4 @@
-"""`python -m deployment`: verify or use an exported folder, with onnxruntime and numpy alone (Pillow to read images).
+"""Verify or use an exported folder, with onnxruntime and numpy alone (Pillow to read images).
 
     python -m deployment verify DIR
     python -m deployment predict DIR IMAGE ...

@@ -1,4 +1,4 @@
-"""The exception of this room, and its form for a file that has several mistakes."""
+"""Errors of this room: one sentence, or a line for each mistake in a file of rules."""
 
 from collections.abc import Sequence
 from pathlib import Path

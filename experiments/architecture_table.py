@@ -23,8 +23,7 @@ from branches.branch import Branch
 from branches.costs import parameters
 from branches.settings import FitSettings
 from branches.training import fit
-from graftnet.pipeline import job_data
-from graftnet.plans import plan_search
+from graftnet.pipeline import job_data, plan_search
 from graftnet.project import open_project
 from graftnet.trunks import open_trunk
 from nas.seeds import seed_of

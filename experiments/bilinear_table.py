@@ -28,8 +28,8 @@ from branches.probe import linear_probe
 from branches.records import load_branch
 from branches.training import predict_scores
 from graftnet.overrides import Overrides, overridden
-from graftnet.pipeline import carry_out, job_data
-from graftnet.plans import SearchPlan, plan_search
+from graftnet.pipeline import carry_out, job_data, plan_search
+from graftnet.plans import SearchPlan
 from graftnet.project import Project, open_project
 from graftnet.trunks import open_trunk
 from trunk.features import LabelledFeatures

@@ -22,14 +22,15 @@ import torch
 from torch import nn
 
 from branches.branch import Branch
-from branches.folding import on_trunk
+from branches.compression import on_trunk
 from branches.metrics import REWARDS
 from branches.probe import linear_probe
 from branches.settings import FitSettings
 from branches.training import fit, predict_scores
 from experiments.cache_price_table import table
 from graftnet.config import FeaturesTable
-from graftnet.featuring import estimate_cache, featured, fill_cache
+from graftnet.featuring import AttributeData, estimate_cache, fill_cache
+from graftnet.one_attribute import depth_of
 from graftnet.project import Project, open_project
 from graftnet.trunks import open_trunk
 from search_spaces import Architecture, macro_space
@@ -106,7 +107,8 @@ class Arm:
 
     def splits(self, subdataset: SubDataset, hashes: dict[Path, str]) -> dict[str, LabelledFeatures]:
         """Its features of one attribute."""
-        return featured(self.project, self.trunk, subdataset, hashes=hashes, precision="float32")
+        depth = depth_of(self.project.config)
+        return AttributeData(self.project, self.trunk, subdataset, hashes, depth, "float32").splits()
 
 
 def aurocs(module: nn.Module, splits: dict[str, LabelledFeatures]) -> dict[str, float]:

@@ -15,12 +15,10 @@ from typing import Any
 
 import torch
 
-from branches.calibration import METHODS, calibrate, fit_calibration
+from branches.calibration import METHODS, calibrate, fit_calibration, reliability_record
 from branches.records import load_branch
-from branches.reliability import reliability_record
 from branches.training import predict_scores
-from graftnet.pipeline import job_data
-from graftnet.plans import plan_search
+from graftnet.pipeline import job_data, plan_search
 from graftnet.project import Project, open_project
 from graftnet.trunks import open_trunk
 from trunk.trunk import Trunk

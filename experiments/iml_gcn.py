@@ -28,9 +28,8 @@ import torch
 from experiments.iml_gcn_data import Pools, clothing, composites, open_trunk, pooled
 from experiments.iml_gcn_tables import attribute_table, table_1, table_3
 from foundation.files import write_bytes
-from label_graph.attribute_metrics import attribute_metrics
 from label_graph.cooccurrence import LabelGraphWarning
-from label_graph.metrics import average_precisions, label_metrics
+from label_graph.metrics import attribute_metrics, average_precisions, label_metrics
 from label_graph.settings import GraphSettings
 from label_graph.training import predict_probabilities, train_label_graph
 

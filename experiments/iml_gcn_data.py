@@ -14,8 +14,8 @@ from torch import Tensor
 
 from experiments.indeed_data import CLASS_NAMES, Labelled, read_cifar10
 from foundation.files import replace_atomically
+from label_graph.classifier import POOLINGS, PooledFeatures, pool
 from label_graph.graph import LabelledPool
-from label_graph.pooling import POOLINGS, PooledFeatures, pool
 from subdatasets.composites import Composites, compose
 from subdatasets.contents import read_image
 from subdatasets.multilabel import LabelTable, States

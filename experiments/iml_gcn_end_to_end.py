@@ -22,8 +22,7 @@ import torch
 from experiments.iml_gcn_data import clothing_table
 from experiments.iml_gcn_tables import COLUMNS, percent, with_interval
 from experiments.indeed_measures import markdown
-from label_graph.end_to_end import EndToEnd, EndToEndSettings
-from label_graph.image_labeller import image_batches, score_images
+from label_graph.end_to_end import EndToEnd, EndToEndSettings, image_batches, score_images
 from label_graph.metrics import label_metrics, mean_average_precision
 from subdatasets.multilabel import LabelTable
 from trunk.preprocessing import Preprocessing

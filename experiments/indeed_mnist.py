@@ -30,8 +30,7 @@ from experiments.indeed_network import SimpleNetwork
 from foundation.files import write_bytes
 from reports.confidence_map import confidence_map
 from subdatasets.composites import Composites, alone, compose
-from trunk.indeed import binary_cross_entropy, indeed_loss
-from trunk.indeed_pairs import draw_pairs
+from trunk.indeed import binary_cross_entropy, draw_pairs, indeed_loss
 from trunk.pretrain_settings import IndeedSettings, PretrainSettings, learning_rate_at
 
 CLASSES = 10

@@ -27,7 +27,7 @@ from foundation.files import write_bytes
 from graftnet.devices import choose_device
 from graftnet.progress import show_progress
 from reports.confidence_map import confidence_csv, confidence_figure, confidence_map
-from trunk.indeed_training import IndeedPretraining
+from trunk.methods import IndeedPretraining
 from trunk.multi_label import MultiLabelPretraining
 from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import IndeedSettings, PretrainSettings

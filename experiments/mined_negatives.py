@@ -29,8 +29,9 @@ from branches.probe import linear_probe
 from branches.settings import FitSettings
 from branches.training import fit, predict_scores
 from experiments.gain_over_random import interval
-from graftnet.featuring import featured
+from graftnet.featuring import AttributeData
 from graftnet.mining import embeddings
+from graftnet.one_attribute import depth_of
 from graftnet.project import Project, open_project
 from graftnet.settings import fit_settings
 from graftnet.trunks import open_trunk
@@ -62,7 +63,7 @@ def prepare(project: Project, attribute: str) -> Setting:
     trunk = open_trunk(project, CPU)
     subdataset = read_subdataset(project.source(attribute), seed=0)
     hashes = content_hashes([example.path for example in subdataset.examples])
-    splits = featured(project, trunk, subdataset, hashes=hashes, precision="float32")
+    splits = AttributeData(project, trunk, subdataset, hashes, depth_of(project.config), "float32").splits()
     train = subdataset.split("train")
     embedded = embeddings(project, trunk, [hashes[one.path] for one in train], hashes, len(trunk.chain), None)
     labels = splits["train"].labels.numpy()

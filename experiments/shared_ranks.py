@@ -22,7 +22,7 @@ from scipy.stats import kendalltau
 from experiments.architecture_table import SPACE, load_splits, networks
 from nas.candidates import whole_val_scores
 from nas.enas import Search
-from nas.search_settings import SearchSettings
+from nas.settings import SearchSettings
 
 
 def trained_scores(path: Path) -> np.ndarray:

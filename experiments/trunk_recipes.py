@@ -38,8 +38,8 @@ from graftnet.project import Project, open_project
 from graftnet.settings import pretrain_settings
 from nas.seeds import seed_of
 from subdatasets.subdataset import SubDataset, read_subdataset
-from trunk.batch_statistics import reestimate
 from trunk.features import LabelledFeatures
+from trunk.norms import reestimate
 from trunk.precision import autocast
 from trunk.preprocessing import Preprocessing
 from trunk.training import Pretraining

@@ -25,8 +25,7 @@ from foundation.files import write_json
 from foundation.progress import Progress
 from graftnet.devices import choose_device
 from graftnet.overrides import Overrides, overridden
-from graftnet.pipeline import job_data
-from graftnet.plans import plan_search
+from graftnet.pipeline import job_data, plan_search
 from graftnet.progress import show_progress
 from graftnet.project import Project, open_project
 from graftnet.trunks import open_trunk

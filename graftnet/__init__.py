@@ -1,9 +1,23 @@
-"""The front door of GraftNet: command line, configuration, project folders.
+"""The front door of GraftNet: command line, configuration, project folders; ``from graftnet import Project``.
 
 The rooms (foundation, subdatasets, trunk, search_spaces, branches, nas, reports, deployment) are the library; import
 those.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from graftnet.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from graftnet.api import Project
+
+__all__ = ["Project", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import :class:`graftnet.api.Project` when it is asked for, so that the command line starts without it."""
+    if name == "Project":
+        from graftnet.api import Project
+
+        return Project
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,26 +12,7 @@ from graftnet.one_attribute import config_of, depth_of
 from graftnet.project import Project
 from graftnet.studies import GCN, newest_study, read_study
 from graftnet.toml_edit import dotted, set_values, toml
-
-# Where a knob of a depth study is set, in the tables of one attribute; those of a tail are the last.
-KEYS = {
-    "freeze_depth": ("trunk", "freeze_depth"),
-    "space": ("search", "space"),
-    "nodes": ("search", "nodes"),
-    "width": ("search", "widths"),
-    "pooling": ("search", "poolings"),
-    "parameter_penalty": ("search", "parameter_penalty"),
-    "learning_rate": ("retrain", "learning_rate"),
-    "weight_decay": ("retrain", "weight_decay"),
-    "dropout": ("retrain", "dropout"),
-}
-TAIL_KEYS = {
-    "freeze_depth": ("trunk", "freeze_depth"),
-    "pooling": ("branch", "pooling"),
-    "learning_rate": ("controls", "tail_learning_rate"),
-    "weight_decay": ("controls", "tail_weight_decay"),
-}
-LISTS = ("width", "pooling")  # the one value that a search may choose among
+from nas.tuning_depth_knobs import DEPTH_KNOBS
 
 
 def applied(subject: str, study: Path, trial: int, changes: Sequence[tuple[str, Any, Any]], file: Path) -> Answer:
@@ -99,11 +80,12 @@ def depth_values(project: Project, attribute: str, trial: Mapping[str, Any]) -> 
     tail = setting["space"] == "tail"
     home = ("attributes", attribute)
     values: dict[tuple[str, ...], Any] = {(*home, "branch", "kind"): "tail" if tail else "searched"}
-    for name, key in (TAIL_KEYS if tail else KEYS).items():
-        if name in setting:
-            value = setting[name]
-            values[(*home, *key)] = [value] if name in LISTS and key[0] == "search" else value
     own = config_of(project.config, attribute)
+    for name, knob in DEPTH_KNOBS.items():
+        key = knob.tail if tail else knob.key
+        if key is not None and name in setting:
+            listed = isinstance(getattr(getattr(own, key[0]), key[1]), tuple)  # the one value to choose among
+            values[(*home, *key)] = [setting[name]] if listed else setting[name]
     if not tail and setting["space"] == "macro" and own.search.depths:
         values[(*home, "search", "depths")] = []  # any number of the nodes, as the trial had it
     if own.branch.kind == values[(*home, "branch", "kind")]:

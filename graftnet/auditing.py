@@ -50,8 +50,7 @@ def audit_one(
     seed = config["seed"]
     chosen = choose_device(device)
     from graftnet.overrides import Overrides, overridden
-    from graftnet.pipeline import job_data
-    from graftnet.plans import plan_search
+    from graftnet.pipeline import job_data, plan_search
     from graftnet.trunks import open_trunk
     from graftnet.warming import with_sources
     from nas.audit import run_audit

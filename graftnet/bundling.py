@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deployment.changes import add_branch
-from deployment.images import read_normalised
-from deployment.records import read_bundle
-from deployment.trials import Trial
-from deployment.variants import Outcome, try_variant
-from graftnet.cards import cards_of
+from deployment.bundle.change import add_branch
+from deployment.bundle.variants import Outcome, Trial, try_variant
+from deployment.runtime.files import read_bundle
+from deployment.runtime.images import read_normalised
 from graftnet.errors import ConfigError
 from graftnet.project import Project
 from graftnet.serving import grafted
+from graftnet.tree import cards_of
 from subdatasets.subdataset import Example, read_subdataset
 
 CALIBRATION = 64
@@ -32,17 +31,13 @@ def add_to_bundle(project: Project, attribute: str, bundle: Path) -> str:
     return add_branch(bundle, folders[attribute], card=cards_of(project, [attribute]).get(attribute))
 
 
-def speed_up(project: Project | None, bundle: Path, kind: str, *, images: int, **how: Any) -> Outcome:
-    """Try a variant of a bundle; numbers other than float32 are tried on the project's own images.
+def speed_up(project: Project, bundle: Path, kind: str, *, images: int, **how: Any) -> Outcome:
+    """Try a variant of a bundle on the project's own images.
 
-    They are calibrated on training images and judged on `images` val images per attribute at most. Test images are
-    left alone.
+    It is calibrated on training images and judged on `images` val images per attribute at most. Test images are left
+    alone.
     """
     index = read_bundle(bundle)
-    if kind == "fused":
-        return try_variant(bundle, kind, Trial(**how))
-    if project is None:
-        raise ConfigError(f"{kind} is judged on labelled images: call it in a project, or give --project.")
     subdatasets = {
         name: read_subdataset(project.source(name), seed=project.config.project.seed) for name in index["branches"]
     }

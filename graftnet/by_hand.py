@@ -22,21 +22,20 @@ def settings_on(config: Config, trunk: "Trunk", device: "torch.device") -> "JobS
     """
     depth = trunk.check_depth(depth_of(config))
     if config.branch.kind == "tail":
-        return hand_settings(config, trunk, device)
+        return hand_settings(config, trunk, depth, device)
     return job_settings(config, with_tail=depth < len(trunk.chain), device=device)
 
 
-def hand_settings(config: Config, trunk: "Trunk", device: "torch.device") -> "JobSettings":
+def hand_settings(config: Config, trunk: "Trunk", depth: int, device: "torch.device") -> "JobSettings":
     """The settings of a job of the tail that [branch] describes; what only a search reads takes its default.
 
     It is trained as the control of that name is, but in float32, so that what val chooses is what is deployed. The
     uncut tail is a control beside it, unless it is that itself.
     """
-    from nas.search_settings import SearchSettings
-    from nas.settings import BY_HAND, JobSettings
+    from nas.settings import BY_HAND, JobSettings, SearchSettings
     from search_spaces import tail_space
 
-    table, depth, blocks = config.branch, depth_of(config), len(trunk.chain)
+    table, blocks = config.branch, len(trunk.chain)
     end = table.blocks or blocks
     if depth >= blocks:
         raise ConfigError(

@@ -19,12 +19,19 @@ from foundation.bounds import Count, Index, NonNegative, OneOf, Positive
 from graftnet.config_problems import list_problems
 from graftnet.errors import ConfigError
 from label_graph.settings import GraphRecipe
-from nas.search_settings import SEARCH_STRATEGIES, ChoosingSettings, SearchSettings
+from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, SearchSettings
 from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
 from trunk.cache_settings import STORAGE_RULE, VIEW_RULE, is_view, parse_storage
 from trunk.errors import TrunkError
-from trunk.pretrain_settings import BLOCKS, METHODS, NORMALISATIONS, PRECISIONS, IndeedSettings, PretrainSettings
-from trunk.retraining import Policy
+from trunk.pretrain_settings import (
+    BLOCKS,
+    METHODS,
+    NORMALISATIONS,
+    PRECISIONS,
+    IndeedSettings,
+    Policy,
+    PretrainSettings,
+)
 
 CONFIG_NAME = "graftnet.toml"
 SPACES = ("macro", "micro")

@@ -20,8 +20,7 @@ from graftnet.label_tables import project_table
 from graftnet.project import Project
 from graftnet.settings import graph_settings, pretrain_settings
 from graftnet.trunks import open_trunk
-from label_graph.end_to_end import EndToEnd, EndToEndSettings, Labelling
-from label_graph.image_labeller import ImageLabeller, image_batches, score_images
+from label_graph.end_to_end import EndToEnd, EndToEndSettings, ImageLabeller, Labelling, image_batches, score_images
 from label_graph.records import ClassifierRecord, Label, save_classifiers
 from subdatasets.contents import content_hashes
 from subdatasets.multilabel import LabelTable

@@ -2,18 +2,19 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from foundation.progress import Progress
-from graftnet.one_attribute import config_of, depth_of
+from graftnet.one_attribute import config_of, depth_of, project_of
 from graftnet.project import Project
 from subdatasets.contents import content_hashes
 from subdatasets.errors import DataError
 from subdatasets.splits import SPLITS
-from subdatasets.subdataset import SubDataset
+from subdatasets.subdataset import SubDataset, read_subdataset
 from trunk.cache_estimate import Estimate, estimate_fill, joined_estimates, require_room
 from trunk.feature_cache import FeatureCache, Missing
 from trunk.features import LabelledFeatures
@@ -27,8 +28,7 @@ Announce = Callable[[Estimate], None]
 def cache_of(project: Project, trunk: Trunk, precision: str | None = None) -> FeatureCache:
     """The cache of this trunk; what is cached depends on the number format too, by default the configured one."""
     if precision is None:
-        device = next(trunk.parameters()).device
-        precision = resolve_precision(project.config.trunk.feature_precision, device)
+        precision = resolve_precision(project.config.trunk.feature_precision, device_of(trunk))
     folder = project.cache / f"{trunk.fingerprint[:16]}-{precision}"
     return FeatureCache(folder, trunk, precision=precision, storage=project.config.features.storage)
 
@@ -143,74 +143,118 @@ def fill_cache(
     return record | {"views": ["plain", *project.config.features.views], "storage": cache.storage.name}
 
 
-def featured(
+@dataclass(frozen=True)
+class AttributeData:
+    """The data of one attribute on one trunk at one freeze depth.
+
+    project: as the attribute has it. hashes: the content hash of every image. precision: of the trunk's computation.
+    """
+
+    project: Project
+    trunk: Trunk
+    subdataset: SubDataset
+    hashes: Mapping[Path, str]
+    depth: int
+    precision: str
+
+    @property
+    def device(self) -> torch.device:
+        return device_of(self.trunk)
+
+    @property
+    def contents(self) -> list[str]:
+        """The content hash of each example: train, val, test, in the sub-dataset's order."""
+        return [self.hashes[example.path] for split in SPLITS for example in self.subdataset.split(split)]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells this data from other data; ``order`` is a hash over the images in theirs, which sets the batches.
+
+        It is a part of what names a search, a study and a renewal.
+        """
+        return {
+            "attribute": self.subdataset.attribute.name,
+            "values": list(self.subdataset.attribute.values),
+            "data": self.subdataset.digest(self.hashes),
+            "order": hashlib.sha256("\n".join(self.contents).encode()).hexdigest(),
+            "feature_precision": self.precision,
+            "fingerprint": self.trunk.fingerprint,
+            "freeze_depth": self.depth,
+        }
+
+    def splits(
+        self, *, announce: Announce | None = None, progress: Progress | None = None
+    ) -> dict[str, LabelledFeatures]:
+        """The labelled features of each split, computed where they are missing; ``announce`` hears what that takes."""
+        return self.splits_at([self.depth], announce=announce, progress=progress)[self.depth]
+
+    def splits_at(
+        self, depths: Sequence[int], *, announce: Announce | None = None, progress: Progress | None = None
+    ) -> dict[int, dict[str, LabelledFeatures]]:
+        """:meth:`splits` at several depths, whose missing features are computed in one pass of the trunk."""
+        cache = cache_of(self.project, self.trunk, self.precision)
+        portion = Portion(list(depths), *wanted(self.project, [self.subdataset], self.hashes))
+        fill(cache, portion, announce=announce, progress=progress)
+        return {depth: self.labelled(cache, depth) for depth in depths}
+
+    def labelled(self, cache: FeatureCache, depth: int) -> dict[str, LabelledFeatures]:
+        """The cached features of one depth with their labels, split by split."""
+        views, subdataset = self.project.config.features.views, self.subdataset
+        contents, counts = self.contents, [len(subdataset.split(split)) for split in SPLITS]
+        training = contents[: counts[0]]
+        keys = contents + [key_of(content, view) for view in views for content in training]
+        features, start = cache.open(keys, depth), 0
+        splits = {}
+        for split, count in zip(SPLITS, counts, strict=True):
+            labels = torch.tensor([example.value for example in subdataset.split(split)], dtype=torch.int64)
+            part = features.part(start, start + count)
+            if split == "train":
+                firsts = [len(contents) + number * count for number in range(len(views))]
+                part = part.with_views([features.part(first, first + count) for first in firsts])
+            splits[split] = LabelledFeatures(part, labels, len(subdataset.attribute.values))
+            start += count
+        return splits
+
+
+def attribute_data(
     project: Project,
     trunk: Trunk,
-    subdataset: SubDataset,
+    attribute: str,
+    depth: int,
     *,
-    hashes: Mapping[Path, str],
-    precision: str,
-    announce: Announce | None = None,
-    progress: Progress | None = None,
-) -> dict[str, LabelledFeatures]:
-    """The labelled features of each split of a sub-dataset, computed where they are missing.
+    device: torch.device,
+    hashes: Mapping[Path, str] | None = None,
+) -> AttributeData:
+    """Read the attribute's sub-dataset as it is today and hash its images; no image passes the trunk.
 
     Args:
-        hashes: the content hash of every image. precision: of the trunk's computation, resolved.
-        announce: hears what filling the cache takes, where something is missing.
+        project: as the attribute has it (:func:`graftnet.one_attribute.project_of`).
+        device: that the trunk will compute on.
+        hashes: content hashes that are known already; only other images are read.
+
+    Raises:
+        ConfigError, DataError: it is gone, or cannot be used. TrunkError: the trunk cannot be cut there.
     """
-    depth = depth_of(project.config)
-    return featured_at(
-        project, trunk, subdataset, [depth], hashes=hashes, precision=precision, announce=announce, progress=progress
-    )[depth]
+    depth = trunk.check_depth(depth)
+    subdataset = read_subdataset(project.source(attribute), seed=project.config.project.seed)
+    check_values(subdataset)
+    known = hashes or {}
+    paths = [example.path for example in subdataset.examples]
+    fresh = content_hashes([path for path in paths if path not in known])
+    used = {path: known[path] if path in known else fresh[path] for path in paths}
+    precision = resolve_precision(project.config.trunk.feature_precision, device)
+    return AttributeData(project, trunk, subdataset, used, depth, precision)
 
 
-def featured_at(
-    project: Project,
-    trunk: Trunk,
-    subdataset: SubDataset,
-    depths: Sequence[int],
-    *,
-    hashes: Mapping[Path, str],
-    precision: str,
-    announce: Announce | None = None,
-    progress: Progress | None = None,
-) -> dict[int, dict[str, LabelledFeatures]]:
-    """:func:`featured` at several depths, whose missing features are computed in one pass of the trunk."""
-    cache = cache_of(project, trunk, precision)
-    fill(cache, Portion(list(depths), *wanted(project, [subdataset], hashes)), announce=announce, progress=progress)
-    return {depth: labelled(project, cache, subdataset, depth, hashes) for depth in depths}
+def whole_data(project: Project, trunk: Trunk, attribute: str, depth: int) -> AttributeData:
+    """:func:`attribute_data` whose features are as the trunk gives them, whatever `features.storage` says."""
+    view = project_of(project, attribute).uncompressed
+    return attribute_data(view, trunk, attribute, depth, device=device_of(trunk))
 
 
-def labelled(
-    project: Project, cache: FeatureCache, subdataset: SubDataset, depth: int, hashes: Mapping[Path, str]
-) -> dict[str, LabelledFeatures]:
-    """The cached features of one depth with their labels, split by split."""
-    views = project.config.features.views
-    contents, counts = contents_in_order(subdataset, hashes), [len(subdataset.split(split)) for split in SPLITS]
-    training = contents[: counts[0]]
-    keys = contents + [key_of(content, view) for view in views for content in training]
-    features, start = cache.open(keys, depth), 0
-    splits = {}
-    for split, count in zip(SPLITS, counts, strict=True):
-        labels = torch.tensor([example.value for example in subdataset.split(split)], dtype=torch.int64)
-        part = features.part(start, start + count)
-        if split == "train":
-            firsts = [len(contents) + number * count for number in range(len(views))]
-            part = part.with_views([features.part(first, first + count) for first in firsts])
-        splits[split] = LabelledFeatures(part, labels, len(subdataset.attribute.values))
-        start += count
-    return splits
-
-
-def contents_in_order(subdataset: SubDataset, hashes: Mapping[Path, str]) -> list[str]:
-    """The content hash of each example: train, val, test, in the sub-dataset's order."""
-    return [hashes[example.path] for split in SPLITS for example in subdataset.split(split)]
-
-
-def order_of(contents: Sequence[str]) -> str:
-    """A hash over the images in their order, which decides the batches."""
-    return hashlib.sha256("\n".join(contents).encode()).hexdigest()
+def device_of(trunk: Trunk) -> torch.device:
+    """Where the trunk lies."""
+    return next(trunk.parameters()).device
 
 
 def check_values(subdataset: SubDataset) -> None:

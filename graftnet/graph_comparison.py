@@ -10,8 +10,8 @@ from graftnet.graph_data import GraphData
 from graftnet.graph_figures import Combination, combine, described
 from graftnet.graph_plan import GraphPlan
 from graftnet.graph_records import per_label
-from label_graph.graph_gains import gains
-from label_graph.pooling import PooledFeatures
+from label_graph.classifier import PooledFeatures
+from label_graph.gain import gains
 from label_graph.training import TrainedGraph, predict_probabilities
 
 Floats = npt.NDArray[np.float64]

@@ -14,8 +14,8 @@ from foundation.progress import Progress
 from graftnet.featuring import cache_of
 from graftnet.project import Project
 from graftnet.tree import newest_on
+from label_graph.classifier import PooledFeatures, pool_features
 from label_graph.graph import LabelledPool
-from label_graph.pooling import PooledFeatures, pool_features
 from label_graph.records import Label
 from subdatasets.multilabel import UNKNOWN, LabelTable
 from subdatasets.multilabel_join import join_subdatasets

@@ -9,9 +9,8 @@ import numpy.typing as npt
 import torch
 
 from branches.metrics import auroc, average_precision, best_threshold
-from label_graph.attribute_metrics import attribute_metrics
-from label_graph.estimating import logit
-from label_graph.metrics import average_precisions, label_metrics
+from label_graph.cooccurrence import logit
+from label_graph.metrics import attribute_metrics, average_precisions, label_metrics
 from subdatasets.multilabel import UNKNOWN, States
 
 Floats = npt.NDArray[np.float64]

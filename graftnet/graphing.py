@@ -109,7 +109,7 @@ def export_graph(folder: Path | None, destination: Path | None) -> Path:
     run = newest_run(project)
     import torch
 
-    from deployment.label_graph import export_label_graph
+    from deployment.bundle.label_graph import export_label_graph
     from graftnet.tree import golden_images
     from graftnet.trunks import open_trunk
     from label_graph.records import load_classifiers

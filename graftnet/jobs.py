@@ -15,7 +15,8 @@ from foundation.progress import Progress
 from graftnet.by_hand import settings_on
 from graftnet.failures import explain
 from graftnet.featuring import fill_cache
-from graftnet.plans import SearchPlan, plan_search
+from graftnet.pipeline import plan_search
+from graftnet.plans import SearchPlan
 from graftnet.project import Project
 from graftnet.standing import Standing, standing_of
 from graftnet.trunks import open_trunk

@@ -19,11 +19,18 @@ from graftnet.graph_comparison import compared
 from graftnet.graph_data import branch_scores, pooled
 from graftnet.graph_plan import GraphPlan
 from graftnet.graph_records import graph_record, saved
-from label_graph.cooccurrence import LabelGraphWarning, PairCounts, count_pairs, label_adjacency
+from label_graph.classifier import PooledFeatures
+from label_graph.cooccurrence import (
+    LabelGraphWarning,
+    PairCounts,
+    calibrated,
+    count_pairs,
+    filled,
+    label_adjacency,
+    unseen_pairs,
+)
 from label_graph.errors import LabelGraphError
-from label_graph.estimating import calibrated, filled, unseen_pairs
-from label_graph.graph_gains import verdict_of
-from label_graph.pooling import PooledFeatures
+from label_graph.gain import verdict_of
 from label_graph.settings import GRAPHS
 from label_graph.training import TrainedGraph, predict_probabilities, train_label_graph
 from subdatasets.splits import SPLITS

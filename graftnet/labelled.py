@@ -7,15 +7,12 @@ from typing import Any
 from graftnet.config import CONFIG_NAME
 from graftnet.errors import ConfigError
 from graftnet.project import open_project
-from subdatasets.attribute import attribute_name
-from subdatasets.csv_rows import PATH_COLUMNS, cell, ragged, required_column, unknown_split
-from subdatasets.locations import Locations
-from subdatasets.problems import Problem, refusal
-from subdatasets.reading import SPLIT_NAMES
+from subdatasets.attribute import PAIRS, attribute_name, is_unknown, spellings
+from subdatasets.forms import PATH_COLUMNS, cell, ragged, required_column, unknown_split
+from subdatasets.problems import SPLIT_NAMES, Problem, refusal
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import read_subdataset
-from subdatasets.tables import Table, read_table
-from subdatasets.values import PAIRS, is_unknown, spellings
+from subdatasets.tables import Locations, Table, read_table
 
 EVERY = "all"
 Labelled = list[tuple[Path, dict[str, str]]]

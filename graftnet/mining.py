@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,9 @@ from foundation.progress import Progress
 from foundation.provenance import this_command, timestamp
 from graftnet.errors import ConfigError
 from graftnet.featuring import cache_of
-from graftnet.mining_examples import strips_of
 from graftnet.project import Project
 from graftnet.trunks import open_trunk
+from nas.job_pictures import small_picture
 from subdatasets.attribute import Attribute
 from subdatasets.contents import content_hashes
 from subdatasets.errors import DataError
@@ -25,6 +25,12 @@ from subdatasets.mining import Cluster, MiningSettings, mine
 from subdatasets.subdataset import Example, SubDataset, csv_bytes, read_subdataset, write_subdataset
 from trunk.features import averaged
 from trunk.trunk import Trunk
+
+if TYPE_CHECKING:
+    from reports.mining import Strip
+
+EXAMPLES = 10  # pictures of a group
+THUMBNAIL = 72  # pixels
 
 
 @dataclass(frozen=True)
@@ -199,6 +205,34 @@ def described(cluster: Cluster, negatives: Sequence[Example], values: Sequence[s
         "kept": len(cluster.kept),
         "values": {value: count for value, count in zip(values, counts, strict=True) if count},
     }
+
+
+def strips_of(positives: Sequence[Example], negatives: Sequence[Example], clusters: Sequence[Cluster]) -> "list[Strip]":
+    """The first positives, then what is kept and what is removed of each cluster."""
+    from reports.mining import Strip
+
+    strips = [Strip("Positives", "", thumbnails(positives))]
+    for number, cluster in enumerate(clusters, 1):
+        for verb, members in parted(cluster):
+            if members:
+                note = f"{len(members):,} images, those nearest to the cluster's centre first"
+                chosen = [negatives[row] for row in members]
+                strips.append(Strip(f"Cluster {number}, {verb}", note, thumbnails(chosen)))
+    return strips
+
+
+def parted(cluster: Cluster) -> list[tuple[str, list[int]]]:
+    """A cluster's rows that are kept and that are removed, those nearest to its centre first."""
+    kept = set(cluster.kept)
+    return [
+        ("kept", [row for row in cluster.members if row in kept]),
+        ("removed", [row for row in cluster.members if row not in kept]),
+    ]
+
+
+def thumbnails(examples: Sequence[Example]) -> tuple[str, ...]:
+    """Small pictures of the first of these examples, as data URLs."""
+    return tuple(small_picture(example.path, THUMBNAIL, quality=80) for example in examples[:EXAMPLES])
 
 
 def mining_lines(mined: Mined) -> list[str]:

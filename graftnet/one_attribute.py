@@ -35,7 +35,7 @@ def depth_of(config: Config) -> int:
     """
     if config.trunk.freeze_depth:
         return config.trunk.freeze_depth
-    from trunk.backbones import find_backbone
+    from trunk.find_backbone import find_backbone
 
     return find_backbone(config.trunk.backbone).freeze_depth
 

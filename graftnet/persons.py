@@ -10,8 +10,7 @@ from graftnet.importing import import_labels_table, import_lines
 from graftnet.project import IMAGES, Project
 from subdatasets.imports import ImportSummary
 from subdatasets.mask_files import MaskFiles
-from subdatasets.persons import PersonsSummary, write_persons
-from subdatasets.photos import read_photos
+from subdatasets.persons import PersonsSummary, read_photos, write_persons
 from subdatasets.segmentation import Crop, CropSettings, Pixels, Segmenter, person_crops
 
 FOLDER = "persons"  # below a project's data/images

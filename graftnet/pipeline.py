@@ -3,42 +3,38 @@
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from branches.folding import on_trunk
-from branches.records import BranchRecord, save_branch
-from branches.tails import tail_branch
-from foundation.files import jsonable, write_json
+from branches.compression import tail_on
+from branches.tails import TailBuilder, tail_branch
 from foundation.locks import only_one
 from foundation.progress import Progress
-from foundation.provenance import identity_of, machine, this_command, timestamp, versions
-from graftnet.compression import codec_key, require_codec, tail_on
+from foundation.provenance import identity_of, this_command
+from graftnet.by_hand import settings_on
 from graftnet.config import Config
 from graftnet.errors import ConfigError
 from graftnet.features_file import read_features_file
-from graftnet.featuring import Announce, estimate_cache, featured, fill_cache
-from graftnet.image_records import image_files, record_images
-from graftnet.plans import SearchPlan, described, plan_search
+from graftnet.featuring import Announce, AttributeData, attribute_data, estimate_cache, fill_cache
+from graftnet.one_attribute import depth_of, project_of
+from graftnet.plans import SearchPlan, about_features
 from graftnet.project import Project
-from graftnet.scored_images import ImageFile
 from graftnet.settings import job_settings
 from graftnet.trunks import open_trunk
-from graftnet.warming import about_start, prepare_start, warmed
-from nas.calibrating import calibrated_winner
+from graftnet.warming import about_start, prepare_start, resumed, warmed
 from nas.job import run_job
-from nas.kept_scores import read_scores
-from nas.settings import BY_HAND, JobData, JobSettings, TailBuilder
-from nas.warm_start import Start
-from search_spaces import Architecture
+from nas.job_origin import Origin, described, origin_of
+from nas.job_predictions import ImageFile
+from nas.settings import JobData
 from subdatasets.contents import content_hash
+from subdatasets.splits import SPLITS
 from subdatasets.subdataset import read_subdataset
 from trunk.cache_estimate import Estimate
 from trunk.errors import TrunkError
-from trunk.features import LabelledFeatures
+from trunk.features import FeatureSource
 from trunk.trunk import Trunk
 
 
@@ -61,6 +57,36 @@ def estimate_features(project: Project, attributes: Sequence[str], *, device: to
     seed = project.config.project.seed
     subdatasets = [read_subdataset(project.source(name), seed=seed) for name in attributes]
     return estimate_cache(project, open_trunk(project, device), subdatasets)
+
+
+def plan_search(
+    project: Project,
+    trunk: Trunk,
+    attribute: str,
+    *,
+    seed: int,
+    device: torch.device,
+    hashes: Mapping[Path, str] | None = None,
+) -> SearchPlan:
+    """Read the sub-dataset and hash its images; no image passes the trunk.
+
+    Args:
+        hashes: content hashes that are known already; only other images are read.
+
+    Raises:
+        DataError: the sub-dataset cannot be used. ConfigError, TrunkError: a setting cannot.
+    """
+    project = project_of(project, attribute)
+    settings = settings_on(project.config, trunk, device)
+    data = attribute_data(project, trunk, attribute, depth_of(project.config), device=device, hashes=hashes)
+    identity = {
+        **data.identity,
+        "seed": seed,
+        "device": device.type,
+        **about_features(project.config.features),
+        **described(settings),
+    }
+    return resumed(SearchPlan(project, data.subdataset, dict(data.hashes), settings, identity, this_command()))
 
 
 def search_attribute(
@@ -112,7 +138,7 @@ def carry_out(
     trunk = trunk or open_trunk(project, device)
     job = job_data(plan, trunk, announce=announce, progress=progress)
     seconds = time.perf_counter() - started
-    origin = {
+    about = {
         "data": {"digest": plan.identity["data"], "counts": subdataset.counts()},
         "trunk": {
             "backbone": trunk.backbone,
@@ -121,25 +147,24 @@ def carry_out(
             "shapes": [list(shape) for shape in trunk.shapes],
             "name": project.current_trunk.name,
         },
-        **codec_key(job.train),
         **about_start(plan),
     }
+    pictures = project.config.project.pictures
+    origin = Origin(plan.identity, about, image_files(plan), pictures, plan.command, seconds)
     with only_one(plan.folder, patience=patience):
-        return finish(
-            job,
-            plan.settings,
-            plan.folder,
-            plan.identity,
-            origin,
-            begin=partial(prepare_start, plan),
-            files=image_files(plan),
-            pictures=project.config.project.pictures,
-            command=plan.command,
-            seconds=seconds,
-            device=device,
-            progress=progress,
-            force=force,
-        )
+        if to_do(plan.folder, force=force):
+            seed, start = plan.identity["seed"], prepare_start(plan)
+            run_job(
+                job,
+                plan.settings,
+                folder=plan.folder,
+                seed=seed,
+                device=device,
+                start=start,
+                origin=origin,
+                progress=progress,
+            )
+    return plan.folder
 
 
 def job_data(
@@ -157,29 +182,23 @@ def job_data(
             f"The search of {plan.attribute} was planned on trunk {plan.identity['fingerprint'][:12]}, but the trunk "
             f"in use is now {trunk.fingerprint[:12]}; call again to plan anew."
         )
-    splits = featured(
-        plan.project,
-        trunk,
-        subdataset,
-        hashes=plan.hashes,
-        precision=plan.identity["feature_precision"],
-        announce=announce,
-        progress=progress,
-    )
+    precision = plan.identity["feature_precision"]
+    data = AttributeData(plan.project, trunk, subdataset, plan.hashes, depth, precision)
+    splits = data.splits(announce=announce, progress=progress)
     return JobData(
         plan.attribute,
         values,
         splits["train"],
         splits["val"],
         splits["test"] if len(splits["test"]) else None,
-        tail_on(splits["train"], lambda generator: trunk.tail(depth, len(values), generator=generator))
+        tail_on(splits["train"].features, lambda generator: trunk.tail(depth, len(values), generator=generator))
         if depth < len(trunk.chain)
         else None,
-        chosen_builder(plan, trunk, splits["train"]),
+        chosen_builder(plan, trunk, splits["train"].features),
     )
 
 
-def chosen_builder(plan: SearchPlan, trunk: Trunk, train: LabelledFeatures) -> TailBuilder | None:
+def chosen_builder(plan: SearchPlan, trunk: Trunk, train: FeatureSource) -> TailBuilder | None:
     """What builds the branch that was chosen by hand; None where it is searched."""
     if not plan.by_hand:
         return None
@@ -204,108 +223,34 @@ def search_features(
     if config.branch.kind == "tail":
         raise ConfigError("Features from a file have no backbone, so no tail; search them with --branch searched.")
     settings = job_settings(config, with_tail=False, device=device)
-    digest = identity_of({"file": content_hash(path)})
-    identity = {
-        "attribute": path.stem,
-        "values": list(values),
-        "data": digest,
-        "fingerprint": None,
-        "freeze_depth": None,
-        "seed": seed,
-        "device": device.type,
-        **described(settings),
-    }
-    counts = {
-        split: {value: int((part.labels == index).sum()) for index, value in enumerate(values)}
-        for split, part in splits.items()
-    }
     job = JobData(path.stem, values, splits["train"], splits["val"], splits.get("test"))
-    seconds = time.perf_counter() - started
-    origin = {"data": {"digest": digest, "counts": counts}, "trunk": None}
-    place = folder / identity_of(identity)
+    known = origin_of(job, settings, digest=identity_of({"file": content_hash(path)}), seed=seed, device=device)
+    origin = replace(known, command=this_command(), seconds=time.perf_counter() - started)
+    place = folder / identity_of(dict(known.identity))
     with only_one(place):
-        return finish(
-            job,
-            settings,
-            place,
-            identity,
-            origin,
-            command=this_command(),
-            seconds=seconds,
-            device=device,
-            progress=progress,
-            force=force,
-        )
+        if to_do(place, force=force):
+            run_job(job, settings, folder=place, seed=seed, device=device, origin=origin, progress=progress)
+    return place
 
 
-def finish(
-    job: JobData,
-    settings: JobSettings,
-    folder: Path,
-    identity: dict[str, Any],
-    origin: dict[str, Any],
-    *,
-    begin: Callable[[], Start | None] | None = None,
-    files: Mapping[str, Sequence[ImageFile]] | None = None,
-    pictures: bool = True,
-    command: str,
-    seconds: float,
-    device: torch.device,
-    progress: Progress | None,
-    force: bool,
-) -> Path:
-    """Run the job in its folder and write what it found; ``result.json`` comes last and makes the search finished.
+def to_do(folder: Path, *, force: bool) -> bool:
+    """Whether there is anything to do in a search's folder; with ``force`` a finished one is deleted first.
 
-    The caller holds the folder (:func:`foundation.locks.only_one`). ``begin`` gives what a warm search starts from,
-    ``files`` the images of each split, where the features are of images, and ``pictures`` whether any may be kept.
+    An unfinished search is continued, forced or not: a killed `--force` does not begin again.
     """
-    if (folder / "result.json").exists():
-        if not force:
-            return folder
-        # An unfinished search is continued, forced or not: a killed `--force` does not begin again.
+    if not (folder / "result.json").exists():
+        return True
+    if force:
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    require_codec(folder / "config.json", origin)
-    setting = {
-        "space": settings.space.name,
-        "space_settings": jsonable(settings.space.settings),
-        "decisions": [[d.name, list(d.choices), d.kind] for d in settings.space.decisions],
-        "reward": settings.search.reward,
-        "strategy": settings.strategy,
-        "feature_shape": list(job.train.trunk_shape),
-    }
-    about = {"command": command, "versions": versions(), "machine": machine(device)}
-    write_json(folder / "config.json", {**identity, **setting, **origin, **about})
-    start = begin() if begin else None
-    result, branch = run_job(
-        job, settings, folder=folder, seed=identity["seed"], device=device, start=start, progress=progress
-    )
-    result["seconds"] = {"features": seconds, **result["seconds"]}
-    result["seconds"]["total"] = sum(result["seconds"].values())
-    calibration, result["calibration"] = calibrated_winner(job, read_scores(folder))
-    write_json(folder / "architecture.json", result["architecture"])
-    deployed = on_trunk(branch, job.train.features)
-    record = BranchRecord(
-        attribute=job.attribute,
-        values=job.values,
-        feature_shape=job.train.trunk_shape,
-        freeze_depth=identity["freeze_depth"] or 0,
-        fingerprint=identity["fingerprint"] or "",
-        threshold=result["val"]["threshold"],
-        kind="tail" if settings.strategy == BY_HAND else "branch",
-        architecture=Architecture.from_json(result["architecture"]),
-        backbone=origin["trunk"]["backbone"] if settings.strategy == BY_HAND else None,
-        metrics={"val": result["val"], "test": result["test"]},
-        calibration=calibration,
-    )
-    save_branch(folder / "branch", deployed, record)
-    threshold = result["val"]["threshold"]
-    record_images(job, folder, branch, files, threshold=threshold, device=device, pictures=pictures)
-    keys = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")
-    shown = {key: identity[key] for key in keys if key in identity}
-    created = timestamp()
-    write_json(
-        folder / "result.json",
-        {**shown, **setting, **result, **origin, **about, "created": created, "status": "complete"},
-    )
-    return folder
+    return force
+
+
+def image_files(plan: SearchPlan) -> dict[str, list[ImageFile]]:
+    """The images of each split in the order of its features, named as they lie in the project's folder."""
+    home = plan.project.folder
+
+    def named(path: Path) -> ImageFile:
+        name = path.relative_to(home) if path.is_relative_to(home) else path
+        return ImageFile(path, name.as_posix(), plan.hashes[path])
+
+    return {split: [named(example.path) for example in plan.subdataset.split(split)] for split in SPLITS}

@@ -81,8 +81,7 @@ def search_in(
         from graftnet.scalars import Follower
 
         follower = Follower()
-    from graftnet.pipeline import carry_out
-    from graftnet.plans import plan_search
+    from graftnet.pipeline import carry_out, plan_search
     from graftnet.standing import standing_of
     from graftnet.trunks import open_trunk
     from reports import write_report

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from branches.settings import FitSettings
     from graftnet.project import Project
     from label_graph.settings import GraphSettings
-    from nas.search_settings import SearchSettings
-    from nas.settings import JobSettings
+    from nas.settings import JobSettings, SearchSettings
     from search_spaces import Space
     from trunk.pretrain_settings import PretrainSettings
 
@@ -68,7 +67,7 @@ def search_settings(config: Config) -> "SearchSettings":
     Raises:
         ConfigError: there is no epoch left for the controller.
     """
-    from nas.search_settings import SearchSettings
+    from nas.settings import SearchSettings
 
     if config.search.warmup_epochs >= config.search.epochs:
         raise ConfigError(
@@ -120,8 +119,7 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
         SearchError: a strategy of NNI's is wanted where its extra is missing.
     """
     from nas.nni_extra import require_nni
-    from nas.search_settings import ChoosingSettings
-    from nas.settings import JobSettings
+    from nas.settings import ChoosingSettings, JobSettings
 
     controls = config.controls
     if any(strategy.startswith("nni-") for strategy in (config.search.strategy, *controls.strategies)):

@@ -5,15 +5,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from branches.metrics import paired_bootstrap
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from branches.metrics import measure, paired_bootstrap
 from branches.records import load_branch
+from branches.training import predict_scores
 from foundation.progress import Progress
 from graftnet.answer import text_table
-from graftnet.bed import Figures, bed_for, measured
+from graftnet.featuring import AttributeData, whole_data
 from graftnet.project import Project
+from trunk.features import LabelledFeatures
 from trunk.trunk import Trunk
 
 ROUNDS = 300
+Figures = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -63,17 +70,43 @@ def compared(
         old, new: a view of the project on a trunk, that trunk, and the folder of the branch.
     """
     before, after = load_branch(old[2])[1], load_branch(new[2])[1]
-    bed = bed_for(*new[:2], after.attribute, after.freeze_depth)
-    figures, scores = measured(bed, new[2], progress)
-    if before.values != bed.subdataset.attribute.values:
+    data = whole_data(*new[:2], after.attribute, after.freeze_depth)
+    figures, scores = measured(data, new[2], progress)
+    if before.values != data.subdataset.attribute.values:
         return Renewed(after.attribute, metric, before.metrics, figures, new[2])
-    old_bed = replace(bed, view=old[0], trunk=old[1], depth=before.freeze_depth)
-    old_figures, old_scores = measured(old_bed, old[2], progress)
+    view = replace(data.project, version=old[0].version)
+    old_data = replace(data, project=view, trunk=old[1], depth=before.freeze_depth)
+    old_figures, old_scores = measured(old_data, old[2], progress)
     difference = None
     if scores is not None and old_scores is not None:
-        labels = [example.value for example in bed.subdataset.split("test")]
+        labels = [example.value for example in data.subdataset.split("test")]
         difference = paired_bootstrap(scores, old_scores, labels, metric, seed % 2**32, rounds=ROUNDS)
     return Renewed(after.attribute, metric, old_figures, figures, new[2], difference)
+
+
+def measured(
+    data: AttributeData, branch: Path, progress: Progress | None = None
+) -> tuple[dict[str, Figures | None], npt.NDArray[np.float64] | None]:
+    """What a saved branch scores on today's images at its own threshold: {"val", "test"}, and its test scores (N, V).
+
+    Without a test split, ``test`` and the scores are None.
+    """
+    module, record = load_branch(branch)
+    module.to(data.device)
+    held_out = tuple(example for example in data.subdataset.examples if example.split != "train")
+    splits = replace(data, subdataset=replace(data.subdataset, examples=held_out)).splits(progress=progress)
+    figures: dict[str, Figures | None] = {"val": None, "test": None}
+    scores = None
+    for split in figures:
+        scores = scores_on(module, splits[split], data.device)
+        if scores is not None:
+            figures[split] = measure(scores, splits[split].labels.numpy(), threshold=record.threshold)
+    return figures, scores
+
+
+def scores_on(module: torch.nn.Module, part: LabelledFeatures, device: torch.device) -> npt.NDArray[np.float64] | None:
+    """Probabilities (N, V) of a split; None where it is empty."""
+    return predict_scores(module, part.features, device=device) if len(part) else None
 
 
 def table_lines(branches: Sequence[Renewed], old: str, new: str) -> list[str]:

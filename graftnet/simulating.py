@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deployment.conditions import Found
 from deployment.rules import Rules
+from deployment.rules.conditions import Found
+from deployment.rules.simulation import simulate
 from deployment.runtime import Runtime
-from deployment.simulation import simulate
 from foundation.progress import Progress
 from graftnet.labelled import Labelled, read_labelled
 
@@ -24,7 +24,7 @@ def simulate_rules(
     every: float | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """What :func:`deployment.simulation.simulate` says of these rules on a bundle's predictions.
+    """What :func:`deployment.rules.simulation.simulate` says of these rules on a bundle's predictions.
 
     Raises:
         RulesError, BundleError, ConfigError, DataError: of the rules, the bundle, the labelled images.

@@ -19,15 +19,15 @@ from foundation.folders import replaced_folder
 from foundation.locks import only_one
 from foundation.progress import Progress
 from foundation.provenance import timestamp
-from graftnet.bed import Figures, bed_for
 from graftnet.errors import ConfigError
 from graftnet.failures import explain
+from graftnet.featuring import whole_data
 from graftnet.overrides import Overrides, overridden
 from graftnet.pipeline import search_attribute
 from graftnet.project import Project
 from graftnet.renewal import renew
 from graftnet.serving import Served, contents, grafted, holding_tree, serve, served
-from graftnet.side_by_side import Renewed, compared
+from graftnet.side_by_side import Figures, Renewed, compared
 from graftnet.trunks import open_trunk
 from trunk.trunk import Trunk
 
@@ -120,8 +120,8 @@ def made_anew(
         view = overridden(view, Overrides(branch="searched", freeze_depth=record.freeze_depth))
         found = search_attribute(view, record.attribute, seed=seed, device=device, progress=progress)
     else:
-        bed = bed_for(view, trunk, record.attribute, record.freeze_depth)
-        found = renew(bed, record, seed=seed, progress=progress)
+        data = whole_data(view, trunk, record.attribute, record.freeze_depth)
+        found = renew(data, record, seed=seed, progress=progress)
     return found / "branch"
 
 

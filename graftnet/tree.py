@@ -1,6 +1,5 @@
 """The project's tree: grafted branches, and their export as one bundle."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,17 +7,13 @@ import torch
 
 from branches.grafting import GraftedNet
 from branches.records import load_branch, save_branch
-from deployment.bundle import write_bundle
-from deployment.contents import read_golden
-from deployment.pt2 import write_pt2
-from deployment.torch_source import write_source
-from deployment.triton import write_repository
-from foundation.files import read_json
-from graftnet.cards import cards_of
+from deployment.targets import TARGETS, Tree
+from foundation.files import read_json, read_json_if_whole
 from graftnet.errors import ConfigError
 from graftnet.project import Project
 from graftnet.serving import grafted, holding_tree, served
 from graftnet.trunks import open_trunk
+from reports.card import card_of
 from subdatasets.contents import read_image
 from subdatasets.subdataset import read_subdataset
 from trunk.trunk import Trunk
@@ -38,8 +33,8 @@ def graft_attribute(project: Project, attribute: str) -> Path:
         )
     trunk = open_trunk(project, torch.device("cpu"))
     folder = newest_on(project, attribute, trunk.fingerprint) or folder
-    module, record = load_branch(folder / "branch")
-    GraftedNet(trunk).graft_saved(folder / "branch")
+    module, record = saved = load_branch(folder / "branch")
+    GraftedNet(trunk).graft_saved(saved)
     with holding_tree(project):
         if read_fingerprint(project.current_trunk) != trunk.fingerprint:
             raise ConfigError(f"The trunk was switched while {attribute} was to be grafted; call again.")
@@ -72,6 +67,11 @@ def open_tree(project: Project) -> GraftedNet:
 
 def export_attributes(project: Project, attributes: Sequence[str], destination: Path) -> Path:
     """Write grafted branches and their trunk as one verified bundle."""
+    return export_as(project, attributes, "bundle", destination)
+
+
+def export_as(project: Project, attributes: Sequence[str], target: str, destination: Path) -> Path:
+    """Write grafted branches and their trunk in one of the forms of `deployment.targets.TARGETS`."""
     now = served(project)
     trunk = Trunk.load(project.trunks / now.version)
     folders = []
@@ -82,23 +82,7 @@ def export_attributes(project: Project, attributes: Sequence[str], destination: 
             raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
         folders.append(folder)
     images, cards = golden_images(project, trunk, attributes), cards_of(project, attributes)
-    return write_bundle(trunk, folders, destination, images=images, cards=cards)
-
-
-def export_as(project: Project, attributes: Sequence[str], target: str, destination: Path) -> Path:
-    """Write grafted branches in another form: "triton", "torch" (a folder each) or "pt2" (one file)."""
-    net = open_tree(project)
-    assert isinstance(net.trunk, Trunk)
-    with tempfile.TemporaryDirectory() as temporary:
-        bundle = export_attributes(project, attributes, Path(temporary) / "bundle")
-        if target == "triton":
-            return write_repository(bundle, destination)
-        if target == "torch":
-            return write_source(net.trunk, bundle, destination)
-        for name in set(net.attributes) - set(attributes):
-            net.prune(name)
-        images = read_golden(bundle / "golden.npz", ["images"])[0]
-        return write_pt2(net, torch.from_numpy(images), destination)
+    return TARGETS[target].write(Tree(trunk, folders, images, cards), destination)
 
 
 def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> torch.Tensor | None:
@@ -111,3 +95,18 @@ def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> 
             if len(chosen) == GOLDEN_IMAGES:
                 return torch.stack([trunk.preprocessing.apply(read_image(example.path)) for example in chosen])
     return None
+
+
+def cards_of(project: Project, attributes: Sequence[str]) -> dict[str, str]:
+    """The text of each branch's ``card.md``; none for a branch whose search is gone."""
+    searches = {name: search_of(project, name) for name in attributes}
+    return {name: card_of(search) for name, search in searches.items() if search is not None}
+
+
+def search_of(project: Project, attribute: str) -> Path | None:
+    """The newest search whose winner is the attribute's grafted branch: both tell the same of it, weights included."""
+    grafted = read_json_if_whole(project.tree / attribute / "branch.json")
+    if not grafted:
+        return None
+    searches = reversed(project.results(attribute))
+    return next((one for one in searches if read_json_if_whole(one / "branch" / "branch.json") == grafted), None)

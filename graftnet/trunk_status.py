@@ -6,7 +6,7 @@ from foundation.files import read_json
 from graftnet.errors import ConfigError
 from graftnet.project import Project
 from graftnet.serving import grafted, history, served
-from trunk.retraining import Policy, advise
+from trunk.pretrain_settings import Policy, advise
 
 
 def versions(project: Project) -> list[dict[str, Any]]:

@@ -17,11 +17,11 @@ from graftnet.errors import ConfigError
 from graftnet.project import TREE, Project, open_project
 from graftnet.serving import Served, grafted, history, holding_tree, write
 from graftnet.settings import pretrain_settings
-from graftnet.trunk_methods import method_identity, source_of, training_of
 from graftnet.version import __version__
 from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset
 from trunk.errors import TrunkError
+from trunk.methods import method_identity, method_of, training_of
 from trunk.precision import resolve_precision
 from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import PretrainSettings
@@ -53,7 +53,7 @@ def train_trunk(
         "settings": asdict(settings),
         "seed": seed,
         "data": {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets},
-        **method_identity(project.config),
+        **method_identity(project.config.trunk.method, vars(project.config.trunk)),
     }
     folder = project.trunks / identity_of(identity)
     with only_one(folder) if ranks.first else nullcontext():
@@ -107,7 +107,7 @@ def train_version(
         return
     record = {
         **identity,
-        "source": source_of(identity),
+        "source": method_of(identity).source,
         "attributes": [subdataset.attribute.name for subdataset in subdatasets],
         "val_auroc": training.auroc,
         "seconds": round(training.seconds, 1),

@@ -1,30 +1,27 @@
 """The study of one attribute's depth and recipe, planned from a project's settings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from branches.tails import tail_branch
+from branches.compression import tail_on
+from branches.tails import TailBuilder, tail_branch
 from foundation.files import jsonable
 from foundation.progress import Progress
-from graftnet.compression import tail_on
 from graftnet.errors import ConfigError
-from graftnet.featuring import check_values, contents_in_order, featured_at, order_of
+from graftnet.featuring import attribute_data
 from graftnet.one_attribute import depth_of
 from graftnet.plans import about_features
 from graftnet.project import Project
 from graftnet.settings import SPACE_KEYS, fit_settings, search_settings, tail_settings
 from graftnet.tuning import StudyPlan, TuneRequest, described
-from nas.settings import TailBuilder
-from nas.tuning_depth import SEARCHED, SECONDS, Depth, DepthObjective, DepthSettings, depth_knobs
+from nas.tuning_depth import Depth, DepthObjective
+from nas.tuning_depth_knobs import DEPTH_KNOBS, SEARCHED, SECONDS, DepthSettings, depth_knobs
 from nas.tuning_knobs import Setting
 from search_spaces.tail import tail_space
-from subdatasets.contents import content_hashes
-from subdatasets.subdataset import SubDataset, read_subdataset
 from trunk.features import LabelledFeatures
-from trunk.precision import resolve_precision
 from trunk.trunk import Trunk
 
 if TYPE_CHECKING:
@@ -42,22 +39,16 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
     from graftnet.trunks import open_trunk
 
     attribute = str(request.attribute)
-    source = project.source(attribute)
+    project.source(attribute)
     trunk = open_trunk(project, device)
     depths = chosen_depths(trunk, request.depths, request.with_tail)
     settings = depth_settings(project, request)
-    subdataset = read_subdataset(source, seed=project.config.project.seed)
-    check_values(subdataset)
-    hashes = content_hashes([example.path for example in subdataset.examples])
-    precision = resolve_precision(project.config.trunk.feature_precision, device)
+    data = attribute_data(project, trunk, attribute, depths[-1], device=device)
+    subdataset, of_data = data.subdataset, data.identity
+    del of_data["freeze_depth"]  # that is what is tuned
     knobs = depth_knobs(depths, settings)
     identity = {
-        "attribute": attribute,
-        "values": list(subdataset.attribute.values),
-        "data": subdataset.digest(hashes),
-        "order": order_of(contents_in_order(subdataset, hashes)),
-        "feature_precision": precision,
-        "fingerprint": trunk.fingerprint,
+        **of_data,
         "depths": depths,
         "seed": seed,
         "device": device.type,
@@ -70,16 +61,8 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
     def make(announce: "Announce | None", progress: Progress | None) -> DepthObjective:
         # Tuning looks at train and val alone; test is left to the search that follows.
         seen = tuple(example for example in subdataset.examples if example.split != "test")
-        splits = featured_at(
-            project,
-            trunk,
-            SubDataset(subdataset.attribute, seen, subdataset.source),
-            depths,
-            hashes=hashes,
-            precision=precision,
-            announce=announce,
-            progress=progress,
-        )
+        part = replace(data, subdataset=replace(subdataset, examples=seen))
+        splits = part.splits_at(depths, announce=announce, progress=progress)
         places = {depth: place(project, trunk, depth, splits[depth]) for depth in depths}
         return DepthObjective(places, settings, seed, device)
 
@@ -117,22 +100,18 @@ def chosen_depths(trunk: Trunk, asked: Sequence[int], with_tail: bool) -> list[i
 def depth_settings(project: Project, request: TuneRequest) -> DepthSettings:
     """What all trials share, from graftnet.toml; what is tuned starts from there too."""
     config = project.config
-    search, retrain = config.search, fit_settings(config)
+    search = config.search
     limits = search_settings(config).limits
     widths = search.widths
     first: Setting = {
+        **{name: getattr(getattr(config, knob.key[0]), knob.key[1]) for name, knob in DEPTH_KNOBS.items()},
         "freeze_depth": depth_of(config),
         "space": "tail" if config.branch.kind == "tail" and request.with_tail else search.space,
-        "nodes": search.nodes,
         "width": widths[len(widths) // 2],
         "pooling": search.poolings[0],
-        "learning_rate": retrain.learning_rate,
-        "weight_decay": retrain.weight_decay,
-        "dropout": retrain.dropout,
-        "parameter_penalty": search.parameter_penalty,
     }
     return DepthSettings(
-        retrain=retrain,
+        retrain=fit_settings(config),
         tail=tail_settings(config),
         spaces={name: space_settings(project, name) for name in SEARCHED},
         widths=widths,
@@ -174,6 +153,6 @@ def place(project: Project, trunk: Trunk, depth: int, splits: Mapping[str, Label
             widths=(project.config.branch.width,),
         )
         architecture = space.architecture([0] * len(space.decisions))
-        return tail_on(train, lambda generator: tail_branch(trunk, architecture, values, generator=generator))
+        return tail_on(train.features, lambda generator: tail_branch(trunk, architecture, values, generator=generator))
 
     return Depth(train, splits["val"], tail if depth < blocks else None)

@@ -12,9 +12,8 @@ from graftnet.graph_plan import plan_graph, words_of
 from graftnet.one_attribute import depth_of
 from graftnet.project import Project
 from graftnet.tuning import StudyPlan, TuneRequest
-from label_graph.cooccurrence import PairCounts, count_pairs
+from label_graph.cooccurrence import PairCounts, calibrated, count_pairs, filled, unseen_pairs
 from label_graph.errors import LabelGraphError
-from label_graph.estimating import calibrated, filled, unseen_pairs
 from label_graph.graph import LabelledPool
 from label_graph.settings import GraphSettings
 from label_graph.training import predict_probabilities, train_label_graph

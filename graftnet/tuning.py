@@ -25,7 +25,7 @@ class TuneRequest:
     """A call of `graftnet tune depth` or `graftnet tune gcn`: plain values, so that a worker process can plan the same.
 
     trials: settled ones in all, earlier calls included. storage: an Optuna storage's URL, "" for the project's SQLite
-    file. draws, draw_epochs, epochs: see `nas.tuning_depth.DepthSettings`; of gcn, none. depths: () for all.
+    file. draws, draw_epochs, epochs: see `nas.tuning_depth_knobs.DepthSettings`; of gcn, none. depths: () for all.
     rule, tolerance: how the trial is picked, see `nas.tuning_picking`.
     """
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from foundation.files import jsonable, read_json_if_whole
 from graftnet.errors import ConfigError
-from graftnet.plans import SearchPlan, described
+from graftnet.plans import SearchPlan
 from graftnet.project import Project
+from nas.job_origin import described
 from nas.warm_start import Start, checksum, gather, start_of
 
 Sources = Sequence[Mapping[str, str]]  # attribute, search (its folder's name) and checksum of each

@@ -1,7 +1,10 @@
-"""Which labels occur together: counts, conditional probabilities, and the adjacency matrix of the label graph.
+"""Co-occurrence of labels: counts, conditional probabilities, and the adjacency matrix of the label graph.
 
 IML-GCN (Singh et al. 2022), eq. 3-4, after ML-GCN (Chen et al. 2019), arXiv:1904.03582. Counts here come from known
 pairs only, for an image may say nothing of a label. Rows are the label that conditions: ``P[i, j]`` = P(j | i).
+
+Where sub-datasets share no images, expected counts come from calibrated predictions: Platt's, a logistic curve through
+each label's logits on val (Platt, 1999, Probabilistic Outputs for Support Vector Machines).
 """
 
 import warnings
@@ -10,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from label_graph.errors import LabelGraphError
-from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN
+from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN, States
 
 Matrix = NDArray[np.float64]
 
@@ -208,3 +212,51 @@ def checked_states(states: NDArray[np.integer]) -> NDArray[np.int8]:
     if strange.size:
         raise LabelGraphError(f"label states hold {strange[0]}: use 1 present, 0 absent, -1 unknown")
     return states.astype(np.int8)
+
+
+SMALLEST = 1e-12
+
+
+def unseen_pairs(counts: PairCounts) -> bool:
+    """Whether a label that images show meets another that is known in none of these images."""
+    shown = counts.positives > 0
+    return bool((counts.known[np.ix_(shown, shown)] == 0).any())
+
+
+def calibrated(scores: Matrix, states: States, others: Matrix) -> Matrix:
+    """Probabilities of other images, (M, L), each label's curve fitted on images whose labels are known.
+
+    A label without both present and absent images there gets its rate among them (with one of each added).
+
+    Args:
+        scores: (N, L), of the images with states (N, L). others: (M, L), scores of the other images.
+    """
+    probabilities = np.empty_like(others)
+    for label in range(scores.shape[1]):
+        known = states[:, label] != UNKNOWN
+        truth = states[known, label] == PRESENT
+        if truth.all() or not truth.any():
+            probabilities[:, label] = (truth.sum() + 1) / (len(truth) + 2)
+            continue
+        curve = LogisticRegression(C=1e3).fit(logit(scores[known, label])[:, None], truth)
+        probabilities[:, label] = curve.predict_proba(logit(others[:, label])[:, None])[:, 1]
+    return probabilities
+
+
+def filled(counts: PairCounts, probabilities: Matrix, states: States) -> PairCounts:
+    """Counts with expected ones in place of the pairs that no image is labelled for, marked as estimated.
+
+    Args:
+        counts: of ``states``. probabilities: (N, L), calibrated, which stand where ``states`` (N, L) are unknown.
+    """
+    expected = estimated_counts(np.clip(probabilities, 0.0, 1.0), states)
+    there = counts.known > 0
+    both, known = np.where(there, counts.both, expected.both), np.where(there, counts.known, expected.known)
+    return PairCounts(both, known, estimated=True)
+
+
+def logit(scores: Matrix) -> Matrix:
+    """The logits of probabilities; those of 0 and 1 are finite."""
+    clipped = np.clip(scores, SMALLEST, 1 - SMALLEST)
+    logits: Matrix = np.log(clipped / (1 - clipped))
+    return logits

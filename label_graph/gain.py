@@ -1,14 +1,17 @@
-"""What one set of scores gains in mAP over another on the same images, label by label and with an interval."""
+"""Gain in mAP of one table of scores over another on the same images, label by label and with an interval."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from label_graph.errors import LabelGraphError
+from label_graph.settings import GRAPHS, GraphSettings
 from subdatasets.multilabel import PRESENT, UNKNOWN, States
 
 Floats = NDArray[np.float64]
+IN_WORDS = {"cooccurrence": "the label graph", "identity": "the identity graph", "none": "no graph"}
 CHUNK = 2**22  # entries of a resampling at a time
 
 
@@ -52,15 +55,15 @@ def paired_gain(a: Floats, b: Floats, states: States, *, seed: int, rounds: int 
     rankings = [(ranking(a[:, j], states[:, j]), ranking(b[:, j], states[:, j])) for j in shown]
     whole = np.ones((1, len(states)))
     differences = np.full(states.shape[1], np.nan)
-    for label, (one, two) in zip(shown, rankings, strict=True):
-        differences[label] = (weighted_precision(one, whole) - weighted_precision(two, whole))[0]
+    for label, (ours, theirs) in zip(shown, rankings, strict=True):
+        differences[label] = (weighted_precision(ours, whole) - weighted_precision(theirs, whole))[0]
     rng = np.random.default_rng(seed)
     totals: list[Floats] = []
     step = max(1, CHUNK // max(1, len(states)))
     for start in range(0, rounds, step):
         count = min(step, rounds - start)
         draws = rng.multinomial(len(states), np.full(len(states), 1 / len(states)), size=count).astype(np.float64)
-        each = [weighted_precision(one, draws) - weighted_precision(two, draws) for one, two in rankings]
+        each = [weighted_precision(ours, draws) - weighted_precision(theirs, draws) for ours, theirs in rankings]
         totals.append(np.nanmean(np.stack(each), axis=0))
     low, high = np.nanpercentile(np.concatenate(totals), [2.5, 97.5])
     return Gain(float(np.nanmean(differences)), float(low), float(high), differences)
@@ -83,5 +86,60 @@ def weighted_precision(ranked: Ranking, weights: Floats) -> Floats:
     gained = np.diff(hits, axis=1, prepend=0.0)
     positives = hits[:, -1]
     total = (precision * gained).sum(axis=1)
-    found: Floats = np.divide(total, positives, out=np.full_like(total, np.nan), where=positives > 0)
-    return found
+    mean_precision: Floats = np.divide(total, positives, out=np.full_like(total, np.nan), where=positives > 0)
+    return mean_precision
+
+
+def gains(
+    scores: Mapping[str, Mapping[str, Floats]], states: States, chosen: str, split: str, *, seed: int
+) -> dict[str, Any]:
+    """What the chosen graph gains over the others, and over the branches; and what combining gains over these.
+
+    Args:
+        scores: of each method and split, (N, L). states: (N, L) of `split`, whose scores are compared.
+
+    Returns:
+        "a over b" -> {"a", "b", "map", "low", "high", "labels"}, as `Gain` has them.
+    """
+    pairs = [(chosen, other) for other in (*GRAPHS, "branches") if other != chosen and other in scores]
+    pairs += [("combined", other) for other in ("branches", chosen) if "combined" in scores]
+    gained = {}
+    for ours, theirs in pairs:
+        a, b = scores[ours][split], scores[theirs][split]
+        both = ~(np.isnan(a).any(axis=0) | np.isnan(b).any(axis=0))
+        known = np.where(both, states, UNKNOWN)
+        if not (known == PRESENT).any():
+            continue
+        gain = paired_gain(np.nan_to_num(a), np.nan_to_num(b), known, seed=seed)
+        each = [None if np.isnan(value) else float(value) for value in gain.labels]
+        gained[f"{ours} over {theirs}"] = {
+            "a": ours,
+            "b": theirs,
+            "map": gain.total,
+            "low": gain.low,
+            "high": gain.high,
+            "labels": each,
+        }
+    return gained
+
+
+def verdict_of(result: Mapping[str, Any], settings: GraphSettings, *, edges: int) -> str:
+    """How good the chosen graph is, and whether it can be told apart from the others, in one sentence.
+
+    edges: of the graph by co-occurrence; without any it is the identity graph, which the sentence says.
+    """
+    chosen, split = settings.graph, result["measured_on"]
+    score = result["methods"][chosen][split]["map"]
+    others = [name for name in reversed(IN_WORDS) if f"{chosen} over {name}" in result["gains"]]
+    parts = [told_apart(result["gains"][f"{chosen} over {name}"], IN_WORDS[name]) for name in others]
+    name = IN_WORDS[chosen]
+    if chosen == "cooccurrence" and not edges:
+        name += f", which has no edge at tau {settings.tau:g},"
+    return f"On {split}, {name} reaches {100 * score:.1f} % mAP: {'; '.join(parts)}."
+
+
+def told_apart(gain: Mapping[str, Any], other: str) -> str:
+    """Better, worse, or not told apart, by how many points of mAP, with the interval."""
+    low, high = 100 * gain["low"], 100 * gain["high"]
+    how = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
+    return f"{how} {other} ({100 * gain['map']:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f})"

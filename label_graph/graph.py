@@ -1,4 +1,4 @@
-"""From settings and training images to untrained label classifiers: nodes, edges, widths."""
+"""Build untrained label classifiers from settings and training images: nodes, edges, widths."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,14 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from label_graph.classifier import LabelClassifier
+from label_graph.classifier import GCN, LabelClassifier, PooledFeatures
 from label_graph.cooccurrence import PairCounts, count_pairs, label_adjacency
 from label_graph.errors import LabelGraphError
-from label_graph.gcn import GCN
-from label_graph.node_features import identity_nodes, image_embeddings, principal_components, unit_scale
-from label_graph.pooling import PooledFeatures
+from label_graph.nodes import identity_nodes, image_embeddings, principal_components, unit_scale, word_vectors
 from label_graph.settings import GraphSettings
-from label_graph.word_vectors import word_vectors
 from subdatasets.multilabel import States
 
 
@@ -93,5 +90,5 @@ def adjacency_of(settings: GraphSettings, states: States, labels: Sequence[str],
     if settings.graph == "identity":
         return torch.eye(len(labels))
     counted = count_pairs(states) if counts is None else counts
-    found = label_adjacency(counted, tau=settings.tau, p=settings.p, labels=labels)
-    return torch.from_numpy(found.matrix).float()
+    adjacency = label_adjacency(counted, tau=settings.tau, p=settings.p, labels=labels)
+    return torch.from_numpy(adjacency.matrix).float()

@@ -1,19 +1,22 @@
-"""How good scores over many labels are: mAP, CP, CR, CF1, OP, OR, OF1 and their top-k forms, unknown labels left out.
+"""Measures of scores over many labels: mAP, CP, CR, CF1, OP, OR, OF1 and their top-k forms, unknown labels left out.
 
 The columns of IML-GCN's Table 1, defined as in ML-GCN (Chen et al. 2019, arXiv:1904.03582): CF1 is the harmonic mean
 of CP and CR, and the top-k forms count a label as predicted where it is among the k highest scores of its image and
 reaches the threshold. (IML-GCN's own CF1 is not the harmonic mean of its CP and CR; `macro_f1`, the mean of the labels'
 F1, is given beside it.) Means over labels run over those that have a known positive.
+
+What work on pedestrian attributes reports is here too, mA over labels and accuracy, precision, recall and F1 over
+images: A Richly Annotated Dataset for Pedestrian Attribute Recognition (Li et al. 2016), arXiv:1603.07054, section 5.1.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multilabel_average_precision, multilabel_stat_scores
 
+from branches.metrics import ranked_precision
 from label_graph.errors import LabelGraphError
-from subdatasets.multilabel import PRESENT, UNKNOWN
+from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -46,19 +49,13 @@ def average_precisions(probabilities: Tensor, states: Tensor) -> Tensor:
         LabelGraphError: shapes that differ, or scores that are no probabilities.
     """
     check_scores(probabilities, states)
-    labels = states.shape[1]
-    result = torch.full((labels,), float("nan"))
-    measured = [label for label in range(labels) if bool((states[:, label] == PRESENT).any())]
-    if measured:
-        columns = _two_or_more(measured)
-        found = multilabel_average_precision(
-            probabilities[:, columns].float(),
-            states[:, columns].long(),
-            num_labels=len(columns),
-            average="none",
-            ignore_index=UNKNOWN,
-        )
-        result[measured] = found[: len(measured)].cpu()
+    result = torch.full((states.shape[1],), float("nan"))
+    scores, truth = probabilities.float().cpu().double().numpy(), states.cpu().numpy()
+    for label in range(states.shape[1]):
+        known = truth[:, label] != UNKNOWN
+        shown = truth[known, label] == PRESENT
+        if shown.any():
+            result[label] = ranked_precision(scores[known, label], shown)
     return result
 
 
@@ -118,17 +115,10 @@ def predictions(
 
 def label_counts(predicted: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """True positives, false positives, true negatives, false negatives of each label, each float64 (L,)."""
-    labels = states.shape[1]
-    columns = _two_or_more(list(range(labels)))
-    counts = multilabel_stat_scores(
-        predicted[:, columns].long(),
-        states[:, columns].long(),
-        num_labels=len(columns),
-        average="none",
-        ignore_index=UNKNOWN,
-    )[:labels].double()
-    true, false, rejected, missed, _ = counts.unbind(dim=1)
-    return true, false, rejected, missed
+    shown, absent = states == PRESENT, states == ABSENT
+    true, false = (predicted & shown).sum(dim=0), (predicted & absent).sum(dim=0)
+    rejected, missed = (~predicted & absent).sum(dim=0), (~predicted & shown).sum(dim=0)
+    return true.double(), false.double(), rejected.double(), missed.double()
 
 
 def check_scores(probabilities: Tensor, states: Tensor) -> None:
@@ -151,14 +141,53 @@ def harmonic(precision: float, recall: float) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall != 0 else 0.0
 
 
-def _two_or_more(columns: list[int]) -> list[int]:
-    """The columns, a single one twice: torchmetrics asks for two labels."""
-    return columns if len(columns) > 1 else columns * 2
-
-
 def _share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
 def _mean(values: Tensor) -> float:
     return float(values.nanmean()) if values.numel() else float("nan")
+
+
+@dataclass(frozen=True)
+class AttributeMetrics:
+    """Shares of 0 to 1; nan where nothing can be measured.
+
+    mean_accuracy: mA, the mean over labels of (recall of the positives + recall of the negatives) / 2, over labels of
+    which both are known. accuracy, precision, recall: means over the images with a known positive, of
+    |shown and predicted| over |shown or predicted|, |predicted| (0 where nothing is) and |shown|; f1: the harmonic mean
+    of precision and recall. images: how many images have a known positive.
+    """
+
+    mean_accuracy: float
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+def attribute_metrics(
+    probabilities: Tensor, states: Tensor, *, thresholds: float | Tensor = 0.5, top: int | None = None
+) -> AttributeMetrics:
+    """mA and the measures over images; arguments and errors as of :func:`label_graph.metrics.label_metrics`."""
+    predicted = predictions(probabilities, states, thresholds=thresholds, top=top)
+    true, false, rejected, missed = label_counts(predicted, states)
+    both = (true + missed > 0) & (false + rejected > 0)
+    balanced = (true / (true + missed) + rejected / (rejected + false)) / 2
+    shown = states == PRESENT
+    guessed = predicted & (states != UNKNOWN)
+    rows = shown.any(dim=1)
+    shown, guessed = shown[rows], guessed[rows]
+    common = (shown & guessed).sum(dim=1).double()
+    accuracy = _mean(common / (shown | guessed).sum(dim=1))
+    precision = _mean(common / guessed.sum(dim=1).clamp(min=1))
+    recall = _mean(common / shown.sum(dim=1))
+    return AttributeMetrics(
+        mean_accuracy=_mean(balanced[both]),
+        accuracy=accuracy,
+        precision=precision,
+        recall=recall,
+        f1=harmonic(precision, recall),
+        images=int(rows.sum()),
+    )

@@ -65,8 +65,8 @@ class ClassifierRecord:
         """Read what `to_json` gave. Raises: KeyError, TypeError or ValueError for a record that lacks parts."""
         channels, height, width = value["feature_shape"]
         return cls(
-            tuple(Label(**one) for one in value["labels"]),
-            tuple(float(one) for one in value["thresholds"]),
+            tuple(Label(**entry) for entry in value["labels"]),
+            tuple(float(entry) for entry in value["thresholds"]),
             value["pooling"],
             (channels, height, width),
             value["freeze_depth"],

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from nas.errors import SearchError
-
-ADVANTAGES = ("baseline", "normalised", "rank")
+from nas.recipes import ADVANTAGES
 
 
 def advantages(rewards: Tensor, baseline: float, kind: str) -> Tensor:

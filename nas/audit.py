@@ -21,7 +21,7 @@ from nas.candidates import own_proposals, rank_candidates
 from nas.collapse import collapse
 from nas.enas import Search
 from nas.errors import SearchError
-from nas.job import run_job
+from nas.job import search_branch
 from nas.settings import JobData, JobSettings
 from nas.trainings import Trainings
 from nas.warm_start import start_of
@@ -90,9 +90,8 @@ def run_audit(
             place = folder / "audit" / places[-1]
             part = replace(data, test=data.test if test else None, tail=None)
             start = start_of(folder)
-            repeats = run_job(part, again, folder=place, seed=of, device=device, start=start, progress=progress)[0][
-                "repeats"
-            ]
+            found = search_branch(part, again, folder=place, seed=of, device=device, start=start, progress=progress)
+            repeats = found.record["repeats"]
         done()
         places.append(f"random-{of}-{extra}")
         longer = random_at_equal_cost(

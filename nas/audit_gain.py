@@ -78,7 +78,7 @@ def random_at_equal_cost(
         trainings.branch("retraining", f"random-{index}", architecture, settings.retrain, role="random")
         for index, architecture in enumerate(drawn, start=settings.retrain_top)
     ]
-    scores = [figure(trained, metric) for trained in tried]
+    scores = [trained.score(metric) for trained in tried]
     if not scores or max(scores) <= repeats[f"val_{metric}"][0]:
         figures = {split: fresh_figures(repeats, split, metric) for split in (("val", "test") if test else ("val",))}
         return {"val": figures["val"], "test": figures.get("test"), "trainings": len(tried)}
@@ -90,17 +90,10 @@ def random_at_equal_cost(
         for n in range(1, settings.repeats)
     ]
     return {
-        "val": float(np.mean([figure(trained, metric) for trained in fresh])),
+        "val": float(np.mean([trained.score(metric) for trained in fresh])),
         "test": test_figure(data, fresh, metric) if test else None,
         "trainings": len(tried) + len(fresh),
     }
-
-
-def figure(trained: Trained, metric: str) -> float:
-    """A training's val figure."""
-    value = trained.val[metric]
-    assert value is not None
-    return value
 
 
 def test_figure(data: JobData, fresh: Sequence[Trained], metric: str) -> float:

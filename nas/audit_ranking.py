@@ -72,10 +72,9 @@ def audit_ranking(
         for one in chosen:
             name = f"{one.architecture.identity}-{side}"
             trained = trainings.branch("retraining", name, one.architecture, settings, shared_score=one.shared)
-            worth = trained.val[metric]
-            assert worth is not None
             # The shared score has the penalty for parameters in it.
-            retrained[side].append(worth - search.settings.parameter_penalty * trained.record["parameters"] / 1e6)
+            penalty = search.settings.parameter_penalty * trained.record["parameters"] / 1e6
+            retrained[side].append(trained.score(metric) - penalty)
             done()
     return compared(chosen, retrained, metric, seed=seed_of(search.seed, "audit bootstrap") % 2**32)
 

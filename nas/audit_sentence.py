@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from branches.metrics import title_of
+
 RANKS_WELL = 0.6  # tau, or this share of the ceiling ...
 NEAR_CEILING = 0.8
 CLEAR_CEILING = 0.4  # below, retraining itself is too noisy to rank by
@@ -36,8 +38,8 @@ def ranking_clause(ranking: Mapping[str, Any]) -> str:
 def gain_clause(gain: Mapping[str, Any], metric: str) -> str:
     """What the search gained at equal budget."""
     over = gain["equal_budget"]
-    name = "AUROC" if metric == "auroc" else metric.replace("_", " ")
-    text = f"the search gained {over['difference']:+.4f}{interval(over)} val {name} over random at equal budget"
+    gained = f"the search gained {over['difference']:+.4f}{interval(over)}"
+    text = f"{gained} val {title_of(metric)} over random at equal budget"
     return f"{text} ({over['seeds']} seeds)" if over["seeds"] > 1 else f"{text} (one seed, so without an interval)"
 
 

@@ -2,8 +2,8 @@
 
 from torch import nn
 
+from branches.compression import on_trunk
 from branches.costs import macs, parameters
-from branches.folding import on_trunk
 from nas.results import Contestant
 from nas.settings import JobData, JobSettings
 from nas.trainings import Trained, Trainings

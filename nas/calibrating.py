@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from branches.calibration import calibrate, fit_calibration, held_out
-from branches.reliability import reliability_record
+from branches.calibration import calibrate, fit_calibration, held_out, reliability_record
 from nas.kept_scores import Scores
 from nas.settings import JobData
 
@@ -17,7 +16,7 @@ def calibrated_winner(data: JobData, scores: Mapping[str, Scores]) -> tuple[dict
     Returns:
         :func:`branches.calibration.fit_calibration` of val; and ``{"method", "images", "cross_validated_nll",
         "standard_error", "val": {"raw", "calibrated"}, "test": the same or None}``, each of them a record of
-        :func:`branches.reliability.reliability_record`. Calibrated val scores are held out (each image's by a fit
+        :func:`branches.calibration.reliability_record`. Calibrated val scores are held out (each image's by a fit
         without it); test only reports.
     """
     labels = data.val.labels.numpy()

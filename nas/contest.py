@@ -11,7 +11,7 @@ import numpy as np
 from nas.baselines import baselines
 from nas.candidates import Candidate
 from nas.latencies import Latencies
-from nas.results import Contestant, score_of
+from nas.results import Contestant
 from nas.seeds import seed_of
 from nas.selection import described, require_some, select
 from nas.settings import JobData, JobSettings
@@ -46,7 +46,7 @@ def train_all(
 
     def best(retrained: list[tuple[Architecture, Trained]]) -> Choice:
         entries = [
-            Entry(score_of(trained, metric), trained.val_scores, search.costs(architecture)[0])
+            Entry(trained.score(metric), trained.val_scores, search.costs(architecture)[0])
             for architecture, trained in retrained
         ]
         return choose(
@@ -102,7 +102,7 @@ def train_all(
             contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
     contestants |= baselines(data, settings, trainings)
     ranked = [
-        {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": score_of(trained, metric)}
+        {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": trained.score(metric)}
         for architecture, trained in top
     ]
     selection = described(

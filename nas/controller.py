@@ -7,21 +7,21 @@ table per decision; n architectures are unrolled together; the entropy is that o
 sample; the skip penalty uses the probability an edge is really drawn with; no global random state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from nas.errors import SearchError
-from nas.steps import Step, places_of, steps_of
-from nas.unrolled import Floats, Indices, States, Weights, unroll
+from nas.steps import Step, steps_of
 from search_spaces.decisions import Decision
 
 CLOSED = -1e9  # the logit of a choice that a decision does not have
+# a step's columns of the decisions, and their logits (n, columns, widest) -> the choices (n, columns)
+Choose = Callable[[slice, Tensor], Tensor]
 
 
 class Samples(NamedTuple):
@@ -67,15 +67,9 @@ class Controller(nn.Module):
         self.tanh_constant = tanh_constant
         self.skip_target = skip_target
         self._steps: tuple[Step, ...]
-        self._steps, self._outside = steps_of(self.decisions)
+        self._steps, outside = steps_of(self.decisions)
         tables = sum(not step.sources for step in self._steps)
         self._widest = max(len(decision.choices) for decision in self.decisions)
-        self._table_steps: Tensor
-        self._node_steps: Tensor
-        self._anchor_steps: Tensor
-        self._edge_anchors: Tensor
-        self._edge_nodes: Tensor
-        self._order: Tensor
         self._edges = [column for step in self._steps if step.sources for column in step.columns]
 
         self.cell: nn.LSTMCell = skip_init(nn.LSTMCell, hidden, hidden)  # type: ignore[no-untyped-call]
@@ -83,10 +77,8 @@ class Controller(nn.Module):
         self.embeddings = nn.Parameter(torch.empty(tables, self._widest, hidden))
         self.heads = nn.Parameter(torch.empty(tables, self._widest, hidden))
         self.biases = nn.Parameter(torch.empty(tables, self._widest))
-        if self._outside:
-            self.outside = nn.Parameter(
-                torch.empty(self._outside, hidden)
-            )  # anchors of sources that decide nothing before
+        # anchors of sources that decide nothing before
+        self.outside = nn.Parameter(torch.empty(outside, hidden)) if outside else None
         if self._edges:
             self.anchor_weight = nn.Parameter(torch.empty(hidden, hidden))  # W_a
             self.query_weight = nn.Parameter(torch.empty(hidden, hidden))  # W_b
@@ -97,8 +89,6 @@ class Controller(nn.Module):
         self._closed: Tensor
         self.register_buffer("_sizes", sizes, persistent=False)
         self.register_buffer("_closed", torch.zeros(closed.shape).masked_fill(closed, CLOSED), persistent=False)
-        for name, places in places_of(self._steps, self._outside).items():
-            self.register_buffer(f"_{name}", torch.tensor(places, dtype=torch.int64), persistent=False)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator) -> None:
@@ -116,7 +106,9 @@ class Controller(nn.Module):
         """The choices (n, D) of `n` architectures drawn with `generator` (CPU)."""
         noise = torch.rand(n, len(self.decisions), self._widest, generator=generator)
         # the largest logit + Gumbel noise is a softmax draw
-        return self._largest(n, noise.clamp_min_(1e-20).log_().neg_().log_().neg_())
+        gumbel = noise.clamp_min_(1e-20).log_().neg_().log_().neg_().to(self.start.device)
+        with torch.no_grad():
+            return self._walk(n, lambda columns, logits: (logits + gumbel[:, columns]).argmax(-1))[0]
 
     def evaluate(self, choices: Tensor) -> Samples:
         """What the policy thinks of given `choices` (n, D); differentiable. Raises SearchError for unknown choices."""
@@ -127,57 +119,42 @@ class Controller(nn.Module):
             raise SearchError(
                 "A choice index is outside its decision: use indices of the space this controller is for."
             )
-        states = States.apply(choices.cpu().numpy(), self._steps, *self._weights())
-        return self._judge(choices, self._logits(states))
+        return self._judge(*self._walk(len(choices), lambda columns, _: choices[:, columns]))
 
     def mode(self) -> Tensor:
         """The architecture (D,) of the likeliest choice at every step, greedily."""
-        return self._largest(1, None)[0]
+        with torch.no_grad():
+            return self._walk(1, lambda _, logits: logits.argmax(-1))[0][0]
 
-    def _weights(self) -> tuple[Tensor, ...]:
-        """What moves the state, in the order of :meth:`nas.unrolled.Weights.of`."""
-        cell = self.cell
-        outside = self.outside if self._outside else self.start.new_empty(0, self.hidden)
-        return cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, self.start, self.embeddings, outside
-
-    def _largest(self, n: int, noise: Tensor | None) -> Tensor:
-        """The choices (n, D) along the largest of logits + `noise` (n, D, widest); None takes the likeliest ones."""
-        rows = [part.detach().cpu().numpy() for part in (self.heads, self.biases)]
-        edges = [part.detach().cpu().numpy() for part in self._edge_weights()]
-        added = self._closed.cpu().numpy()[None] + (0.0 if noise is None else noise.numpy())
-        tables = {number: table for table, number in enumerate(self._table_steps.tolist())}
-
-        def largest(t: int, h: Floats, sources: Floats | None) -> Indices:
-            columns = self._steps[t].columns
-            if sources is None:
-                logits = (h @ rows[0][tables[t]].T + rows[1][tables[t]])[:, None]
+    def _walk(self, n: int, choose: Choose) -> tuple[Tensor, Tensor]:
+        """Choices (n, D) and logits (n, D, widest) along the steps: what `choose` answers is the next one's input."""
+        anchors = {} if self.outside is None else {-1 - i: row.expand(n, -1) for i, row in enumerate(self.outside)}
+        tables = zip(self.heads, self.biases, self.embeddings, strict=True)
+        x, h, c = self.start.expand(n, -1), self.start.new_zeros(n, self.hidden), self.start.new_zeros(n, self.hidden)
+        answers, scores = [], []
+        for step in self._steps:
+            h, c = self.cell(x, (h, c))
+            if step.anchor is not None:
+                anchors[step.anchor] = h
+            columns = slice(step.columns[0], step.columns[-1] + 1)
+            if step.sources:
+                sources = torch.stack([anchors[source] for source in step.sources], 1)  # (n, edges, hidden)
+                key, query = F.linear(sources, self.anchor_weight), F.linear(h, self.query_weight)
+                q = torch.tanh(key + query[:, None]) @ self.attention  # (n, edges)
+                logits = F.pad(torch.stack((-q, q), -1), (0, self._widest - 2))
             else:
-                anchor, query, attention = edges
-                q = np.tanh(sources @ anchor.T + (h @ query.T)[:, None]) @ attention  # (n, edges)
-                logits = np.stack((-q, q), -1)
-            squashed = self._squashed(torch.from_numpy(logits)).numpy()
-            found: Indices = (squashed + added[:, columns[0] : columns[-1] + 1, : logits.shape[-1]]).argmax(-1)
-            return found
-
-        trace = unroll(Weights.of(*self._weights()), self._steps, n, largest)
-        return torch.from_numpy(np.concatenate(trace.choices, 1)).to(self.start.device)
-
-    def _edge_weights(self) -> tuple[Tensor, ...]:
-        return (self.anchor_weight, self.query_weight, self.attention) if self._edges else ()
-
-    def _logits(self, states: Tensor) -> Tensor:
-        """Logits (n, D, widest) of all steps at their states (steps, n, hidden), at once: a third of the time."""
-        tables = torch.baddbmm(self.biases[:, None], states[self._table_steps], self.heads.transpose(1, 2))
-        if self._edges:
-            anchors = states[self._anchor_steps]
-            if self._outside:
-                anchors = torch.cat([self.outside[:, None].expand(-1, states.shape[1], -1), anchors])
-            key = F.linear(anchors, self.anchor_weight)[self._edge_anchors]  # (edges, n, hidden)
-            query = F.linear(states[self._node_steps], self.query_weight)[self._edge_nodes]
-            q = torch.tanh(key + query) @ self.attention  # (edges, n)
-            edges = F.pad(torch.stack((-q, q), -1), (0, self._widest - 2))
-            tables = torch.cat([tables, edges])[self._order]
-        return self._squashed(tables.transpose(0, 1)) + self._closed
+                head, bias, embedding = next(tables)
+                logits = F.linear(h, head, bias)[:, None]
+            logits = self._squashed(logits) + self._closed[columns]
+            choice = choose(columns, logits)
+            if step.sources:
+                on = choice.to(h.dtype)
+                x = (on[:, None] @ sources)[:, 0] / (1.0 + on.sum(1, keepdim=True))
+            else:
+                x = F.embedding(choice[:, 0], embedding)
+            answers.append(choice)
+            scores.append(logits)
+        return torch.cat(answers, 1), torch.cat(scores, 1)
 
     def _squashed(self, logits: Tensor) -> Tensor:
         if self.temperature is not None:

@@ -9,10 +9,8 @@ operation has learned something before the controller judges it; a search resume
 
 import math
 import time
-from collections.abc import Mapping
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +20,7 @@ from torch.nn import functional
 
 from branches.metrics import REWARDS
 from branches.parts import branch_costs
-from branches.sampling import batches
-from branches.settings import FitSettings
-from branches.training import adamw, check_splits, class_weights, schedule
+from branches.training import adamw, batches, check_splits, class_weights, schedule
 from foundation.history import History
 from foundation.progress import Progress
 from nas.allowed import within
@@ -34,15 +30,14 @@ from nas.errors import SearchError
 from nas.fairness import fair_indices
 from nas.recipes import RECIPES
 from nas.reinforce import Reinforce
-from nas.search_settings import SearchSettings
 from nas.seeds import seed_of
+from nas.settings import SearchSettings
 from nas.supernet import Supernet
 from nas.warm_start import Start, begin
 from search_spaces import Architecture, Space
-from trunk.cached_features import drawn
-from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from trunk.cached_features import drawn, prefetched
+from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint, under
 from trunk.features import LabelledFeatures
-from trunk.prefetch import prefetched
 
 Scores = npt.NDArray[np.float64]
 
@@ -69,14 +64,7 @@ class Search:
         self.start = start
         self.space, self.train, self.val, self.settings = space, train, val, settings
         self.folder, self.seed, self.device = folder, seed, device
-        # The child's batches and optimiser are those of a branch's training; FitSettings checks the values.
-        self.child = FitSettings(
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            balance=settings.balance,
-        )
+        self.child = settings.child
         self.allowed = within(
             settings.limits,
             space,
@@ -267,14 +255,9 @@ class Search:
                 begin(self.start, self.supernet, self.controller)
             return
         tensors, record = load_checkpoint(self.checkpoint)
-        self.supernet.load_state_dict(part(tensors, "supernet."))
+        self.supernet.load_state_dict(under(tensors, "supernet."))
         restore_optimizer(self.optimizer, tensors)
-        self.reinforce.load_state(part(tensors, "reinforce."), record["reinforce"])
+        self.reinforce.load_state(under(tensors, "reinforce."), record["reinforce"])
         self.epoch = record["epoch"]
         if self.epoch < self.settings.epochs:
             self.history.truncate(record["history"])
-
-
-def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
-    """The entries under ``prefix``, without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

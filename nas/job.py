@@ -1,32 +1,42 @@
 """One attribute's search, all the way: shared weights and controller, candidates, trainings, controls, one test.
 
 The val split decides everything (reward, ranking, weights kept, winner, threshold); the test split is measured once, at
-the end. Every stage leaves its work in the folder, so that a killed job called again continues, and ends the same.
+the end. Every stage leaves its work in the folder, so that a killed job called again continues, and ends the same;
+``result.json`` comes last and makes it finished.
 """
 
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
+from branches.compression import codec_key, on_trunk
+from branches.records import BranchRecord, load_branch, save_branch
+from foundation.files import jsonable, read_json, write_json
 from foundation.history import read_history
 from foundation.progress import Progress
+from foundation.provenance import machine, timestamp, versions
+from nas.calibrating import calibrated_winner
 from nas.candidates import Candidate, candidates_history, own_proposals, rank_candidates
 from nas.collapse import collapse
 from nas.contest import train_all
 from nas.enas import Search
-from nas.kept_scores import keep_scores
+from nas.job_origin import Origin, features_digest, origin_of, require_same
+from nas.job_pictures import record_images
+from nas.kept_scores import keep_scores, read_scores
 from nas.latencies import Latencies
 from nas.limits import Cost
 from nas.pareto import front
-from nas.results import measure_all, measured_latencies, stage_seconds
+from nas.results import JobResult, measure_all, stage_seconds
 from nas.settings import BY_HAND, JobData, JobSettings
-from nas.stage import Searched, stage_of
+from nas.stage import Searched, Stage
 from nas.tail_job import run_tail_job
 from nas.trainings import Trainings
+from nas.trials import TrialStage
 from nas.warm_start import Start
+from search_spaces import Architecture
 
 
 def run_job(
@@ -37,14 +47,107 @@ def run_job(
     seed: int,
     device: torch.device,
     start: Start | None = None,
+    origin: Origin | None = None,
     progress: Progress | None = None,
-) -> tuple[dict[str, Any], nn.Module]:
-    """Run or continue the job in ``folder``; ``start``: what a new search starts from, None for a cold start.
+) -> JobResult:
+    """Run the job in ``folder``, or continue it, or return what it found; a killed one is continued by calling again.
+
+    Args:
+        start: what a new search starts from, None for a cold start.
+        origin: where the features come from; None where there is no more to say of them than they do.
+
+    Returns:
+        The result, ``result, branch = run_job(...)``. The folder then holds all that ``graftnet search`` writes:
+        ``config.json``, ``history.jsonl``, ``architecture.json``, ``branch/`` as it is deployed, ``predictions.csv``,
+        ``pictures.json`` and, last, ``result.json``.
+
+    Raises:
+        SearchError: the folder holds another job, or one whose features were stored otherwise.
+    """
+    origin = origin or origin_of(data, settings, digest=features_digest(data), seed=seed, device=device)
+    identity = origin.identity
+    setting = {
+        "space": settings.space.name,
+        "space_settings": dict(settings.space.settings),
+        "decisions": [[d.name, list(d.choices), d.kind] for d in settings.space.decisions],
+        "reward": settings.search.reward,
+        "strategy": settings.strategy,
+        "feature_shape": list(data.train.trunk_shape),
+    }
+    known = {**origin.about, **codec_key(data.train.features)}
+    command = origin.command or shlex.join(["python", *sys.argv])
+    about = {"command": command, "versions": versions(), "machine": machine(device)}
+    config = jsonable({**identity, **setting, **known, **about})
+    require_same(folder, config)
+    if (folder / "result.json").exists():
+        return JobResult(read_json(folder / "result.json"), load_branch(folder / "branch")[0], read_scores(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config)
+    found = search_branch(data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress)
+    keep_scores(folder, found.scores)
+    seconds = {"features": origin.seconds, **found.record["seconds"]}
+    calibration, calibrated = calibrated_winner(data, found.scores)
+    shown = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")
+    record = jsonable(
+        {
+            **{key: identity[key] for key in shown if key in identity},
+            **setting,
+            **found.record,
+            "seconds": {**seconds, "total": sum(seconds.values())},
+            "calibration": calibrated,
+            **known,
+            **about,
+            "created": timestamp(),
+            "status": "complete",
+        }
+    )
+    write_json(folder / "architecture.json", record["architecture"])
+    deployed = on_trunk(found.branch, data.train.features)
+    by_hand, threshold = settings.strategy == BY_HAND, record["val"]["threshold"]
+    saved = BranchRecord(
+        attribute=data.attribute,
+        values=data.values,
+        feature_shape=data.train.trunk_shape,
+        freeze_depth=identity["freeze_depth"] or 0,
+        fingerprint=identity["fingerprint"] or "",
+        threshold=threshold,
+        kind="tail" if by_hand else "branch",
+        architecture=Architecture.from_json(record["architecture"]),
+        backbone=str(settings.space.settings["backbone"]) if by_hand else None,
+        metrics={"val": record["val"], "test": record["test"]},
+        calibration=calibration,
+    )
+    save_branch(folder / "branch", deployed, saved)
+    record_images(
+        data,
+        folder,
+        found.branch,
+        found.scores,
+        origin.files,
+        threshold=threshold,
+        device=device,
+        pictures=origin.pictures,
+    )
+    write_json(folder / "result.json", record)
+    return JobResult(record, deployed, found.scores)
+
+
+def search_branch(
+    data: JobData,
+    settings: JobSettings,
+    *,
+    folder: Path,
+    seed: int,
+    device: torch.device,
+    start: Start | None = None,
+    progress: Progress | None = None,
+) -> JobResult:
+    """Search, train and compare in ``folder``, or continue; only what is needed to continue is written.
 
     Where the branch was chosen by hand there is no first stage (:mod:`nas.tail_job`).
 
     Returns:
-        The records of ``result.json`` that the search itself knows, and the winning branch with its weights.
+        What the search itself knows of ``result.json``, and the winner as it was trained, on the features of `data`.
     """
     if settings.strategy == BY_HAND:
         return run_tail_job(data, settings, folder=folder, seed=seed, device=device, progress=progress)
@@ -79,20 +182,21 @@ def run_job(
         for strategy in settings.rivals
     }
     contestants, ranked, chosen = train_all(data, settings, search, candidates, rivals, trainings, latencies)
-    result, scores = measure_all(data, settings, contestants, seed=seed, device=device)
-    keep_scores(folder, scores)
-    result.update(chosen, front=shown_front)
-    measured_latencies(result, data, contestants, latencies)
-    branch = contestants["winner"].trainings[0].module
+    figures, scores = measure_all(data, settings, contestants, latencies, seed=seed, device=device)
     history = read_history(folder / "history.jsonl")
-    result["retrained"] = ranked
     own, asked = own_proposals(candidates, settings.candidates)
-    result["collapse"] = collapse(history, own, settings.space, asked=asked, metric=settings.search.reward)
-    result["seconds"] = stage_seconds(history)
+    seconds = stage_seconds(history)
     for strategy in rivals:
-        spent = stage_seconds(read_history(folder / "rivals" / strategy / "history.jsonl"))
-        result["seconds"]["controls"] += sum(spent.values())
-    return result, branch
+        seconds["controls"] += sum(stage_seconds(read_history(folder / "rivals" / strategy / "history.jsonl")).values())
+    record = {
+        **figures,
+        **chosen,
+        "front": shown_front,
+        "retrained": ranked,
+        "collapse": collapse(history, own, settings.space, asked=asked, metric=settings.search.reward),
+        "seconds": seconds,
+    }
+    return JobResult(record, contestants["winner"].trainings[0].module, scores)
 
 
 def find_candidates(
@@ -114,3 +218,12 @@ def find_candidates(
         return search, rank_candidates(search, settings.candidates, progress=progress)
     stage = stage_of(settings.strategy)(data, settings, folder=folder, seed=seed, device=device)
     return stage, stage.candidates(progress=progress)
+
+
+def stage_of(strategy: str) -> type[Stage]:
+    """The stage that follows a strategy other than ENAS. Raises SearchError where its extra is missing."""
+    if strategy == "nni-darts":
+        from nas.nni_darts import DartsStage
+
+        return DartsStage
+    return TrialStage

@@ -29,7 +29,7 @@ def read_scores(folder: Path) -> dict[str, Scores]:
 
 
 def curves(data: JobData, val: Mapping[str, Scores], test: Mapping[str, Scores], points: Points) -> dict[str, Any]:
-    """A curve (`branches.curves`) per split and contestant; of more than two values the winner's, one per value.
+    """A curve (`branches.metrics`) per split and contestant; of more than two values the winner's, one per value.
 
     val, test: the scores (N, V) of each contestant; test may be empty.
     """

@@ -1,7 +1,7 @@
 """Latency of any architecture from a few dozen measured ones: what a sampler needs that respects a latency limit.
 
 The time of a branch is a sum over its tensor operations: so much per call, and so much per multiply-accumulate or
-written number of each kind (`branches.workload`), none of them negative, by least squares on relative errors. Lookup
+written number of each kind (`branches.costs`), none of them negative, by least squares on relative errors. Lookup
 tables of operations, as in FBNet (Wu et al., 2019), arXiv:1812.03443, are the same idea; here no operation is timed by
 itself, where caches and dispatch would flatter it. Terms per decision instead of per operation were tried and were
 three to four times as far off, because a decision's time depends on the width.
@@ -19,9 +19,9 @@ from scipy.optimize import nnls
 from scipy.stats import kendalltau
 
 from branches.branch import Branch, FeatureShape
+from branches.costs import Workload
 from branches.latency import latencies
 from branches.parts import Part, branch_workload, part_workload, parts
-from branches.workload import Workload
 from foundation.files import read_json, write_json
 from search_spaces.architecture import Architecture
 

@@ -5,7 +5,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from branches.branch import follow
-from branches.operations import node
+from branches.layers import node
 from nas.shared_weights import SharedWeights, shared, view, widths_of
 from nas.slots import Part
 from search_spaces.architecture import Architecture

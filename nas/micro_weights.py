@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from branches.branch import follow
-from branches.micro_branch import Step, stride_of
-from branches.operations import activation, normed, projection
+from branches.branch import Step, follow, stride_of
+from branches.layers import activation, normed, projection
 from nas.shared_weights import SharedWeights, norms, shared, view, widths_of
 from nas.slots import Part, corner
 from search_spaces.architecture import Architecture
@@ -26,7 +25,7 @@ TWICE = 2  # a node may use one operation for both its inputs
 
 
 class NodePath(NamedTuple):
-    """A node of a path, ready to run; the same names as in `branches.micro_branch.Node`."""
+    """A node of a path, ready to run; the same names as in `branches.branch.Node`."""
 
     first: Step
     second: Step
@@ -34,7 +33,7 @@ class NodePath(NamedTuple):
 
 
 class CellPath(NamedTuple):
-    """A cell of a path, ready to run; the same names as in `branches.micro_branch.Cell`."""
+    """A cell of a path, ready to run; the same names as in `branches.branch.Cell`."""
 
     halve: Step | None
     nodes: Sequence[NodePath]

@@ -11,9 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import IterableDataset
 
-from branches.sampling import batches
 from branches.settings import FitSettings
-from branches.training import adamw, schedule
+from branches.training import adamw, batches, schedule
 from nas.nni_extra import quiet_nni, require_nni
 from nas.seeds import seed_of
 from trunk.cached_features import drawn

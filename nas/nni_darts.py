@@ -16,18 +16,16 @@ import torch
 from torch.utils.data import DataLoader
 
 from branches.metrics import REWARDS
-from branches.settings import FitSettings
 from branches.training import check_splits, class_weights, predict_scores
 from foundation.progress import Progress
 from nas.candidates import Candidate
-from nas.enas import part
 from nas.errors import SearchError
 from nas.mixture_training import Batches, MixtureTraining
 from nas.nni_extra import quiet_nni, require_nni
 from nas.nni_mixture import MacroMixture
 from nas.seeds import seed_of
 from nas.stage import Stage
-from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint, under
 
 require_nni()
 with quiet_nni():
@@ -49,13 +47,7 @@ class DartsStage(Stage):
         """Train what is left of the epochs; the architecture of the likeliest choices, with the mixture's val score."""
         train, val, search = self.data.train, self.data.val, self.settings.search
         check_splits(train, val)
-        settings = FitSettings(
-            epochs=search.epochs,
-            batch_size=search.batch_size,
-            learning_rate=search.learning_rate,
-            weight_decay=search.weight_decay,
-            balance=search.balance,
-        )
+        settings = search.child
         steps = search.steps(len(train))
         tensors, epoch = self.checkpointed()
         choice_seed = seed_of(self.seed, "choices")
@@ -102,7 +94,7 @@ class DartsStage(Stage):
             strategy.initialize(RawFormatModelSpace(mixture, evaluator), SequentialExecutionEngine())
             strategy.oneshot_module.set_model(mixture)
             if tensors:
-                mixture.load_state_dict(part(tensors, "mixture."))
+                mixture.load_state_dict(under(tensors, "mixture."))
             if epoch < settings.epochs:
                 with interruptible():
                     strategy.run()

@@ -14,8 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from branches.heads import POOLINGS, STEP_FEATURES, average_pool, pooled_features
-from branches.operations import activation, initialise, operation, stem
+from branches.layers import (
+    POOLINGS,
+    STEP_FEATURES,
+    activation,
+    average_pool,
+    initialise,
+    operation,
+    pooled_features,
+    stem,
+)
 from nas.errors import SearchError
 from nas.nni_extra import quiet_nni, require_nni
 from search_spaces import Space
@@ -141,4 +149,4 @@ def normed(name: str, width: int) -> nn.Module:
 def pooled_linear(pooling: str, width: int, values: int) -> nn.Module:
     """A pooling and the linear layer on its features."""
     linear: nn.Module = skip_init(nn.Linear, pooled_features(pooling, width), values)  # type: ignore[no-untyped-call]
-    return nn.Sequential(OrderedDict(pool=POOLINGS[pooling](), linear=linear))
+    return nn.Sequential(OrderedDict(pool=POOLINGS[pooling].module(), linear=linear))

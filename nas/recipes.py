@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from nas.advantages import ADVANTAGES
 from nas.errors import SearchError
+
+ADVANTAGES = ("baseline", "normalised", "rank")  # of nas.advantages
 
 
 @dataclass(frozen=True)

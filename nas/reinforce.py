@@ -17,6 +17,7 @@ from nas.controller import Controller, Samples
 from nas.errors import SearchError
 from nas.memory import Memory
 from nas.recipes import PAPER, Recipe
+from trunk.checkpoints import optimizer_tensors, restore_optimizer, under
 
 
 class Update(NamedTuple):
@@ -112,12 +113,13 @@ class Reinforce:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything an exact continuation needs: named tensors (copies, on the CPU) and a JSON-able record."""
-        tensors = {f"controller.{name}": weight for name, weight in self.controller.state_dict().items()}
-        for name, weight in self.controller.named_parameters():
-            for key, value in self.optimizer.state.get(weight, {}).items():
-                tensors[f"adam.{name}.{key}"] = value
-        tensors["generator"] = self.generator.get_state()
-        tensors["memory.choices"], tensors["memory.rewards"] = self.memory.choices, self.memory.rewards
+        tensors = {
+            **{f"controller.{name}": weight for name, weight in self.controller.state_dict().items()},
+            **optimizer_tensors(self.optimizer, "adam."),
+            "generator": self.generator.get_state(),
+            "memory.choices": self.memory.choices,
+            "memory.rewards": self.memory.rewards,
+        }
         copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
         return copies, {"updates": self.updates, "baseline": self.baseline}
 
@@ -125,11 +127,11 @@ class Reinforce:
         """Continue where `state` was taken, bit for bit. Raises SearchError when it is of another controller."""
         expected = {f"controller.{name}": weight for name, weight in self.controller.state_dict().items()}
         expected["generator"] = self.generator.get_state()
-        moments = {}
-        for name, weight in self.controller.named_parameters():
-            if f"adam.{name}.step" in tensors:  # a weight that never had a gradient has no moments
-                moments[name] = weight
-                expected[f"adam.{name}.exp_avg"] = expected[f"adam.{name}.exp_avg_sq"] = weight
+        for number, (name, weight) in enumerate(self.controller.named_parameters()):
+            # searches of earlier versions kept Adam's moments under the weights' names
+            tensors = {key.replace(f"adam.{name}.", f"adam.{number}."): tensor for key, tensor in tensors.items()}
+            if f"adam.{number}.step" in tensors:  # a weight that never had a gradient has no moments
+                expected[f"adam.{number}.exp_avg"] = expected[f"adam.{number}.exp_avg_sq"] = weight
         for name, tensor in expected.items():
             if name not in tensors or tensors[name].shape != tensor.shape:
                 found = f"shape {tuple(tensors[name].shape)}" if name in tensors else "nothing"
@@ -137,14 +139,8 @@ class Reinforce:
                     f"The saved controller has {found} for {name!r} where this search has shape {tuple(tensor.shape)}; "
                     "use the space and settings it was saved with."
                 )
-        self.controller.load_state_dict({name: tensors[f"controller.{name}"] for name in self.controller.state_dict()})
-        self.optimizer = torch.optim.Adam(self.controller.parameters(), lr=self.recipe.learning_rate, fused=True)
-        for name, weight in moments.items():
-            self.optimizer.state[weight] = {
-                "step": tensors[f"adam.{name}.step"].clone(),
-                "exp_avg": tensors[f"adam.{name}.exp_avg"].to(weight.device, copy=True),
-                "exp_avg_sq": tensors[f"adam.{name}.exp_avg_sq"].to(weight.device, copy=True),
-            }
+        self.controller.load_state_dict(under(tensors, "controller."))
+        restore_optimizer(self.optimizer, tensors, "adam.")
         self.generator.set_state(tensors["generator"].cpu())
         self.memory.load(tensors["memory.choices"], tensors["memory.rewards"])
         self.updates, self.baseline = record["updates"], record["baseline"]

@@ -1,6 +1,6 @@
 """From finished trainings to the figures of ``result.json``: one look at the test split, gains, curves."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from branches.costs import macs, parameters, stored_bytes
-from branches.curves import pr_points, roc_points
-from branches.folding import on_trunk
-from branches.metrics import measure, paired_bootstrap
-from branches.part_sizes import part_parameters
+from branches.compression import on_trunk
+from branches.costs import macs, parameters, part_parameters, stored_bytes
+from branches.latency import Latency
+from branches.metrics import measure, paired_bootstrap, pr_points, roc_points
 from branches.training import predict_scores
 from nas.kept_scores import Scores, curves
 from nas.latencies import Latencies
@@ -39,17 +38,38 @@ class Contestant:
         return self.architecture is not None and self.architecture.space != "tail"
 
 
-def score_of(trained: Trained, metric: str) -> float:
-    """The val figure a training is chosen by."""
-    value = trained.val[metric]
-    assert value is not None
-    return value
+@dataclass(frozen=True)
+class JobResult:
+    """What a job found; ``record, branch = run_job(...)`` unpacks it.
+
+    record: what ``result.json`` says. branch: the winner with its weights, in evaluation mode. scores: its
+    probabilities (N, V) on "val" and, where there is one, on "test".
+    """
+
+    record: dict[str, Any]
+    branch: nn.Module
+    scores: Mapping[str, Scores]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.record, self.branch))
+
+    def __getitem__(self, index: int) -> Any:
+        return (self.record, self.branch)[index]
 
 
 def measure_all(
-    data: JobData, settings: JobSettings, contestants: Mapping[str, Contestant], *, seed: int, device: torch.device
+    data: JobData,
+    settings: JobSettings,
+    contestants: Mapping[str, Contestant],
+    latencies: Latencies,
+    *,
+    seed: int,
+    device: torch.device,
 ) -> tuple[dict[str, Any], dict[str, Scores]]:
-    """The one look at the test split: every contestant's figures on val and test, and the winner's scores on them."""
+    """The one look at the test split: every contestant's figures on val and test, and the winner's scores on them.
+
+    The figures are what the records say of the winner and its controls, costs and latencies included.
+    """
     metric = settings.search.reward
     winner = contestants["winner"]
     assert winner.architecture is not None
@@ -77,6 +97,7 @@ def measure_all(
     tail_parameters, tail_macs = (tail.parameters, tail.macs) if tail else tail_costs(data)
     deployed = on_trunk(winner.trainings[0].module, data.train.features)
     reduction = None if tail_parameters is None else 1 - winner.parameters / tail_parameters
+    timed = measured_latencies(data, contestants, latencies)
     result: dict[str, Any] = {
         "architecture": winner.architecture.to_json(),
         "identity": winner.architecture.identity,
@@ -88,12 +109,16 @@ def measure_all(
         "parts": part_parameters(deployed),
         "bytes": stored_bytes(deployed),
         "tail_bytes": tail_bytes(data),
+        "latency_ms": timed["winner"].median_ms,
+        "latency": timed["winner"].to_json(),
+        "tail_latency_ms": timed["tail"].median_ms if "tail" in timed else None,
         "val": winner.trainings[0].val,
         "test": figures["winner"][0] if figures else None,
         "controls": {
             name: {
                 "parameters": contestant.parameters,
                 "macs": contestant.macs,
+                "latency_ms": timed[name].median_ms,
                 "val": contestant.trainings[0].val,
                 "test": figures[name][0] if figures else None,
                 "architecture": contestant.architecture.to_json() if contestant.architecture else None,
@@ -112,16 +137,16 @@ def measure_all(
         "gain": {name: value._asdict() for name, value in gains.items()},
         "roc": curves(data, val_scores, first_scores, roc_points),
         "precision_recall": curves(data, val_scores, first_scores, pr_points),
+        "verdict": verdict(metric, figures, gains, reduction, settings),
     }
-    result["verdict"] = verdict(metric, figures, gains, reduction, settings)
     kept = {"val": val_scores["winner"]}
     return result, kept | ({"test": first_scores["winner"]} if scores else {})
 
 
 def measured_latencies(
-    result: dict[str, Any], data: JobData, contestants: Mapping[str, Contestant], latencies: Latencies
-) -> None:
-    """Write the latency of the winner, the controls and the tail into ``result``, with how it was measured."""
+    data: JobData, contestants: Mapping[str, Contestant], latencies: Latencies
+) -> dict[str, Latency]:
+    """The latency of every contestant, and of the tail where there is a backbone."""
     builders: dict[str, Callable[[], nn.Module]] = {}
     if data.tail is not None:
         build = data.tail
@@ -129,15 +154,11 @@ def measured_latencies(
     for name, contestant in contestants.items():
         if not contestant.searchable:
             builders[name] = partial(on_trunk, contestant.trainings[0].module, data.train.features)
-    by_name = latencies.named(builders)
+    timed = latencies.named(builders)
     for name, contestant in contestants.items():
-        known = contestant.architecture if contestant.searchable else None
-        found = latencies.of([known])[0] if known else by_name[name]
-        place = result if name == "winner" else result["controls"][name]
-        place["latency_ms"] = found.median_ms
-        if name == "winner":
-            result["latency"] = found.to_json()
-    result["tail_latency_ms"] = by_name["tail"].median_ms if "tail" in by_name else None
+        if contestant.searchable and contestant.architecture:
+            (timed[name],) = latencies.of([contestant.architecture])
+    return timed
 
 
 def tail_costs(data: JobData) -> tuple[int | None, int | None]:

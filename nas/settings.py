@@ -1,23 +1,24 @@
-"""What a search job is given: one attribute's features, and how much of everything is done with them."""
+"""What a search is given: one attribute's features, how it is searched, and what a job does beside; no torch needed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
-from torch import nn
-
-from branches.metrics import THRESHOLD_RULES
-from branches.settings import FitSettings
-from foundation.bounds import Count, OneOf, check_fields
+from branches.metrics import REWARDS, THRESHOLD_RULES
+from branches.settings import BALANCES, FitSettings
+from foundation.bounds import Count, Factor, Index, NonNegative, OneOf, Pair, Part, Positive, check_fields
 from nas.errors import SearchError
-from nas.search_settings import SEARCH_STRATEGIES as SEARCH_STRATEGIES
-from nas.search_settings import ChoosingSettings, SearchSettings
+from nas.limits import Limits
+from nas.recipes import RECIPES
 from search_spaces import Space
-from trunk.features import LabelledFeatures
+
+if TYPE_CHECKING:
+    from branches.tails import TailBuilder
+    from trunk.features import LabelledFeatures
 
 BY_HAND = "by-hand"  # nothing is searched: the space is the tail's, with one architecture
-TailBuilder = Callable[[torch.Generator], nn.Module]
+# ENAS, those of nas.strategies.STRATEGIES, DARTS
+SEARCH_STRATEGIES = ("enas", "controller", "random", "local", "nni-random", "nni-evolution", "nni-darts")
+WINNER_RULES = ("best", "smallest_within")  # of nas.winner
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,84 @@ class JobData:
 
     attribute: str
     values: tuple[str, ...]
-    train: LabelledFeatures
-    val: LabelledFeatures
-    test: LabelledFeatures | None = None
-    tail: TailBuilder | None = None
-    chosen: TailBuilder | None = None
+    train: "LabelledFeatures"
+    val: "LabelledFeatures"
+    test: "LabelledFeatures | None" = None
+    tail: "TailBuilder | None" = None
+    chosen: "TailBuilder | None" = None
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How shared weights and controller are trained.
+
+    An epoch is one pass over the training split, and on until ``min_steps`` batches are done, and then
+    ``updates_per_epoch`` controller updates, each on ``samples_per_update`` architectures whose reward is measured on
+    ``reward_images`` val images (0: all of them).
+    ``parameter_penalty`` is subtracted from the reward per million parameters of the branch. ``recipe`` names the
+    controller's settings in :mod:`nas.recipes`. ``max_parameters``, ``max_macs`` and ``max_latency`` (milliseconds per
+    ``latency_batch`` images on this device) are limits that every architecture drawn keeps; 0 for none. Of the paths
+    that train the shared weights, ``fair_share`` are drawn fairly (:mod:`nas.fairness`) and the rest by the controller;
+    in the warm-up all are. 0 is ENAS's own way.
+    """
+
+    epochs: Count = 20
+    warmup_epochs: Index = 4
+    min_steps: Index = 60
+    batch_size: Pair = 128
+    learning_rate: Positive = 2e-3
+    weight_decay: NonNegative = 0.02
+    balance: Annotated[str, OneOf(BALANCES)] = "sampling"
+    updates_per_epoch: Count = 10
+    samples_per_update: Count = 8
+    reward: Annotated[str, OneOf(tuple(REWARDS))] = "auroc"
+    reward_images: Index = 1000
+    parameter_penalty: NonNegative = 0.0
+    recipe: Annotated[str, OneOf(tuple(RECIPES))] = "strong"
+    hidden: Count = 64
+    fair_share: Part = 1.0
+    max_parameters: Index = 0
+    max_macs: NonNegative = 0
+    max_latency: NonNegative = 0
+    latency_batch: Count = 1
+
+    @property
+    def limits(self) -> Limits:
+        """The three limits as one."""
+        return Limits(self.max_parameters, self.max_macs, self.max_latency)
+
+    @property
+    def child(self) -> FitSettings:
+        """How the shared weights are trained, as a branch's training has it, which checks the values."""
+        return FitSettings(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            balance=self.balance,
+        )
+
+    def steps(self, images: int) -> int:
+        """Batches of an epoch over so many training images."""
+        return max(1, self.min_steps, images // self.batch_size)
+
+    def __post_init__(self) -> None:
+        self.limits  # noqa: B018 (raises for a limit that cannot be)
+        check_fields(self, SearchError, "search.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoosingSettings:
+    """How architectures are proposed and the winner is chosen among them; see `JobSettings`."""
+
+    strategy: Annotated[str, OneOf(SEARCH_STRATEGIES)] = "enas"
+    trials: Count = 40
+    trial_epochs: Count = 3
+    candidates: Count = 100
+    retrain_top: Count = 4
+    apart: Factor = 1.5
+    winner: Annotated[str, OneOf(WINNER_RULES)] = "best"
+    winner_tolerance: NonNegative = 1.0
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Widths share as in Slimmable Neural Networks (Yu et al., 2019), arXiv:1812.08928
 channels of the widest convolutions and has batch norms of its own.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
@@ -13,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from branches.heads import Head, pooled_features
-from branches.operations import stem
+from branches.layers import Head, pooled_features, pooled_shape, stem
 from nas.slots import Part, borrowed, corner, emptied
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Space
@@ -32,6 +30,7 @@ class SharedWeights(nn.Module):
         super().__init__()
         choices = {decision.name: decision.choices for decision in space.decisions}
         widths = widths_of(space)
+        self.widest = max(widths)
         self.channels, self.values = channels, values
         self.dropout = nn.Dropout(dropout)
         self.stem = shared(stem(channels, max(widths)), widths)
@@ -63,7 +62,8 @@ class SharedWeights(nn.Module):
             head = Head(pooling, width, self.channels, self.values, shortcut=shortcut)
             head.dropout = self.dropout  # one switch for every path
             pooled = cast(nn.Linear, self.pooled[pooling])
-            weight = partial(_head_weight, pooled, self.shortcut if shortcut else None, pooling, width)
+            axes = [(self.values, *pooled_shape(pooling, size)) for size in (self.widest, width)]
+            weight = partial(_head_weight, pooled, self.shortcut if shortcut else None, *axes)
             bias = borrowed(pooled, "bias", (self.values,))
             self._views[key] = emptied(head, {"linear.weight": weight, "linear.bias": bias})
         return self._views[key]
@@ -106,11 +106,8 @@ def _linear(inputs: int, values: int, *, bias: bool = True) -> nn.Linear:
     return layer
 
 
-def _head_weight(pooled: nn.Linear, shortcut: nn.Linear | None, pooling: str, width: int) -> Tensor:
-    weight: Tensor = pooled.weight
-    values, widest = pooled.out_features, math.isqrt(pooled.in_features)
-    if pooling == "bilinear":  # the products of the first channels with one another
-        weight = corner(weight.view(values, widest, widest), (values, width, width)).flatten(1)
-    else:
-        weight = corner(weight, (values, width))
+def _head_weight(
+    pooled: nn.Linear, shortcut: nn.Linear | None, widest: tuple[int, ...], wanted: tuple[int, ...]
+) -> Tensor:
+    weight = corner(pooled.weight.view(widest), wanted).flatten(1)  # the features of the first channels
     return weight if shortcut is None else torch.cat([weight, shortcut.weight], dim=1)

@@ -78,14 +78,3 @@ class Stage(ABC):
             source=candidate.source,
             **fields,
         )
-
-
-def stage_of(strategy: str) -> type[Stage]:
-    """The stage that follows a strategy other than ENAS. Raises SearchError where its extra is missing."""
-    if strategy == "nni-darts":
-        from nas.nni_darts import DartsStage
-
-        return DartsStage
-    from nas.trials import TrialStage
-
-    return TrialStage

@@ -60,29 +60,3 @@ def steps_of(decisions: Sequence[Decision]) -> tuple[tuple[Step, ...], int]:
         steps.append(Step(tuple(range(column, end)), tuple(sources), anchor))
         column = end
     return tuple(steps), len(outside)
-
-
-def places_of(steps: Sequence[Step], outside: int) -> dict[str, list[int]]:
-    """Where the logits of all decisions come from, when the states of all steps are there.
-
-    table_steps, node_steps: the steps with a softmax, and those with edges. anchor_steps: those whose state is an
-    anchor; behind the `outside` learned ones they make the list of anchors. Per edge, edge_anchors and edge_nodes: its
-    anchor in that list and its step in node_steps. order: per decision, its place among softmaxes and then edges.
-    """
-    table_steps = [number for number, step in enumerate(steps) if not step.sources]
-    node_steps = [number for number, step in enumerate(steps) if step.sources]
-    anchor_steps = [number for number, step in enumerate(steps) if step.anchor is not None]
-    anchors = {-1 - slot: slot for slot in range(outside)}
-    for place, number in enumerate(anchor_steps):
-        anchor = steps[number].anchor
-        assert anchor is not None
-        anchors[anchor] = outside + place
-    columns = [column for group in (table_steps, node_steps) for number in group for column in steps[number].columns]
-    return {
-        "table_steps": table_steps,
-        "node_steps": node_steps,
-        "anchor_steps": anchor_steps,
-        "edge_anchors": [anchors[source] for number in node_steps for source in steps[number].sources],
-        "edge_nodes": [place for place, number in enumerate(node_steps) for _ in steps[number].sources],
-        "order": sorted(range(len(columns)), key=columns.__getitem__),
-    }

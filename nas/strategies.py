@@ -31,8 +31,8 @@ class Strategy(Protocol):
     ) -> list[Query]: ...
 
 
-class Purse:
-    """A budget of queries, of which no network is paid for twice."""
+class BudgetedReward:
+    """Query each network once, up to a budget."""
 
     def __init__(self, space: Space, reward: Reward, budget: int, allowed: Allowed | None = None) -> None:
         if budget < 1:
@@ -66,10 +66,10 @@ def random_search(
     space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None
 ) -> list[Query]:
     """Different networks, every decision drawn uniformly."""
-    purse, rng = Purse(space, reward, budget, allowed), np.random.default_rng(seed)
-    while purse.draw(rng):
+    rewards, rng = BudgetedReward(space, reward, budget, allowed), np.random.default_rng(seed)
+    while rewards.draw(rng):
         pass
-    return purse.queries
+    return rewards.queries
 
 
 def local_search(
@@ -80,17 +80,17 @@ def local_search(
     Exploring the Loss Landscape in Neural Architecture Search (White et al., 2021), arXiv:2005.02960. Neighbours differ
     in one decision and come in random order.
     """
-    purse, rng = Purse(space, reward, budget, allowed), np.random.default_rng(seed)
-    while (place := purse.draw(rng)) is not None:
+    rewards, rng = BudgetedReward(space, reward, budget, allowed), np.random.default_rng(seed)
+    while (place := rewards.draw(rng)) is not None:
         here: Query | None = place
         while here is not None:
-            place, here = here, better_neighbour(purse, here, rng)
-    return purse.queries
+            place, here = here, better_neighbour(rewards, here, rng)
+    return rewards.queries
 
 
-def better_neighbour(purse: Purse, place: Query, rng: np.random.Generator) -> Query | None:
+def better_neighbour(rewards: BudgetedReward, place: Query, rng: np.random.Generator) -> Query | None:
     """The first neighbour with more reward, in random order; None when there is none, or no budget to find it."""
-    space, indices = purse.space, purse.space.indices(place.architecture)
+    space, indices = rewards.space, rewards.space.indices(place.architecture)
     moves = [
         (at, other)
         for at, one in enumerate(indices)
@@ -98,13 +98,13 @@ def better_neighbour(purse: Purse, place: Query, rng: np.random.Generator) -> Qu
         if other != one
     ]
     for move in rng.permutation(len(moves)):
-        if purse.empty:
+        if rewards.empty:
             return None
         at, other = moves[move]
         there = space.architecture([*indices[:at], other, *indices[at + 1 :]])
-        if purse.allowed and not purse.allowed(there):
+        if rewards.allowed and not rewards.allowed(there):
             continue
-        neighbour = purse.ask(there)
+        neighbour = rewards.ask(there)
         if neighbour.reward > place.reward:
             return neighbour
     return None
@@ -135,34 +135,24 @@ def controller_search(
     )
 
 
-def require_no_limits(allowed: Allowed | None) -> None:
-    """Raises SearchError where there are limits, which NNI's own sampling cannot keep."""
-    if allowed:
-        raise SearchError("NNI's strategies keep no limits; take the limits out, or choose another strategy.")
+def of_nni(name: str) -> Strategy:
+    """NNI's own random search or regularised evolution (see :mod:`nas.nni_strategies`)."""
 
+    def search(space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None) -> list[Query]:
+        from nas.nni_strategies import evolution, random
 
-def nni_random(space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None) -> list[Query]:
-    """NNI's own random search (see :mod:`nas.nni_strategies`)."""
-    from nas.nni_strategies import random
+        if allowed:
+            raise SearchError("NNI's strategies keep no limits; take the limits out, or choose another strategy.")
+        known: dict[str, Callable[..., list[Query]]] = {"random": random, "evolution": evolution}
+        return known[name](space, reward, budget, seed=seed)
 
-    require_no_limits(allowed)
-    return random(space, reward, budget, seed=seed)
-
-
-def nni_evolution(
-    space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None
-) -> list[Query]:
-    """NNI's own regularised evolution (see :mod:`nas.nni_strategies`)."""
-    from nas.nni_strategies import evolution
-
-    require_no_limits(allowed)
-    return evolution(space, reward, budget, seed=seed)
+    return search
 
 
 STRATEGIES: dict[str, Strategy] = {
     "controller": controller_search,
     "random": random_search,
     "local": local_search,
-    "nni-random": nni_random,
-    "nni-evolution": nni_evolution,
+    "nni-random": of_nni("random"),
+    "nni-evolution": of_nni("evolution"),
 }

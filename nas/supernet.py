@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from branches.branch import Branch, FeatureShape, check_shape
-from branches.operations import initialise
+from branches.layers import initialise
 from nas.errors import SearchError
 from nas.macro_weights import MacroWeights
 from nas.micro_weights import MicroWeights

@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from branches.compression import on_trunk
 from branches.costs import macs, parameters
-from branches.folding import on_trunk
 from foundation.history import History, read_history
 from foundation.progress import Progress
 from nas.baselines import baselines
 from nas.errors import SearchError
-from nas.kept_scores import keep_scores
 from nas.latencies import Latencies
-from nas.results import Contestant, measure_all, measured_latencies, score_of, stage_seconds
+from nas.results import Contestant, JobResult, measure_all, stage_seconds
 from nas.seeds import seed_of
 from nas.settings import BY_HAND, JobData, JobSettings
 from nas.trainings import Trained, Trainings
@@ -33,12 +31,12 @@ def run_tail_job(
     seed: int,
     device: torch.device,
     progress: Progress | None = None,
-) -> tuple[dict[str, Any], nn.Module]:
+) -> JobResult:
     """Run or continue the job in ``folder``: train the space's one tail ``settings.repeats`` times, and the controls.
 
     Returns:
-        The records of ``result.json`` as :func:`nas.job.run_job` gives them, and the branch: of the first training,
-        with the weights of its best epoch on val.
+        As :func:`nas.job.search_branch`; the branch is of the first training, with the weights of its best epoch on
+        val.
 
     Raises:
         SearchError: nothing builds the branch, or the space leaves a choice.
@@ -79,15 +77,19 @@ def run_tail_job(
     more = [train("repeat", f"{BY_HAND}-repeat{n}", of="winner") for n in range(1, settings.repeats)]
     winner = Contestant([first, *more], parameters(on_trunk(first.module, features)), costs, architecture)
     contestants = {"winner": winner, **baselines(data, settings, trainings)}
-    result, scores = measure_all(data, settings, contestants, seed=seed, device=device)
-    keep_scores(folder, scores)
-    result["selection"] = (
+    latencies = Latencies(folder, shape, data.train.values, device=device, batch=settings.search.latency_batch)
+    figures, scores = measure_all(data, settings, contestants, latencies, seed=seed, device=device)
+    selection = (
         f"chosen by hand and not searched: {tail_plan(architecture).described()}, fine-tuned from the trunk's weights; "
         f"val chose the epoch, and the threshold by {settings.threshold_by}"
     )
-    result.update(front=[], limits={}, dropped=[])
-    latencies = Latencies(folder, shape, data.train.values, device=device, batch=settings.search.latency_batch)
-    measured_latencies(result, data, contestants, latencies)
-    result["retrained"] = [{"identity": architecture.identity, "shared": None, "val": score_of(first, metric)}]
-    result["seconds"] = stage_seconds(read_history(folder / "history.jsonl"))
-    return result, first.module
+    record = {
+        **figures,
+        "selection": selection,
+        "front": [],
+        "limits": {},
+        "dropped": [],
+        "retrained": [{"identity": architecture.identity, "shared": None, "val": first.score(metric)}],
+        "seconds": stage_seconds(read_history(folder / "history.jsonl")),
+    }
+    return JobResult(record, first.module, scores)

@@ -22,10 +22,9 @@ from branches.settings import FitSettings
 from branches.training import fit
 from foundation.history import History
 from foundation.progress import Progress
-from nas.enas import part
 from nas.seeds import seed_of
 from search_spaces import Architecture
-from trunk.checkpoints import load_checkpoint, save_checkpoint
+from trunk.checkpoints import load_checkpoint, save_checkpoint, under
 from trunk.features import LabelledFeatures
 
 Figures = dict[str, float | None]
@@ -42,6 +41,12 @@ class Trained(NamedTuple):
     def val(self) -> Figures:
         figures: Figures = self.record["val"]
         return figures
+
+    def score(self, metric: str) -> float:
+        """The val figure it is chosen by."""
+        value = self.val[metric]
+        assert value is not None
+        return value
 
 
 class Trainings:
@@ -176,7 +181,7 @@ class Trainings:
         if path.exists():
             tensors, record = load_checkpoint(path)
             module = build()
-            module.load_state_dict(part(tensors, "module."))
+            module.load_state_dict(under(tensors, "module."))
             self.finished = record.pop("history")
             return Trained(module.to(self.device).eval(), tensors["val_scores"].numpy(), record)
         self.history.truncate(self.finished)

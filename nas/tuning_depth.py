@@ -10,8 +10,8 @@ GraftNet's engineering paper, section 4.2: "We experiment several choices to det
 train." Its branch, the backbone's own blocks fine-tuned, is the space `tail`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -20,26 +20,23 @@ import torch
 from torch import nn
 
 from branches.branch import Branch, FeatureShape
+from branches.compression import on_trunk
 from branches.costs import parameters
-from branches.folding import on_trunk
 from branches.latency import latency
 from branches.parts import branch_costs
 from branches.settings import FitSettings
 from branches.training import Fit, fit
 from nas.allowed import Allowed
 from nas.errors import SearchError
-from nas.limits import Cost, Limits
+from nas.limits import Cost
 from nas.seeds import seed_of
 from nas.tuning import Outcome, PrunedError, Watch
+from nas.tuning_depth_knobs import DEPTH_KNOBS, SECONDS, DepthSettings, depth_knobs
 from nas.tuning_knobs import Knob, Setting, nearest
 from nas.winner import standard_error
 from search_spaces import Architecture, Space, space_from_json
-from search_spaces.architecture import Setting as SpaceSetting
 from trunk.features import LabelledFeatures
 
-SECONDS = {"parameters": "parameters", "latency": "latency_ms"}  # option -> name in records
-SEARCHED = ("macro", "micro")
-MOST_NODES = 4
 TRIES = 200  # draws of an architecture that the space has not given yet
 
 
@@ -49,59 +46,6 @@ class Depth(NamedTuple):
     train: LabelledFeatures
     val: LabelledFeatures
     tail: Callable[[str], Callable[[torch.Generator], nn.Module]] | None = None
-
-
-@dataclass(frozen=True)
-class DepthSettings:
-    """What all trials share.
-
-    retrain, tail: how a branch, or the backbone's tail, is trained, beside what is tuned. spaces: the settings of each
-    space beside nodes, widths and poolings. draws: architectures of a small search; each trains for `draw_epochs`, the
-    best for `epochs`. second: a key of `SECONDS`. first: the project's setting, which the first trial tries.
-    """
-
-    retrain: FitSettings
-    tail: FitSettings
-    spaces: Mapping[str, Mapping[str, SpaceSetting]]
-    widths: tuple[int, ...]
-    poolings: tuple[str, ...]
-    first: Setting = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
-    second: str = "parameters"
-    draws: int = 4
-    draw_epochs: int = 1
-    epochs: int = 6
-    with_tail: bool = False
-    latency_batch: int = 1
-
-    def __post_init__(self) -> None:
-        if self.second not in SECONDS:
-            raise SearchError(f"--second must be one of {', '.join(SECONDS)}, is {self.second!r}.")
-        for name in ("draws", "draw_epochs", "epochs"):
-            if getattr(self, name) < 1:
-                raise SearchError(f"--{name.replace('_', '-')} must be at least 1, is {getattr(self, name)}.")
-
-
-def depth_knobs(depths: Sequence[int], settings: DepthSettings) -> tuple[Knob, ...]:
-    """The knobs of a study over these depths, ascending.
-
-    Depths in a row are a range of whole numbers, so that what is learned at one depth tells of its neighbours.
-    """
-    row = len(depths) > 1 and list(depths) == list(range(depths[0], depths[-1] + 1))
-    spaces = (*settings.spaces, *(("tail",) if settings.with_tail else ()))
-    searched = ("space", tuple(settings.spaces))
-    penalty = (Knob("parameter_penalty", low=0.01, high=1.0, log=True, only=searched),) if settings.draws > 1 else ()
-    return (
-        Knob("freeze_depth", low=depths[0], high=depths[-1]) if row else Knob("freeze_depth", tuple(depths)),
-        Knob("space", spaces),
-        Knob("nodes", low=1, high=MOST_NODES, only=searched),
-        Knob("width", settings.widths, only=searched),
-        Knob("pooling", settings.poolings),
-        Knob("learning_rate", low=1e-4, high=2e-2, log=True),
-        Knob("weight_decay", low=1e-4, high=0.3, log=True),
-        Knob("dropout", low=0.0, high=0.5, only=searched),
-        *penalty,
-    )
 
 
 @dataclass(frozen=True)
@@ -151,12 +95,9 @@ class DepthObjective:
     def recipe(self, setting: Setting) -> FitSettings:
         """How the trial's branch is trained."""
         base = self.settings.tail if setting["space"] == "tail" else self.settings.retrain
-        return replace(
-            base,
-            learning_rate=float(setting["learning_rate"]),
-            weight_decay=float(setting["weight_decay"]),
-            dropout=float(setting.get("dropout", base.dropout)),
-        )
+        names = [name for name, knob in DEPTH_KNOBS.items() if knob.of_training and name in setting]
+        tuned: dict[str, Any] = {DEPTH_KNOBS[name].key[1]: float(setting[name]) for name in names}
+        return replace(base, **tuned)
 
     def space(self, setting: Setting) -> Space:
         """The search space that a setting describes: one width, one pooling, at most so many nodes."""

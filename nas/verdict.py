@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
+from branches.metrics import title_of
+
 
 class Gain(NamedTuple):
     """A difference of mean test figures with its 95 % interval over training seeds, and one over test images.
@@ -19,6 +21,9 @@ class Gain(NamedTuple):
     high: float
     images_low: float
     images_high: float
+
+    def __str__(self) -> str:
+        return f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
 
 
 def gain(
@@ -59,28 +64,24 @@ def sentence(
     metric: str, score: float, repeats: int, gains: dict[str, Gain], reduction: float | None, random: int
 ) -> str:
     """The verdict: what the search gained over random at equal budget, and whether the branch is worth having."""
-    name = "AUROC" if metric == "auroc" else metric.replace("_", " ")
-    parts = [f"Test {name} {score:.4f} (mean of {repeats} trainings)"]
+    parts = [f"Test {title_of(metric)} {score:.4f} (mean of {repeats} trainings)"]
     if reduction:  # the whole tail has no share of itself to tell
         parts[0] += f" with {abs(reduction):.1%} {'fewer' if reduction >= 0 else 'more'} parameters than the tail"
     over = gains.get("over_random")
     if over is not None:
         parts.append(
-            f"the search gained {over.difference:+.4f} [{over.low:+.4f}, {over.high:+.4f}] over the best of {random} "
-            f"random architectures trained alike ({significance(over)})"
+            f"the search gained {over} over the best of {random} random architectures trained alike "
+            f"({significance(over)})"
         )
     probe = gains.get("over_linear_probe")
     if probe is not None:
-        text = f"{probe.difference:+.4f} [{probe.low:+.4f}, {probe.high:+.4f}] over a linear probe"
-        text += "" if probe.low > 0 else ", which is not more than the interval: use the probe"
-        parts.append(text)
+        worth = "" if probe.low > 0 else ", which is not more than the interval: use the probe"
+        parts.append(f"{probe} over a linear probe{worth}")
     for rival, over in gains.items():
         if rival not in ("over_random", "over_linear_probe", "over_tail"):
-            name = rival.removeprefix("over_")
-            parts.append(f"{over.difference:+.4f} [{over.low:+.4f}, {over.high:+.4f}] over the best that {name} found")
-    tail = gains.get("over_tail")
-    if tail is not None:
-        parts.append(f"{tail.difference:+.4f} [{tail.low:+.4f}, {tail.high:+.4f}] over the fine-tuned tail")
+            parts.append(f"{over} over the best that {rival.removeprefix('over_')} found")
+    if "over_tail" in gains:
+        parts.append(f"{gains['over_tail']} over the fine-tuned tail")
     return "; ".join(parts) + "."
 
 

@@ -21,7 +21,7 @@ from nas.controller import Controller
 from nas.errors import SearchError
 from nas.supernet import Supernet
 from search_spaces import Architecture, Space
-from trunk.checkpoints import load_checkpoint, save_checkpoint
+from trunk.checkpoints import load_checkpoint, save_checkpoint, under
 
 FILE = "start.safetensors"
 TOP = 10  # architectures of each earlier search that the controller imitates
@@ -50,7 +50,7 @@ def start_of(folder: Path) -> Start | None:
         return None
     tensors, _ = load_checkpoint(path)
     choices = tensors.pop("choices")
-    return Start({name.removeprefix("weights."): weight for name, weight in tensors.items()}, choices)
+    return Start(under(tensors, "weights."), choices)
 
 
 def gather(folders: Sequence[Path], space: Space, *, weights: bool = False) -> Start:
@@ -59,8 +59,7 @@ def gather(folders: Sequence[Path], space: Space, *, weights: bool = False) -> S
     for folder in folders:
         if weights:
             tensors, _ = load_checkpoint(folder / "search.safetensors")
-            prefix = "supernet."
-            supernets.append({n.removeprefix(prefix): weight for n, weight in tensors.items() if n.startswith(prefix)})
+            supernets.append(under(tensors, "supernet."))
         ranking = read_json(folder / "candidates.json")["ranking"]
         choices += [space.indices(Architecture.from_json(one["architecture"])) for one in ranking[:TOP]]
     return Start(averaged_weights(supernets) if weights else {}, torch.tensor(choices, dtype=torch.int64))

@@ -24,8 +24,12 @@ def write_card(search_folder: Path, destination: Path | None = None) -> Path:
 
     Raises ReportError when there is no such folder or the card cannot be written.
     """
-    records = read_records(search_folder, whole=False)
-    return write_page(card(records), destination or search_folder / CARD)
+    return write_page(card_of(search_folder), destination or search_folder / CARD)
+
+
+def card_of(search_folder: Path) -> str:
+    """The text of a search's card. Raises ReportError when there is no such folder."""
+    return card(read_records(search_folder, whole=False))
 
 
 def card(records: Records) -> str:

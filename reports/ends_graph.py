@@ -1,9 +1,12 @@
 """The ends that the drawings of all spaces share: trunk and stem above, head, values and tail below."""
 
+from math import prod
+
 import networkx as nx
 
 from reports.formats import count
 from reports.surroundings import Surroundings, shape_of, tail_title, threshold_of, trunk_title, values_title
+from search_spaces.operations import POOLED
 
 
 def add_stem(graph: nx.DiGraph, width: int, around: Surroundings) -> None:
@@ -31,14 +34,15 @@ def add_head(
 ) -> None:
     """What reads the vertex `last`, a map of `width` channels with these sides: pooling, linear, values; the tail.
 
-    `width`: None where it is not known, and the pooling is not bilinear.
+    `width`: None where it is not known.
     """
     if width is None:
         pooled, rule = None, "over all positions"
-    elif pooling == "bilinear":
-        pooled, rule = width * width, f"{width}×{width}, signed root, L2"
     else:
-        pooled, rule = width, f"{width}{area(sides)} to {width}" if sides else f"to {width}"
+        axes, extra_rule = POOLED[pooling].shape(width), POOLED[pooling].rule
+        pooled = prod(axes)
+        reads = f"{width}{area(sides)} to" if sides else "to"
+        rule = f"{'×'.join(str(size) for size in axes)}, {extra_rule}" if extra_rule else f"{reads} {pooled}"
     graph.add_node("pool", kind="head", title=f"{pooling} pooling", detail=rule)
     graph.add_edge(last, "pool", kind="chain")
     last = "pool"

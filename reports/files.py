@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foundation.files import write_bytes
-from reports.candidates import Candidate, candidates
 from reports.card import CARD, card
-from reports.comparison import methods
 from reports.errors import ReportError
 from reports.figure_files import FORMATS, check_size, figure_file
 from reports.fleet import fleet_sections
@@ -15,13 +13,13 @@ from reports.fleet_rows import COLUMNS, overview_row
 from reports.layout import Section
 from reports.page import sections_of
 from reports.records import read_records
-from reports.table_files import csv_text, table_csv
+from reports.table_files import table_csv
+from reports.tables import candidates_table, csv_of, csv_text, methods_table
 from reports.tree_cost import tree_cost
 from reports.verdict import attribute_of
 
 CONTENTS = "contents.md"
 WIDTH = 1200  # pixels
-METHOD_FIELDS = ("key", "name", "parameters", "macs", "latency_ms", "reduction", "val_score", "test_score")
 
 
 def write_files(
@@ -35,12 +33,12 @@ def write_files(
     check_size(formats, width)
     records = read_records(search_folder)
     extra: dict[str, tuple[str, bytes]] = {CARD: ("The model card.", card(records).encode())}
-    if compared := methods(records):
-        rows = [METHOD_FIELDS, *([getattr(one, field) for field in METHOD_FIELDS] for one in compared)]
-        extra["methods.csv"] = ("The winner and its controls, in whole numbers.", csv_text(rows).encode())
-    if proposed := candidates(records):
-        listed = csv_text([Candidate._fields, *proposed])
-        extra["all-candidates.csv"] = ("Every architecture that the search proposed.", listed.encode())
+    for name, words, frame in (
+        ("methods.csv", "The winner and its controls, in whole numbers.", methods_table(records)),
+        ("all-candidates.csv", "Every architecture that the search proposed.", candidates_table(records)),
+    ):
+        if len(frame):
+            extra[name] = (words, csv_of(frame).encode())
     if (search_folder / "result.json").exists():
         data = (search_folder / "result.json").read_bytes()
         extra["result.json"] = ("The record itself; docs/result.schema.json says what its fields mean.", data)

@@ -1,12 +1,11 @@
 """A table of a page as CSV: one value to a cell, numbers as programs read them, what nobody measured empty."""
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 
 from reports.formats import MINUS, NOTHING, SPACE
 from reports.layout import Table
+from reports.tables import csv_text
 
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
@@ -18,13 +17,6 @@ def table_csv(table: Table) -> str:
     for row in table.rows:
         rows.append(_row(row, remarked, [_parts(cell) for cell in row]))
     return csv_text(rows)
-
-
-def csv_text(rows: Sequence[Sequence[object]]) -> str:
-    """Rows as RFC 4180 has them, but for line ends."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def plain(cell: str) -> str:

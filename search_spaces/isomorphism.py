@@ -1,4 +1,4 @@
-"""When do two numbered graphs describe the same network? A form that does not depend on the numbering.
+"""Isomorphism of numbered graphs: a form of a network that does not depend on how its nodes are numbered.
 
 Colour refinement (Weisfeiler and Leman, 1968) orders the nodes; the ties it leaves are tried out while they are few.
 """
@@ -24,7 +24,7 @@ def canonical_graph(labels: Sequence[Label], inputs: Sequence[tuple[int, ...]]) 
     >>> canonical_graph([("a",), ("b",)], [(0,), (0,)]) == canonical_graph([("b",), ("a",)], [(0,), (0,)])
     True
     """
-    form = canonical_labelled_graph(labels, [tuple(((), one) for one in sources) for sources in inputs])
+    form = canonical_labelled_graph(labels, [tuple(((), source) for source in sources) for sources in inputs])
     return tuple((label, tuple(source for _, source in edges)) for label, edges in form)
 
 
@@ -47,7 +47,8 @@ def _refine(labels: Sequence[Label], inputs: Sequence[tuple[Edge, ...]]) -> list
     """Colours (0, 1, ...) that any isomorphism preserves: a node's label, its inputs' and its readers' colours."""
     nodes = range(1, len(labels) + 1)
     readers = [
-        [(label, reader) for reader in nodes for label, one in inputs[reader - 1] if one == node] for node in nodes
+        [(label, reader) for reader in nodes for label, source in inputs[reader - 1] if source == node]
+        for node in nodes
     ]
     colours = _rank(list(labels))
     while True:
@@ -79,5 +80,6 @@ def _orderings(groups: Sequence[Sequence[int]]) -> Iterator[list[int]]:
 def _renumber(labels: Sequence[Label], inputs: Sequence[tuple[Edge, ...]], ordering: Sequence[int]) -> LabelledGraph:
     number = {old: new for new, old in enumerate(ordering, start=1)} | {0: 0}
     return tuple(
-        (labels[old - 1], tuple(sorted((label, number[one]) for label, one in inputs[old - 1]))) for old in ordering
+        (labels[old - 1], tuple(sorted((label, number[source]) for label, source in inputs[old - 1])))
+        for old in ordering
     )

@@ -1,4 +1,4 @@
-"""The checks that all spaces share: a setting is a whole number in a range, or a list of known, different values."""
+"""Checks that all spaces share: a setting is a whole number in a range, or a list of known, different values."""
 
 from collections.abc import Sequence
 
@@ -24,8 +24,8 @@ def listed(
     for value in values:
         if not isinstance(value, str | int | float):
             raise SpaceError(f"{space} space: {setting} must list plain values, got {value!r}")
-        if known is not None and not any(value == one and type(value) is type(one) for one in known):
-            names = ", ".join(str(one) for one in known)
+        if known is not None and not any(value == allowed and type(value) is type(allowed) for allowed in known):
+            names = ", ".join(str(allowed) for allowed in known)
             raise SpaceError(f"{space} space: {setting} must be among {names}, got {value!r}")
     if len(set(values)) < len(values):
         raise SpaceError(f"{space} space: {setting} lists a value twice, got {list(values)!r}")
@@ -34,8 +34,8 @@ def listed(
 
 def widths_listed(space: str, widths: Sequence[int]) -> tuple[Choice, ...]:
     """The widths as a tuple. Raises: SpaceError as `listed` does, or for one that is no positive whole number."""
-    found = listed(space, "widths", widths)
-    for width in found:
+    checked = listed(space, "widths", widths)
+    for width in checked:
         if type(width) is not int or width < 1:
             raise SpaceError(f"{space} space: every width must be a positive whole number, got {width!r}")
-    return found
+    return checked

@@ -1,4 +1,4 @@
-"""The backbone's own remaining blocks as a branch: how many are kept, and what pools their map.
+"""The tail space: the backbone's own remaining blocks as a branch, how many are kept and what pools their map.
 
 GraftNet's engineering paper, section 3.3 and Table 3: the default branch is the rest of the backbone, fine-tuned; for
 one attribute it was cut short and ended in bilinear pooling. Such a branch is chosen by hand (each decision with one
@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 from search_spaces.architecture import Architecture, Setting
 from search_spaces.decisions import Decision, Space
 from search_spaces.errors import SpaceError
-from search_spaces.operations import POOLINGS
+from search_spaces.operations import POOLED, POOLINGS
 from search_spaces.settings import listed, whole, widths_listed
 
 MAX_BLOCKS = 1000
@@ -21,7 +21,8 @@ MAX_BLOCKS = 1000
 class TailPlan(NamedTuple):
     """What to build: blocks `freeze_depth` .. `blocks` - 1 of the backbone, then the pooling.
 
-    Before bilinear pooling a 1x1 convolution brings the map to `width` channels; average pooling has no use for it.
+    Before a pooling that is projected (`POOLED`) a 1x1 convolution brings the map to `width` channels; others have no
+    use for it.
     """
 
     backbone: str
@@ -34,7 +35,7 @@ class TailPlan(NamedTuple):
         """In words: "blocks 6 to 7 of inception_v3, bilinear pooling at width 64"."""
         last = self.blocks - 1
         which = f"block {last}" if self.freeze_depth == last else f"blocks {self.freeze_depth} to {last}"
-        at = f" at width {self.width}" if self.pooling == "bilinear" else ""
+        at = f" at width {self.width}" if POOLED[self.pooling].projected else ""
         return f"{which} of {self.backbone}, {self.pooling} pooling{at}"
 
 
@@ -94,4 +95,4 @@ def tail_plan(architecture: Architecture) -> TailPlan:
 
 def _canonical(architecture: Architecture) -> tuple[object, ...]:
     plan = tail_plan(architecture)
-    return plan if plan.pooling == "bilinear" else plan._replace(width=0)
+    return plan if POOLED[plan.pooling].projected else plan._replace(width=0)

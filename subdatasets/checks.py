@@ -1,4 +1,4 @@
-"""`graftnet data check`: everything that is wrong with sub-datasets, file by file, without stopping at the first."""
+"""Check sub-datasets: everything that is wrong with them, file by file, without stopping at the first."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,8 +8,7 @@ from pathlib import Path
 from foundation.progress import Progress
 from subdatasets.contents import THREADS, inspect_image, over_files
 from subdatasets.errors import DataError
-from subdatasets.problems import Problem
-from subdatasets.reading import Reading, Row
+from subdatasets.problems import Problem, Reading, Row
 from subdatasets.rows import inspect_counts, read_rows, row_place
 from subdatasets.splits import FRACTIONS
 from subdatasets.subdataset import SubDataset
@@ -145,14 +144,14 @@ def _check_held_out(readings: Sequence[Reading], inspections: Mapping[Path, Insp
                 if len(users) < 2 and number not in users:
                     users.append(number)
     for number, reading in enumerate(readings):
-        found: list[tuple[Row, int]] = []
+        shared: list[tuple[Row, int]] = []
         for row in reading.rows:
             if row.split != "train":
                 users = trained.get(inspections[row.path][0] or "", [])
-                found.extend((row, user) for user in users[:2] if user != number)
-        rows = {id(row): row for row, _ in found}
-        if found:
-            row, user = found[0]
+                shared.extend((row, user) for user in users[:2] if user != number)
+        rows = {id(row): row for row, _ in shared}
+        if shared:
+            row, user = shared[0]
             images = "image is" if len(rows) == 1 else "images are"
             reading.warning(
                 f"{len(rows)} val or test {images} trained on by another sub-dataset, such as '{row.path.name}' in "

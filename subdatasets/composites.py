@@ -68,14 +68,14 @@ def compose(
             f"{per_canvas} pictures of different classes do not fit {CELLS} cells and {classes} classes: choose 1 to "
             f"{min(CELLS, classes)}"
         )
-    found = np.bincount(labels, minlength=classes)
-    if not found.all():
-        raise DataError(f"class {int(found.argmin())} has no picture: give at least one of each of {classes} classes")
+    counts = np.bincount(labels, minlength=classes)
+    if not counts.all():
+        raise DataError(f"class {int(counts.argmin())} has no picture: give at least one of each of {classes} classes")
     rng = np.random.default_rng(seed)
     drawn = rng.permuted(np.tile(np.arange(classes), (count, 1)), axis=1)[:, :per_canvas]
     cells = rng.permuted(np.tile(np.arange(CELLS), (count, 1)), axis=1)[:, :per_canvas]
-    by_class, first = np.argsort(labels, kind="stable"), np.cumsum(found) - found
-    members = by_class[first[drawn] + rng.integers(0, found[drawn])]
+    by_class, first = np.argsort(labels, kind="stable"), np.cumsum(counts) - counts
+    members = by_class[first[drawn] + rng.integers(0, counts[drawn])]
     return Composites(pictures, members, cells, multi_hot(drawn, classes))
 
 

@@ -1,4 +1,4 @@
-"""What is inside image files: their hashes and their pixels."""
+"""Image files: which they are, their hashes and their pixels."""
 
 import hashlib
 import io
@@ -14,6 +14,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from foundation.progress import Progress
 from subdatasets.errors import DataError
 
+# Pillow's name -> how files of it end, the usual ending first. What lies in a value folder with another ending is no
+# image; a file that is named (in a table, to `predict`) may be of any format that Pillow reads.
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+}
+SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 THREADS = 8
 _CHUNK = 32
 _Result = TypeVar("_Result")

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundation.files import write_bytes
-from subdatasets.attribute import Attribute, attribute_name, attribute_of
+from subdatasets.attribute import Attribute, attribute_name, attribute_of, contradiction, spellings
 from subdatasets.errors import DataError
-from subdatasets.reading import SPLIT_NAMES
+from subdatasets.problems import SPLIT_NAMES
 from subdatasets.splits import SPLITS, multilabel_splits, val_from_train
 from subdatasets.subdataset import Example, SubDataset, csv_bytes
-from subdatasets.values import contradiction, spellings
 
 Labels = NDArray[np.int64]
 
@@ -145,10 +144,10 @@ def _leave_out(column: LabelColumn, reason: str, where: str, left_out: list[Skip
 
 def _coded(name: str, column: LabelColumn) -> tuple[Attribute, Labels] | str:
     """The attribute and the value index of each image (-1 unknown), or why there is none."""
-    found = {label for label in column.labels if label is not None}
-    if not found:
+    known = {label for label in column.labels if label is not None}
+    if not known:
         return "is blank in every row"
-    canonical = spellings(found)
+    canonical = spellings(known)
     values = set(canonical.values())
     if len(values) < 2:
         return f"holds only '{values.pop()}'"

@@ -8,10 +8,9 @@ import numpy as np
 
 from subdatasets.errors import DataError
 from subdatasets.multilabel import PRESENT, UNKNOWN, LabelTable, stacked
-from subdatasets.multilabel_coco import read_coco
-from subdatasets.multilabel_lists import read_label_lists
+from subdatasets.multilabel_coco import read_coco, read_label_lists
 from subdatasets.multilabel_voc import read_voc_annotations, read_voc_lists
-from subdatasets.reading import SPLIT_NAMES
+from subdatasets.problems import SPLIT_NAMES
 
 _VOC_PARTS = ("train", "val", "trainval", "test")
 

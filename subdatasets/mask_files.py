@@ -28,7 +28,7 @@ class MaskFiles:
 
     def __call__(self, image: Pixels, path: Path | None = None) -> Sequence[Instance]:
         """As `Segmenter`. Raises: DataError without a path, for masks missing, unreadable or of another size."""
-        found = []
+        persons = []
         for file in self.files(path):
             numbers = _numbers(file)
             if numbers.shape != image.shape[:2]:
@@ -38,8 +38,8 @@ class MaskFiles:
                 )
             single = file.parent != self.folder
             masks = [numbers != 0] if single else [numbers == number for number in np.unique(numbers[numbers != 0])]
-            found += [Instance(mask, box_of(mask), 1.0) for mask in masks if mask.any()]
-        return found
+            persons += [Instance(mask, box_of(mask), 1.0) for mask in masks if mask.any()]
+        return persons
 
     def identity(self, path: Path) -> str:
         """The content of the masks."""

@@ -40,14 +40,14 @@ class MaskRcnn:
 
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(self.device).float() / 255
         with torch.inference_mode():
-            found = {name: part.cpu().numpy() for name, part in self.network([pixels])[0].items()}
+            detected = {name: part.cpu().numpy() for name, part in self.network([pixels])[0].items()}
         persons = []
-        for row in np.flatnonzero(found["labels"] == PERSON):
-            mask = found["masks"][row, 0] >= SURE
-            left, top = np.floor(found["boxes"][row, :2]).astype(int).tolist()
-            right, bottom = np.ceil(found["boxes"][row, 2:]).astype(int).tolist()
+        for row in np.flatnonzero(detected["labels"] == PERSON):
+            mask = detected["masks"][row, 0] >= SURE
+            left, top = np.floor(detected["boxes"][row, :2]).astype(int).tolist()
+            right, bottom = np.ceil(detected["boxes"][row, 2:]).astype(int).tolist()
             if mask.any():
-                persons.append(Instance(mask, (left, top, right, bottom), float(found["scores"][row])))
+                persons.append(Instance(mask, (left, top, right, bottom), float(detected["scores"][row])))
         return persons
 
     def identity(self, path: Path) -> str:

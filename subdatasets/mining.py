@@ -73,7 +73,7 @@ def mine(positives: Floats, negatives: Floats, settings: MiningSettings, *, seed
     check(positives, negatives, settings)
     clustering = KMeans(settings.clusters, n_init=RESTARTS, random_state=seed % 2**32).fit(negatives)
     rng = np.random.default_rng(seed)
-    found = []
+    clusters = []
     for number in range(settings.clusters):
         rows = np.flatnonzero(clustering.labels_ == number)
         if not len(rows):
@@ -81,9 +81,9 @@ def mine(positives: Floats, negatives: Floats, settings: MiningSettings, *, seed
         points = negatives[rows]
         nearest = np.argsort(np.linalg.norm(points - clustering.cluster_centers_[number], axis=1), kind="stable")
         distance = earth_movers_distance(points, positives, rng)
-        found.append((distance, cosine(points.mean(0), positives.mean(0)), rows[nearest]))
-    found.sort(key=lambda one: one[0])
-    counts, close = shares([len(rows) for _, _, rows in found], settings)
+        clusters.append((distance, cosine(points.mean(0), positives.mean(0)), rows[nearest]))
+    clusters.sort(key=lambda cluster: cluster[0])
+    counts, close = shares([len(rows) for _, _, rows in clusters], settings)
     return [
         Cluster(
             tuple(rows.tolist()),
@@ -92,7 +92,7 @@ def mine(positives: Floats, negatives: Floats, settings: MiningSettings, *, seed
             similarity,
             number < close,
         )
-        for number, ((distance, similarity, rows), count) in enumerate(zip(found, counts, strict=True))
+        for number, ((distance, similarity, rows), count) in enumerate(zip(clusters, counts, strict=True))
     ]
 
 

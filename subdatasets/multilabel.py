@@ -1,7 +1,8 @@
 """A label table: many labels over one list of images, each present, absent or unknown in each image.
 
-Readers: :mod:`subdatasets.multilabel_csv`, :mod:`~subdatasets.multilabel_voc`, :mod:`~subdatasets.multilabel_coco`,
-:mod:`~subdatasets.multilabel_lists` (VG-500), and :mod:`~subdatasets.multilabel_join` (a project's sub-datasets).
+Readers: :mod:`subdatasets.multilabel_csv`, :mod:`~subdatasets.multilabel_voc`, :mod:`~subdatasets.multilabel_coco` (and
+VG-500's lists), and :mod:`~subdatasets.multilabel_join` (a project's sub-datasets). Attributes are labels too: one
+where there are two values, one for each value where there are more.
 
 The label graph is made from it (IML-GCN, Singh et al. 2022; ML-GCN, Chen et al. 2019, arXiv:1904.03582). Where those
 papers know 0 and 1 alone, an image here may say nothing of a label: sub-datasets label one attribute each.
@@ -15,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from subdatasets.attribute import PAIRS, Attribute, contradiction, ordered_values, spellings
 from subdatasets.errors import DataError
+from subdatasets.imports import LabelColumn
 from subdatasets.splits import SPLITS
 
 PRESENT, ABSENT, UNKNOWN = 1, 0, -1
@@ -60,19 +63,14 @@ class LabelTable:
         wrong = next((split for split in self.splits if split not in ("", *SPLITS)), None)
         if wrong is not None:
             raise DataError(f"a label table names the split '{wrong}': use one of {', '.join(SPLITS)}, or none")
-        for what, found in (("label", Counter(self.labels)), ("image", Counter(map(str, self.images)))):
-            twice = next((name for name, count in found.items() if count > 1), None)
+        for what, counted in (("label", Counter(self.labels)), ("image", Counter(map(str, self.images)))):
+            twice = next((name for name, count in counted.items() if count > 1), None)
             if twice is not None:
                 raise DataError(f"a label table names the {what} '{twice}' twice: name each {what} once")
         object.__setattr__(self, "states", states.astype(np.int8))
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def has_splits(self) -> bool:
-        """Whether every image is in a split."""
-        return all(self.splits)
 
     def of_split(self, name: str) -> "LabelTable":
         """The rows of one split, in order.
@@ -142,3 +140,54 @@ def stacked(tables: Sequence[LabelTable]) -> LabelTable:
         tuple(split for table in same for split in table.splits),
         tuple(note for table in same for note in table.notes),
     )
+
+
+def labels_of(attribute: Attribute) -> tuple[str, ...]:
+    """The labels that stand for an attribute: its name, present where the second of two values is; or "name=value"s."""
+    return label_names(attribute.name, attribute.values)
+
+
+def label_names(name: str, values: Sequence[str]) -> tuple[str, ...]:
+    """`labels_of` for a name that may hold any character.
+
+    >>> label_names("bald", ("no", "yes")), label_names("hair", ("long", "none", "short"))
+    (('bald',), ('hair=long', 'hair=none', 'hair=short'))
+    """
+    return (name,) if len(values) == 2 else tuple(f"{name}={value}" for value in values)
+
+
+def label_states(values: NDArray[np.integer], count: int) -> States:
+    """Which labels are present: int8 (N, 1) for two values, (N, count) for more.
+
+    Args:
+        values: (N,) index of each image's value, negative where unknown.
+        count: how many values there are.
+    """
+    known = values >= 0
+    columns = [1] if count == 2 else list(range(count))
+    states = [np.where(known, np.where(values == column, PRESENT, ABSENT), UNKNOWN) for column in columns]
+    return np.stack(states, axis=1).astype(np.int8)
+
+
+def column_states(column: LabelColumn) -> tuple[tuple[str, ...], States] | str:
+    """The labels of a table's column and their states (N, k), or why there are none.
+
+    A column that says only no, or only yes, is a label that no image shows, or that all show.
+    """
+    known = {label for label in column.labels if label is not None}
+    if not known:
+        return "is blank in every row"
+    canonical = spellings(known)
+    values = ordered_values(canonical.values(), column.title)
+    wrong = contradiction(values)
+    if wrong is not None:
+        return f"cannot be used: {wrong}"
+    if len(values) == 1:
+        pair = next((pair for pair in PAIRS if values[0] in pair), None)
+        if pair is None:
+            return f"holds only '{values[0]}'"
+        values = pair
+    index: dict[str | None, int] = {raw: values.index(value) for raw, value in canonical.items()}
+    index[None] = -1
+    numbers = np.fromiter((index[label] for label in column.labels), np.int64, len(column.labels))
+    return label_names(column.title, values), label_states(numbers, len(values))

@@ -9,10 +9,9 @@ import numpy as np
 
 from foundation.files import write_bytes
 from subdatasets.errors import DataError
-from subdatasets.locations import Locations
-from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN, LabelTable, States
-from subdatasets.multilabel_columns import column_states
+from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN, LabelTable, States, column_states
 from subdatasets.table_importer import read_columns
+from subdatasets.tables import Locations
 
 _CELLS = {PRESENT: "1", ABSENT: "0", UNKNOWN: ""}
 
@@ -35,11 +34,11 @@ def read_label_csv(
         DataError: an unreadable table, rows without image, a named column that is no label, or no label at all.
     """
     csv_path = Path(csv_path).absolute()
-    found, image_list, skipped = read_columns(csv_path, images, columns=columns, encoding=encoding)
+    labelled, image_list, skipped = read_columns(csv_path, images, columns=columns, encoding=encoding)
     labels: list[str] = []
     states: list[States] = []
     notes = [f"left out: {each.column} {each.reason}" for each in skipped]
-    for column in found:
+    for column in labelled:
         result = column_states(column)
         if not isinstance(result, str):
             labels.extend(result[0])

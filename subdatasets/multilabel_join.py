@@ -12,8 +12,7 @@ import numpy as np
 from foundation.progress import Progress
 from subdatasets.contents import content_hashes
 from subdatasets.errors import DataError
-from subdatasets.multilabel import LabelTable
-from subdatasets.multilabel_columns import label_states, labels_of
+from subdatasets.multilabel import LabelTable, label_states, labels_of
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import SubDataset
 
@@ -53,16 +52,16 @@ def join_subdatasets(
                 moved[content] = example.path
                 splits[content] = max(split, example.split, key=SPLITS.index)
     notes = [_note(list(moved.values()), "in two splits: held out, not in train")] if moved else []
-    row = {content: place for place, content in enumerate(images)}
+    row = {content: number for number, content in enumerate(images)}
     columns = []
     for subdataset in subdatasets:
         values = np.full(len(row), -1, dtype=np.int64)
         torn: dict[int, Path] = {}
         for example in subdataset.examples:
-            place = row[hashes[example.path]]
-            if values[place] not in (-1, example.value):
-                torn[place] = example.path
-            values[place] = example.value
+            number = row[hashes[example.path]]
+            if values[number] not in (-1, example.value):
+                torn[number] = example.path
+            values[number] = example.value
         values[list(torn)] = -1
         if torn:
             about = f"labelled differently twice in '{subdataset.attribute.name}': unknown there"

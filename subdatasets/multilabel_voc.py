@@ -52,13 +52,13 @@ def read_voc_annotations(folder: Path, parts: Sequence[str] | None = None) -> La
         listed = [(name, _SPLITS[part]) for part in _checked(parts) for name in _names(folder, part)]
         names, splits = [name for name, _ in listed], [split for _, split in listed]
     objects = [_objects(folder / "Annotations" / f"{name}.xml") for name in names]
-    labels = sorted({label for found in objects for label in found})
+    labels = sorted({label for shown in objects for label in shown})
     if not labels:
         raise DataError(f"{folder / 'Annotations'} names no object in {len(names)} files: give annotated images")
-    column = {label: place for place, label in enumerate(labels)}
+    column = {label: number for number, label in enumerate(labels)}
     states = np.full((len(names), len(labels)), ABSENT, dtype=np.int8)
-    for row, found in enumerate(objects):
-        for label, state in found.items():
+    for row, shown in enumerate(objects):
+        for label, state in shown.items():
             states[row, column[label]] = state
     return LabelTable(_images(folder, names), tuple(labels), states, tuple(splits))
 
@@ -115,12 +115,12 @@ def _objects(file: Path) -> dict[str, int]:
         raise DataError(f"{file} cannot be read ({error.strerror}): every listed image needs its annotation") from error
     except ElementTree.ParseError as error:
         raise DataError(f"{file} is no XML ({error}): repair it") from error
-    found: dict[str, int] = {}
+    states: dict[str, int] = {}
     for each in root.iter("object"):
         name = (each.findtext("name") or "").strip()
         if not name:
             raise DataError(f"{file} has an object without a name: repair it")
         difficult = (each.findtext("difficult") or "0").strip() == "1"
-        if not difficult or name not in found:
-            found[name] = UNKNOWN if difficult else PRESENT
-    return found
+        if not difficult or name not in states:
+            states[name] = UNKNOWN if difficult else PRESENT
+    return states

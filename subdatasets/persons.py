@@ -19,11 +19,69 @@ from PIL import Image
 
 from foundation.files import write_bytes
 from foundation.progress import Progress
-from subdatasets.contents import content_hashes, read_image
+from subdatasets.contents import SUFFIXES, content_hashes, read_image
 from subdatasets.errors import DataError
-from subdatasets.locations import Locations
-from subdatasets.photos import Photo
+from subdatasets.forms import PATH_COLUMNS, cell, group_of, ragged, required_column
+from subdatasets.problems import Problem, refusal
 from subdatasets.segmentation import CropSettings, Segmenter, person_crops
+from subdatasets.tables import Locations, read_table
+
+OWN_COLUMNS = ("split", "group")
+
+
+class Photo(NamedTuple):
+    """An image file, {column: cell} of its labels ("" where unknown), its split ("" where none is given), its group."""
+
+    path: Path
+    labels: dict[str, str]
+    split: str = ""
+    group: str | None = None
+
+
+def read_photos(source: Path, *, images: Path | None = None, columns: Sequence[str] | None = None) -> list[Photo]:
+    """The photos of a folder and all folders in it, or of a table; each once.
+
+    Args:
+        images: the folder that relative paths of a table count from; None: the table's.
+        columns: the columns of labels to keep; None: all but those of the path, the split and the group.
+
+    Raises:
+        DataError: no image, a table that cannot be read, a row without its image, a photo twice, an unknown column.
+    """
+    if source.is_dir():
+        files = sorted(path for path in source.absolute().rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not files:
+            raise DataError(f"there is no image in {source}: name a folder of {', '.join(sorted(SUFFIXES))}")
+        return [Photo(path, {}) for path in files]
+    table = read_table(source)
+    file_column = required_column(table, "path", PATH_COLUMNS)
+    own = {title: table.column(title) for title in OWN_COLUMNS}
+    kept = {title: required_column(table, title, (title,)) for title in columns or ()}
+    if columns is None:
+        taken = {file_column, *own.values()}
+        kept = {title: column for column, title in enumerate(table.header) if title and column not in taken}
+    locations = Locations(images or source.absolute().parent)
+    problems: list[Problem] = []
+    photos: dict[Path, Photo] = {}
+    for row in table.rows:
+        name = cell(row.cells, file_column)
+        path = locations.existing(name) if name else None
+        wrong = ragged(row, table)
+        if wrong is None and path is None:
+            wrong = f"there is no image {name!r} in {locations.folder} (correct or delete the row)"
+        elif wrong is None and path in photos:
+            wrong = f"{name!r} is there twice (keep one row for each image)"
+        if wrong is not None or path is None:
+            problems.append(Problem("error", source, row.line, str(wrong)))
+            continue
+        labels = {title: cell(row.cells, column) for title, column in kept.items()}
+        photos[path] = Photo(path, labels, cell(row.cells, own["split"]), group_of(row.cells, own["group"]))
+    if problems:
+        raise refusal(source, problems)
+    if not photos:
+        raise DataError(f"{source} has a header and no rows: add one row per photo")
+    return list(photos.values())
+
 
 CROPS, RECORDS, BOXES, TABLE = "crops", "records", "boxes.csv", "persons.csv"
 BOX_COLUMNS = ("left", "top", "right", "bottom")
@@ -61,30 +119,30 @@ def write_persons(
         DataError: a photo or mask that is missing (found before the first is cut) or broken; or no person at all.
     """
     hashes = content_hashes([photo.path for photo in photos])
-    place = Locations(out)
-    names = [place.cell(photo.path) for photo in photos]
+    locations = Locations(out)
+    names = [locations.cell(photo.path) for photo in photos]
     keys = [
         _key(hashes[photo.path], name, segmenter.identity(photo.path), settings)
         for photo, name in zip(photos, names, strict=True)
     ]
-    found: list[list[dict[str, Any]]] = []
+    crops_of: list[list[dict[str, Any]]] = []
     computed = 0
     for number, (photo, key) in enumerate(zip(photos, keys, strict=True), 1):
         crops = _recorded(out, key)
         if crops is None:
             crops = _cut(photo, out, key, segmenter, settings)
             computed += 1
-        found.append(crops)
+        crops_of.append(crops)
         if progress is not None:
-            progress("photos", number, len(photos), {"persons": sum(len(one) for one in found)})
-    counts = [len(crops) for crops in found]
+            progress("photos", number, len(photos), {"persons": sum(len(boxes) for boxes in crops_of)})
+    counts = [len(crops) for crops in crops_of]
     if not any(counts):
         raise DataError(
             f"no person was found in {len(photos):,} photos: lower the score of {settings.score:g}, or the "
             f"smallest side of {settings.smallest} pixels"
         )
-    _write_boxes(names, found, out)
-    _write_table(photos, names, found, out, to_all=to_all)
+    _write_boxes(names, crops_of, out)
+    _write_table(photos, names, crops_of, out, to_all=to_all)
     one = counts.count(1)
     none, several = counts.count(0), len(counts) - counts.count(0) - one
     return PersonsSummary(out / TABLE, out / BOXES, none, one, several, sum(counts), computed)
@@ -118,23 +176,28 @@ def _cut(photo: Photo, out: Path, key: str, segmenter: Segmenter, settings: Crop
     return crops
 
 
-def _write_boxes(names: Sequence[str], found: Sequence[list[dict[str, Any]]], out: Path) -> None:
+def _write_boxes(names: Sequence[str], crops_of: Sequence[list[dict[str, Any]]], out: Path) -> None:
     rows = [
         [f"{CROPS}/{crop['file']}", name, number, *crop["box"], f"{crop['score']:.4f}"]
-        for name, crops in zip(names, found, strict=True)
+        for name, crops in zip(names, crops_of, strict=True)
         for number, crop in enumerate(crops)
     ]
     write_bytes(out / BOXES, _csv([["path", "image", "person", *BOX_COLUMNS, "score"], *rows]), error=DataError)
 
 
 def _write_table(
-    photos: Sequence[Photo], names: Sequence[str], found: Sequence[list[dict[str, Any]]], out: Path, *, to_all: bool
+    photos: Sequence[Photo],
+    names: Sequence[str],
+    crops_of: Sequence[list[dict[str, Any]]],
+    out: Path,
+    *,
+    to_all: bool,
 ) -> None:
     """Persons of one photo form a group, so that they share a split."""
     titles = list(photos[0].labels)
     with_split = any(photo.split for photo in photos)
     rows = []
-    for photo, name, crops in zip(photos, names, found, strict=True):
+    for photo, name, crops in zip(photos, names, crops_of, strict=True):
         known = to_all or len(crops) == 1
         labels = [photo.labels[title] if known else "" for title in titles]
         about = [*([photo.split] if with_split else []), photo.group or name]

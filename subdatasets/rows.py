@@ -6,13 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from subdatasets.attribute import NAME_LENGTH, attribute_name, is_attribute_name
-from subdatasets.csv_rows import read_csv_rows
+from subdatasets.attribute import (
+    NAME_LENGTH,
+    attribute_name,
+    contradiction,
+    is_attribute_name,
+    ordered_values,
+    spellings,
+)
 from subdatasets.errors import DataError
-from subdatasets.folder_rows import read_folder_rows
-from subdatasets.reading import Reading, Row
+from subdatasets.forms import read_csv_rows, read_folder_rows
+from subdatasets.problems import Reading, Row
 from subdatasets.splits import SPLITS, stratified_splits, val_from_train
-from subdatasets.values import contradiction, ordered_values, spellings
 
 # Fewer examples of a value in a split than this give figures that mean little.
 FEW = 10

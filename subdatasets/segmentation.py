@@ -85,7 +85,7 @@ def person_crops(image: Pixels, persons: Sequence[Instance], settings: CropSetti
     height, width = image.shape[:2]
     taken = np.zeros((height, width), dtype=np.bool_)
     crops = []
-    for person in sorted(persons, key=lambda one: -one.score):
+    for person in sorted(persons, key=lambda instance: -instance.score):
         if person.mask.shape != (height, width):
             raise DataError(f"a mask has {person.mask.shape} pixels and its picture {height, width}: make them alike")
         if person.score < settings.score:
@@ -96,9 +96,9 @@ def person_crops(image: Pixels, persons: Sequence[Instance], settings: CropSetti
         right, bottom = min(width, person.box[2]), min(height, person.box[3])
         if min(right - left, bottom - top) < settings.smallest or own.sum() < settings.visible * person.mask.sum():
             continue
-        place = slice(top, bottom), slice(left, right)
-        if own[place].any():
-            pixels = filled(image[place], own[place], settings.fill)
+        box = slice(top, bottom), slice(left, right)
+        if own[box].any():
+            pixels = filled(image[box], own[box], settings.fill)
             crops.append(Crop(pixels, (left, top, right, bottom), person.score))
     return crops
 

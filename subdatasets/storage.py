@@ -13,13 +13,12 @@ from PIL import Image
 
 from foundation.files import write_bytes
 from foundation.progress import Progress
-from subdatasets.contents import THREADS
+from subdatasets.contents import FORMATS, THREADS
 from subdatasets.errors import DataError
 
 # A file, a picture, a uint8 array (H, W), (H, W, 1 | 3 | 4) or (bytes,), or the bytes of an encoded image.
 ImageLike: TypeAlias = "Path | str | Image.Image | np.ndarray[Any, Any] | bytes"
 
-_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 _WINDOW = 256
 
 
@@ -33,7 +32,7 @@ def store_images(
 ) -> list[Path]:
     """The absolute path of each image, in order; what is not a file already is written to `folder`.
 
-    Pixels are written as PNG, encoded JPEG, PNG, WebP and BMP as they are, other encodings as PNG; the file's name is
+    Pixels are written as PNG, encoded images of one of FORMATS as they are, other encodings as PNG; the file's name is
     the SHA-256 of its bytes, so equal images share one file. Images are taken from the iterable one by one, in order,
     by the calling thread.
 
@@ -90,8 +89,8 @@ def _encoded(image: object, name: str) -> tuple[bytes, str]:
     data = bytes(image)
     try:
         with Image.open(io.BytesIO(data)) as opened:
-            suffix = _SUFFIXES.get(opened.format or "")
-            return (data, suffix) if suffix else (_png(opened), ".png")
+            suffixes = FORMATS.get(opened.format or "")
+            return (data, suffixes[0]) if suffixes else (_png(opened), ".png")
     except Exception as error:  # Pillow's decoders answer broken files with nearly every exception there is
         raise DataError(f"{name} holds {len(data)} bytes that are no image: replace it, or leave it out") from error
 

@@ -5,15 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from subdatasets.csv_rows import PATH_COLUMNS, cell, group_of, ragged, required_column, unknown_split
+from subdatasets.attribute import UNKNOWN, is_unknown, spellings
 from subdatasets.errors import DataError
+from subdatasets.forms import PATH_COLUMNS, cell, group_of, ragged, required_column, unknown_split
 from subdatasets.imports import ImageList, ImportSummary, LabelColumn, SkippedColumn, write_attributes
-from subdatasets.locations import Locations
-from subdatasets.problems import Problem, refusal
-from subdatasets.reading import SPLIT_NAMES
+from subdatasets.problems import SPLIT_NAMES, Problem, refusal
 from subdatasets.splits import FRACTIONS
-from subdatasets.tables import Table, TableRow, read_table
-from subdatasets.values import UNKNOWN, is_unknown, spellings
+from subdatasets.tables import Locations, Table, TableRow, read_table
 
 MAX_VALUES = 20
 # Columns that describe the file, not what it shows.

@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from trunk.backbones import BlockChain, block_shapes, find_backbone
+from trunk.backbones import BlockChain
+from trunk.find_backbone import block_shapes, find_backbone
 
 
 def block_table(backbone: str, size: int | None = None, freeze_depth: int = 0) -> dict[str, Any]:

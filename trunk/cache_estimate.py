@@ -1,4 +1,4 @@
-"""What filling a cache will take, before it begins: bytes on the disk, and the time, from a short pass of the trunk."""
+"""Estimate what filling a cache takes, before it begins: bytes on disk, and time, from a short pass of the trunk."""
 
 import shutil
 import time
@@ -85,7 +85,7 @@ def joined_estimates(estimates: Sequence[Estimate]) -> Estimate:
     """One estimate of fills that follow one another, at least one of them, of different images in one cache."""
     first = estimates[0]
     summed = ("images", "rows", "feature_bytes", "disk_bytes", "seconds")
-    return first._replace(**{name: sum(getattr(one, name) for one in estimates) for name in summed})
+    return first._replace(**{name: sum(getattr(estimate, name) for estimate in estimates) for name in summed})
 
 
 def seconds_per_row(cache: FeatureCache, rows: Sequence[tuple[str, Path]], depths: Sequence[int]) -> float:

@@ -1,4 +1,4 @@
-"""What is cached of an image, by name: its views, and the numbers they are stored as. Needs no torch.
+"""Settings of the feature cache: views of an image, and the numbers they are stored as. Needs no torch.
 
 A view is ``plain``, or parts joined by ``+``: ``flip`` (mirrored), ``crop1`` .. ``crop9`` (seeded crops), ``light1`` ..
 ``light9`` (seeded changes of brightness and contrast). A storage is ``float16``, ``float32``, ``int8`` or ``pca:K``.
@@ -48,7 +48,7 @@ def parse_storage(name: str) -> Storage:
     """
     if name in ("float16", "float32", "int8"):
         return Storage(name)
-    found = re.fullmatch(r"pca:([1-9][0-9]*)", name)
-    if not found:
+    matched = re.fullmatch(r"pca:([1-9][0-9]*)", name)
+    if not matched:
         raise TrunkError(f"features.storage {STORAGE_RULE}, is {name!r}.")
-    return Storage("pca", int(found[1]))
+    return Storage("pca", int(matched[1]))

@@ -1,9 +1,12 @@
-"""Features read from the memory-mapped shards of a cache, in the order asked for, one view of each image at a time."""
+"""Features read from the memory-mapped shards of a cache, in the order asked for, one view of each image at a time.
+
+In batches, those on the disk are asked for ahead, while the one before is worked on.
+"""
 
 import copy
 import mmap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Self, cast
 
 import numpy as np
@@ -13,6 +16,7 @@ from torch import Tensor
 
 from trunk.codecs import Codec, Plain
 from trunk.features import FeatureSource
+from trunk.images import ahead
 
 Rows = NDArray[np.int64]
 
@@ -56,8 +60,8 @@ class CachedFeatures:
 
     def gather_into(self, held: Tensor, indices: Tensor) -> Tensor:
         """`gather`, as a view of `held`, float32 (n, H, W, C): memory that was used before is filled much faster."""
-        for place, shard, row in self._as_they_lie(indices):
-            held[place].copy_(self.maps[shard][row])
+        for position, shard, row in self._as_they_lie(indices):
+            held[position].copy_(self.maps[shard][row])
         self.codec.restore(held)
         return held.permute(0, 3, 1, 2)
 
@@ -71,11 +75,11 @@ class CachedFeatures:
                 advise(mapped, page, start + size - page)
 
     def _as_they_lie(self, indices: Tensor) -> Iterator[tuple[int, int, int]]:
-        """(place among the indices, shard, row in it), in the order of the disk."""
+        """(position among the indices, shard, row in it), in the order of the disk."""
         rows = self.rows[indices.numpy()]
         order = np.lexsort((rows[:, 1], rows[:, 0]))
-        for place, (shard, row) in zip(order.tolist(), rows[order].tolist(), strict=True):
-            yield place, shard, row
+        for position, (shard, row) in zip(order.tolist(), rows[order].tolist(), strict=True):
+            yield position, shard, row
 
     def part(self, start: int, stop: int) -> Self:
         """Rows ``start`` to ``stop`` of the order asked for."""
@@ -88,9 +92,9 @@ class CachedFeatures:
 
     def reading(self, rows: Rows, views: NDArray[np.int64] | None) -> Self:
         """Other rows of the same shards."""
-        found = copy.copy(self)
-        found.rows, found.views = rows, views
-        return found
+        other = copy.copy(self)
+        other.rows, other.views = rows, views
+        return other
 
 
 def advise(mapped: mmap.mmap, start: int, length: int) -> None:
@@ -111,3 +115,55 @@ def drawn(features: FeatureSource, rng: np.random.Generator) -> FeatureSource:
     for number, view in enumerate(features.views, start=1):
         rows[chosen == number] = view[chosen == number]
     return features.reading(rows, None)
+
+
+Batches = Generator[tuple[Tensor, Tensor], None, None]
+
+
+def prefetched(features: FeatureSource, batches: Iterable[NDArray[np.int64]], device: torch.device) -> Batches:
+    """For each batch of rows, in their order: the rows (n,) as a tensor and their features, float32 (n, C, H, W).
+
+    The features lie in the host's memory, for work on `device`. Cached ones are good until the next batch is asked for,
+    and are read at most one batch ahead. Beside a GPU a second thread reads them. Beside a CPU only the disk is told,
+    and they are copied when they are due: a thread that copies takes a core from the work, and were it to call on
+    OpenMP's workers, those of the first would no longer spin while they wait, and begin each parallel operation late
+    (on two cores, a child step on maps of 4x4 took twice its time). What reading raises is raised where its batch is
+    due; `batches` is read in the caller's thread, so the order does not depend on the reader's pace.
+    """
+    if not isinstance(features, CachedFeatures):
+        for rows in batches:
+            index = torch.from_numpy(rows)
+            yield index, features.gather(index)
+    elif device.type == "cpu":
+        yield from _told_ahead(features, batches)
+    else:
+        gather = _in_places(features, 2)
+        indices = map(torch.from_numpy, batches)
+        yield from ahead(lambda index: (index, gather(index)), indices, threads=1, depth=1)
+
+
+def _told_ahead(features: CachedFeatures, batches: Iterable[NDArray[np.int64]]) -> Batches:
+    gather = _in_places(features, 1)
+    due: Tensor | None = None
+    for rows in batches:
+        coming = torch.from_numpy(rows)
+        features.expect(coming)
+        if due is not None:
+            yield due, gather(due)
+        due = coming
+    if due is not None:
+        yield due, gather(due)
+
+
+def _in_places(features: CachedFeatures, count: int) -> Callable[[Tensor], Tensor]:
+    """`gather` into so many buffers in turn."""
+    channels, height, width = features.shape
+    buffers = [torch.empty(0)] * count
+
+    def gather(index: Tensor) -> Tensor:
+        held = buffers.pop(0)
+        wanted = (len(index), height, width, channels)
+        buffers.append(held if held.shape == wanted else torch.empty(wanted))
+        return features.gather_into(buffers[-1], index)
+
+    return gather

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from foundation.files import replace_atomically
 from trunk.errors import TrunkError
@@ -36,6 +36,20 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise TrunkError(f"{path} is not a readable checkpoint ({error}); delete it to start anew.") from error
 
 
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under ``prefix``, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups whose weight decay spares biases and batch-norm parameters; frozen weights are in neither."""
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    return [
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": weight_decay},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str = "optimizer.") -> dict[str, Tensor]:
     """Flatten an optimizer's per-parameter state to ``{prefix}{parameter index}.{state name}`` tensors.
 
@@ -60,11 +74,10 @@ def restore_optimizer(
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        if key.startswith(prefix):
-            index, name = key.removeprefix(prefix).split(".", 1)
-            weight = weights[int(index)]
-            if tensor.shape == weight.shape:
-                tensor = torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)
-            state.setdefault(int(index), {})[name] = tensor
+    for key, tensor in under(tensors, prefix).items():
+        index, name = key.split(".", 1)
+        weight = weights[int(index)]
+        if tensor.shape == weight.shape:
+            tensor = torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)
+        state.setdefault(int(index), {})[name] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

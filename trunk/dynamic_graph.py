@@ -1,11 +1,11 @@
 """The dynamic graph: one backbone, one linear layer per attribute, and the images that train them.
 
 GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), section 3.2. Each
-step draws one attribute at random, fetches a batch of its sub-dataset (:mod:`trunk.batch_plan`), and updates the
+step draws one attribute at random, fetches a batch of its sub-dataset (:mod:`trunk.batches`), and updates the
 backbone and that attribute's layer alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
@@ -20,6 +21,7 @@ from subdatasets.contents import content_hashes
 from subdatasets.subdataset import SubDataset
 from trunk.backbones import BlockChain
 from trunk.errors import TrunkError
+from trunk.precision import autocast
 
 UNKNOWN = -1
 
@@ -124,12 +126,62 @@ def pool_images(subdatasets: Sequence[SubDataset], *, hashes: Mapping[Path, str]
         for example in train:
             if hashes[example.path] not in held_out:
                 by_value[example.value].append(rows[hashes[example.path]])
-        empty = [name for name, found in zip(subdataset.attribute.values, by_value, strict=True) if not found]
+        empty = [name for name, own in zip(subdataset.attribute.values, by_value, strict=True) if not own]
         if empty:
             raise TrunkError(
                 f"Sub-dataset {subdataset.attribute.name!r} has no training image of value {empty[0]!r} that no other "
                 f"attribute holds out; add some, or leave the attribute out of trunk.attributes."
             )
-        train_rows.append([np.array(found, dtype=np.int64) for found in by_value])
+        train_rows.append([np.array(own, dtype=np.int64) for own in by_value])
         val_rows.append(np.array([rows[hashes[example.path]] for example in val], dtype=np.int64))
     return PooledImages(paths, labels, train_rows, val_rows)
+
+
+BATCH_SIZE = 128
+
+
+@torch.inference_mode()
+def auroc_per_attribute(
+    graph: DynamicGraph,
+    images: PooledImages,
+    names: Sequence[str],
+    load: Callable[[Iterable[NDArray[np.int64]]], Iterable[Tensor]],
+    *,
+    limit: int,
+    precision: str,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Name -> AUROC on at most ``limit`` val images (mean over values, one against the rest).
+
+    load: batches of rows of ``images`` -> normalised pictures (n, 3, S, S), in the same order.
+    An attribute whose chosen val images lack a value is left out. ``graph`` is left in evaluation mode.
+    """
+    chosen = [rng.permutation(rows)[:limit] for rows in images.val_rows]
+    rows = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *chosen]))
+    graph.eval()
+    if not len(rows):
+        return {}
+    position = {int(row): index for index, row in enumerate(rows)}
+    features = pooled_features(graph, load(np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))), precision)
+    figures = {}
+    for t, name in enumerate(names):
+        labels = images.labels[chosen[t], t]
+        if len(set(labels.tolist())) < len(images.train_rows[t]):
+            continue
+        scores = graph.classify(features[[position[int(row)] for row in chosen[t]]], t).softmax(dim=1).cpu().numpy()
+        several = scores.shape[1] > 2
+        target, score = (labels, scores) if several else (labels == 1, scores[:, 1])
+        figures[name] = float(roc_auc_score(target, score, multi_class="ovr"))
+    return figures
+
+
+@torch.inference_mode()
+def pooled_features(graph: DynamicGraph, batches: Iterable[Tensor], precision: str) -> Tensor:
+    """Pictures (n, 3, S, S) in batches -> pooled features (N, C); ``graph`` is left in evaluation mode."""
+    graph.eval()
+    weight = next(graph.parameters())
+    pooled = []
+    for images in batches:
+        with autocast(precision, weight.device):
+            pooled.append(graph(images).to(weight.dtype))
+    return torch.cat(pooled)

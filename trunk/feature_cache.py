@@ -6,6 +6,7 @@ makes the shard count: an array file without it, or of another length or checksu
 again. A row's key is the image's content hash, for other views than the plain one with the view (`trunk.views`).
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,16 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foundation.files import DISK_FULL, read_json, write_json
+from foundation.files import DISK_FULL, read_json, replace_atomically, write_json
 from foundation.progress import Progress
 from trunk.cache_settings import PLAIN, parse_storage
 from trunk.cached_features import CachedFeatures
-from trunk.codecs import Codec, fit_codec, read_codec, stored_channels
+from trunk.codecs import Codec, Moments, fit_codec, read_codec, stored_channels
 from trunk.errors import TrunkError
 from trunk.images import DECODING_THREADS, ahead
-from trunk.moments import Moments
 from trunk.precision import autocast
-from trunk.shards import read_shard_record, write_shard
 from trunk.trunk import Trunk
 from trunk.views import decode_views, view_of
 
@@ -138,8 +137,8 @@ class FeatureCache:
     def missing(self, images: Iterable[str], depths: Sequence[int]) -> Missing:
         """The keys that are not cached at all of ``depths``."""
         known = {depth: self.read_index(depth)[1] for depth in depths}
-        found = {key: [depth for depth in depths if key not in known[depth]] for key in images}
-        return {key: lacking for key, lacking in found.items() if lacking}
+        lacking_by_key = {key: [depth for depth in depths if key not in known[depth]] for key in images}
+        return {key: lacking for key, lacking in lacking_by_key.items() if lacking}
 
     def fill(
         self,
@@ -268,3 +267,34 @@ class FeatureCache:
         rows = np.array([index[key] for key in wanted], dtype=np.int64).reshape(-1, 2)
         height, width, channels = self.row_shape(depth)
         return CachedFeatures((channels, height, width), maps, rows, codec=self.codec(depth))
+
+
+def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: str | None) -> None:
+    """Commit rows (n, H, W, C) under their keys; the name depends on the keys, so that two writers cannot clash."""
+    path = folder / f"{hashlib.sha256(''.join(keys).encode()).hexdigest()[:16]}.npy"
+
+    def write_array(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+
+    replace_atomically(path, write_array)
+    record = {"hashes": list(keys), "shape": list(array.shape[1:]), "sha256": file_checksum(path)}
+    write_json(path.with_suffix(".json"), record | ({"codec": codec} if codec else {}))
+
+
+def read_shard_record(record: Path, shape: tuple[int, int, int], codec: str | None) -> list[str] | None:
+    """The keys of a shard that is whole; None for one that is damaged, or that another codec wrote."""
+    try:
+        found = read_json(record)
+        keys: list[str] = found["hashes"]
+        fits = tuple(found["shape"]) == shape and found.get("codec") == codec
+        whole = fits and file_checksum(record.with_suffix(".npy")) == found["sha256"]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError):
+        return None
+    return keys if whole else None
+
+
+def file_checksum(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

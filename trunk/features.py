@@ -66,8 +66,8 @@ class LabelledFeatures:
     @property
     def trunk_shape(self) -> tuple[int, int, int]:
         """(C, H, W) that the branch of these features reads on the trunk: before compression, where they are."""
-        found: tuple[int, int, int] = getattr(self.features, "trunk_shape", self.features.shape)
-        return found
+        shape: tuple[int, int, int] = getattr(self.features, "trunk_shape", self.features.shape)
+        return shape
 
 
 def averaged(features: FeatureSource, *, batch_size: int = 1024) -> Tensor:

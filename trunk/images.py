@@ -1,8 +1,8 @@
-"""Image files to batches of pixels, decoded by threads ahead of the computation."""
+"""Images as batches of pixels: decoded by threads ahead of the computation, or once and held in memory."""
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -46,3 +46,36 @@ def pixel_batches(paths: list[Path], preprocessing: Preprocessing, batch_size: i
     batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
     arrays = ahead(lambda batch: decode(batch, preprocessing), batches, threads=DECODING_THREADS, depth=4)
     return (torch.from_numpy(array) for array in arrays)
+
+
+HELD_BYTES = 2**30
+
+
+class HeldImages:
+    """Rows of pixels that are decoded when they are first asked for; threads may ask at the same time.
+
+    limit: bytes; the images beyond it are decoded each time. Memory is taken as images come in, not before.
+    """
+
+    def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing, *, limit: int = HELD_BYTES) -> None:
+        self.paths = paths
+        self.preprocessing = preprocessing
+        shape = (preprocessing.size, preprocessing.size, 3)
+        count = min(len(paths), limit // int(np.prod(shape)))
+        self.held = np.empty((count, *shape), dtype=np.uint8)
+        self.there = np.zeros(count, dtype=np.bool_)
+
+    def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """uint8 (n, size, size, 3), a copy."""
+        pixels = np.empty((len(rows), *self.held.shape[1:]), dtype=np.uint8)
+        known = rows < len(self.there)
+        known[known] = self.there[rows[known]]
+        pixels[known] = self.held[rows[known]]
+        if not known.all():
+            new = rows[~known]
+            pixels[~known] = decode([self.paths[row] for row in new], self.preprocessing)
+            kept = new < len(self.there)
+            # First the pixels, then the word that they are there: another thread may look in between.
+            self.held[new[kept]] = pixels[~known][kept]
+            self.there[new[kept]] = True
+        return pixels

@@ -1,6 +1,6 @@
 """INDeeD: features split into what two images share and what tells them apart, each part classified by itself.
 
-INDeeD: Identical and Disparate Feature Decomposition from Multi-label Data (Adiya and Lee), equations 3 to 11. The two
+INDeeD: Identical and Disparate Feature Decomposition from Multi-label Data (Adiya and Lee), equations 1 to 11. The two
 blocks have no weights and act on the loss alone, so the trained network is the plain backbone with its classifier.
 
 Departures from the paper, which prints some formulas wrongly: the sigmoid (eq. 10) is 1 / (1 + exp(-x)); the binary
@@ -12,12 +12,61 @@ scale of the loss alone. Labels may be unknown; the paper knows none of that kin
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trunk.dynamic_graph import UNKNOWN
 from trunk.pretrain_settings import IndeedSettings
+
+
+def partial_coco(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which images share a label (eq. 1) and also differ in one (eq. 2): symmetric, (N, N).
+
+    Only what is known counts: a class is shared when both images are known to have it, and tells two images apart when
+    one is known to have it and the other known not to.
+
+    labels: (N, C), 1 present, 0 absent, -1 unknown.
+    """
+    present, absent = (labels == 1).astype(np.float32), (labels == 0).astype(np.float32)
+    shared = present @ present.T > 0
+    differ = present @ absent.T > 0
+    pairs: NDArray[np.bool_] = shared & (differ | differ.T)
+    return pairs
+
+
+def draw_pairs(labels: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows (a, b) of the pairs of one mini-batch, (P, 2); every image stands in exactly one pair.
+
+    Pairs are drawn at random, one after the other, from the partial-coco pairs of the images that remain; an image for
+    which none remains is paired with itself, the paper's default pair.
+
+    The drawing runs in parallel: all possible pairs get a random rank, and in each of the few rounds every two images
+    that are each other's highest-ranking partner are joined. That is the matching which drawing one pair after the
+    other, by rank, gives too.
+
+    labels: (N, C), 1 present, 0 absent, -1 unknown.
+    """
+    count = len(labels)
+    ranks = np.full((count, count), -1, dtype=np.int64)
+    upper = np.triu_indices(count, 1)
+    ranks[upper] = rng.permutation(len(upper[0]))
+    ranks = np.where(partial_coco(labels), np.maximum(ranks, ranks.T), -1)
+    rows = np.arange(count)
+    alone = np.ones(count, dtype=np.bool_)
+    pairs = []
+    while count and (ranks >= 0).any():
+        partner = ranks.argmax(axis=1)
+        first = np.flatnonzero((ranks[rows, partner] >= 0) & (partner[partner] == rows) & (rows < partner))
+        joined = np.concatenate([first, partner[first]])
+        pairs.append(np.stack([first, partner[first]], axis=1))
+        alone[joined] = False
+        ranks[joined] = ranks[:, joined] = -1
+    default = np.flatnonzero(alone)
+    return np.concatenate([*pairs, np.stack([default, default], axis=1)])
+
 
 SMALLEST_SCALE = 1e-12
 
@@ -96,7 +145,7 @@ def indeed_loss(
     Args:
         features: (N, n), not negative; float32, whatever the backbone ran in.
         labels: (N, C), 1 present, 0 absent, -1 unknown.
-        pairs: (P, 2) rows, as `trunk.indeed_pairs.draw_pairs` gives them.
+        pairs: (P, 2) rows, as `trunk.indeed.draw_pairs` gives them.
         classify: the one classifier of all six features, (M, n) -> (M, C).
         settings: lambda, the normalisation and the blocks; with one block alone the other's loss is left out.
     """
@@ -106,9 +155,10 @@ def indeed_loss(
     identical = settings.weight if settings.blocks != "disparate" else 0.0
     disparate = settings.weight if settings.blocks != "identical" else 0.0
     weights = (1.0, 1.0, identical, identical, disparate, disparate)
-    used = [place for place, weight in enumerate(weights) if weight]
-    logits = torch.split(classify(torch.cat([parts[place] for place in used])), len(pairs))
+    used = [number for number, weight in enumerate(weights) if weight]
+    logits = torch.split(classify(torch.cat([parts[number] for number in used])), len(pairs))
     losses = [
-        weights[place] * binary_cross_entropy(one, targets[place]) for place, one in zip(used, logits, strict=True)
+        weights[number] * binary_cross_entropy(part_logits, targets[number])
+        for number, part_logits in zip(used, logits, strict=True)
     ]
     return torch.stack(losses).sum()

@@ -1,7 +1,7 @@
 """Pre-training on whole images: every step draws images, whatever their labels, and all that is known of them counts.
 
 The attributes' values are classes of one multi-label classifier: "yes" of a yes/no attribute, every value of one with
-more. This is the plain way to train on multi-label data, the baseline of INDeeD (`trunk.indeed_training`).
+more. This is the plain way to train on multi-label data, the baseline of INDeeD (`trunk.methods`).
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trunk.batch_plan import Batch, BatchPlan
-from trunk.dynamic_graph import UNKNOWN, DynamicGraph, PooledImages
+from trunk.batches import Batch, BatchPlan
+from trunk.dynamic_graph import UNKNOWN, DynamicGraph, PooledImages, pooled_features
 from trunk.images import pixel_batches
 from trunk.indeed import binary_cross_entropy
 from trunk.training import Pretraining
-from trunk.validation import pooled_features
 
 
 def class_labels(labels: Tensor, values: Sequence[int]) -> Tensor:
@@ -41,7 +40,7 @@ def class_logits(graph: DynamicGraph, pooled: Tensor, values: Sequence[int]) -> 
     The logit of a yes/no attribute is yes minus no, so that its sigmoid is the softmax which the layer was made for.
     """
     logits = [graph.classify(pooled, t) for t in range(len(values))]
-    return torch.cat([one[:, 1:] - one[:, :1] if one.shape[1] == 2 else one for one in logits], dim=1)
+    return torch.cat([layer[:, 1:] - layer[:, :1] if layer.shape[1] == 2 else layer for layer in logits], dim=1)
 
 
 class ImagePlan(BatchPlan):
@@ -64,8 +63,8 @@ class ImagePlan(BatchPlan):
         return np.random.default_rng((self.seed, epoch, 5)).permutation(self.rows)
 
     def batch(self, step: int) -> Batch:
-        epoch, place = divmod(step, self.steps_per_epoch)
-        drawn = self.order(epoch)[place * self.batch_size : (place + 1) * self.batch_size]
+        epoch, number = divmod(step, self.steps_per_epoch)
+        drawn = self.order(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
         labels = self.images.labels[drawn].astype(np.int64)
         return Batch(drawn, labels, (len(drawn),), (labels >= 0).sum(axis=0))
 
@@ -101,7 +100,7 @@ class MultiLabelPretraining(Pretraining):
     def scores(self, paths: Sequence[Path], *, batch_size: int = 128) -> NDArray[np.float32]:
         """Probabilities of all classes for image files, (N, C); the network is left in evaluation mode."""
         pixels = pixel_batches(list(paths), self.preprocessing, batch_size)
-        batches = (self.preprocessing.normalise(one.to(self.device)) for one in pixels)
+        batches = (self.preprocessing.normalise(images.to(self.device)) for images in pixels)
         pooled = pooled_features(self.graph, batches, self.precision)
-        found: NDArray[np.float32] = class_logits(self.graph, pooled, self.values).sigmoid().cpu().numpy()
-        return found
+        probabilities: NDArray[np.float32] = class_logits(self.graph, pooled, self.values).sigmoid().cpu().numpy()
+        return probabilities

@@ -1,4 +1,4 @@
-"""In which number format the trunk computes: float32, or bfloat16 where the processor has instructions for it."""
+"""Number format in which the trunk computes: float32, or bfloat16 where the processor has instructions for it."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From an image file's pixels to the tensor a trunk reads; part of the trunk's fingerprint."""
+"""Preprocessing of an image: from a file's pixels to the tensor a trunk reads; part of the trunk's fingerprint."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

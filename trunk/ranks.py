@@ -1,4 +1,4 @@
-"""The processes that train one trunk together, and what they tell each other: sums, and nothing else.
+"""Ranks: the processes that train one trunk together, and what they tell each other, which is sums alone.
 
 PyTorch's DistributedDataParallel averages gradients over ranks and wants every rank to use every parameter; here a step
 uses some attributes' layers only, and a sum over ranks of losses that are already divided by the whole batch is exactly
@@ -40,9 +40,9 @@ class Ranks:
         """Every rank's value, in order of rank: (count, ...)."""
         if self.count == 1:
             return value[None]
-        found = [torch.empty_like(value) for _ in range(self.count)]
-        distributed.all_gather(found, value)
-        return torch.stack(found)
+        gathered = [torch.empty_like(value) for _ in range(self.count)]
+        distributed.all_gather(gathered, value)
+        return torch.stack(gathered)
 
     def wait(self) -> None:
         """Until all ranks are here."""

@@ -19,22 +19,18 @@ from torch import Tensor
 from foundation.history import History, read_history
 from foundation.progress import Progress
 from subdatasets.subdataset import SubDataset
-from trunk.augmentation import change, draw_changes
-from trunk.backbones import block_shapes, find_backbone
-from trunk.batch_plan import Batch, BatchPlan
-from trunk.batch_statistics import reestimate
-from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
-from trunk.dynamic_graph import DynamicGraph, PooledImages, pool_images
+from trunk.batches import Batch, BatchPlan, change, draw_changes
+from trunk.checkpoints import decay_groups, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from trunk.dynamic_graph import DynamicGraph, PooledImages, auroc_per_attribute, pool_images
 from trunk.errors import TrunkError
-from trunk.held_images import HeldImages
-from trunk.images import DECODING_THREADS, ahead
-from trunk.joint_norm import join_norms, part_norms
+from trunk.find_backbone import block_shapes, find_backbone
+from trunk.images import DECODING_THREADS, HeldImages, ahead
+from trunk.norms import join_norms, part_norms, reestimate
 from trunk.precision import autocast, resolve_precision
 from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import PretrainSettings, learning_rate_at
 from trunk.ranks import Ranks
 from trunk.trunk import Trunk
-from trunk.validation import auroc_per_attribute
 
 REPORT_EVERY = 20
 ALONE = Ranks()
@@ -88,10 +84,8 @@ class Pretraining:
         self.graph.to(self.device).to(memory_format=torch.channels_last)
         if ranks.count > 1:
             join_norms(self.graph.chain, ranks)
-        decayed = [parameter for parameter in self.graph.parameters() if parameter.dim() > 1]
-        plain = [parameter for parameter in self.graph.parameters() if parameter.dim() <= 1]
         self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            decay_groups(self.graph, settings.weight_decay),
             lr=settings.learning_rate,
             fused=self.device.type in ("cpu", "cuda"),
         )
@@ -185,7 +179,7 @@ class Pretraining:
 
     def mixture(self) -> Iterator[Tensor]:
         """This rank's share of batches that hold ``reestimate_images`` training images of all sub-datasets."""
-        rows = np.concatenate([found for by_value in self.images.train_rows for found in by_value])
+        rows = np.concatenate([value_rows for by_value in self.images.train_rows for value_rows in by_value])
         drawn = np.random.default_rng((self.seed, 0, 3)).permutation(rows)[: self.settings.reestimate_images]
         count = max(1, len(drawn) // self.settings.batch_size)
         shares = [batch[self.ranks.rank :: self.ranks.count] for batch in np.array_split(drawn, count)]

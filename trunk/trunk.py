@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from foundation.files import read_json, replace_atomically, write_json
-from trunk.backbones import BlockChain, block_shapes, find_backbone
+from trunk.backbones import BlockChain
 from trunk.errors import TrunkError
+from trunk.find_backbone import block_shapes, find_backbone
 from trunk.preprocessing import Preprocessing
 
 
@@ -153,14 +154,14 @@ class Tail(nn.Module):
         self.blocks = nn.Sequential()
         for name, module in modules:
             self.blocks.add_module(name.replace(".", "_"), module.requires_grad_(True))
-        place = next(self.blocks.parameters()).device
+        device = next(self.blocks.parameters()).device
         self.pool = pool[0] if pool else None
         pooled = pool[1] if pool else channels
         self.dropout = nn.Dropout(0.0)
         self.linear = skip_init(nn.Linear, pooled, values)  # type: ignore[no-untyped-call]
         nn.init.normal_(self.linear.weight, std=pooled**-0.5, generator=generator)
         nn.init.zeros_(self.linear.bias)
-        self.to(place)
+        self.to(device)
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.blocks(features.contiguous(memory_format=torch.channels_last))

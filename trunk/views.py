@@ -64,10 +64,10 @@ def lit(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def decode_views(rows: Sequence[tuple[str, Path]], preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """(key, image file) per row -> uint8 (N, size, size, 3); a file named by rows in succession is read once."""
-    found: list[NDArray[np.uint8]] = []
+    decoded: list[NDArray[np.uint8]] = []
     image, read = None, None
     for key, path in rows:
         if image is None or path != read:
             image, read = read_image(path), path
-        found.append(preprocessing.pixels(seen(image, key)))
-    return np.stack(found)
+        decoded.append(preprocessing.pixels(seen(image, key)))
+    return np.stack(decoded)

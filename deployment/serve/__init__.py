@@ -1,1 +1,1 @@
-"""A bundle behind HTTP: `graftnet serve`. Needs the extra `serve`, and no torch."""
+"""Serve a bundle over HTTP, as `graftnet serve` does. Needs the extra `serve`, and no torch."""

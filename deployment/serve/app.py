@@ -1,8 +1,16 @@
-"""The application: what each path answers. Limits on bodies and the counters lie around it."""
+"""Answer requests: what each path gives, and the page at `/`. Limits on bodies and the counters lie around it.
+
+The page is one file with no request but to this server, and a policy that lets the browser hold it to that.
+"""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
+import re
 from collections.abc import AsyncIterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,16 +18,13 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from deployment.serve.bodies import Bodies
-from deployment.serve.forms import images_of
-from deployment.serve.loading import LoadedBundle
+from deployment.runtime.images import MEDIA_TYPES
+from deployment.serve.loading import LoadedBundle, Reloader
 from deployment.serve.metrics import Measured, Metrics
 from deployment.serve.openapi import describe
-from deployment.serve.page import content_security_policy, page
 from deployment.serve.persons import FindPersons
 from deployment.serve.predictor import Predictor
-from deployment.serve.refusals import Refusal
-from deployment.serve.reloading import Reloader
+from deployment.serve.requests import Bodies, Refusal, images_of
 from deployment.serve.settings import ServeSettings
 
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
@@ -50,8 +55,8 @@ def build_app(
         names = _wanted(request.query_params, bundle)
         content_type = request.headers.get("content-type", "")
         images = images_of(content_type, await request.body(), max_images=settings.max_images)
-        found = await request.app.state.predictor.predict(images, bundle, bundle.needed(names))
-        views = [[{**view.place, **bundle.answer(view.scores, names)} for view in picture] for picture in found]
+        pictures = await request.app.state.predictor.predict(images, bundle, bundle.needed(names))
+        views = [[{**view.person, **bundle.answer(view.scores, names)} for view in picture] for picture in pictures]
         predictions = [{"persons": rows} if persons else rows[0] for rows in views]
         return _json({"fingerprint": bundle.fingerprint, "predictions": predictions})
 
@@ -113,3 +118,26 @@ def _wanted(query: QueryParams, bundle: LoadedBundle) -> tuple[str, ...]:
 
 def _json(record: dict[str, Any], status: int = 200) -> Response:
     return JSONResponse(record, status, HEADERS)
+
+
+@cache
+def page() -> str:
+    """The HTML of page.html, which asks for the formats that are read."""
+    text = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+    return text.replace("MEDIA_TYPES", ",".join(MEDIA_TYPES))
+
+
+def _hashes(tag: str) -> str:
+    """The sources of a policy for the inline elements of a kind: their SHA-256."""
+    texts = re.findall(rf"<{tag}>(.*?)</{tag}>", page(), flags=re.DOTALL)
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
+    return " ".join(f"'sha256-{digest}'" for digest in digests)
+
+
+@cache
+def content_security_policy() -> str:
+    """Only the page's own script and style run; it may ask this server alone and be framed by nobody."""
+    return (
+        f"default-src 'none'; script-src {_hashes('script')}; style-src {_hashes('style')}; img-src blob: data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )

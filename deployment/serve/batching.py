@@ -1,4 +1,4 @@
-"""Images of many requests, run through the model together by one thread.
+"""Batch images of many requests: run through the model together, by one thread.
 
 A batch is taken when the model is free: whatever waits, up to `max_batch`. The thread waits for more, at most
 `max_delay` seconds, only while images are being decoded; an image that comes alone is run at once.

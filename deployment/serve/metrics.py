@@ -1,4 +1,4 @@
-"""What the server counts, for Prometheus; every label has a bounded set of values, whatever clients send."""
+"""Count for Prometheus what the server does; every label has a bounded set of values, whatever clients send."""
 
 import time
 

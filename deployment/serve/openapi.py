@@ -1,8 +1,9 @@
-"""The description at /openapi.json: of this bundle, with its attributes and an example for each answer."""
+"""Describe the server as OpenAPI: this bundle, with its attributes and an example for each answer."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from deployment.runtime.images import FORMAT_NAMES, MEDIA_TYPES
 from deployment.serve.loading import LoadedBundle
 from deployment.serve.settings import ServeSettings
 
@@ -13,14 +14,13 @@ REFUSALS = {
         "Too many bytes, pixels or images",
         "The image has 6,000 x 5,000 pixels; 25,000,000 are allowed: send a smaller one.",
     ),
-    "415": ("Not an image of a known type", "The image is no JPEG, PNG, WebP, GIF or BMP: convert it."),
+    "415": ("Not an image of a known type", f"The image is no {FORMAT_NAMES}: convert it."),
     "422": (
         "An image, attribute or parameter that cannot be used",
         "The image is truncated or damaged: send the whole file.",
     ),
     "503": ("Too busy; try again after the seconds in Retry-After", "The server has as many images as it can take."),
 }
-KINDS = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp")
 BINARY = {"type": "string", "format": "binary"}
 TEXT, NUMBER, TRUTH = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
 
@@ -64,8 +64,8 @@ def _predict(bundle: LoadedBundle, settings: ServeSettings, example: Mapping[str
         "operationId": "predict",
         "summary": "Predict the attributes of one image, or of several",
         "description": (
-            "One image as the body, or several as a form's files named `images`, answered in their order. JPEG, PNG, "
-            f"WebP, GIF or BMP of at most {settings.max_pixels:,} pixels, {settings.max_body:,} bytes together; of an "
+            "One image as the body, or several as a form's files named `images`, answered in their order. "
+            f"{FORMAT_NAMES} of at most {settings.max_pixels:,} pixels, {settings.max_body:,} bytes together; of an "
             "animation the first frame counts. One image that cannot be used refuses the whole request."
         ),
         "parameters": [
@@ -85,8 +85,11 @@ def _predict(bundle: LoadedBundle, settings: ServeSettings, example: Mapping[str
         "requestBody": {
             "required": True,
             "content": {
-                **{kind: {"schema": BINARY} for kind in KINDS},
-                "multipart/form-data": {"schema": form, "encoding": {"images": {"contentType": ", ".join(KINDS)}}},
+                **{kind: {"schema": BINARY} for kind in MEDIA_TYPES},
+                "multipart/form-data": {
+                    "schema": form,
+                    "encoding": {"images": {"contentType": ", ".join(MEDIA_TYPES)}},
+                },
             },
         },
         "responses": {"200": _response("The attributes of each image", "Answer", example), **refusals},

@@ -1,4 +1,4 @@
-"""Persons in the pictures that are sent: whoever finds them, and what is cut out of one picture.
+"""Cut the persons out of a picture that was sent.
 
 Finding them needs a segmenter, which is given from outside: it may need torch, this package does not.
 """
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deployment.images import normalised
+from deployment.runtime.images import normalised
 
 MOST = 32  # persons of one picture that are looked at, the surest first
 
@@ -31,10 +31,10 @@ FindPersons = Callable[[npt.NDArray[np.uint8]], Sequence[Crop]]
 
 
 class View(NamedTuple):
-    """What the model looks at: pixels (3, S, S) normalised, and of a person where it is in the picture."""
+    """What the model looks at: pixels (3, S, S) normalised, and of a person its box in the picture and its score."""
 
     image: npt.NDArray[np.float32]
-    place: dict[str, Any]
+    person: dict[str, Any]
 
 
 def views_of(picture: Image.Image, preprocessing: Mapping[str, Any], find: FindPersons | None) -> list[View]:

@@ -1,4 +1,4 @@
-"""How a bundle is served: address, threads, batches, and every limit on what a request may cost."""
+"""Settings of a server: address, threads, batches, and every limit on what a request may cost."""
 
 from dataclasses import dataclass, fields
 

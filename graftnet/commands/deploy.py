@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from deployment.targets import TARGETS
 from graftnet.answer import answer
 from graftnet.commands.options import USE, Folder, Json
 
 commands = typer.Typer()
 
-TARGETS = ("bundle", "triton", "torch", "pt2")
+FORMS = "; ".join(f"{name}: {target.help}, for {target.needs}" for name, target in TARGETS.items())
 Bundle = Annotated[
     Path,
     typer.Argument(metavar="DIR", exists=True, file_okay=False, help="An exported branch, or a whole bundle."),
@@ -23,17 +24,14 @@ def export(
     attribute: Annotated[str | None, typer.Argument(metavar="ATTR", help="A grafted attribute.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every grafted attribute, as one bundle.")] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: under runs/exports.")] = None,
-    target: Annotated[
-        str, typer.Option("--target", metavar="FORM", help="bundle, triton, torch (plain source) or pt2.")
-    ] = "bundle",
+    target: Annotated[str, typer.Option("--target", metavar="FORM", help=f"{FORMS}.")] = "bundle",
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Export grafted branches for deployment.
 
     The trunk once; per branch its plain source, weights, ONNX, golden outputs
-    and model card; all of it as one ONNX graph. Other forms: a model
-    repository for Triton, one folder of torch source, one torch.export archive.
+    and model card; all of it as one ONNX graph. Or another form (--target).
 
     \b
     Examples:
@@ -53,17 +51,14 @@ def export(
         raise ConfigError("No branch is grafted yet; run `graftnet graft ATTR` first.")
     if target not in TARGETS:
         raise ConfigError(f"--target must be one of {', '.join(TARGETS)}, is {target!r}.")
-    from graftnet.tree import export_as, export_attributes
+    from graftnet.tree import export_as
 
-    if target != "bundle":
-        place = out or home.exports / f"{attribute or 'bundle'}{'.pt2' if target == 'pt2' else f'-{target}'}"
-        written = export_as(home, names, target, place)
-        text = f"Exported {', '.join(names)} to {written}, with the scores of the bundle."
-        answer({"attributes": names, "folder": written, "target": target}, text, as_json=as_json)
-        return
-    folder = export_attributes(home, names, out or home.exports / (attribute or "bundle"))
-    text = f"Exported {', '.join(names)} to {folder}.\nNext: graftnet verify {folder}"
-    answer({"attributes": names, "folder": folder}, text, as_json=as_json)
+    default = home.exports / f"{attribute or 'bundle'}{TARGETS[target].ending}"
+    written = export_as(home, names, target, out or default)
+    is_bundle = (written / "bundle.json").is_file()
+    then = f".\nNext: graftnet verify {written}" if is_bundle else ", with the scores of the bundle."
+    text = f"Exported {', '.join(names)} to {written}{then}"
+    answer({"attributes": names, "folder": written, "target": target}, text, as_json=as_json)
 
 
 @commands.command("verify", rich_help_panel=USE)
@@ -140,7 +135,7 @@ def show(folder: Whole, as_json: Json = False) -> None:
     Examples:
       graftnet bundle show runs/exports/bundle
     """
-    from deployment.records import read_bundle, read_labels
+    from deployment.runtime.files import read_bundle, read_labels
 
     index = read_bundle(folder)
     lines = [f"{folder}: {index['backbone']}, {index['preprocessing']['size']} px, trunk {index['fingerprint'][:12]}"]
@@ -188,7 +183,7 @@ def remove(attribute: Attribute, folder: Whole, as_json: Json = False) -> None:
     Examples:
       graftnet bundle remove bald runs/exports/bundle
     """
-    from deployment.changes import remove_branch
+    from deployment.bundle.change import remove_branch
 
     remove_branch(folder, attribute)
     answer({"removed": attribute, "folder": folder}, f"Removed {attribute} from {folder}.", as_json=as_json)
@@ -208,7 +203,7 @@ def labels(
     Examples:
       graftnet bundle labels runs/exports/label_graph runs/exports/bundle
     """
-    from deployment.label_graphs import put_label_graph
+    from deployment.bundle.label_graph import put_label_graph
 
     names = put_label_graph(folder, exported)
     answer({"labels": names, "folder": folder}, f"Put {len(names)} labels into {folder}.", as_json=as_json)
@@ -217,7 +212,7 @@ def labels(
 @app.command("speed-up")
 def speed_up(
     folder: Whole,
-    by: Annotated[str, typer.Option("--by", metavar="WAY", help="fused, float16, bfloat16 or int8.")] = "fused",
+    by: Annotated[str, typer.Option("--by", metavar="WAY", help="int8.")] = "int8",
     loss: Annotated[
         float, typer.Option("--loss", min=0, metavar="X", help="What AUROC or balanced accuracy may fall by.")
     ] = 0.005,
@@ -233,22 +228,24 @@ def speed_up(
 ) -> None:
     """Make a faster graph of a bundle, and keep it only where it is one.
 
-    fused does at once what branches do to the same features. float16,
-    bfloat16 and int8 are judged on the project's val images and kept only
-    where no attribute loses more than --loss. Exit code 1: refused, with the
-    figures.
+    int8 is judged on the project's val images and kept only where no attribute
+    loses more than --loss. Exit code 1: refused, with the figures.
 
     \b
     Examples:
-      graftnet bundle speed-up runs/exports/bundle --by fused
       graftnet bundle speed-up runs/exports/bundle --by int8 --loss 0.002
     """
+    from deployment.bundle.variants import KINDS
     from graftnet import bundling
+    from graftnet.errors import ConfigError
     from graftnet.project import open_project
 
-    home = None if by == "fused" else open_project(project)
+    if by not in KINDS:
+        raise ConfigError(
+            f"--by must be {' or '.join(KINDS)}, is {by!r}; fused stems and float16 gained too little and are gone."
+        )
     how = {"loss": loss, "batch": batch, "rounds": rounds, "threads": threads, "device": device}
-    outcome = bundling.speed_up(home, folder, by, images=images, **how)
+    outcome = bundling.speed_up(open_project(project), folder, by, images=images, **how)
     sentence = outcome.sentence[0].upper() + outcome.sentence[1:] + "."
     answer({"kept": outcome.kept, "sentence": sentence, **outcome.record}, sentence, as_json=as_json)
     if not outcome.kept:

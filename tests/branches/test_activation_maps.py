@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from branches.activation_maps import CAM, GRAD_CAM, activation_maps, evidence
 from branches.branch import Branch
+from branches.compression import Restored
 from branches.errors import BranchError
-from branches.heads import ProjectedBilinearPool
+from branches.layers import ProjectedPool
 from branches.probe import LinearProbe
-from branches.restoring import Restored
 from search_spaces import Space, macro_space, micro_space
 from trunk.trunk import Tail
 
@@ -74,7 +74,7 @@ def test_grad_cam_behind_bilinear_pooling_is_the_papers_formula(kind: str) -> No
     if kind == "branch":
         module: Any = branch_of(macro("bilinear", True), 3)
     else:
-        pool = (ProjectedBilinearPool(7, 3), 9)
+        pool = (ProjectedPool(7, 3), 9)
         module = Tail([("block", nn.Conv2d(6, 7, 3, padding=1))], 7, 3, pool=pool).eval()
     features = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(6))
     asked = torch.tensor([2, 0])

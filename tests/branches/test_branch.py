@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from branches.branch import Branch
 from branches.errors import BranchError
-from branches.heads import bilinear_pool
+from branches.layers import bilinear_pool
 from search_spaces import Architecture, SpaceError, macro_space
 from search_spaces.operations import ACTIVATIONS
 

@@ -7,10 +7,20 @@ import numpy as np
 import pytest
 from sklearn.isotonic import IsotonicRegression
 
-from branches.calibration import calibrate, fit_calibration, fit_isotonic, fit_temperature, held_out, surprise
+from branches.calibration import (
+    Bin,
+    calibrate,
+    expected_calibration_error,
+    fit_calibration,
+    fit_isotonic,
+    fit_temperature,
+    held_out,
+    reliability,
+    reliability_record,
+    surprise,
+)
 from branches.errors import BranchError
-from branches.reliability import Bin, expected_calibration_error, reliability, reliability_record
-from deployment.calibrated import calibrated
+from deployment.calibration import calibrated
 from deployment.errors import BundleError
 
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from branches.curves import pr_points, roc_points
 from branches.errors import BranchError
-from branches.metrics import REWARDS, best_threshold, measure, paired_bootstrap
+from branches.metrics import REWARDS, best_threshold, measure, paired_bootstrap, pr_points, roc_points
 
 
 def drawn(seed: int, count: int, values: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:

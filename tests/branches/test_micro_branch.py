@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from branches.branch import Branch
+from branches.branch import Branch, Cell
 from branches.costs import macs, parameters
-from branches.micro_branch import Cell
 from branches.records import BranchRecord, load_branch, save_branch
 from search_spaces import Architecture, MicroPlan, micro_plan, micro_space
 from search_spaces.operations import OPERATIONS

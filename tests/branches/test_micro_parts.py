@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from branches.branch import Branch
-from branches.costs import macs, parameters
+from branches.costs import macs, parameters, workload
 from branches.parts import branch_costs, branch_workload
-from branches.workload import workload
 from search_spaces import micro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS
 

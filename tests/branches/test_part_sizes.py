@@ -5,8 +5,7 @@ import pytest
 from torch import nn
 
 from branches.branch import Branch
-from branches.costs import parameters, stored_bytes
-from branches.part_sizes import part_parameters
+from branches.costs import parameters, part_parameters, stored_bytes
 from branches.probe import LinearProbe
 from branches.records import BranchRecord, save_branch
 from search_spaces import Space, macro_space, micro_space

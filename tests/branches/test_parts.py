@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from branches.branch import Branch
-from branches.costs import macs, parameters
-from branches.heads import BilinearPool
+from branches.costs import Work, macs, parameters, workload
+from branches.layers import BilinearPool
 from branches.parts import branch_costs, branch_workload, part_costs, parts
-from branches.workload import Work, workload
 from search_spaces import Architecture, macro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
 from tests.branches.test_costs import by_formula

@@ -15,14 +15,15 @@ from branches.costs import macs, parameters
 from branches.errors import BranchError
 from branches.export import export_branch
 from branches.grafting import GraftedNet
-from branches.heads import ProjectedBilinearPool, bilinear_pool
+from branches.layers import ProjectedPool, bilinear_pool
 from branches.records import BranchRecord, load_branch, save_branch
-from branches.source_parts import CONSTRUCTORS
-from branches.tail_source import tail_source
+from branches.source import CONSTRUCTORS
 from branches.tails import tail_branch
+from branches.traced import tail_source
 from search_spaces import Architecture, SpaceError, tail_plan, tail_space
-from trunk.backbones import BACKBONES, Backbone, BlockChain, find_backbone
+from trunk.backbones import BACKBONES, Backbone, BlockChain
 from trunk.errors import TrunkError
+from trunk.find_backbone import find_backbone
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Tail, Trunk
 
@@ -75,7 +76,7 @@ def test_it_starts_as_the_trunk_s_blocks_then_pools(trunk: Trunk, blocks: int, p
         if pooling == "average":
             pooled = maps.mean((2, 3))
         else:
-            assert isinstance(tail.pool, ProjectedBilinearPool)
+            assert isinstance(tail.pool, ProjectedPool)
             pooled = bilinear_pool(tail.pool.get_submodule("projection")(maps))
             assert pooled.shape == (3, 36)
         torch.testing.assert_close(tail(x), tail.linear(pooled), rtol=1e-5, atol=1e-6)

@@ -6,13 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from branches.augmentation import augmented
-from branches.averaging import WeightAverage
 from branches.errors import BranchError
 from branches.metrics import REWARDS
-from branches.sampling import batches
 from branches.settings import FitSettings
-from branches.training import class_weights, fit, predict_scores, schedule
+from branches.training import WeightAverage, augmented, batches, class_weights, fit, predict_scores, schedule
 from trunk.features import ArrayFeatures, LabelledFeatures
 
 SHAPE = (6, 3, 3)

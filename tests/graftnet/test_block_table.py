@@ -7,8 +7,8 @@ import pytest
 
 from graftnet.cli import run
 from graftnet.commands.trunk import block_lines
-from trunk.backbones import find_backbone
 from trunk.block_table import block_table
+from trunk.find_backbone import find_backbone
 
 
 @pytest.fixture

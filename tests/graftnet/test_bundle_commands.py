@@ -18,7 +18,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(made)
-    monkeypatch.setattr("deployment.trials.medians", lambda sessions, images, rounds: {"plain": 2.0, "variant": 1.0})
+    monkeypatch.setattr("deployment.bundle.variants.medians", lambda *_, rounds: {"plain": 2.0, "variant": 1.0})
     return made
 
 
@@ -43,8 +43,8 @@ def test_a_bundles_life_by_command_line(capsys: pytest.CaptureFixture[str], tmp_
     assert {name: said["images"] for name, said in kept["scores"].items()} == {"bright": 6, "shape": 6}
     assert run(["bundle", "show", bundle]) == 0
     assert "shape: loses" in capsys.readouterr().out
-    refused = answered(capsys, "bundle", "speed-up", bundle, "--by", "bfloat16", code=1)
-    assert refused["sentence"].startswith("Bfloat16 is refused")
+    refused = answered(capsys, "bundle", "speed-up", bundle, "--by", "fused", code=2)
+    assert "--by must be int8, is 'fused'; fused stems and float16 gained too little and are gone" in refused["error"]
     answered(capsys, "bundle", "remove", "bright", bundle)
     assert answered(capsys, "verify", bundle)["ok"]
 

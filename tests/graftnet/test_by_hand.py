@@ -16,8 +16,7 @@ from graftnet.cli import run
 from graftnet.config import Config
 from graftnet.errors import ConfigError
 from graftnet.overrides import Overrides
-from graftnet.pipeline import search_attribute
-from graftnet.plans import plan_search
+from graftnet.pipeline import plan_search, search_attribute
 from graftnet.project import open_project
 from graftnet.standing import standing_of
 from graftnet.tree import graft_attribute

@@ -35,14 +35,12 @@ from graftnet.settings import (
     space_of_config,
 )
 from graftnet.template import template
-from label_graph import losses, pooling
+from label_graph import classifier, losses
 from label_graph.settings import LOSSES, POOLINGS, GraphRecipe, GraphSettings
-from nas import recipes
-from nas.search_settings import RECIPES, SEARCH_STRATEGIES, ChoosingSettings, SearchSettings
-from nas.settings import JobSettings
+from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, JobSettings, SearchSettings
 from nas.strategies import STRATEGIES
 from search_spaces import SpaceError, macro_space, micro_space
-from trunk.backbones import find_backbone
+from trunk.find_backbone import find_backbone
 from trunk.precision import resolve_precision
 from trunk.pretrain_settings import PretrainSettings
 
@@ -183,9 +181,8 @@ def test_no_tail_where_there_is_none_or_none_is_wanted() -> None:
 
 def test_the_names_that_settings_know_are_what_the_rooms_have() -> None:
     assert ("enas", *STRATEGIES, "nni-darts") == SEARCH_STRATEGIES
-    assert tuple(recipes.RECIPES) == RECIPES
     assert tuple(losses.LOSSES) == LOSSES
-    assert tuple(pooling.POOLINGS) == POOLINGS
+    assert tuple(classifier.POOLINGS) == POOLINGS
     assert find_backbone(Config().trunk.backbone).freeze_depth == depth_of(Config()) == 8
 
 

@@ -15,13 +15,12 @@ from branches.records import load_branch
 from branches.training import predict_scores
 from deployment.runtime import Runtime
 from graftnet.cli import run
-from graftnet.errors import ConfigError
-from graftnet.pipeline import search_attribute
-from graftnet.plans import plan_search
+from graftnet.pipeline import plan_search, search_attribute
 from graftnet.project import Project, open_project
 from graftnet.standing import changes_since
 from graftnet.tree import export_attributes, graft_attribute
 from graftnet.trunks import open_trunk
+from nas.errors import SearchError
 from subdatasets.contents import read_image
 from subdatasets.subdataset import read_subdataset
 from tests.graftnet.test_pipeline import CONFIG, make_project, result_of
@@ -111,7 +110,7 @@ def test_a_search_goes_on_with_the_codec_that_it_began_with(folder: Path) -> Non
     shutil.rmtree(project.cache)
     codec = json.loads(config.read_text())["codec"]
     config.write_text(config.read_text().replace(codec, "0" * 16))
-    with pytest.raises(ConfigError, match=rf"codec {'0' * 16} stored, but .*codec {codec}\); delete {config.parent}"):
+    with pytest.raises(SearchError, match=rf"codec {'0' * 16} stored, but .*codec {codec}\); delete {config.parent}"):
         search_attribute(project, "bright", seed=0, device=CPU)
     # Fitted again on the same images it is the same codec.
     config.write_text(config.read_text().replace("0" * 16, codec))

@@ -14,8 +14,7 @@ from graftnet import work as work_module
 from graftnet.cli import run
 from graftnet.featuring import cache_of
 from graftnet.jobs import survey
-from graftnet.pipeline import search_attribute
-from graftnet.plans import plan_search
+from graftnet.pipeline import plan_search, search_attribute
 from graftnet.project import Project, open_project
 from graftnet.trunks import open_trunk
 from tests.graftnet.fleets import (

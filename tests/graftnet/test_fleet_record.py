@@ -10,7 +10,7 @@ import torch
 
 from graftnet.cli import run
 from graftnet.fleet_record import write_fleet_record
-from graftnet.plans import plan_search
+from graftnet.pipeline import plan_search
 from graftnet.project import Project, open_project
 from graftnet.reporting import Written
 from graftnet.trunk_costs import so_many_threads

@@ -16,7 +16,7 @@ from graftnet.graph_plan import plan_graph
 from graftnet.label_graphs import run_graph
 from graftnet.project import Project, open_project
 from graftnet.trunks import open_trunk
-from label_graph.graph_gains import verdict_of
+from label_graph.gain import verdict_of
 from label_graph.records import load_classifiers
 from label_graph.settings import GraphSettings
 from subdatasets.attribute import Attribute
@@ -112,7 +112,7 @@ def test_a_stopped_run_continues_and_ends_the_same(finished: Path, project: Proj
     before = read(finished)
     trunk = open_trunk(project, CPU)
     plan = plan_graph(project, trunk, [], seed=0, device=CPU)
-    monkeypatch.setattr("label_graph.training_state.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("label_graph.training.SAVE_EVERY", 0.0)
 
     def stop(stage: str, done: int, total: int, figures: Any) -> None:
         if stage == "label graph: identity" and done == 2:

@@ -11,8 +11,7 @@ from graftnet.featuring import cache_of
 from graftnet.jobs import survey
 from graftnet.one_attribute import config_of, depth_of
 from graftnet.overrides import Overrides
-from graftnet.pipeline import cache_features, estimate_features, search_attribute
-from graftnet.plans import plan_search
+from graftnet.pipeline import cache_features, estimate_features, plan_search, search_attribute
 from graftnet.project import open_project
 from graftnet.tree import graft_attribute, open_tree
 from graftnet.trunks import open_trunk

@@ -15,19 +15,18 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from branches.calibration import calibrate
-from branches.curves import pr_points
 from branches.errors import BranchError
 from branches.grafting import GraftedNet
-from branches.metrics import measure
+from branches.metrics import measure, pr_points
 from branches.records import load_branch
 from deployment.runtime import Runtime
 from graftnet.featuring import cache_of
-from graftnet.image_records import NOT_WANTED
 from graftnet.pipeline import cache_features, search_attribute
 from graftnet.project import Project, open_project
 from graftnet.serving import Served, serve
 from graftnet.tree import export_attributes, graft_attribute
 from graftnet.trunks import open_trunk, train_trunk, use_trunk
+from nas.job_pictures import NOT_WANTED
 from reports.result_schema import check_result
 from subdatasets.contents import content_hash, read_image
 from subdatasets.importers import import_labels
@@ -224,7 +223,7 @@ def test_the_records_of_images_change_no_figure(project: Project, monkeypatch: p
     pages = {name: (first / name).read_bytes() for name in ("predictions.csv", "pictures.json")}
     shutil.rmtree(first)
     with monkeypatch.context() as patch:
-        patch.setattr("graftnet.pipeline.record_images", lambda *_, **__: None)
+        patch.setattr("nas.job.record_images", lambda *_, **__: None)
         again = search_attribute(project, "corner", seed=0, device=CPU)
     assert again == first
     assert untimed(result_of(again)) == untimed(result)
@@ -234,7 +233,7 @@ def test_the_records_of_images_change_no_figure(project: Project, monkeypatch: p
     # Killed before the last record: the search is unfinished, and called again it ends the same.
     (again / "result.json").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr("graftnet.image_records.write_pictures", interrupted)
+        patch.setattr("nas.job_pictures.write_pictures", interrupted)
         with pytest.raises(KeyboardInterrupt):
             search_attribute(project, "corner", seed=0, device=CPU)
     assert not (again / "result.json").exists()

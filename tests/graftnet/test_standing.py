@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from graftnet.pipeline import carry_out
-from graftnet.plans import SearchPlan, plan_search
+from graftnet.pipeline import carry_out, plan_search
+from graftnet.plans import SearchPlan
 from graftnet.project import Project, open_project
 from graftnet.standing import changes_since, standing_of
 from graftnet.trunks import open_trunk, use_trunk

@@ -17,10 +17,10 @@ import torch
 
 from branches.records import load_branch, save_branch
 from branches.tails import tail_branch
-from graftnet.bed import bed_for
 from graftnet.by_hand import hand_settings
 from graftnet.cli import run
 from graftnet.errors import ConfigError
+from graftnet.featuring import whole_data
 from graftnet.project import Project, open_project
 from graftnet.renewal import recipe_of, renew
 from graftnet.serving import Served, grafted, served
@@ -287,20 +287,20 @@ def test_searched_again_a_branch_keeps_its_depth_and_stays_searched(project: Pro
 def test_other_views_are_another_renewal(project: Project) -> None:
     new = replace(project, version=choose_version(project, None))
     trunk, record = open_trunk(new, CPU), load_branch(project.tree / "shape")[1]
-    plain = bed_for(new, trunk, "shape", DEPTH)
+    plain = whole_data(new, trunk, "shape", DEPTH)
     features = new.config.features.model_copy(update={"views": ("flip",)})
-    flipped = replace(plain, view=replace(new, config=new.config.model_copy(update={"features": features})))
+    flipped = replace(plain, project=replace(new, config=new.config.model_copy(update={"features": features})))
     assert renew(plain, record, seed=0) == renew(plain, record, seed=0) != renew(flipped, record, seed=0)
 
 
 def test_a_tail_is_renewed_as_it_was_made(project: Project) -> None:
     new = replace(project, version=choose_version(project, None))
-    bed = bed_for(new, open_trunk(new, CPU), "corner", DEPTH)
+    data = whole_data(new, open_trunk(new, CPU), "corner", DEPTH)
     control = load_branch(project.tree / "corner")[1]
     by_hand = replace(control, architecture=tail_space(4, backbone="small_cnn", blocks=(6,)).architecture([0, 0, 0]))
-    assert recipe_of(bed, by_hand) == hand_settings(new.config, bed.trunk, CPU).retrain
-    assert recipe_of(bed, by_hand).precision == "float32"
-    assert recipe_of(bed, control) == job_settings(new.config, with_tail=True, device=CPU).tail
+    assert recipe_of(data, by_hand) == hand_settings(new.config, data.trunk, DEPTH, CPU).retrain
+    assert recipe_of(data, by_hand).precision == "float32"
+    assert recipe_of(data, control) == job_settings(new.config, with_tail=True, device=CPU).tail
 
 
 @pytest.mark.parametrize("search", [False, True])

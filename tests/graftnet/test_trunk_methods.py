@@ -11,11 +11,12 @@ import torch
 from graftnet.config import Config, parse_config
 from graftnet.errors import ConfigError
 from graftnet.project import Project, open_project
-from graftnet.trunk_methods import SOURCES, indeed_settings, method_identity
+from graftnet.template import template
 from graftnet.trunks import open_trunk, train_trunk
 from subdatasets.importers import import_labels
+from trunk import pretrain_settings
 from trunk.errors import TrunkError
-from trunk.pretrain_settings import METHODS, IndeedSettings
+from trunk.methods import METHODS, method_identity
 
 CPU = torch.device("cpu")
 TRUNK = """[trunk]
@@ -50,6 +51,10 @@ def with_settings(project: Project, lines: str) -> Project:
     return open_project(project.folder)
 
 
+def identity_of(config: Config) -> dict[str, Any]:
+    return method_identity(config.trunk.method, vars(config.trunk))
+
+
 def record_of(folder: Path) -> dict[str, Any]:
     value: dict[str, Any] = json.loads((folder / "trunk.json").read_text())
     return value
@@ -78,18 +83,22 @@ def test_every_method_and_setting_makes_a_trunk_of_its_own(project: Project) -> 
 
 
 def test_the_dynamic_graph_keeps_the_names_of_its_versions() -> None:
-    assert method_identity(Config()) == {}
-    assert method_identity(parse_config("[trunk]\nindeed_weight = 3.0")) == {}
+    assert identity_of(Config()) == {}
+    assert identity_of(parse_config("[trunk]\nindeed_weight = 3.0")) == {}
 
 
 def test_settings_reach_the_training() -> None:
     text = "[trunk]\nmethod = 'indeed'\nindeed_map = 'l2'\nindeed_weight = 0.5\nindeed_blocks = 'disparate'"
-    assert indeed_settings(parse_config(text)) == IndeedSettings("l2", 0.5, "disparate")
-    assert indeed_settings(Config()) == IndeedSettings()
+    own = {"normalisation": "l2", "weight": 0.5, "blocks": "disparate"}
+    assert identity_of(parse_config(text)) == {"method": "indeed", "indeed": own}
+    own = {"normalisation": "minmax", "weight": 1.0, "blocks": "both"}
+    assert identity_of(parse_config("[trunk]\nmethod = 'indeed'")) == {"method": "indeed", "indeed": own}
 
 
 def test_the_front_door_offers_what_the_room_has() -> None:
-    assert tuple(SOURCES) == METHODS
+    assert tuple(METHODS) == pretrain_settings.METHODS
+    assert {key for method in METHODS.values() for key in method.keys.values()} <= set(vars(Config().trunk))
+    assert all(f'"{name}"' in template("people") for name in METHODS)
     with pytest.raises(ConfigError, match=r"trunk.method \(line 2\) must be one of .*'indeed', is 'INDeeD'"):
         parse_config("[trunk]\nmethod = 'INDeeD'")
 

@@ -11,13 +11,16 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+from graftnet.applying import standing_value
 from graftnet.cli import run
-from graftnet.config import CONFIG_NAME
+from graftnet.config import CONFIG_NAME, LabelGraphTable
 from graftnet.featuring import cache_of
 from graftnet.one_attribute import config_of
 from graftnet.project import open_project
 from graftnet.studies import default_storage, newest_study, read_study
 from graftnet.trunks import open_trunk
+from nas.tuning_depth_knobs import DEPTH_KNOBS
+from nas.tuning_gcn import gcn_knobs
 from nas.tuning_storage import sqlite_url
 from tests.graftnet.test_pipeline import CPU, make_project
 from tests.nas.studying import unsynced
@@ -67,7 +70,12 @@ def test_the_record_says_all_and_test_was_not_looked_at(folder: Path) -> None:
     assert {trial["setting"]["freeze_depth"] for trial in record["trials"]} <= {3, 4, 5}
     assert record["picked"]["trial"] in record["front"]
     assert record["storage"] == sqlite_url(default_storage(project)).replace(str(folder), str(record_home(record)))
-    assert "Trial" in (study / "report.html").read_text(encoding="utf-8")
+    page = (study / "report.html").read_text(encoding="utf-8")
+    assert "Trial" in page
+    assert {knob["name"] for knob in record["knobs"]} == DEPTH_KNOBS.keys() - {"parameter_penalty"}  # of one draw
+    for knob in (knob["name"] for knob in record["knobs"]):  # each is recorded and shown
+        assert any(knob in trial["setting"] for trial in record["trials"]), knob
+        assert knob.replace("_", " ") in page, knob
     cache = cache_of(project, open_trunk(project, CPU))
     assert {depth: len(cache.read_index(depth)[1]) for depth in (3, 4, 5)} == dict.fromkeys((3, 4, 5), 45)  # of 60
 
@@ -111,6 +119,9 @@ def test_what_is_applied_is_searched_next(folder: Path, capfd: pytest.CaptureFix
     assert (folder / CONFIG_NAME).read_text().startswith(text)
     project = open_project(folder)
     own, setting = config_of(project.config, "bright"), trial["setting"]
+    for name in setting:  # each is applied
+        key = ("attributes", "bright", *DEPTH_KNOBS[name].key)
+        assert standing_value(project, key) in (setting[name], [setting[name]]), name
     assert own.trunk.freeze_depth == setting["freeze_depth"]
     assert own.search.space == setting["space"]
     assert own.search.widths == (setting["width"],)
@@ -168,6 +179,7 @@ def test_two_workers_share_a_study(folder: Path, capfd: pytest.CaptureFixture[st
 
 
 def test_the_label_graph_is_tuned_and_applied(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert {knob.name for knob in gcn_knobs(4, words=True)} <= LabelGraphTable.model_fields.keys()  # each is applied
     found = answered(capfd, "tune", "gcn", "--trials", "4", "--device", "cpu")
     assert found["picked"]["rule"] == "best"
     assert (found["attribute"], found["second"], found["metric"]) == (None, None, "mAP")

@@ -10,8 +10,8 @@ import torch
 
 from graftnet.errors import ConfigError
 from graftnet.overrides import Overrides, overridden
-from graftnet.pipeline import carry_out, search_attribute
-from graftnet.plans import SearchPlan, plan_search
+from graftnet.pipeline import carry_out, plan_search, search_attribute
+from graftnet.plans import SearchPlan
 from graftnet.project import Project, open_project
 from graftnet.trunks import open_trunk
 from graftnet.warming import suitable, warmed

@@ -7,10 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from label_graph.classifier import LabelClassifier
+from label_graph.classifier import GCN, LabelClassifier, pool, pool_features
 from label_graph.errors import LabelGraphError
-from label_graph.gcn import GCN
-from label_graph.pooling import pool, pool_features
 from trunk.features import ArrayFeatures
 
 FEATURES, LABELS = 6, 4
@@ -94,7 +92,7 @@ def test_features_are_pooled_both_ways_in_batches():
 
 
 def test_as_onnx_nothing_of_the_graph_is_left(tmp_path: Path):
-    from branches.onnx_file import run_onnx, write_onnx
+    from branches.export import run_onnx, write_onnx
 
     made = classifier(True)
     path = tmp_path / "labels.onnx"

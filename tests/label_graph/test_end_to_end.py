@@ -8,9 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from label_graph.end_to_end import EndToEnd, EndToEndSettings, Labelling
+from label_graph.end_to_end import EndToEnd, EndToEndSettings, Labelling, embed_images, image_batches, score_images
 from label_graph.errors import LabelGraphError
-from label_graph.image_labeller import embed_images, image_batches, score_images
 from label_graph.settings import GraphSettings
 from subdatasets.multilabel import LabelTable
 from trunk.preprocessing import Preprocessing
@@ -64,7 +63,7 @@ def test_both_stages_are_trained_and_the_best_epoch_kept(trained: Labelling):
 def test_a_stopped_training_continues_as_if_it_had_not_been(
     table: LabelTable, trained: Labelling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("label_graph.training_state.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("label_graph.training.SAVE_EVERY", 0.0)
     for stop_after in (2, 4):
 
         def stop(epoch: int, score: float, last: int = stop_after) -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from label_graph.classifier import GCN, GraphConvolution, graph_convolution
 from label_graph.errors import LabelGraphError
-from label_graph.gcn import GCN, GraphConvolution, graph_convolution
 
 
 def test_one_layer_by_hand():

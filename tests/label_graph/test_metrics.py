@@ -14,9 +14,8 @@ from sklearn.metrics import (
 )
 from torch import Tensor
 
-from label_graph.attribute_metrics import attribute_metrics
 from label_graph.errors import LabelGraphError
-from label_graph.metrics import average_precisions, label_metrics, mean_average_precision
+from label_graph.metrics import attribute_metrics, average_precisions, label_metrics, mean_average_precision
 
 # Four images, four labels; d has no known positive, and the entry (2, b) is unknown.
 PROBABILITIES = torch.tensor([[0.9, 0.6, 0.2, 0.1], [0.8, 0.4, 0.7, 0.6], [0.3, 0.9, 0.1, 0.2], [0.6, 0.2, 0.8, 0.3]])

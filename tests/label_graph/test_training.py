@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from label_graph.classifier import PooledFeatures
 from label_graph.cooccurrence import PairCounts, count_pairs
 from label_graph.errors import LabelGraphError
 from label_graph.graph import LabelledPool
-from label_graph.pooling import PooledFeatures
 from label_graph.settings import GraphSettings
-from label_graph.training import TrainedGraph, predict_probabilities, train_label_graph
-from label_graph.training_state import CHECKPOINT
+from label_graph.training import CHECKPOINT, TrainedGraph, predict_probabilities, train_label_graph
 
 LABELS = ("hat", "bag", "belt")
 FEATURES = 8
@@ -83,7 +82,7 @@ def test_the_same_seed_gives_the_same_classifiers_and_another_others():
 def test_a_stopped_training_continues_as_if_it_had_not_been(
     tmp_path: Path, stopped_after: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("label_graph.training_state.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("label_graph.training.SAVE_EVERY", 0.0)
 
     def stop(epoch: int, score: float) -> None:
         if epoch == stopped_after:

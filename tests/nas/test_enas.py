@@ -12,8 +12,7 @@ from foundation.history import read_history
 from nas.candidates import Candidate, best_rewarded, own_proposals, propose, rank_candidates
 from nas.enas import Search
 from nas.errors import SearchError
-from nas.search_settings import SearchSettings
-from nas.settings import JobData
+from nas.settings import JobData, SearchSettings
 from search_spaces import Space, macro_space, micro_space
 from tests.nas.conftest import make_split
 

@@ -10,8 +10,7 @@ import torch
 from nas.enas import Search
 from nas.errors import SearchError
 from nas.fairness import fair_indices
-from nas.search_settings import SearchSettings
-from nas.settings import JobData
+from nas.settings import JobData, SearchSettings
 from search_spaces import Architecture, macro_space
 
 SPACE = macro_space(2, widths=(4, 8, 12), depths=(1, 2))

@@ -11,14 +11,17 @@ from torch import nn
 
 from branches.branch import Branch
 from branches.costs import parameters
-from branches.metrics import best_threshold, measure
+from branches.metrics import REWARDS, best_threshold, measure, title_of
+from branches.records import load_branch
 from branches.settings import FitSettings
 from branches.training import predict_scores
 from foundation.history import read_history
+from nas.errors import SearchError
 from nas.job import run_job
-from nas.search_settings import SearchSettings
-from nas.settings import JobData, JobSettings
+from nas.job_pictures import NO_IMAGES
+from nas.settings import JobData, JobSettings, SearchSettings
 from nas.verdict import Gain, gain, sentence
+from reports.result_schema import check_result
 from search_spaces import macro_space
 from tests.nas.killing import killed_after
 from tests.untimed import untimed
@@ -133,6 +136,38 @@ def test_a_finished_job_trains_nothing_again(
     assert run(with_tail, tmp_path)[0] == first
 
 
+def test_the_folder_is_that_of_a_finished_search(data: JobData, tmp_path: Path) -> None:
+    first = run_job(data, SETTINGS, folder=tmp_path, seed=0, device=torch.device("cpu"))
+    check_result(tmp_path / "result.json")
+    assert json.loads((tmp_path / "result.json").read_text()) == first.record
+    assert json.loads((tmp_path / "architecture.json").read_text()) == first.record["architecture"]
+    kept, record = load_branch(tmp_path / "branch")
+    assert all(torch.equal(a, b) for a, b in zip(kept.parameters(), first.branch.parameters(), strict=True))
+    assert (record.attribute, record.values, record.threshold) == (
+        "toy",
+        ("no", "yes"),
+        first.record["val"]["threshold"],
+    )
+    assert json.loads((tmp_path / "pictures.json").read_text()) == {"missing": [NO_IMAGES]}
+    again = run_job(data, SETTINGS, folder=tmp_path, seed=0, device=torch.device("cpu"))
+    assert again.record == first.record
+    assert {name: scores.tolist() for name, scores in again.scores.items()} == {
+        name: scores.tolist() for name, scores in first.scores.items()
+    }
+
+
+def test_the_folder_of_another_job_is_refused(data: JobData, tmp_path: Path) -> None:
+    run(data, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(SearchError, match="another seed; name another folder"):
+        run(data, tmp_path, seed=1)
+    with pytest.raises(SearchError, match="another settings"):
+        run(data, tmp_path, replace(SETTINGS, candidates=7))
+    with pytest.raises(SearchError, match="another data"):
+        run(replace(data, val=replace(data.val, labels=1 - data.val.labels)), tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_seeds_decide(data: JobData, tmp_path: Path) -> None:
     results = [run(data, tmp_path / str(n), seed=seed)[0] for n, seed in enumerate((3, 3, 4))]
     assert untimed(results[0]) == untimed(results[1])
@@ -179,3 +214,14 @@ def test_the_verdict_advises_the_probe_where_the_branch_does_not_beat_it(low: fl
     assert ("use the probe" in text) == advice
     assert "no better than random" in text
     assert "97.0% fewer parameters" in text
+
+
+@pytest.mark.parametrize("reward", REWARDS)
+def test_every_reward_can_be_searched_with(data: JobData, tmp_path: Path, reward: str) -> None:
+    search, retrain = replace(SETTINGS.search, reward=reward), replace(SETTINGS.retrain, metric=reward)
+    settings = replace(SETTINGS, search=search, retrain=retrain, winner="smallest_within", tail=None)
+    result, _ = run(data, tmp_path, settings)
+    for split in ("val", "test"):
+        assert 0 <= result[split][reward] <= 1
+        assert all(len(side[f"{split}_{reward}"]) >= 1 for side in result["repeats"].values())
+    assert result["verdict"].startswith(f"Test {title_of(reward)} ")

@@ -13,8 +13,7 @@ from branches.branch import Branch
 from branches.settings import FitSettings
 from foundation.history import read_history
 from nas.errors import SearchError
-from nas.search_settings import SearchSettings
-from nas.settings import JobData, JobSettings
+from nas.settings import JobData, JobSettings, SearchSettings
 from search_spaces import Architecture, Decision, MacroPlan, Space, macro_space
 from tests.nas.conftest import make_split
 from tests.nas.extra import needs_nni

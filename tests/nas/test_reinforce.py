@@ -193,9 +193,21 @@ def test_a_state_of_another_controller_is_refused() -> None:
     tensors, record = learner.state()
     with pytest.raises(SearchError, match="space and settings"):
         reinforce(hidden=7).load_state(tensors, record)
-    del tensors["adam.heads.exp_avg"]
-    with pytest.raises(SearchError, match=r"nothing for 'adam\.heads\.exp_avg'"):
+    del tensors["adam.0.exp_avg"]
+    with pytest.raises(SearchError, match=r"nothing for 'adam\.0\.exp_avg'"):
         reinforce().load_state(tensors, record)
+
+
+def test_a_state_of_earlier_versions_is_continued() -> None:
+    """They kept Adam's moments under the names of the weights."""
+    whole, resumed = reinforce(STRONG), reinforce(STRONG, seed=9)
+    whole.update(EVERY, toy_reward(EVERY))
+    tensors, record = whole.state()
+    for number, (name, _) in enumerate(whole.controller.named_parameters()):
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            tensors[f"adam.{name}.{key}"] = tensors.pop(f"adam.{number}.{key}")
+    resumed.load_state(tensors, record)
+    assert resumed.update(EVERY, toy_reward(EVERY)) == whole.update(EVERY, toy_reward(EVERY))
 
 
 @pytest.mark.parametrize("rewards", [[1.0], [1.0, math.nan], [1.0, math.inf], []])

@@ -14,8 +14,7 @@ from branches.training import fit
 from foundation.history import read_history
 from nas.errors import SearchError
 from nas.job import run_job
-from nas.search_settings import SearchSettings
-from nas.settings import SEARCH_STRATEGIES, JobData, JobSettings
+from nas.settings import SEARCH_STRATEGIES, JobData, JobSettings, SearchSettings
 from nas.trials import TrialStage
 from search_spaces import macro_space
 from tests.nas.extra import needs_nni, with_nni_marked
@@ -60,7 +59,10 @@ def test_a_job_ends_as_one_of_enas_does(data: JobData, tmp_path: Path, strategy:
     assert f"best of {len(best)} random" in result["verdict"]
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     kept = {path.name for path in tmp_path.iterdir()} - {"search.safetensors"}
-    assert kept == {"candidates.json", "history.jsonl", "latencies.json", "scores.safetensors", "trainings"}
+    assert kept == {
+        *("config.json", "candidates.json", "history.jsonl", "latencies.json", "scores.safetensors", "trainings"),
+        *("architecture.json", "branch", "predictions.csv", "pictures.json", "result.json"),
+    }
 
 
 @others

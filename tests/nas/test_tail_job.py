@@ -12,8 +12,7 @@ from branches.settings import FitSettings
 from foundation.history import read_history
 from nas.errors import SearchError
 from nas.job import run_job
-from nas.search_settings import SearchSettings
-from nas.settings import BY_HAND, JobData, JobSettings
+from nas.settings import BY_HAND, JobData, JobSettings, SearchSettings
 from search_spaces import tail_space
 from tests.nas.killing import killed_after
 from tests.nas.test_job import Tail

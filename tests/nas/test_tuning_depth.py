@@ -1,6 +1,6 @@
 """A trial of a depth study, on features of a few images at three depths."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +13,9 @@ from branches.settings import FitSettings
 from nas.errors import SearchError
 from nas.limits import Limits
 from nas.tuning import PrunedError
-from nas.tuning_depth import Depth, DepthObjective, DepthSettings, depth_knobs
-from nas.tuning_knobs import Setting
+from nas.tuning_depth import Depth, DepthObjective
+from nas.tuning_depth_knobs import DEPTH_KNOBS, DepthSettings, depth_knobs
+from nas.tuning_knobs import Setting, Value, asked
 from search_spaces import Architecture
 from search_spaces.registry import space_of
 from tests.nas.conftest import make_split
@@ -162,3 +163,31 @@ def test_knobs_of_a_study() -> None:
 def test_settings_that_cannot_be(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(SearchError, match=said):
         replace(BASE, **changes)
+
+
+class Last:
+    """A trial that takes the last choice and the high end of each range."""
+
+    def suggest_categorical(self, _name: str, choices: Sequence[Value]) -> Value:
+        return choices[-1]
+
+    def suggest_int(self, _name: str, _low: int, high: int) -> int:
+        return high
+
+    def suggest_float(self, _name: str, _low: float, high: float, *, log: bool = False) -> float:
+        return high
+
+
+@pytest.mark.parametrize("name", DEPTH_KNOBS)
+def test_every_knob_is_asked_for_and_changes_the_trial(name: str) -> None:
+    trials = objective()
+    high = asked(trials.knobs, Last())
+    assert high.keys() == DEPTH_KNOBS.keys() == SETTING.keys()
+    low = {knob.name: knob.choices[0] if knob.choices else knob.low for knob in trials.knobs}
+    if name == "parameter_penalty":
+        high[name] = 1e6  # enough to choose otherwise
+    one, other = ({**SETTING, name: setting[name]} for setting in (low, high))
+    if DEPTH_KNOBS[name].of_training:
+        assert trials.recipe(one) != trials.recipe(other)
+    else:
+        assert trials(one, seed=5, watch=never).details != trials(other, seed=5, watch=never).details

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from label_graph.classifier import PooledFeatures
 from label_graph.errors import LabelGraphError
 from label_graph.graph import LabelledPool
-from label_graph.pooling import PooledFeatures
 from label_graph.settings import GraphSettings
 from nas.tuning import PrunedError
 from nas.tuning_gcn import GcnObjective, gcn_knobs, standard_error
@@ -110,3 +110,8 @@ def test_the_standard_error_is_of_the_images() -> None:
         )
         errors.append(standard_error(noisy.sigmoid(), part.states, seed=0))
     assert errors[0] == pytest.approx(errors[1] * 4, rel=0.5)  # sixteen times the images, a quarter of the error
+
+
+def test_every_knob_is_a_setting_of_the_label_graph() -> None:
+    assert {knob.name for knob in gcn_knobs(4, words=True)} == SETTING.keys()
+    assert SETTING.keys() <= set(GraphSettings.__dataclass_fields__)

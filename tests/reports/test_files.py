@@ -18,6 +18,7 @@ from reports.layout import Table
 from reports.page import sections_of
 from reports.records import read_records
 from reports.table_files import plain, table_csv
+from reports.tables import csv_text
 from tests.reports.fleet_folder import write_fleet
 from tests.reports.search_folder import write_search
 
@@ -138,3 +139,11 @@ def test_the_fleet_as_files(tmp_path: Path) -> None:
     assert float(bald["parameters"]) == entry.branch.parameters
     assert [row[0] for row in rows] == ["bald", "backpack", "courier", "youth"]
     assert png_size((tmp_path / "out" / "cost.png").read_bytes())[0] == 400
+
+
+def test_a_table_of_gaps_keeps_whole_numbers_whole() -> None:
+    rows = [("name", "size", "score", "won"), ("a, b", 1200, 0.1, True), ('"c"', None, 1.0, False), ("", 3, None, True)]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    assert csv_text(rows) == text.getvalue()
+    assert csv_text(rows[:1]) == "name,size,score,won\n"

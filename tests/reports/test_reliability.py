@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from branches.reliability import reliability_record
+from branches.calibration import reliability_record
 from reports.records import Records, read_records
 from reports.reliability import calibration_picture, reliabilities, reliability_figure
 from tests.reports.search_folder import write_search

@@ -4,9 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subdatasets.attribute import Attribute, attribute_name, attribute_of, is_attribute_name
+from subdatasets.attribute import (
+    Attribute,
+    attribute_name,
+    attribute_of,
+    contradiction,
+    is_attribute_name,
+    is_unknown,
+    ordered_values,
+    spellings,
+)
 from subdatasets.errors import DataError
-from subdatasets.values import contradiction, is_unknown, ordered_values, spellings
 
 
 @pytest.mark.parametrize(
@@ -87,8 +95,6 @@ def test_an_attribute_is_a_value() -> None:
     one = Attribute("bald", ("no", "yes"))
     assert one == attribute_of("bald", ["yes", "no"])
     assert hash(one) == hash(attribute_of("bald", ["yes", "no"]))
-    assert one.is_binary
-    assert not Attribute("gender", ("a", "b", "c")).is_binary
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.name = "other"  # type: ignore[misc]
 

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from subdatasets.contents import content_hash, content_hashes, read_image
+from subdatasets.contents import FORMATS, SUFFIXES, content_hash, content_hashes, read_image
 from subdatasets.errors import DataError
+from subdatasets.forms import read_csv_rows, read_folder_rows
+from subdatasets.persons import read_photos
+from subdatasets.storage import store_images
 from tests.subdatasets.conftest import Paint
 
 
@@ -91,3 +94,28 @@ def test_an_image_larger_than_any_photograph_is_refused(tmp_path: Path, monkeypa
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(DataError, match="too large"):
         read_image(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_is_read_in_both_forms_imported_as_it_is_and_decoded(name: str, tmp_path: Path, paint: Paint) -> None:
+    """An entry of FORMATS is all that a format is here; that of exported bundles is compared with it."""
+    names = [f"{value}/{number}{suffix}" for value in ("no", "yes") for number, suffix in enumerate(FORMATS[name])]
+    paths = [paint(f"hat/train/{inner}") for inner in names]
+    assert sorted(row.path for row in read_folder_rows(tmp_path / "hat").rows) == sorted(paths)
+    lines = [f"hat/train/{inner},{inner.split('/')[0]}" for inner in names]
+    (tmp_path / "cap.csv").write_text("\n".join(["path,label", *lines]))
+    assert len(read_csv_rows(tmp_path / "cap.csv").rows) == len(paths)
+    assert len(read_photos(tmp_path / "hat")) == len(paths)
+    data = paths[0].read_bytes()
+    with Image.open(paths[0]) as opened:
+        assert opened.format == name
+        expected = np.asarray(opened.convert("RGB"))
+    (stored,) = store_images([data], tmp_path / "images")
+    assert (stored.suffix, stored.read_bytes()) == (FORMATS[name][0], data)
+    assert np.array_equal(np.asarray(read_image(stored)), expected)
+
+
+def test_no_ending_stands_for_two_formats() -> None:
+    assert len(set(SUFFIXES)) == len(SUFFIXES)
+    known = Image.registered_extensions()
+    assert all(known[suffix] == name for name, suffixes in FORMATS.items() for suffix in suffixes)

@@ -8,8 +8,7 @@ import pytest
 from subdatasets.attribute import Attribute
 from subdatasets.contents import content_hashes
 from subdatasets.errors import DataError
-from subdatasets.multilabel import LabelTable, stacked
-from subdatasets.multilabel_columns import labels_of
+from subdatasets.multilabel import LabelTable, labels_of, stacked
 from subdatasets.multilabel_csv import read_label_csv, write_label_csv
 from subdatasets.multilabel_join import join_subdatasets
 from subdatasets.subdataset import Example, SubDataset
@@ -38,8 +37,6 @@ def test_rows_labels_splits_and_counts() -> None:
         "a": {"present": 1, "absent": 1, "unknown": 1},
         "b": {"present": 2, "absent": 1, "unknown": 0},
     }
-    assert table.has_splits
-    assert not table_of([[1]]).has_splits
 
 
 def test_states_are_a_copy() -> None:

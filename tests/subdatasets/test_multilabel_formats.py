@@ -7,8 +7,7 @@ import pytest
 
 from subdatasets.errors import DataError
 from subdatasets.multilabel import stacked
-from subdatasets.multilabel_coco import read_coco
-from subdatasets.multilabel_lists import read_label_lists
+from subdatasets.multilabel_coco import read_coco, read_label_lists
 from subdatasets.multilabel_voc import read_voc_annotations, read_voc_lists
 
 OBJECTS = {

@@ -11,8 +11,7 @@ from PIL import Image
 from subdatasets.errors import DataError
 from subdatasets.importers import import_table
 from subdatasets.mask_files import MaskFiles
-from subdatasets.persons import write_persons
-from subdatasets.photos import Photo, read_photos
+from subdatasets.persons import Photo, read_photos, write_persons
 from subdatasets.segmentation import CropSettings, Instance
 
 SETTINGS = CropSettings(smallest=8)

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torchvision.models import inception_v3
 
-from trunk.backbones import BACKBONES, block_shapes, find_backbone
+from trunk.backbones import BACKBONES
 from trunk.errors import TrunkError
+from trunk.find_backbone import block_shapes, find_backbone
 
 
 def test_inception_blocks_have_the_published_shapes() -> None:

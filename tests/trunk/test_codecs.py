@@ -11,10 +11,9 @@ from subdatasets.contents import content_hash, read_image
 from trunk.cache_settings import Storage
 from trunk.cached_features import CachedFeatures
 from trunk.checkpoints import load_checkpoint
-from trunk.codecs import Int8, Pca, fit_codec, read_codec
+from trunk.codecs import Int8, Moments, Pca, fit_codec, read_codec
 from trunk.errors import TrunkError
 from trunk.feature_cache import FeatureCache
-from trunk.moments import Moments
 from trunk.trunk import Trunk
 
 

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 
 from subdatasets.attribute import Attribute
 from subdatasets.subdataset import Example, SubDataset
-from trunk.backbones import find_backbone
-from trunk.batch_plan import BatchPlan
+from trunk.batches import BatchPlan
 from trunk.dynamic_graph import DynamicGraph, pool_images
 from trunk.errors import TrunkError
+from trunk.find_backbone import find_backbone
 
 
 @pytest.fixture

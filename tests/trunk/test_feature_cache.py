@@ -9,7 +9,7 @@ import torch
 from subdatasets.contents import content_hash, read_image
 from subdatasets.errors import DataError
 from tests.trunk.conftest import make_trunk
-from trunk import shards
+from trunk import feature_cache
 from trunk.errors import TrunkError
 from trunk.feature_cache import FeatureCache
 from trunk.trunk import Trunk
@@ -120,13 +120,13 @@ def test_a_shard_is_verified_once_and_again_when_it_changed(
 ) -> None:
     FeatureCache(tmp_path, trunk).fill(images, [4])
     asked: list[Path] = []
-    checksum = shards.file_checksum
+    checksum = feature_cache.file_checksum
 
     def watched(path: Path) -> str:
         asked.append(path)
         return checksum(path)
 
-    monkeypatch.setattr(shards, "file_checksum", watched)
+    monkeypatch.setattr(feature_cache, "file_checksum", watched)
     cache = FeatureCache(tmp_path, trunk)
     assert cache.fill(images, [4]) == 0
     cache.open(images, 4)

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from trunk.errors import TrunkError
 from trunk.indeed import (
     binary_cross_entropy,
+    draw_pairs,
     identical_map,
     indeed_loss,
     six_features,
     six_labels,
 )
-from trunk.indeed_pairs import draw_pairs
 from trunk.pretrain_settings import IndeedSettings
 
 F_A = torch.tensor([[1.0, 2.0, 0.0], [3.0, 1.0, 2.0]])

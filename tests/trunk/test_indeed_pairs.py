@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trunk.indeed_pairs import draw_pairs, partial_coco
+from trunk.indeed import draw_pairs, partial_coco
 
 
 def as_set(pairs: NDArray[np.int64]) -> set[tuple[int, int]]:

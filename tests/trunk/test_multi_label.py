@@ -7,8 +7,8 @@ import torch
 from subdatasets.attribute import Attribute
 from subdatasets.subdataset import SubDataset
 from tests.trunk.conftest import SIZE
-from trunk.backbones import find_backbone
 from trunk.dynamic_graph import DynamicGraph, pool_images
+from trunk.find_backbone import find_backbone
 from trunk.multi_label import ImagePlan, MultiLabelPretraining, class_labels, class_logits
 from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import PretrainSettings

@@ -15,9 +15,9 @@ from torch.multiprocessing.spawn import spawn
 
 from subdatasets.subdataset import SubDataset
 from tests.trunk.conftest import SIZE
-from trunk.batch_plan import Batch
+from trunk.batches import Batch
 from trunk.errors import TrunkError
-from trunk.joint_norm import JointBatchNorm2d, join_norms, part_norms
+from trunk.norms import JointBatchNorm2d, join_norms, part_norms
 from trunk.preprocessing import Preprocessing
 from trunk.pretrain_settings import PretrainSettings
 from trunk.ranks import Ranks

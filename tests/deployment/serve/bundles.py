@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from deployment.bundle import write_bundle
-from deployment.changes import add_branch
+from deployment.bundle.change import add_branch
 from tests.deployment.bundles import save_small, small_trunk
 
 BRANCHES = {"bald": (("no", "yes"), 4, 0.3), "age.group": (("young", "old", "oldest"), 3, None)}

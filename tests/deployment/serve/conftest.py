@@ -12,10 +12,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from deployment.serve.app import build_app
-from deployment.serve.loading import LoadedBundle
+from deployment.serve.loading import LoadedBundle, Reloader
 from deployment.serve.metrics import Metrics
 from deployment.serve.persons import FindPersons
-from deployment.serve.reloading import Reloader
 from deployment.serve.settings import ServeSettings
 from tests.deployment.serve.bundles import three_branches, two_branches
 

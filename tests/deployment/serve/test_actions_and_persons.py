@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from deployment.errors import BundleError
-from deployment.images import normalised
+from deployment.runtime.images import normalised
 from deployment.serve.persons import MOST
 from subdatasets.segmentation import Crop
 from tests.deployment.serve.bundles import BRANCHES

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deployment.images import normalised
-from deployment.serve.decoding import MAX_SCANS, decode
-from deployment.serve.refusals import Refusal
+from deployment.runtime.images import normalised
+from deployment.serve.predictor import MAX_SCANS, decode
+from deployment.serve.requests import Refusal
 from subdatasets.contents import decode_image
 from tests.deployment.serve.conftest import Client
 from trunk.preprocessing import Preprocessing

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from deployment.errors import BundleError
-from deployment.serve.loading import LoadedBundle
+from deployment.serve.loading import LoadedBundle, Reloader
 from deployment.serve.metrics import Metrics
-from deployment.serve.reloading import Reloader
 from tests.deployment.serve.bundles import ADDED, BRANCHES
 from tests.deployment.serve.conftest import Client, Serving
 

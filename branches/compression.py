@@ -1,0 +1,123 @@
+"""Branches on principal components of the trunk's features: folded to read the features themselves, and tails restored.
+
+The projection is a 1x1 convolution with a bias, P (x - mean). A branch reads its features twice, each time linearly
+before anything else: in the 1x1 convolution of its stem, and in the averages that its head may take behind batch norm.
+So the projection is multiplied into those weights, and what comes out is an ordinary branch, which is grafted, exported
+and drawn like any other. Its scores are the same up to the rounding of float32.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from branches.branch import Branch
+from branches.errors import BranchError
+from branches.probe import LinearProbe
+from trunk.codecs import Pca
+from trunk.features import FeatureSource
+
+Builder = Callable[[torch.Generator], nn.Module]
+
+
+class Restored(nn.Module):
+    """`module` on features (N, C, H, W), given their components (N, K, H, W): x = P^T y + mean, nothing learnt."""
+
+    projection: Tensor
+    mean: Tensor
+
+    def __init__(self, module: nn.Module, components: Tensor, mean: Tensor) -> None:
+        super().__init__()
+        self.module = module
+        self.register_buffer("projection", components.T[:, :, None, None].clone())
+        self.register_buffer("mean", mean.clone())
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.module(functional.conv2d(features, self.projection, self.mean))
+        return logits
+
+
+def tail_on(features: FeatureSource, build: Builder) -> Builder:
+    """The builder of a tail that reads what is stored: components are brought back to the trunk's channels first."""
+    codec = getattr(features, "codec", None)
+    if not isinstance(codec, Pca):
+        return build
+    return lambda generator: Restored(build(generator), codec.components, codec.mean)
+
+
+def codec_key(features: FeatureSource) -> dict[str, Any]:
+    """What was fitted to store the features, for config.json and result.json; nothing where nothing was."""
+    key = getattr(getattr(features, "codec", None), "key", None)
+    return {"codec": key} if key else {}
+
+
+def on_trunk(module: nn.Module, features: FeatureSource) -> nn.Module:
+    """A module that was trained on `features`, as it is deployed: reading what the trunk gives.
+
+    On features that are stored whole that is the module itself.
+    """
+    codec = getattr(features, "codec", None)
+    if not isinstance(codec, Pca):
+        return module
+    if isinstance(module, Restored):
+        return module.module
+    fold = folded_probe if isinstance(module, LinearProbe) else folded
+    return fold(module, codec.components, codec.mean)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def folded(branch: Branch, components: Tensor, mean: Tensor) -> Branch:
+    """The branch on features (C, H, W) that gives `branch`'s logits on their components (K, H, W), in evaluation mode.
+
+    `components` (K, C) and `mean` (C,). The answer lies on the CPU. Raises: BranchError when the branch does not read
+    K channels.
+    """
+    count, channels = components.shape
+    if branch.feature_shape[0] != count:
+        raise BranchError(
+            f"the branch reads {branch.feature_shape[0]} channels, the projection gives {count}: fold the projection "
+            f"of the features that it was trained on"
+        )
+    projection, offset = components.double().cpu(), mean.double().cpu()
+    found = Branch(branch.architecture, (channels, *branch.feature_shape[1:]), branch.values)
+    state = {name: value.detach().cpu() for name, value in branch.state_dict().items()}
+    inner = state["stem.convolution.weight"].double().flatten(1)  # (width, K)
+    state["stem.convolution.weight"] = (inner @ projection).float()[:, :, None, None]
+    # The stem's convolution has no bias: the norm behind it takes up the shift by the mean.
+    shift = inner @ projection @ offset
+    state["stem.norm.running_mean"] = (state["stem.norm.running_mean"].double() + shift).float()
+    if branch.head.shortcut_norm is not None:
+        state |= folded_shortcut(branch, state, projection, offset, found.head.shortcut_scale)
+    found.load_state_dict(state)
+    return found.eval()
+
+
+def folded_shortcut(
+    branch: Branch, state: dict[str, Tensor], projection: Tensor, offset: Tensor, scale: float
+) -> dict[str, Tensor]:
+    """The head's weights behind the averages of the features themselves, which are scaled by `scale` there."""
+    norm = branch.head.shortcut_norm
+    assert isinstance(norm, nn.BatchNorm1d)
+    count, channels = projection.shape
+    mean, variance = (state[f"head.shortcut_norm.running_{name}"].double() for name in ("mean", "var"))
+    per_component = branch.head.shortcut_scale / (variance + norm.eps).sqrt()
+    weight = state["head.linear.weight"].double()
+    pooled, shortcut = weight[:, :-count], weight[:, -count:] * per_component  # (values, K)
+    return {
+        "head.linear.weight": torch.cat([pooled, shortcut @ projection / scale], dim=1).float(),
+        "head.linear.bias": (state["head.linear.bias"].double() - shortcut @ mean).float(),
+        "head.shortcut_norm.running_mean": offset.float(),
+        "head.shortcut_norm.running_var": torch.full((channels,), 1 - norm.eps),
+    }
+
+
+@torch.no_grad()
+def folded_probe(probe: LinearProbe, components: Tensor, mean: Tensor) -> LinearProbe:
+    """The linear probe on averaged features that gives the logits of `probe` on their components."""
+    weight = probe.linear.weight.detach().cpu().double() @ components.double().cpu()
+    found = LinearProbe(components.shape[1], len(weight))
+    found.linear.weight.copy_(weight.float())
+    found.linear.bias.copy_((probe.linear.bias.detach().cpu().double() - weight @ mean.double().cpu()).float())
+    return found.eval()

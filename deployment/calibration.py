@@ -1,0 +1,47 @@
+"""Calibrate an exported branch's scores as `branches.calibration` fitted it, with numpy alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deployment.errors import BundleError
+
+SMALLEST = 1e-12  # as `branches.calibration` has it
+Floats = npt.NDArray[np.float64]
+
+
+def calibrated(calibration: Mapping[str, Any] | None, scores: npt.ArrayLike) -> Floats | None:
+    """Scores (N, V) -> calibrated scores (N, V); None for a branch that was exported without a calibration.
+
+    calibration: `calibration` of branch.json, or None; a temperature that divides the logarithms of the scores,
+    or curves with straight lines between their points, one for two values and one per value, then normalised, for more.
+    Raises: BundleError for a record that is none.
+    """
+    if calibration is None:
+        return None
+    table = np.asarray(scores, dtype=np.float64)
+    try:
+        with np.errstate(all="ignore"):
+            mapped = _applied(calibration, table)
+        if not (np.isfinite(mapped) | ~np.isfinite(table)).all():
+            raise ValueError("it gives scores that are no numbers")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"the calibration of a branch cannot be used ({error}): export it again") from error
+    return mapped
+
+
+def _applied(calibration: Mapping[str, Any], table: Floats) -> Floats:
+    if calibration["method"] == "temperature":
+        if not calibration["temperature"] > 0:
+            raise ValueError(f"its temperature is {calibration['temperature']}")
+        logits = np.log(np.maximum(table, SMALLEST)) / calibration["temperature"]
+        table = np.exp(logits - logits.max(1, keepdims=True))
+        return np.asarray(table / table.sum(1, keepdims=True))
+    curves = [(np.array(curve["scores"]), np.array(curve["calibrated"])) for curve in calibration["curves"]]
+    if len(curves) == 1:
+        positive = np.interp(table[:, 1], *curves[0])
+        return np.stack([1 - positive, positive], axis=1)
+    table = np.stack([np.interp(column, *curve) for column, curve in zip(table.T, curves, strict=True)], axis=1)
+    return np.asarray(table / table.sum(1, keepdims=True))

@@ -1,0 +1,78 @@
+"""Predict and decide with an exported branch or bundle, and verify it. Needs numpy and onnxruntime, no torch.
+
+Reading image files needs Pillow beside them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deployment.calibration import calibrated
+from deployment.errors import BundleError
+from deployment.runtime.checks import bundle_checks
+from deployment.runtime.exported import Exported, Floats
+
+
+class Runtime(Exported):
+    """An exported folder at work: image files to values and scores.
+
+    Its arguments and errors are those of `deployment.runtime.exported.Exported`.
+    """
+
+    def predict(
+        self, images: Sequence[Path | str], *, attributes: Sequence[str] | None = None, batch_size: int = 16
+    ) -> list[dict[str, Any]]:
+        """One dict per image file: `image` (its path), `attributes`: {name: {value, scores, threshold, calibrated}}.
+
+        `scores` is {value: probability}, and so is `calibrated`, None for a branch without a calibration; `value` is
+        the predicted one: of two values the second when its score reaches the threshold, of more the one with the
+        highest score. `attributes` None: all of them. Raises: BundleError naming an image that cannot be read, or an
+        attribute that the folder does not hold.
+        """
+        try:
+            from deployment.runtime.images import read_normalised
+        except ImportError as error:
+            raise BundleError("reading image files needs Pillow: pip install pillow") from error
+
+        self._require_trunk()
+        rows = []
+        for start in range(0, len(images), batch_size):
+            paths = [Path(path) for path in images[start : start + batch_size]]
+            batch = np.stack([read_normalised(path, self.bundle["preprocessing"]) for path in paths])
+            scores = self.scores_of_images(batch, attributes)
+            rows += [
+                {
+                    "image": str(path),
+                    "attributes": {name: self.decide(name, table[number]) for name, table in scores.items()},
+                }
+                for number, path in enumerate(paths)
+            ]
+        return rows
+
+    def decide(self, name: str, scores: Floats) -> dict[str, Any]:
+        """Scores (values,) of one image -> `value`, `scores`, `threshold` and `calibrated`, as in `predict`."""
+        values, threshold = self.contracts[name]["values"], self.contracts[name]["threshold"]
+        positive = len(values) == 2 and float(scores[1]) >= (0.5 if threshold is None else threshold)
+        chosen = int(positive) if len(values) == 2 else int(scores.argmax())
+        table = dict(zip(values, map(float, scores), strict=True))
+        rows = calibrated(self.contracts[name].get("calibration"), scores[None])
+        probabilities = None if rows is None else dict(zip(values, rows[0].tolist(), strict=True))
+        return {"value": values[chosen], "scores": table, "threshold": threshold, "calibrated": probabilities}
+
+    def verify(self) -> list[dict[str, Any]]:
+        """Check every file's SHA-256 and run the golden inputs again; of a bundle also from images to scores.
+
+        One dict per branch, and before them one named "trunk" for a bundle, after them one per joined graph: `branch`,
+        `max_relative_error` (1.0 when nothing could be run), `ok`, and `problem` (a sentence, or None).
+        """
+        return bundle_checks(self)
+
+    def _require_trunk(self) -> None:
+        for name, contract in self.contracts.items():
+            if contract["fingerprint"] != self.bundle["fingerprint"]:
+                raise BundleError(
+                    f"branch {name!r} belongs to trunk {contract['fingerprint']}, the trunk beside it is "
+                    f"{self.bundle['fingerprint']}: export them together again"
+                )

@@ -1,0 +1,104 @@
+"""Table the winner's scores image by image (`predictions.csv` of a search), and pick images to be looked at."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from foundation.files import write_bytes
+
+if TYPE_CHECKING:
+    import pandas
+
+Scores = npt.NDArray[np.float64]
+
+
+class ImageFile(NamedTuple):
+    """Where an image lies, what it is called in a record, and the hash of its content."""
+
+    path: Path
+    name: str
+    content: str
+
+
+class Scored(NamedTuple):
+    """One image with its scores (V,). `place`: its row in the split. `file`: None where only features were given."""
+
+    split: str
+    place: int
+    file: ImageFile | None
+    label: int
+    predicted: int
+    scores: Scores
+    confidence: float
+
+    @property
+    def right(self) -> bool:
+        return self.label == self.predicted
+
+
+def scored_images(
+    scores: Mapping[str, Scores],
+    labels: Mapping[str, Tensor],
+    files: Mapping[str, Sequence[ImageFile]] | None,
+    threshold: float | None,
+) -> list[Scored]:
+    """Every image of the splits in `scores` (N, V), in order.
+
+    threshold: of two values, the score from which the second is predicted; None: the highest score is. A confidence of
+    0 lies on the threshold, 1 is as far from it as can be; of more than two values it is the predicted one's score.
+    """
+    found = []
+    for split, table in scores.items():
+        for place, (row, label) in enumerate(zip(table, labels[split].tolist(), strict=True)):
+            file = files[split][place] if files is not None else None
+            predicted, confidence = decided(row, threshold)
+            found.append(Scored(split, place, file, label, predicted, row, confidence))
+    return found
+
+
+def decided(scores: Scores, threshold: float | None) -> tuple[int, float]:
+    """The predicted value and the confidence in it, see `scored_images`."""
+    if len(scores) > 2:
+        value = int(scores.argmax())
+        return value, float(scores[value])
+    threshold = 0.5 if threshold is None else threshold
+    score = float(scores[1])
+    if score >= threshold:
+        return 1, (score - threshold) / (1 - threshold) if threshold < 1 else 1.0
+    return 0, (threshold - score) / threshold
+
+
+def predictions_table(rows: Sequence[Scored], values: Sequence[str]) -> "pandas.DataFrame":
+    """A line per image: split, image, content (SHA-256), label, predicted, and `score of VALUE` for every value.
+
+    Where only features were given, `image` is the row in its array and `content` is empty.
+    """
+    from pandas import DataFrame
+
+    columns: dict[str, list[Any]] = {
+        "split": [row.split for row in rows],
+        "image": [row.file.name if row.file else f"row {row.place}" for row in rows],
+        "content": [row.file.content if row.file else "" for row in rows],
+        "label": [values[row.label] for row in rows],
+        "predicted": [values[row.predicted] for row in rows],
+    }
+    scores = {f"score of {value}": [row.scores[index] for row in rows] for index, value in enumerate(values)}
+    return DataFrame({**columns, **scores})
+
+
+def write_predictions(path: Path, rows: Sequence[Scored], values: Sequence[str]) -> None:
+    """Write the table as CSV, whole or not at all, with all digits of a score."""
+    write_bytes(path, predictions_table(rows, values).to_csv(index=False, lineterminator="\n").encode())
+
+
+def most_confident(rows: Sequence[Scored], *, right: bool, values: int, each: int) -> list[Scored]:
+    """Of the images of each value, the `each` most confident ones that were right, or wrong; the surest first."""
+    found = []
+    for value in range(values):
+        of_value = [row for row in rows if row.label == value and row.right is right]
+        found += sorted(of_value, key=lambda row: -row.confidence)[:each]
+    return sorted(found, key=lambda row: -row.confidence)

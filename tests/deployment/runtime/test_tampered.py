@@ -1,0 +1,213 @@
+"""Bundles that somebody changed: refused or found by verify, each with the place named; nothing outside is read."""
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployment.bundle import write_bundle
+from deployment.errors import BundleError
+from deployment.runtime import Runtime
+from deployment.runtime.files import is_plain_name, read_golden
+from tests.deployment.bundles import save_small, small_trunk
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("tampered")
+    trunk = small_trunk(0)
+    write_bundle(trunk, [save_small(home / "saved", trunk, "bald")], home / "bundle")
+    return home
+
+
+@pytest.fixture
+def bundle(home: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(home / "bundle", tmp_path / "bundle")
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+def branch(record: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = record["branches"]["bald"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: branch(record).update(folder="../saved/bald"),
+        lambda record: branch(record).update(folder="/etc"),
+        lambda record: branch(record).update(folder=".."),
+        lambda record: branch(record).update(folder=["bald"]),
+        lambda record: record["branches"].update({"a/b": branch(record)}),
+        lambda record: record["files"].update({"../secret": "0" * 64}),
+        lambda record: record["files"].update({"trunk.onnx": "no hash"}),
+        lambda record: record["joined"].update(file="..\\graftnet.onnx"),
+        lambda record: record.update(branches=[]),
+        lambda record: record.update(tolerance=1e9),
+        lambda record: record.update(tolerance=float("nan")),
+        lambda record: record.update(tolerance=True),
+        lambda record: branch(record).update(threshold=float("inf")),
+        lambda record: branch(record).update(values=["one"]),
+        lambda record: branch(record).update(freeze_depth=7),
+        lambda record: record["preprocessing"].update(size=10**12),
+        lambda record: record["preprocessing"].update(size=-1),
+        lambda record: record["preprocessing"].update(std=[0.0, 1.0, 1.0]),
+        lambda record: record["preprocessing"].update(interpolation="__import__('os')"),
+        lambda record: record.pop("fingerprint"),
+        lambda record: record.update(format=99),
+    ],
+)
+def test_an_index_that_cannot_be_is_refused(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    edit(bundle / "bundle.json", change)
+    with pytest.raises(BundleError, match=r"bundle\.json"):
+        Runtime(bundle)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.update(attribute="../bald"),
+        lambda record: record["input"].update(shape=["batch", 10**15, 1, 1]),
+        lambda record: record["output"].update(shape=["batch", 5]),
+        lambda record: record["files"].update({"../../x": "0" * 64}),
+        lambda record: record.update(threshold=[]),
+    ],
+)
+def test_a_contract_that_cannot_be_is_refused(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    edit(bundle / "bald" / "branch.json", change)
+    with pytest.raises(BundleError, match=r"branch\.json"):
+        Runtime(bundle)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "nothing", "[" * 100_000, '{"format": 1}'])
+def test_records_that_are_none_are_refused(bundle: Path, text: str) -> None:
+    (bundle / "bundle.json").write_text(text)
+    with pytest.raises(BundleError, match=r"bundle\.json"):
+        Runtime(bundle)
+
+
+def test_a_branch_under_another_name_is_refused(bundle: Path) -> None:
+    edit(bundle / "bundle.json", lambda record: record["branches"].update(hat=record["branches"].pop("bald")))
+    with pytest.raises(BundleError, match="is branch 'bald', not 'hat'"):
+        Runtime(bundle)
+
+
+def problem(folder: Path, part: str) -> str:
+    checks = {check["branch"]: check for check in Runtime(folder).verify()}
+    assert not checks[part]["ok"]
+    return str(checks[part]["problem"])
+
+
+def test_links_are_not_followed(bundle: Path, tmp_path: Path) -> None:
+    for name in ("trunk.onnx", "bald"):
+        shutil.move(bundle / name, tmp_path / name)
+        (bundle / name).symlink_to(tmp_path / name)
+    assert "is a link" in problem(bundle, "trunk")
+    assert "is a link" in problem(bundle, "bald")
+    images = np.zeros((1, 3, 16, 16), np.float32)
+    with pytest.raises(BundleError, match="is a link"):
+        Runtime(bundle).scores_of_images(images)
+    (bundle / "bundle.json").rename(tmp_path / "bundle.json")
+    (bundle / "bundle.json").symlink_to(tmp_path / "bundle.json")
+    with pytest.raises(BundleError, match="a link"):
+        Runtime(bundle)
+
+
+def test_a_file_that_is_not_listed_is_found(bundle: Path) -> None:
+    (bundle / "bald" / "extra.py").write_text("")
+    assert "extra.py is not listed" in problem(bundle, "bald")
+
+
+def test_a_changed_file_is_never_run(bundle: Path) -> None:
+    images = np.zeros((1, 3, 16, 16), np.float32)
+    runtime = Runtime(bundle)
+    (bundle / "bald" / "branch.onnx").write_bytes((bundle / "trunk.onnx").read_bytes())
+    with pytest.raises(BundleError, match="changed since it was exported"):
+        runtime.scores_of_images(images)
+
+
+class Loud:
+    """What a pickle would run."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ("a pickle was loaded",))
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"images": np.array([Loud()], dtype=object)},
+        {"images": np.zeros((1, 3, 16, 16))},
+        {"images": np.full((1, 3), np.nan, np.float32)},
+        {"images": np.zeros((0, 3), np.float32)},
+        {"other": np.zeros(3, np.float32)},
+    ],
+)
+def test_golden_arrays_that_are_none_are_refused(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    np.savez(tmp_path / "golden.npz", **arrays)
+    with pytest.raises(BundleError, match=r"golden\.npz"):
+        read_golden(tmp_path / "golden.npz", ["images"])
+
+
+def test_archives_that_unfold_to_more_are_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "golden.npz", images=np.zeros(10**6, np.float32))
+    with pytest.raises(BundleError, match="compressed"):
+        read_golden(tmp_path / "golden.npz", ["images"])
+    header = (
+        b"\x93NUMPY\x01\x00v\x00"
+        + repr({"descr": "<f4", "fortran_order": False, "shape": (10**12,)}).encode().ljust(117)
+        + b"\n"
+    )
+    with zipfile.ZipFile(tmp_path / "golden.npz", "w") as archive:
+        archive.writestr("images.npy", header)
+    with pytest.raises(BundleError, match="holds no golden images"):
+        read_golden(tmp_path / "golden.npz", ["images"])
+    (tmp_path / "golden.npz").write_bytes(pickle.dumps(Loud()))
+    with pytest.raises(BundleError, match="holds no golden images"):
+        read_golden(tmp_path / "golden.npz", ["images"])
+
+
+@pytest.mark.parametrize("name", ["bald", "age.group", "Haar lang", "größe"])
+def test_names_that_are_plain(name: str) -> None:
+    assert is_plain_name(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "C:", "a\nb", "a\0", "x" * 201, 3, None])
+def test_names_that_are_not(name: object) -> None:
+    assert not is_plain_name(name)
+
+
+def test_the_bundles_own_runtime_verifies_it_without_this_toolkit(bundle: Path) -> None:
+    refuse = "import sys; sys.modules.update(dict.fromkeys(('torch', 'onnx', 'PIL', 'branches', 'trunk')))\n"
+    script = (
+        f"{refuse}import runpy; sys.argv = ['x']; runpy.run_path({str(bundle / 'runtime.pyz')!r}, run_name='__main__')"
+    )
+    command = [sys.executable, "-I", "-B", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["ok", "trunk:"],
+        ["ok", "bald:"],
+        ["ok", "joined:"],
+    ]
+    (bundle / "bald" / "branch.onnx").write_bytes(b"")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "changed since it was exported" in done.stdout
+    (bundle / "bundle.json").write_text("{}")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
