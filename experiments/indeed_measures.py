@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from reports.confidence_map import confidence_csv, confidence_figure
+from experiments.confidence_map import confidence_csv, confidence_figure
 
 
 def average_precisions(scores: np.ndarray, labels: np.ndarray) -> list[float]:

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from experiments.confidence_map import confidence_csv, confidence_figure, confidence_map
 from experiments.indeed_measures import average_precisions, markdown
 from experiments.voc_folder import VocPart, read_part, subdatasets_of
 from foundation.files import write_bytes
 from graftnet.devices import choose_device
 from graftnet.progress import show_progress
-from reports.confidence_map import confidence_csv, confidence_figure, confidence_map
 from trunk.methods import IndeedPretraining
 from trunk.multi_label import MultiLabelPretraining
 from trunk.preprocessing import Preprocessing

@@ -134,8 +134,7 @@ def with_files(written: Written, folder: Path, formats: Sequence[str] | None, wi
     Raises:
         ReportError: a format or a width that there is not, or nothing can be written there.
     """
-    from reports.figure_files import FORMATS
-    from reports.files import WIDTH, write_files, write_fleet_files
+    from reports.files import FORMATS, WIDTH, write_files, write_fleet_files
 
     how: dict[str, Any] = {"formats": tuple(formats or FORMATS), "width": WIDTH if width is None else width}
     files: list[Path] = []

@@ -6,15 +6,34 @@ After Model Cards for Model Reporting (Mitchell et al., 2019), arXiv:1810.03993:
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.comparison import gains, winner_name
-from reports.fleet_entries import Costs, costs_of, counts_of
-from reports.formats import MINUS, SPACE, change, count, interval, milliseconds, score, short_count, signed
-from reports.intervals import score_interval
-from reports.page import write_page
-from reports.records import Records, read_records
-from reports.summaries import METRIC_NAMES, by_hand, reward_metric
-from reports.values import number, numbers_of, table, text, whole
-from reports.verdict import attribute_of, values_of, verdict
+from reports.layout.formats import (
+    METRIC_NAMES,
+    MINUS,
+    SPACE,
+    change,
+    count,
+    interval,
+    metrics_in,
+    milliseconds,
+    score,
+    short_count,
+    signed,
+    span,
+)
+from reports.layout.pages import write_page
+from reports.search.verdict import verdict
+from reports.summaries.comparison import gains, score_interval, winner_name
+from reports.summaries.search import (
+    Records,
+    attribute_of,
+    by_hand,
+    costs_of,
+    counts_of,
+    read_records,
+    reward_metric,
+    values_of,
+)
+from reports.summaries.values import number, numbers_of, table, text, whole
 
 CARD = "card.md"
 
@@ -69,14 +88,14 @@ def _what(records: Records) -> str:
 
 def _figures(records: Records) -> str:
     val, test = numbers_of(records.result.get("val")), numbers_of(records.result.get("test"))
-    names = [key for key in METRIC_NAMES if key in val or key in test]
+    names = metrics_in(val, test)
     if not names:
         return ""
     counts = counts_of(records.result).get("test", {})
     rows = []
     for key in names:
         ends = score_interval(key, test[key], counts) if key in test else None
-        written = f"{score(ends[0])} to {score(ends[1])}" if ends else ""
+        written = span(*ends, 4) if ends else ""
         rows.append((METRIC_NAMES[key], score(val.get(key)), score(test.get(key)), written))
     lines = [_table(("metric", "val", "test", "95 % interval over test images"), rows)]
     gained = gains(records)
@@ -84,9 +103,9 @@ def _figures(records: Records) -> str:
         lines.append(
             f"Test {METRIC_NAMES[reward_metric(records)]} against controls trained alike: "
             + "; ".join(
-                f"{signed(one.difference)} over {one.name}"
-                + (f" ({interval(one.low, one.high)})" if one.low is not None else "")
-                for one in gained
+                f"{signed(gain.difference)} over {gain.name}"
+                + (f" ({interval(gain.low, gain.high)})" if gain.low is not None else "")
+                for gain in gained
             )
             + "."
         )
@@ -105,7 +124,7 @@ def _data(records: Records) -> str:
 
 def _cost(records: Records) -> str:
     branch = costs_of(records.result)
-    tail = Costs(*(number(records.result.get(f"tail_{part}")) for part in Costs._fields))
+    tail = costs_of(records.result, "tail_")
     if branch.parameters is None:
         return ""
     rows = [
@@ -137,7 +156,7 @@ def _limits(records: Records) -> str:
             f"- Saying “{_plain(common)}” always would be right for {share_of:.0%} of the test images: read accuracy "
             "beside that."
         )
-    unsure = [one.name for one in gains(records) if one.judgement == "not told apart"]
+    unsure = [gain.name for gain in gains(records) if gain.judgement == "not told apart"]
     if unsure and not by_hand(records):
         lines.append(f"- Test does not tell it apart from: {', '.join(unsure)}.")
     return "\n".join(lines)

@@ -1,25 +1,38 @@
-"""A report's tables and figures as files of their own, with a list of what is in which."""
+"""Write a report's tables and figures as files of their own: CSV, SVG or PNG, with a list of what is in which."""
 
+import io
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 
 from foundation.files import write_bytes
 from reports.card import CARD, card
 from reports.errors import ReportError
-from reports.figure_files import FORMATS, check_size, figure_file
-from reports.fleet import fleet_sections
-from reports.fleet_entries import Entry, read_fleet
-from reports.fleet_rows import COLUMNS, overview_row
-from reports.layout import Section
-from reports.page import sections_of
-from reports.records import read_records
-from reports.table_files import table_csv
+from reports.fleet.entries import Entry, read_fleet
+from reports.fleet.overview import COLUMNS, overview_row
+from reports.fleet.page import fleet_sections
+from reports.fleet.tables import tree_cost
+from reports.layout.figures import STYLE, light, styled
+from reports.layout.formats import MINUS, NOTHING, SPACE
+from reports.layout.pages import Section, Table, sections_of
+from reports.search.page import SECTIONS
+from reports.summaries.search import attribute_of, read_records
 from reports.tables import candidates_table, csv_of, csv_text, methods_table
-from reports.tree_cost import tree_cost
-from reports.verdict import attribute_of
 
 CONTENTS = "contents.md"
 WIDTH = 1200  # pixels
+FORMATS = ("svg", "png")
+WIDTHS = (100, 10_000)  # pixels
+_OPENING = re.compile(r"<svg[^>]*>")
+_SIDES = re.compile(r'\b(width|height)="[^"]*"')
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
 def write_files(
@@ -42,7 +55,7 @@ def write_files(
     if (search_folder / "result.json").exists():
         data = (search_folder / "result.json").read_bytes()
         extra["result.json"] = ("The record itself; docs/result.schema.json says what its fields mean.", data)
-    return _write(attribute_of(records), sections_of(records), extra, destination, formats, width)
+    return _write(attribute_of(records), sections_of(SECTIONS, records), extra, destination, formats, width)
 
 
 def write_fleet_files(
@@ -75,8 +88,8 @@ def _write(
 ) -> tuple[Path, ...]:
     files = dict(extra)
     for section in sections:
-        for place, table in enumerate(section.tables, start=1):
-            name = section.anchor if len(section.tables) == 1 else f"{section.anchor}-{place}"
+        for index, table in enumerate(section.tables, start=1):
+            name = section.anchor if len(section.tables) == 1 else f"{section.anchor}-{index}"
             files[f"{name}.csv"] = (f"{section.title}: {table.caption}", table_csv(table).encode())
         for drawn in section.pictures:
             if drawn.figure is None:
@@ -89,3 +102,73 @@ def _write(
     return tuple(
         write_bytes(destination / name, data, durable=False, error=ReportError) for name, (_, data) in files.items()
     )
+
+
+def check_size(formats: tuple[str, ...], width: int) -> None:
+    """Raises ReportError for a format or a width that there is not."""
+    for name in formats:
+        if name not in FORMATS:
+            raise ReportError(f"A figure is written as {' or '.join(FORMATS)}, not as {name!r}: choose one of them.")
+    if not WIDTHS[0] <= width <= WIDTHS[1]:
+        raise ReportError(f"A figure is {WIDTHS[0]} to {WIDTHS[1]} pixels wide, not {width}: choose another width.")
+
+
+@styled
+def figure_file(figure: Figure, kind: str, width: int, title: str) -> bytes:
+    """The bytes of a file of this kind, `width` pixels wide, its height in proportion; `title` is kept inside.
+
+    The same figure gives the same bytes. Letters of an SVG are outlines, so that they look the same everywhere.
+    """
+    inches = figure.get_figwidth()
+    out = io.BytesIO()
+    settings: Any = {**STYLE, "svg.fonttype": "path"}
+    with warnings.catch_warnings(), matplotlib.rc_context(settings):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        if kind == "png":
+            FigureCanvasAgg(figure)
+            # A hair more than the width, for matplotlib cuts off what is not a whole pixel.
+            sharpness = (width + 1e-4) / inches
+            metadata: dict[str, Any] = {"Title": title, "Software": None}
+            figure.savefig(out, format="png", dpi=sharpness, facecolor=light("surface"), metadata=metadata)
+            return out.getvalue()
+        FigureCanvasSVG(figure)
+        metadata = {"Date": None, "Creator": None, "Title": title}
+        figure.savefig(out, format="svg", facecolor=light("surface"), metadata=metadata)
+    drawn = out.getvalue().decode()
+    sides = {"width": f"{width}", "height": f"{width * figure.get_figheight() / inches:.0f}"}
+
+    def sized(opening: re.Match[str]) -> str:
+        return _SIDES.sub(lambda side: f'{side[1]}="{sides[side[1]]}"', opening.group())
+
+    return _OPENING.sub(sized, drawn, count=1).encode()
+
+
+def table_csv(table: Table) -> str:
+    """The table with its head; remarks below a value get a column of their own, "<head>, remark"."""
+    remarked = [any(_parts(row[column])[1] for row in table.rows) for column in range(len(table.head))]
+    rows = [_row(table.head, remarked, [("", f"{head}, remark") for head in table.head])]
+    for row in table.rows:
+        rows.append(_row(row, remarked, [_parts(cell) for cell in row]))
+    return csv_text(rows)
+
+
+def plain(cell: str) -> str:
+    """ "−1,234" -> "-1234"; "61.4 k" keeps its unit; "–" is empty."""
+    words = cell.replace(MINUS, "-").replace(SPACE, " ").strip()
+    if words == NOTHING:
+        return ""
+    return words.replace(",", "") if _THOUSANDS.fullmatch(words) else words
+
+
+def _parts(cell: str) -> tuple[str, str]:
+    value, _, remark = cell.partition("\n")
+    return value, remark
+
+
+def _row(cells: Sequence[str], remarked: Sequence[bool], parts: Sequence[tuple[str, str]]) -> list[str]:
+    written = []
+    for cell, has_remarks, (_, remark) in zip(cells, remarked, parts, strict=True):
+        written.append(plain(_parts(cell)[0]))
+        if has_remarks:
+            written.append(plain(remark))
+    return written

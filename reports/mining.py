@@ -1,4 +1,4 @@
-"""What a mining of hard negatives kept -> one HTML file: the clusters by distance, and pictures of each."""
+"""Page of a mining of hard negatives: the clusters by distance, and pictures of each."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,13 +7,29 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures import legend, panel
-from reports.formats import NOTHING, count, score, share
-from reports.layout import Listing, Picture, Section, Table, picture
-from reports.page import templates, write_page
-from reports.palette import css_variables, light
-from reports.svg import styled
-from reports.values import items, number, numbers_of, table, text
+from reports.layout.figures import legend, light, panel, styled
+from reports.layout.formats import NOTHING, count, score, share
+from reports.layout.pages import (
+    Gallery,
+    Listing,
+    Page,
+    Photo,
+    Picture,
+    Section,
+    Table,
+    Verdict,
+    picture,
+    sections_of,
+    write_page,
+)
+from reports.summaries.values import items, number, numbers_of, table, text
+
+STYLE = """
+#examples .gallery { margin-top: 20px; }
+#examples ul { gap: 4px; margin-top: 8px; }
+#examples li { width: auto; }
+#examples img { width: 72px; height: 72px; border-radius: 4px; }
+"""
 
 
 class Strip(NamedTuple):
@@ -43,33 +59,25 @@ def write_mining_report(record: Mapping[str, object], strips: Sequence[Strip], d
     Raises:
         ReportError: it cannot be written.
     """
-    page = (
-        templates()
-        .get_template("mining.html.jinja")
-        .render(
-            name=text(record.get("attribute")) or "",
-            about=about(record),
-            sentence=sentence(record),
-            sections=[clusters_section(record), repeat_section(record)],
-            strips=strips,
-            light=css_variables("light"),
-            dark=css_variables("dark"),
-        )
+    name, seed = text(record.get("attribute")) or "", number(record.get("seed"))
+    page = Page(
+        title=f"{name}: hard negatives",
+        kind="Hard negatives",
+        heading=name,
+        about=(
+            f"mined from {text(record.get('mined_from'))}",
+            f"positive: {text(record.get('positive'))}",
+            f"trunk {(text(record.get('fingerprint')) or '')[:12]}",
+            f"seed {seed:.0f}" if seed is not None else None,
+            text(record.get("created")),
+        ),
+        skip=("clusters", "the clusters"),
+        verdict=Verdict("", "What is kept", sentence(record)),
+        sections=sections_of(SECTIONS, record, strips),
+        contents=False,
+        style=STYLE,
     )
-    return write_page(page, destination)
-
-
-def about(record: Mapping[str, object]) -> str:
-    """One line below the title: the source, the positive value, the trunk, the seed, the date."""
-    seed = number(record.get("seed"))
-    parts = [
-        f"mined from {text(record.get('mined_from'))}",
-        f"positive: {text(record.get('positive'))}",
-        f"trunk {(text(record.get('fingerprint')) or '')[:12]}",
-        f"seed {seed:.0f}" if seed is not None else None,
-        text(record.get("created")),
-    ]
-    return " · ".join(part for part in parts if part)
+    return write_page(page.html(), destination)
 
 
 def sentence(record: Mapping[str, object]) -> str:
@@ -85,15 +93,15 @@ def sentence(record: Mapping[str, object]) -> str:
 
 def bars(record: Mapping[str, object]) -> tuple[Bar, ...]:
     """The clusters whose numbers are all there, closest first."""
-    found = []
-    for place, one in enumerate(map(table, items(record.get("clusters"))), 1):
-        distance, size, kept = (number(one.get(key)) for key in ("distance", "size", "kept"))
+    clusters = []
+    for index, entry in enumerate(map(table, items(record.get("clusters"))), 1):
+        distance, size, kept = (number(entry.get(key)) for key in ("distance", "size", "kept"))
         if distance is not None and size is not None and kept is not None:
-            found.append(Bar(place, distance, size, kept, one.get("close") is True))
-    return tuple(found)
+            clusters.append(Bar(index, distance, size, kept, entry.get("close") is True))
+    return tuple(clusters)
 
 
-def clusters_section(record: Mapping[str, object]) -> Section:
+def clusters_section(record: Mapping[str, object], _: Sequence[Strip]) -> Section:
     """A figure of distances and sizes, and the table with all figures."""
     drawn = bars(record)
     pictures: tuple[Picture, ...] = ()
@@ -104,15 +112,15 @@ def clusters_section(record: Mapping[str, object]) -> Section:
             picture("sizes", "How much is kept", size_figure(drawn), "Images of each cluster, kept and removed."),
         )
     rows = []
-    for place, one in enumerate(map(table, items(record.get("clusters"))), 1):
-        values = numbers_of(one.get("values"))
-        size, kept = number(one.get("size")), number(one.get("kept"))
+    for index, entry in enumerate(map(table, items(record.get("clusters"))), 1):
+        values = numbers_of(entry.get("values"))
+        size, kept = number(entry.get("size")), number(entry.get("kept"))
         rows.append(
             (
-                str(place),
-                "whole" if one.get("close") is True else "thinned",
-                score(number(one.get("distance")), 3),
-                score(number(one.get("similarity")), 3),
+                str(index),
+                "whole" if entry.get("close") is True else "thinned",
+                score(number(entry.get("distance")), 3),
+                score(number(entry.get("similarity")), 3),
                 count(size),
                 f"{count(kept)}\n{share(kept / size) if kept is not None and size else ''}",
                 ", ".join(f"{count(n)} {value}" for value, n in values.items()),
@@ -123,7 +131,21 @@ def clusters_section(record: Mapping[str, object]) -> Section:
         "Distance: earth mover's, in units of the embeddings. Similarity: cosine of the means of cluster and positives."
     )
     lead = "Train negatives, clustered by k-means on the trunk's averaged features; closest to the positives first."
-    return Section("clusters", "Clusters", lead, pictures, (Table(caption, head, tuple(rows)),))
+    table_ = Table(caption, head, tuple(rows))
+    return Section("clusters", "Clusters", lead, pictures, (table_,), placement="stacked")
+
+
+def examples_section(_: Mapping[str, object], strips: Sequence[Strip]) -> Section | None:
+    """Example images of each group."""
+    galleries = tuple(
+        Gallery(
+            strip.title,
+            strip.note,
+            tuple(Photo(source, f"{strip.title}, example {n}") for n, source in enumerate(strip.pictures, 1)),
+        )
+        for strip in strips
+    )
+    return Section("examples", "Examples", galleries=galleries) if galleries else None
 
 
 @styled
@@ -153,10 +175,13 @@ def size_figure(drawn: Sequence[Bar]) -> Figure:
     return figure
 
 
-def repeat_section(record: Mapping[str, object]) -> Section:
+def repeat_section(record: Mapping[str, object], _: Sequence[Strip]) -> Section:
     """The command and what it started from."""
     listings = (
         Listing("Command", text(record.get("command")) or NOTHING),
         Listing("Source", f"{text(record.get('source'))}\nSHA-256 {text(record.get('source_digest'))}"),
     )
     return Section("repeat", "To repeat it", listings=listings)
+
+
+SECTIONS = (clusters_section, examples_section, repeat_section)

@@ -158,8 +158,8 @@ def check_result(path: Path) -> ResultRecord:
         return ResultRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise ReportError(f"{path}, {place}: {first['msg']}; write it again with `graftnet search`.") from error
+        field = ".".join(map(str, first["loc"])) or "the whole"
+        raise ReportError(f"{path}, {field}: {first['msg']}; write it again with `graftnet search`.") from error
 
 
 if __name__ == "__main__":

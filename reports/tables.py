@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from foundation.files import read_json
 from foundation.history import read_history
-from reports.candidates import Candidate
-from reports.candidates import candidates as candidates_of
-from reports.comparison import methods as methods_of
-from reports.image_records import SCORE
-from reports.records import Records, read_records
+from reports.summaries.candidates import Candidate
+from reports.summaries.candidates import candidates as candidates_of
+from reports.summaries.comparison import methods as methods_of
+from reports.summaries.predictions import SCORE
+from reports.summaries.search import Records, read_records
 
 if TYPE_CHECKING:
     from pandas import DataFrame

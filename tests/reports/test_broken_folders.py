@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from reports.page import render
-from reports.records import read_records
+from reports.search.page import render
+from reports.summaries.search import read_records
 from search_spaces import micro_space
+from tests.reports.search.test_page import Outline
 from tests.reports.search_folder import write_search
-from tests.reports.test_page import Outline
 
 ROOT = Path(__file__).parents[2]
 FILES = (
@@ -58,7 +58,7 @@ def test_what_is_broken_is_named(copy: Path, name: str, share: float | None, mon
     if share is not None:
         (copy / name).write_bytes(whole[: int(share * len(whole))])
     # The drawings themselves are made, only not written out: that is the slow part of a page.
-    monkeypatch.setattr("reports.layout.inline_svg", lambda *_: "")
+    monkeypatch.setattr("reports.layout.pages.inline_svg", lambda *_: "")
     page = render(read_records(copy))
     Outline(page)
     said = page.partition('<section id="repeat"')[0]

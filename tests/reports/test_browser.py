@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from reports import write_report
-from reports.label_graph import write_label_graph_report
+from reports.label_graph.page import write_label_graph_report
 from reports.study import render_study
 from search_spaces import Space, macro_space, micro_space
+from tests.reports.label_graph.test_page import run as write_run
 from tests.reports.search_folder import write_search
-from tests.reports.test_label_graph import run as write_run
 from tests.reports.test_study import make_record
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -7,7 +7,7 @@ import pytest
 
 from reports import write_card
 from reports.card import card
-from reports.records import Records
+from reports.summaries.search import Records
 from tests.reports.fleet_folder import edit_result
 from tests.reports.search_folder import write_search
 

@@ -10,14 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from reports import ReportError
-from reports.figure_files import figure_file
-from reports.figures import panel
-from reports.files import write_files, write_fleet_files
-from reports.fleet_entries import read_fleet
-from reports.layout import Table
-from reports.page import sections_of
-from reports.records import read_records
-from reports.table_files import plain, table_csv
+from reports.files import figure_file, plain, table_csv, write_files, write_fleet_files
+from reports.fleet.entries import read_fleet
+from reports.layout.figures import panel
+from reports.layout.pages import Table, sections_of
+from reports.search.page import SECTIONS
+from reports.summaries.search import read_records
 from reports.tables import csv_text
 from tests.reports.fleet_folder import write_fleet
 from tests.reports.search_folder import write_search
@@ -43,7 +41,7 @@ def test_every_table_and_figure_of_the_page_has_its_file(search: Path, tmp_path:
     written = write_files(search, tmp_path / "out", formats=("svg",))
     names = {path.name for path in written}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
-    sections = sections_of(read_records(search))
+    sections = sections_of(SECTIONS, read_records(search))
     assert {f"{one.name}.svg" for section in sections for one in section.pictures} <= names
     tables = sum(len(section.tables) for section in sections)
     assert sum(name.endswith(".csv") for name in names) == tables + 2

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from reports import write_comparison, write_fleet_report, write_report
-from reports.label_graph import write_label_graph_report
+from reports.label_graph.page import write_label_graph_report
 from tests.reports.browser import MISSING, PROGRAM, Browser
 from tests.reports.fleet_folder import write_fleet
-from tests.reports.test_label_graph import run
+from tests.reports.label_graph.test_page import run
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 KINDS = ("attribute", "fleet", "compare", "label graph")

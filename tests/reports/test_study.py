@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from reports.errors import ReportError
-from reports.study import render_study, write_study_report
-from reports.study_summaries import best_so_far, importances, summary, trials
+from reports.study import best_so_far, importances, render_study, summary, trials, write_study_report
 
 
 def make_record(count: int = 30, *, second: str | None = "parameters", seed: int = 0) -> dict[str, Any]:

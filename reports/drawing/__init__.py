@@ -1,0 +1,1 @@
+"""Architectures drawn: the branch, its cells, and where it is grafted."""

@@ -1,0 +1,1 @@
+"""Records of one search as clean values: methods, curves, candidates, thresholds. No drawing."""
