@@ -23,11 +23,11 @@ from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, SearchSettings
 from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
 from trunk.cache_settings import STORAGE_RULE, VIEW_RULE, is_view, parse_storage
 from trunk.errors import TrunkError
+from trunk.precision import PRECISIONS
 from trunk.pretrain_settings import (
     BLOCKS,
     METHODS,
     NORMALISATIONS,
-    PRECISIONS,
     IndeedSettings,
     Policy,
     PretrainSettings,

@@ -12,12 +12,12 @@ from typing import Annotated, Literal, NamedTuple
 
 from foundation.bounds import Count, Index, NonNegative, OneOf, Pair, Positive, Share, check_fields
 from trunk.errors import TrunkError
+from trunk.precision import PRECISIONS
 
 POWERS = {"uniform": 0.0, "sqrt": 0.5, "size": 1.0}  # of an attribute's number of training images
 SAMPLINGS = tuple(POWERS)
 BATCH_STATISTICS = ("step", "attribute")
 LOSSES = ("sum", "mean")
-PRECISIONS = ("auto", "float32", "bfloat16")
 METHODS = ("dynamic", "multi_label", "indeed")
 NORMALISATIONS = ("minmax", "l2")
 BLOCKS = ("both", "identical", "disparate")
