@@ -92,26 +92,8 @@ class SearchSettings:
         return max(1, self.min_steps, images // self.batch_size)
 
     def __post_init__(self) -> None:
-<<<<<<< HEAD
-        check_fields(self, SearchError, "search.")
-=======
->>>>>>> h-door-int
         self.limits  # noqa: B018 (raises for a limit that cannot be)
         check_fields(self, SearchError, "search.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChoosingSettings:
-    """How architectures are proposed and the winner is chosen among them; see `JobSettings`."""
-
-    strategy: Annotated[str, OneOf(SEARCH_STRATEGIES)] = "enas"
-    trials: Count = 40
-    trial_epochs: Count = 3
-    candidates: Count = 100
-    retrain_top: Count = 4
-    apart: Factor = 1.5
-    winner: Annotated[str, OneOf(WINNER_RULES)] = "best"
-    winner_tolerance: NonNegative = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,13 +16,7 @@ from graftnet.trunks import open_trunk, train_trunk
 from subdatasets.importers import import_labels
 from trunk import pretrain_settings
 from trunk.errors import TrunkError
-<<<<<<< HEAD
-from trunk.methods import METHODS as TRAININGS
-from trunk.methods import method_identity
-from trunk.pretrain_settings import METHODS
-=======
 from trunk.methods import METHODS, method_identity
->>>>>>> h-door-int
 
 CPU = torch.device("cpu")
 TRUNK = """[trunk]
@@ -102,15 +96,9 @@ def test_settings_reach_the_training() -> None:
 
 
 def test_the_front_door_offers_what_the_room_has() -> None:
-<<<<<<< HEAD
-    assert tuple(TRAININGS) == METHODS
-    assert {key for method in TRAININGS.values() for key in method.keys.values()} <= set(vars(Config().trunk))
-    assert all(f'"{name}"' in template("people") for name in TRAININGS)
-=======
     assert tuple(METHODS) == pretrain_settings.METHODS
     assert {key for method in METHODS.values() for key in method.keys.values()} <= set(vars(Config().trunk))
     assert all(f'"{name}"' in template("people") for name in METHODS)
->>>>>>> h-door-int
     with pytest.raises(ConfigError, match=r"trunk.method \(line 2\) must be one of .*'indeed', is 'INDeeD'"):
         parse_config("[trunk]\nmethod = 'INDeeD'")
 
