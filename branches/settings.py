@@ -16,16 +16,11 @@ PRECISIONS = ("float32", "bfloat16")
 class FitRecipe:
     """How a branch is trained: [retrain] of graftnet.toml.
 
-        `epochs` passes of as many images as the train split holds; `balance` against rare values: "sampling" (every batch
-        holds all values in equal parts), "weights" (rare values weigh more in the loss) or "none"; `warmup_fraction` of all
-        steps; `gradient_clip` on the global norm, 0 for none; `average`: decay of the running average of the weights that
-    <<<<<<< HEAD
-        is scored and kept, 0 for none; `mirror`, `noise`, `mixup`: see `branches.training.augmented`; `keep` the
-        weights of the "best" epoch on val, or of the "last".
-    =======
-        is scored and kept, 0 for none; `mirror`, `noise`, `mixup`: see `branches.training.augmented`; `keep` the weights
-        of the "best" epoch on val, or of the "last".
-    >>>>>>> h-door-int
+    `epochs` passes of as many images as the train split holds; `balance` against rare values: "sampling" (every batch
+    holds all values in equal parts), "weights" (rare values weigh more in the loss) or "none"; `warmup_fraction` of all
+    steps; `gradient_clip` on the global norm, 0 for none; `average`: decay of the running average of the weights that
+    is scored and kept, 0 for none; `mirror`, `noise`, `mixup`: see `branches.training.augmented`; `keep` the weights
+    of the "best" epoch on val, or of the "last".
     """
 
     epochs: Count = 12
