@@ -28,11 +28,11 @@ from torch.nn import functional
 from benchmarks.synthetic_shards import write_shards
 from branches.settings import FitSettings
 from branches.training import adamw
-from nas.descent import descend
-from nas.supernet import Supernet
+from nas.enas import descend
+from nas.supernet.supernet import Supernet
 from search_spaces.macro import macro_space
-from trunk.cached_features import prefetched
-from trunk.find_backbone import find_backbone
+from trunk.backbones.find import find_backbone
+from trunk.features.cached import prefetched
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

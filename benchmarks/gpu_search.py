@@ -30,8 +30,8 @@ from foundation.history import read_history
 from nas.enas import Search
 from nas.settings import SearchSettings
 from search_spaces.macro import macro_space
-from trunk.cached_features import prefetched
-from trunk.features import LabelledFeatures
+from trunk.features.cached import prefetched
+from trunk.features.source import LabelledFeatures
 
 
 class Waiting:

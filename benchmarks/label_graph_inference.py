@@ -20,7 +20,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from branches.export import write_onnx
+from branches.export.folder import write_onnx
 from label_graph.classifier import GCN, LabelClassifier
 
 # (channels, height, width), labels, batch: TResNet-M on COCO, InceptionV3's trunk on the clothing tags, a small trunk

@@ -28,7 +28,7 @@ from nas.candidates import rank_candidates
 from nas.enas import Search
 from nas.settings import SearchSettings
 from search_spaces.macro import macro_space
-from trunk.features import LabelledFeatures
+from trunk.features.source import LabelledFeatures
 
 GIB = 2**30
 LIMIT = 3.0

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trunk.feature_cache import FeatureCache
-from trunk.find_backbone import find_backbone
+from trunk.backbones.find import find_backbone
+from trunk.features.cache import FeatureCache
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

@@ -24,7 +24,7 @@ from torch.nn import functional
 from branches.layers import POOLINGS, STEP_FEATURES, AveragePool, activation, operation, pooled_features, stem
 from branches.settings import FitSettings
 from branches.training import adamw
-from trunk.features import LabelledFeatures
+from trunk.features.source import LabelledFeatures
 
 Batch = tuple[Tensor, Tensor]
 

@@ -31,12 +31,12 @@ import numpy as np
 import torch
 
 from branches.settings import FitSettings
+from nas.controller.recipes import RECIPES
 from nas.enas import Search
-from nas.recipes import RECIPES
 from nas.settings import SearchSettings
 from search_spaces.macro import macro_space
 from search_spaces.operations import ACTIVATIONS, OPERATIONS
-from trunk.features import ArrayFeatures, LabelledFeatures
+from trunk.features.source import ArrayFeatures, LabelledFeatures
 
 BATCH = 64
 SPACE = {"nodes": 6, "operations": list(OPERATIONS), "activations": list(ACTIVATIONS)}

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from branches.branch import Branch
-from branches.export import write_onnx
+from branches.export.folder import write_onnx
 from branches.grafting import GraftedNet
-from branches.records import BranchRecord, save_branch
+from branches.saved import BranchRecord, save_branch
 from deployment.bundle import write_bundle
 from search_spaces import Architecture
-from trunk.find_backbone import find_backbone
+from trunk.backbones.find import find_backbone
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

@@ -50,11 +50,11 @@ def make_bundles(folder: Path, backbone: str, size: int, attributes: int) -> Non
     import torch
 
     from branches.branch import Branch
-    from branches.records import BranchRecord, save_branch
+    from branches.saved import BranchRecord, save_branch
     from deployment.bundle import write_bundle
     from deployment.bundle.change import add_branch
     from search_spaces import macro_space
-    from trunk.find_backbone import find_backbone
+    from trunk.backbones.find import find_backbone
     from trunk.preprocessing import Preprocessing
     from trunk.trunk import Trunk
 

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from scipy.stats import t as student
 
-from nas.recipes import RECIPES
-from nas.strategies import STRATEGIES, Strategy, controller_search
+from nas.controller.recipes import RECIPES
+from nas.strategies.searches import STRATEGIES, Strategy, controller_search
 from search_spaces import Architecture, space_of
 from search_spaces.decisions import Decision, Space
 

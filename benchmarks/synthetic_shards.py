@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trunk.cached_features import CachedFeatures
-from trunk.feature_cache import SHARD_BYTES
+from trunk.features.cache import SHARD_BYTES
+from trunk.features.cached import CachedFeatures
 
 
 def write_shards(folder: Path, shape: tuple[int, int, int], count: int, *, seed: int = 0) -> CachedFeatures:

@@ -31,8 +31,8 @@ from subdatasets.subdataset import Example, SubDataset
 from trunk.images import DECODING_THREADS, HeldImages, ahead
 from trunk.precision import autocast
 from trunk.preprocessing import Preprocessing
-from trunk.pretrain_settings import PretrainSettings
-from trunk.training import Pretraining
+from trunk.pretraining.loop import Pretraining
+from trunk.pretraining.settings import PretrainSettings
 
 IMAGES, ATTRIBUTES = 1024, 8
 ROWS, LEAD = 4, 6

@@ -16,8 +16,8 @@ from torch.nn import functional
 from branches.branch import Branch
 from branches.errors import BranchError
 from branches.probe import LinearProbe
-from trunk.codecs import Pca
-from trunk.features import FeatureSource
+from trunk.features.codecs import Pca
+from trunk.features.source import FeatureSource
 
 Builder = Callable[[torch.Generator], nn.Module]
 

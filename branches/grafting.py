@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, Self
 from torch import Tensor, nn
 
 from branches.errors import BranchError
-from branches.records import BranchRecord, load_branch
+from branches.saved import BranchRecord, load_branch
 
 
 class TrunkLike(Protocol):
@@ -100,7 +100,7 @@ class GraftedNet(nn.Module):
         self.grafts[attribute] = Graft(tuple(values), freeze_depth, threshold)
 
     def graft_saved(self, saved: Path | tuple[nn.Module, BranchRecord]) -> str:
-        """Attach a branch that `branches.records.save_branch` wrote, or that was loaded; returns its attribute.
+        """Attach a branch that `branches.saved.save_branch` wrote, or that was loaded; returns its attribute.
 
         Raises: BranchError.
         """

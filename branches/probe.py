@@ -8,9 +8,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from branches.metrics import REWARDS
+from branches.measures.metrics import REWARDS
 from branches.training import check_splits, predict_scores
-from trunk.features import FeatureSource, LabelledFeatures, averaged
+from trunk.features.source import FeatureSource, LabelledFeatures, averaged
 
 INVERSE_PENALTIES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from branches.errors import BranchError
-from branches.metrics import REWARDS
+from branches.measures.metrics import REWARDS
 from foundation.bounds import Count, NonNegative, OneOf, Pair, Positive, Share, check_fields
 
 BALANCES = ("sampling", "weights", "none")
@@ -44,7 +44,8 @@ class FitRecipe:
 class FitSettings(FitRecipe):
     """A recipe as `fit` takes it.
 
-    `beta2` of AdamW; `metric` on the val split, a key of `branches.metrics.REWARDS`, by which an epoch is the best.
+    `beta2` of AdamW; `metric` on the val split, a key of `branches.measures.metrics.REWARDS`, by which an epoch is the
+    best.
     """
 
     beta2: float = 0.99

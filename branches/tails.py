@@ -14,8 +14,8 @@ from branches.layers import POOLINGS, ProjectedPool, pooled_features
 from search_spaces.architecture import Architecture
 from search_spaces.operations import POOLED
 from search_spaces.tail import TailPlan, tail_plan
+from trunk.backbones.find import block_shapes, find_backbone
 from trunk.errors import TrunkError
-from trunk.find_backbone import block_shapes, find_backbone
 from trunk.trunk import Tail, Trunk, tail_modules
 
 TailBuilder = Callable[[torch.Generator], nn.Module]

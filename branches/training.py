@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from branches.errors import BranchError
-from branches.metrics import REWARDS
+from branches.measures.metrics import REWARDS
 from branches.settings import FitSettings
-from foundation.progress import Progress
-from trunk.cached_features import drawn, prefetched
+from foundation.history import Progress
 from trunk.checkpoints import decay_groups
-from trunk.features import FeatureSource, LabelledFeatures
+from trunk.features.cached import drawn, prefetched
+from trunk.features.source import FeatureSource, LabelledFeatures
 
 Indices = npt.NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""Calibrate an exported branch's scores as `branches.calibration` fitted it, with numpy alone."""
+"""Calibrate an exported branch's scores as `branches.measures.calibration` fitted it, with numpy alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from deployment.errors import BundleError
 
-SMALLEST = 1e-12  # as `branches.calibration` has it
+SMALLEST = 1e-12  # as `branches.measures.calibration` has it
 Floats = npt.NDArray[np.float64]
 
 

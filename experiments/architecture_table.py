@@ -20,15 +20,15 @@ import numpy as np
 import torch
 
 from branches.branch import Branch
-from branches.costs import parameters
+from branches.costs.module import parameters
 from branches.settings import FitSettings
 from branches.training import fit
-from graftnet.pipeline import job_data, plan_search
-from graftnet.project import open_project
-from graftnet.trunks import open_trunk
-from nas.seeds import seed_of
+from foundation.provenance import seed_of
+from graftnet.project.folder import open_project
+from graftnet.searches.run import job_data, plan_search
+from graftnet.trunks.versions import open_trunk
 from search_spaces import Architecture, Space, macro_space
-from trunk.features import ArrayFeatures, LabelledFeatures
+from trunk.features.source import ArrayFeatures, LabelledFeatures
 
 SPACE = macro_space(
     2,

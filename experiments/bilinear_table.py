@@ -22,17 +22,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from branches.costs import parameters
-from branches.metrics import REWARDS
+from branches.costs.module import parameters
+from branches.measures.metrics import REWARDS
 from branches.probe import linear_probe
-from branches.records import load_branch
+from branches.saved import load_branch
 from branches.training import predict_scores
-from graftnet.overrides import Overrides, overridden
-from graftnet.pipeline import carry_out, job_data, plan_search
-from graftnet.plans import SearchPlan
-from graftnet.project import Project, open_project
-from graftnet.trunks import open_trunk
-from trunk.features import LabelledFeatures
+from graftnet.project.folder import Project, open_project
+from graftnet.project.overrides import Overrides, overridden
+from graftnet.searches.plan import SearchPlan
+from graftnet.searches.run import carry_out, job_data, plan_search
+from graftnet.trunks.versions import open_trunk
+from trunk.features.source import LabelledFeatures
 from trunk.trunk import Trunk
 
 CPU = torch.device("cpu")

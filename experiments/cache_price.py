@@ -23,20 +23,20 @@ from torch import nn
 
 from branches.branch import Branch
 from branches.compression import on_trunk
-from branches.metrics import REWARDS
+from branches.measures.metrics import REWARDS
 from branches.probe import linear_probe
 from branches.settings import FitSettings
 from branches.training import fit, predict_scores
 from experiments.cache_price_table import table
-from graftnet.config import FeaturesTable
-from graftnet.featuring import AttributeData, estimate_cache, fill_cache
-from graftnet.one_attribute import depth_of
-from graftnet.project import Project, open_project
-from graftnet.trunks import open_trunk
+from graftnet.project.config import FeaturesTable
+from graftnet.project.folder import Project, open_project
+from graftnet.project.settings import depth_of
+from graftnet.searches.features import AttributeData, estimate_cache, fill_cache
+from graftnet.trunks.versions import open_trunk
 from search_spaces import Architecture, macro_space
-from subdatasets.contents import content_hashes
+from subdatasets.image_files import content_hashes
 from subdatasets.subdataset import SubDataset, read_subdataset
-from trunk.features import LabelledFeatures
+from trunk.features.source import LabelledFeatures
 from trunk.trunk import Trunk
 
 CROPS = ("flip", "crop1", "flip+crop2", "crop3", "flip+crop4")

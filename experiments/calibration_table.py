@@ -3,8 +3,8 @@
     python -m experiments.calibration_table PROJECT [--out FILE.jsonl]
 
 Each attribute's newest branch scores val and test once, from the feature cache. Both calibrations, and the one that
-`branches.calibration.fit_calibration` chooses, are fitted on val; test is measured here and decides nothing. With
-`--out` an attribute that has a line there is not computed again.
+`branches.measures.calibration.fit_calibration` chooses, are fitted on val; test is measured here and decides nothing.
+With `--out` an attribute that has a line there is not computed again.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from branches.calibration import METHODS, calibrate, fit_calibration, reliability_record
-from branches.records import load_branch
+from branches.measures.calibration import METHODS, calibrate, fit_calibration, reliability_record
+from branches.saved import load_branch
 from branches.training import predict_scores
-from graftnet.pipeline import job_data, plan_search
-from graftnet.project import Project, open_project
-from graftnet.trunks import open_trunk
+from graftnet.project.folder import Project, open_project
+from graftnet.searches.run import job_data, plan_search
+from graftnet.trunks.versions import open_trunk
 from trunk.trunk import Trunk
 
 SIDES = ("raw", "temperature", "isotonic", "chosen")

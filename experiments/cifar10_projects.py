@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from subdatasets.importers import import_arrays
+from subdatasets.importing.arrays import import_arrays
 
 HELD_OUT = ("cat", "truck")
 TRUNK_IMAGES, TRUNK_VAL = 4000, 200

@@ -12,14 +12,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from experiments.composites import Composites, compose
 from experiments.indeed_data import CLASS_NAMES, Labelled, read_cifar10
 from foundation.files import replace_atomically
+from label_graph.building import LabelledPool
 from label_graph.classifier import POOLINGS, PooledFeatures, pool
-from label_graph.graph import LabelledPool
-from subdatasets.composites import Composites, compose
-from subdatasets.contents import read_image
-from subdatasets.multilabel import LabelTable, States
-from subdatasets.multilabel_csv import read_label_csv
+from subdatasets.image_files import read_image
+from subdatasets.labels.read import read_label_csv
+from subdatasets.labels.table import LabelTable, States
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk, load_trunk
 

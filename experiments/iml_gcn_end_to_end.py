@@ -24,7 +24,7 @@ from experiments.iml_gcn_tables import COLUMNS, percent, with_interval
 from experiments.indeed_measures import markdown
 from label_graph.end_to_end import EndToEnd, EndToEndSettings, image_batches, score_images
 from label_graph.metrics import label_metrics, mean_average_precision
-from subdatasets.multilabel import LabelTable
+from subdatasets.labels.table import LabelTable
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

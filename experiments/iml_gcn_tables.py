@@ -9,7 +9,7 @@ from scipy.stats import t as student
 
 from experiments.indeed_measures import markdown
 from label_graph.gain import paired_gain
-from subdatasets.multilabel import States
+from subdatasets.labels.table import States
 
 BASE = "no graph"
 COLUMNS = ("cp", "cr", "cf1", "op", "or_", "of1")

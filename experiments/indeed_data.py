@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.cifar10_projects import read_archive
-from subdatasets.contents import decode_image
+from subdatasets.image_files import decode_image
 
 
 class Labelled(NamedTuple):

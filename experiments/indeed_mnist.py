@@ -24,14 +24,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.composites import Composites, alone, compose
 from experiments.confidence_map import confidence_map
 from experiments.indeed_data import CLASS_NAMES, READERS, Labelled
 from experiments.indeed_measures import average_precisions, gain_table, write_confidence
 from experiments.indeed_network import SimpleNetwork
 from foundation.files import write_bytes
-from subdatasets.composites import Composites, alone, compose
-from trunk.indeed import binary_cross_entropy, draw_pairs, indeed_loss
-from trunk.pretrain_settings import IndeedSettings, PretrainSettings, learning_rate_at
+from trunk.pretraining.indeed import binary_cross_entropy, draw_pairs, indeed_loss
+from trunk.pretraining.settings import IndeedSettings, PretrainSettings, learning_rate_at
 
 CLASSES = 10
 VAL_PICTURES = 5000

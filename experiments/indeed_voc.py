@@ -25,12 +25,12 @@ from experiments.confidence_map import confidence_csv, confidence_figure, confid
 from experiments.indeed_measures import average_precisions, markdown
 from experiments.voc_folder import VocPart, read_part, subdatasets_of
 from foundation.files import write_bytes
-from graftnet.devices import choose_device
-from graftnet.progress import show_progress
-from trunk.methods import IndeedPretraining
-from trunk.multi_label import MultiLabelPretraining
+from graftnet.project.machine import choose_device
+from graftnet.terminal.output import show_progress
 from trunk.preprocessing import Preprocessing
-from trunk.pretrain_settings import IndeedSettings, PretrainSettings
+from trunk.pretraining.methods import IndeedPretraining
+from trunk.pretraining.multi_label import MultiLabelPretraining
+from trunk.pretraining.settings import IndeedSettings, PretrainSettings
 
 ARMS: dict[str, IndeedSettings | None] = {
     "baseline": None,

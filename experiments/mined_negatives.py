@@ -24,22 +24,21 @@ import numpy as np
 import torch
 
 from branches.branch import Branch
-from branches.metrics import auroc
+from branches.measures.metrics import auroc
 from branches.probe import linear_probe
 from branches.settings import FitSettings
 from branches.training import fit, predict_scores
 from experiments.gain_over_random import interval
-from graftnet.featuring import AttributeData
-from graftnet.mining import embeddings
-from graftnet.one_attribute import depth_of
-from graftnet.project import Project, open_project
-from graftnet.settings import fit_settings
-from graftnet.trunks import open_trunk
+from graftnet.data.mining import embeddings
+from graftnet.project.folder import Project, open_project
+from graftnet.project.settings import depth_of, fit_settings
+from graftnet.searches.features import AttributeData
+from graftnet.trunks.versions import open_trunk
 from search_spaces import Architecture, macro_space
-from subdatasets.contents import content_hashes
+from subdatasets.image_files import content_hashes
 from subdatasets.mining import MiningSettings, earth_movers_distance, mine
 from subdatasets.subdataset import Example, read_subdataset
-from trunk.features import LabelledFeatures
+from trunk.features.source import LabelledFeatures
 
 CPU = torch.device("cpu")
 RATIO, KEEP, HARD_CLASSES, RECALL = 20, 0.5, 2, 0.8

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from nas.verdict import Gain, gain
+from nas.job.results import Gain, gain
 
 CONTESTANTS = ("winner", "random", "linear_probe", "tail")
 HEAD = (

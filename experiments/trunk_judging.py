@@ -17,9 +17,9 @@ from branches.settings import FitSettings
 from branches.training import Fit, fit
 from foundation.files import replace_atomically
 from search_spaces import Architecture, macro_space
-from subdatasets.contents import content_hash
+from subdatasets.image_files import content_hash
 from subdatasets.subdataset import SubDataset
-from trunk.features import ArrayFeatures, LabelledFeatures
+from trunk.features.source import ArrayFeatures, LabelledFeatures
 from trunk.images import pixel_batches
 from trunk.precision import autocast, resolve_precision
 from trunk.preprocessing import Preprocessing

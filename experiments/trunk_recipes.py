@@ -27,22 +27,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from branches.metrics import auroc
+from branches.measures.metrics import auroc
 from branches.probe import linear_probe
 from branches.settings import FitSettings
 from branches.training import predict_scores
 from experiments.trunk_judging import Pictures, append_record, fitted_branch, read_records, some
-from graftnet.one_attribute import depth_of
-from graftnet.progress import show_progress
-from graftnet.project import Project, open_project
-from graftnet.settings import pretrain_settings
-from nas.seeds import seed_of
+from foundation.provenance import seed_of
+from graftnet.project.folder import Project, open_project
+from graftnet.project.settings import depth_of, pretrain_settings
+from graftnet.terminal.output import show_progress
 from subdatasets.subdataset import SubDataset, read_subdataset
-from trunk.features import LabelledFeatures
-from trunk.norms import reestimate
+from trunk.features.source import LabelledFeatures
 from trunk.precision import autocast
 from trunk.preprocessing import Preprocessing
-from trunk.training import Pretraining
+from trunk.pretraining.loop import Pretraining
+from trunk.pretraining.norms import reestimate
 from trunk.trunk import Trunk
 
 SHARED: dict[str, Any] = {"shared_labels": True}

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from label_graph.cooccurrence import PairCounts, conditional_probability, count_pairs, threshold
-from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN, LabelTable
+from subdatasets.labels.table import ABSENT, PRESENT, UNKNOWN, LabelTable
 
 TAUS = (0.1, 0.4)  # IML-GCN's and ML-GCN's
 

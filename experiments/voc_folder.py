@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from subdatasets.attribute import Attribute
-from subdatasets.multilabel_voc import read_voc_lists
+from subdatasets.labels.voc import read_voc_lists
 from subdatasets.subdataset import Example, SubDataset
 
 

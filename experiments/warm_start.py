@@ -22,16 +22,16 @@ import numpy as np
 import torch
 
 from foundation.files import write_json
-from foundation.progress import Progress
-from graftnet.devices import choose_device
-from graftnet.overrides import Overrides, overridden
-from graftnet.pipeline import job_data, plan_search
-from graftnet.progress import show_progress
-from graftnet.project import Project, open_project
-from graftnet.trunks import open_trunk
+from foundation.history import Progress
+from foundation.provenance import seed_of
+from graftnet.project.folder import Project, open_project
+from graftnet.project.machine import choose_device
+from graftnet.project.overrides import Overrides, overridden
+from graftnet.searches.run import job_data, plan_search
+from graftnet.terminal.output import show_progress
+from graftnet.trunks.versions import open_trunk
 from nas.candidates import rank_candidates, whole_val_scores
 from nas.enas import Search
-from nas.seeds import seed_of
 from nas.settings import JobData, JobSettings
 from nas.warm_start import Start, gather
 

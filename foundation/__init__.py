@@ -1,1 +1,1 @@
-"""The ground that every room stands on: files, folders, histories, locks, progress, provenance and errors; no torch."""
+"""What every run writes: files, folders, histories, locks, progress, provenance, errors. No torch."""

@@ -7,7 +7,7 @@ torn last line is cut off on opening and ignored on reading. Reports read histor
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +117,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy arrays and numbers, torch tensors
         return _plain(value.tolist())
     raise TypeError(f"A history holds plain values, not {type(value).__name__}.")
+
+
+# (stage, done, total, figures): done and total count whatever the stage counts; figures, such as a loss, by name
+Progress = Callable[[str, int, int, Mapping[str, float]], None]

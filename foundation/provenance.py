@@ -15,6 +15,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+
+def seed_of(seed: int, *labels: str | int) -> int:
+    """A 63-bit seed from the search's seed and the names of the part; stable across machines and versions."""
+    text = "/".join(str(label) for label in (seed, *labels))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
 PACKAGES = (
     "graftnet",
     "torch",

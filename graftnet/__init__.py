@@ -6,10 +6,10 @@ those.
 
 from typing import TYPE_CHECKING, Any
 
-from graftnet.version import __version__
-
 if TYPE_CHECKING:
     from graftnet.api import Project
+
+__version__ = "0.1.0"  # the one place that holds it; setup.cfg reads it
 
 __all__ = ["Project", "__version__"]
 

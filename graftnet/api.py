@@ -5,12 +5,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graftnet.project import open_project
+from graftnet.project.folder import open_project
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from foundation.progress import Progress
+    from foundation.history import Progress
 
 
 class Project:
@@ -62,9 +62,9 @@ class Project:
         Returns:
             The search's folder, with ``result.json``, ``branch/`` and ``report.html``.
         """
-        from graftnet.devices import choose_device
-        from graftnet.pipeline import search_attribute
-        from graftnet.settings import seed_or
+        from graftnet.project.machine import choose_device
+        from graftnet.project.settings import seed_or
+        from graftnet.searches.run import search_attribute
         from reports import write_report
 
         self.opened.source(attribute)
@@ -93,7 +93,7 @@ class Project:
         if attribute is not None:
             write_card(self.latest(attribute))
             return write_report(self.latest(attribute))
-        from graftnet.fleet_record import searched, write_fleet_record
+        from graftnet.pages.fleet_record import searched, write_fleet_record
 
         for name in searched(self.opened):
             self.report(name)
@@ -105,7 +105,7 @@ class Project:
         Returns:
             The branch's folder.
         """
-        from graftnet.tree import graft_attribute
+        from graftnet.bundles.tree import graft_attribute
 
         return graft_attribute(self.opened, attribute)
 
@@ -118,9 +118,9 @@ class Project:
         Raises:
             ConfigError: nothing, or not this attribute, is grafted.
         """
+        from graftnet.bundles.tree import export_attributes
         from graftnet.errors import ConfigError
-        from graftnet.serving import grafted
-        from graftnet.tree import export_attributes
+        from graftnet.trunks.served import grafted
 
         names = [attribute] if attribute else list(grafted(self.opened.tree))
         if not names:
@@ -158,7 +158,7 @@ class Project:
         """
         from pandas import DataFrame
 
-        from graftnet.serving import grafted
+        from graftnet.trunks.served import grafted
         from subdatasets.splits import SPLITS
         from subdatasets.subdataset import read_subdataset
 

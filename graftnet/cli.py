@@ -6,11 +6,11 @@ from typing import Annotated, cast
 
 import typer
 
-from graftnet.answer import answer
+from graftnet import __version__
 from graftnet.commands import data, demo, deploy, graph, project, report, search, serve, trunk, tune
 from graftnet.commands.options import PANELS
-from graftnet.failures import explain
-from graftnet.version import __version__
+from graftnet.terminal.failures import explain
+from graftnet.terminal.output import answer
 
 INTERRUPTED = 130
 # Usage errors share this base class, wherever the installed typer keeps its own.

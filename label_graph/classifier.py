@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from label_graph.errors import LabelGraphError
-from trunk.features import FeatureSource
+from trunk.features.source import FeatureSource
 
 Pooling = Literal["average", "max"]
 POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from label_graph.errors import LabelGraphError
-from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN, States
+from subdatasets.labels.table import ABSENT, PRESENT, UNKNOWN, States
 
 Matrix = NDArray[np.float64]
 

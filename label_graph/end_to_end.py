@@ -2,8 +2,8 @@
 
 IML-GCN: Improved Multi-Label Graph Convolutional Network for Efficient yet Precise Image Classification (Singh et al.),
 "Proposed approach" and "Implementation details". Departures: the random changes of images are this toolkit's, not
-RandAugment; the backbone may be any of `trunk.backbones`; features are standardised by what the backbone gives before
-the second stage; labels may be unknown.
+RandAugment; the backbone may be any of `trunk.backbones.chain`; features are standardised by what the backbone gives
+before the second stage; labels may be unknown.
 """
 
 import copy
@@ -18,20 +18,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from label_graph.building import LabelledPool, build_classifier
 from label_graph.classifier import LabelClassifier, PooledFeatures, pool
 from label_graph.errors import LabelGraphError
-from label_graph.graph import LabelledPool, build_classifier
 from label_graph.metrics import mean_average_precision
 from label_graph.settings import GraphSettings
 from label_graph.training import Report, TrainingState, loss_by
-from subdatasets.multilabel import PRESENT, LabelTable
-from trunk.backbones import BlockChain
-from trunk.batches import change, draw_changes
-from trunk.find_backbone import block_shapes, find_backbone
+from subdatasets.labels.table import PRESENT, LabelTable
+from trunk.backbones.chain import BlockChain
+from trunk.backbones.find import block_shapes, find_backbone
 from trunk.images import DECODING_THREADS, HeldImages, ahead
 from trunk.precision import autocast, resolve_precision
 from trunk.preprocessing import Preprocessing
-from trunk.pretrain_settings import PretrainSettings
+from trunk.pretraining.batches import change, draw_changes
+from trunk.pretraining.settings import PretrainSettings
 
 BATCH_SIZE = 64
 
@@ -129,7 +129,7 @@ class EndToEnd:
 
     Args:
         table: images and labels, each image in a split; train and val are used.
-        backbone: a name of `trunk.backbones`. weights: of its blocks, to begin with; None draws new ones.
+        backbone: a name of `trunk.backbones.chain`. weights: of its blocks, to begin with; None draws new ones.
         words: a file of word vectors, for word nodes.
 
     Raises:

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from label_graph.errors import LabelGraphError
 from label_graph.settings import GRAPHS, GraphSettings
-from subdatasets.multilabel import PRESENT, UNKNOWN, States
+from subdatasets.labels.table import PRESENT, UNKNOWN, States
 
 Floats = NDArray[np.float64]
+
 IN_WORDS = {"cooccurrence": "the label graph", "identity": "the identity graph", "none": "no graph"}
+
 CHUNK = 2**22  # entries of a resampling at a time
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from label_graph.errors import LabelGraphError
-from subdatasets.multilabel import PRESENT, UNKNOWN
+from subdatasets.labels.table import PRESENT, UNKNOWN
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

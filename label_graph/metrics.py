@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from branches.metrics import ranked_precision
+from branches.measures.metrics import ranked_precision
 from label_graph.errors import LabelGraphError
-from subdatasets.multilabel import ABSENT, PRESENT, UNKNOWN
+from subdatasets.labels.table import ABSENT, PRESENT, UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from label_graph.building import LabelledPool, build_classifier
 from label_graph.classifier import LabelClassifier
 from label_graph.cooccurrence import PairCounts
 from label_graph.errors import LabelGraphError
-from label_graph.graph import LabelledPool, build_classifier
 from label_graph.losses import Loss, loss_named, positive_rates
 from label_graph.metrics import mean_average_precision
 from label_graph.settings import GraphSettings
-from subdatasets.multilabel import PRESENT
+from subdatasets.labels.table import PRESENT
 from trunk.checkpoints import decay_groups, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 
 SAVE_EVERY = 5.0  # seconds; an epoch on pooled features takes some hundredths of one

@@ -17,11 +17,10 @@ import torch
 from torch import Tensor
 
 from foundation.files import read_json, write_json
-from foundation.history import read_history
-from foundation.progress import Progress
+from foundation.history import Progress, read_history
+from foundation.provenance import seed_of
 from nas.enas import Search
 from nas.errors import SearchError
-from nas.seeds import seed_of
 from search_spaces import Architecture
 
 ROUNDS = 50

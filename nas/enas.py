@@ -3,41 +3,68 @@
 Efficient Neural Architecture Search via Parameter Sharing (Pham et al., 2018), arXiv:1802.03268, section 2.2, as used
 in GraftNet: An Efficient and Flexible Multi-label Image Classification (Jia et al.), section 3.3. Differences: rewards
 come from the val split of the attribute and may be an AUROC; all paths of the first epochs, and as many of the later
-ones as ``fair_share`` says (by default all), train every choice equally often (:mod:`nas.fairness`), so that every
+ones as ``fair_share`` says (by default all), train every choice equally often (:mod:`nas.enas`), so that every
 operation has learned something before the controller judges it; a search resumes exactly where it stopped.
 """
 
 import math
 import time
+from collections.abc import Sequence
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from branches.metrics import REWARDS
-from branches.parts import branch_costs
+from branches.costs.architecture import branch_costs
+from branches.measures.metrics import REWARDS
 from branches.training import adamw, batches, check_splits, class_weights, schedule
-from foundation.history import History
-from foundation.progress import Progress
-from nas.allowed import within
-from nas.controller import Controller
-from nas.descent import descend
+from foundation.history import History, Progress
+from foundation.provenance import seed_of
+from nas.controller.policy import Controller
+from nas.controller.recipes import RECIPES
+from nas.controller.reinforce import Reinforce
 from nas.errors import SearchError
-from nas.fairness import fair_indices
-from nas.recipes import RECIPES
-from nas.reinforce import Reinforce
-from nas.seeds import seed_of
+from nas.limits.allowed import within
 from nas.settings import SearchSettings
-from nas.supernet import Supernet
+from nas.supernet.supernet import Supernet
 from nas.warm_start import Start, begin
 from search_spaces import Architecture, Space
-from trunk.cached_features import drawn, prefetched
+from search_spaces.decisions import Decision
 from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint, under
-from trunk.features import LabelledFeatures
+from trunk.features.cached import drawn, prefetched
+from trunk.features.source import LabelledFeatures
+
+
+def descend(loss: Tensor, weights: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer, clip: float) -> None:
+    """Gradients of `loss` alone, their common norm clipped to `clip`, and one step of `optimizer`.
+
+    The same numbers as `zero_grad`, `backward`, `clip_grad_norm_` and `step` over all `weights`, in less time;
+    `optimizer` must pass over those that have no gradient, as torch's do.
+    """
+    for weight in weights:
+        weight.grad = None
+    loss.backward()  # type: ignore[no-untyped-call]
+    used = [weight for weight in weights if weight.grad is not None]
+    nn.utils.clip_grad_norm_(used, clip)
+    optimizer.step()
+
+
+def fair_indices(decisions: Sequence[Decision], count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Indices (count, D) of uniformly drawn architectures: in each column, permutations of the choices one by one.
+
+    Of any decision with k choices, each occurs in `count` rows either count // k times or once more.
+    """
+    columns = []
+    for decision in decisions:
+        choices = len(decision.choices)
+        rounds = [rng.permutation(choices) for _ in range(-(-count // choices))]
+        columns.append(np.concatenate(rounds)[:count] if rounds else np.empty(0, dtype=np.int64))
+    return np.stack(columns, axis=1)
+
 
 Scores = npt.NDArray[np.float64]
 

@@ -3,21 +3,24 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
-from branches.metrics import REWARDS, THRESHOLD_RULES
+from branches.measures.metrics import REWARDS, THRESHOLD_RULES
 from branches.settings import BALANCES, FitSettings
 from foundation.bounds import Count, Factor, Index, NonNegative, OneOf, Pair, Part, Positive, check_fields
+from nas.controller.recipes import RECIPES
 from nas.errors import SearchError
-from nas.limits import Limits
-from nas.recipes import RECIPES
+from nas.limits.limits import Limits
 from search_spaces import Space
 
 if TYPE_CHECKING:
     from branches.tails import TailBuilder
-    from trunk.features import LabelledFeatures
+    from trunk.features.source import LabelledFeatures
+
 
 BY_HAND = "by-hand"  # nothing is searched: the space is the tail's, with one architecture
+
 # ENAS, those of nas.strategies.STRATEGIES, DARTS
 SEARCH_STRATEGIES = ("enas", "controller", "random", "local", "nni-random", "nni-evolution", "nni-darts")
+
 WINNER_RULES = ("best", "smallest_within")  # of nas.winner
 
 
@@ -45,10 +48,10 @@ class SearchSettings:
     ``updates_per_epoch`` controller updates, each on ``samples_per_update`` architectures whose reward is measured on
     ``reward_images`` val images (0: all of them).
     ``parameter_penalty`` is subtracted from the reward per million parameters of the branch. ``recipe`` names the
-    controller's settings in :mod:`nas.recipes`. ``max_parameters``, ``max_macs`` and ``max_latency`` (milliseconds per
-    ``latency_batch`` images on this device) are limits that every architecture drawn keeps; 0 for none. Of the paths
-    that train the shared weights, ``fair_share`` are drawn fairly (:mod:`nas.fairness`) and the rest by the controller;
-    in the warm-up all are. 0 is ENAS's own way.
+    controller's settings in :mod:`nas.controller.recipes`. ``max_parameters``, ``max_macs`` and ``max_latency``
+    (milliseconds per ``latency_batch`` images on this device) are limits that every architecture drawn keeps; 0 for
+    none. Of the paths that train the shared weights, ``fair_share`` are drawn fairly (:mod:`nas.enas`) and the rest by
+    the controller; in the warm-up all are. 0 is ENAS's own way.
     """
 
     epochs: Count = 20
@@ -114,14 +117,14 @@ class ChoosingSettings:
 class JobSettings(ChoosingSettings):
     """What a job does beside the search itself.
 
-    strategy: one of `SEARCH_STRATEGIES`, or `BY_HAND`, which trains the space's one tail (`nas.tail_job`) and searches
-    nothing; a multi-trial one (`nas.strategies`) trains ``trials`` architectures from scratch for ``trial_epochs``
-    epochs, otherwise as in the retraining. candidates: so many architectures are ranked. retrain_top: so many of them
-    are trained from scratch, and as many random architectures as the control. apart: those of "enas" differ in
-    parameters by this factor at least, while there are such candidates; 1: no matter. repeats: trainings of winner and
-    best random architecture, the first included. winner, winner_tolerance: which retrained architecture wins, see
-    `nas.winner`. rivals: other strategies that search too, and of whose candidates as many are retrained; their best
-    are controls. tail: how the tail is trained; None leaves that control out.
+    strategy: one of `SEARCH_STRATEGIES`, or `BY_HAND`, which trains the space's one tail (`nas.job.run`) and searches
+    nothing; a multi-trial one (`nas.strategies.searches`) trains ``trials`` architectures from scratch for
+    ``trial_epochs`` epochs, otherwise as in the retraining. candidates: so many architectures are ranked. retrain_top:
+    so many of them are trained from scratch, and as many random architectures as the control. apart: those of "enas"
+    differ in parameters by this factor at least, while there are such candidates; 1: no matter. repeats: trainings of
+    winner and best random architecture, the first included. winner, winner_tolerance: which retrained architecture
+    wins, see `nas.job.winner`. rivals: other strategies that search too, and of whose candidates as many are retrained;
+    their best are controls. tail: how the tail is trained; None leaves that control out.
     """
 
     space: Space

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from foundation.files import read_json
-from nas.controller import Controller
+from nas.controller.policy import Controller
 from nas.errors import SearchError
-from nas.supernet import Supernet
+from nas.supernet.supernet import Supernet
 from search_spaces import Architecture, Space
 from trunk.checkpoints import load_checkpoint, save_checkpoint, under
 

@@ -15,7 +15,7 @@ from search_spaces.decisions import Decision, Space
 from search_spaces.errors import SpaceError
 from search_spaces.isomorphism import canonical_labelled_graph
 from search_spaces.operations import ACTIVATIONS, CELL_OPERATIONS, OPERATIONS, POOLINGS
-from search_spaces.settings import listed, whole, widths_listed
+from search_spaces.setting_checks import listed, whole, widths_listed
 
 MAX_CELLS = 32
 MAX_NODES = 16

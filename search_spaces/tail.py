@@ -13,7 +13,7 @@ from search_spaces.architecture import Architecture, Setting
 from search_spaces.decisions import Decision, Space
 from search_spaces.errors import SpaceError
 from search_spaces.operations import POOLED, POOLINGS
-from search_spaces.settings import listed, whole, widths_listed
+from search_spaces.setting_checks import listed, whole, widths_listed
 
 MAX_BLOCKS = 1000
 

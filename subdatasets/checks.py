@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
-from foundation.progress import Progress
-from subdatasets.contents import THREADS, inspect_image, over_files
+from foundation.history import Progress
 from subdatasets.errors import DataError
-from subdatasets.problems import Problem, Reading, Row
-from subdatasets.rows import inspect_counts, read_rows, row_place
+from subdatasets.image_files import THREADS, inspect_image, over_files
+from subdatasets.reading.problems import Problem, Reading, Row
+from subdatasets.reading.rows import inspect_counts, read_rows, row_place
 from subdatasets.splits import FRACTIONS
 from subdatasets.subdataset import SubDataset
 

@@ -7,7 +7,8 @@ share of what is kept, and the others are thinned in proportion to their sizes, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +16,40 @@ import numpy.typing as npt
 import ot
 from sklearn.cluster import KMeans
 
+from graftnet.errors import ConfigError
+from subdatasets.attribute import Attribute
 from subdatasets.errors import DataError
+from subdatasets.subdataset import Example, SubDataset
 
-Floats = npt.NDArray[np.float32]
-MOST_POINTS = 500  # of each side in an earth mover's distance, whose cost grows with their product and more
-RESTARTS = 4
+
+def kept_number(keep: float, negatives: int) -> int:
+    """How many negatives stay: a share below 1, a whole number from 1.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if not (keep > 0 and (keep < 1 or keep == int(keep))):
+        raise ConfigError(f"--keep must be a share between 0 and 1, or a whole number of negatives, is {keep:g}.")
+    return max(1, round(keep * negatives)) if keep < 1 else int(keep)
+
+
+def positive_of(subdataset: SubDataset, value: str | None) -> int:
+    """The index of the positive value.
+
+    Raises:
+        ConfigError: there is no such value, or none is named where there are more than two.
+    """
+    values = subdataset.attribute.values
+    if value is None:
+        if len(values) > 2:
+            raise ConfigError(
+                f"{subdataset.attribute.name} has {len(values)} values; say with --positive which one the others are "
+                f"negatives of: {', '.join(values)}."
+            )
+        return 1
+    if value not in values:
+        raise ConfigError(f"{subdataset.attribute.name} has no value {value!r}; it has {', '.join(values)}.")
+    return values.index(value)
 
 
 class Cluster(NamedTuple):
@@ -35,6 +65,42 @@ class Cluster(NamedTuple):
     distance: float
     similarity: float
     close: bool
+
+
+def thinned(source: SubDataset, negatives: Sequence[Example], clusters: Sequence[Cluster], target: Path) -> SubDataset:
+    """The source without the train negatives that no cluster keeps, under the name of ``target``.
+
+    Raises:
+        DataError: a value would be left without a train image.
+    """
+    kept = {negatives[row] for cluster in clusters for row in cluster.kept}
+    dropped = set(negatives) - kept
+    examples = tuple(example for example in source.examples if example not in dropped)
+    mined = replace(source, attribute=Attribute(target.stem, source.attribute.values), examples=examples, source=target)
+    for value, count in mined.counts()["train"].items():
+        if not count:
+            raise DataError(f"no train image of value {value!r} would be left: keep more, or leave that value out")
+    return mined
+
+
+def described(cluster: Cluster, negatives: Sequence[Example], values: Sequence[str]) -> dict[str, Any]:
+    """A cluster as the provenance and the report have it."""
+    counts = np.bincount([negatives[row].value for row in cluster.members], minlength=len(values)).tolist()
+    return {
+        "distance": cluster.distance,
+        "similarity": cluster.similarity,
+        "close": cluster.close,
+        "size": len(cluster.members),
+        "kept": len(cluster.kept),
+        "values": {value: count for value, count in zip(values, counts, strict=True) if count},
+    }
+
+
+Floats = npt.NDArray[np.float32]
+
+MOST_POINTS = 500  # of each side in an earth mover's distance, whose cost grows with their product and more
+
+RESTARTS = 4
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from pathlib import Path
 from foundation.files import write_bytes
 from subdatasets.attribute import Attribute, attribute_of
 from subdatasets.errors import DataError
-from subdatasets.problems import refusal
-from subdatasets.rows import inspect_counts, read_rows
+from subdatasets.reading.problems import refusal
+from subdatasets.reading.rows import inspect_counts, read_rows
+from subdatasets.reading.tables import Locations
 from subdatasets.splits import FRACTIONS, SPLITS
-from subdatasets.tables import Locations
 
 __all__ = ["SPLITS", "Example", "SubDataset", "csv_bytes", "read_subdataset", "write_subdataset"]
 

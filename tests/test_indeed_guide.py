@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from graftnet.config import parse_config
+from graftnet.project.config import parse_config
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "indeed.md").read_text(encoding="utf-8")
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from subdatasets.contents import read_image
+from subdatasets.image_files import read_image
 from trunk.preprocessing import Preprocessing
 
 Job = TypeVar("Job")

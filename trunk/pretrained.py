@@ -6,8 +6,8 @@ from typing import Any
 from timm import create_model, list_models
 from torchvision.models import Inception_V3_Weights
 
+from trunk.backbones.find import find_backbone
 from trunk.errors import TrunkError
-from trunk.find_backbone import find_backbone
 from trunk.preprocessing import INTERPOLATIONS, Preprocessing
 from trunk.trunk import Trunk, trunk_from_weights
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from foundation.files import read_json, replace_atomically, write_json
-from trunk.backbones import BlockChain
+from trunk.backbones.chain import BlockChain
+from trunk.backbones.find import block_shapes, find_backbone
 from trunk.errors import TrunkError
-from trunk.find_backbone import block_shapes, find_backbone
 from trunk.preprocessing import Preprocessing
 
 

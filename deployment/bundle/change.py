@@ -18,8 +18,8 @@ from typing import Any
 import onnx
 import torch
 
-from branches.export import export_branch
-from branches.records import load_branch
+from branches.export.folder import export_branch
+from branches.saved import load_branch
 from deployment.bundle.joined import JOINED, joined_graph
 from deployment.bundle.write import folder_for, listed
 from deployment.errors import BundleError
@@ -34,7 +34,7 @@ LEFTOVERS = (".*.part", f".{JOINED}.*")
 
 
 def add_branch(bundle: Path, saved: Path, *, card: str | None = None) -> str:
-    """Export a saved branch (`branches.records.save_branch`) into a bundle; returns its attribute.
+    """Export a saved branch (`branches.saved.save_branch`) into a bundle; returns its attribute.
 
     A branch of that attribute is replaced. `card`: Markdown to lie in its folder, as card.md. Raises: BundleError when
     it belongs to another trunk, or to a depth at which the bundle's trunk gives no map; RuntimeError when what was

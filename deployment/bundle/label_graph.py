@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from branches.export import TOLERANCE, relative_error, run_onnx, write_onnx
+from branches.export.folder import TOLERANCE, relative_error, run_onnx, write_onnx
 from deployment.bundle.change import changing
 from deployment.bundle.write import folder_for
 from deployment.errors import BundleError
@@ -22,7 +22,7 @@ from deployment.runtime.files import LABEL_GRAPH, read_labels
 from foundation.files import write_json
 from foundation.folders import file_hashes, replaced_folder
 from label_graph.classifier import ConstantClassifier
-from label_graph.records import RECORD, ClassifierRecord, load_classifiers
+from label_graph.saved import RECORD, ClassifierRecord, load_classifiers
 
 FORMAT = 1
 GOLDEN_ROWS = 8
@@ -47,7 +47,7 @@ def export_label_graph(
     """Write the deployable folder of a trained label graph and return it.
 
     Args:
-        saved: a folder of `label_graph.records.save_classifiers`: ``runs/label_graph/ID`` of a project.
+        saved: a folder of `label_graph.saved.save_classifiers`: ``runs/label_graph/ID`` of a project.
         destination: replaced when it holds a label graph already.
         golden: features (8, C, H, W) to check with, of the trunk at the record's depth; None draws some, seeded.
         fingerprint: of the trunk it is deployed with; None asks nothing.

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from branches.metrics import measure
+from branches.measures.metrics import measure
 from deployment.bundle.change import changing
 from deployment.bundle.joined import JOINED
 from deployment.bundle.precision import in_integers

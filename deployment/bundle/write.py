@@ -15,9 +15,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from branches.export import TOLERANCE, export_branch, write_onnx
+from branches.export.folder import TOLERANCE, export_branch, write_onnx
 from branches.grafting import GraftedNet
-from branches.records import load_branch
+from branches.saved import load_branch
 from deployment.bundle.joined import JOINED, joined_graph
 from deployment.errors import BundleError
 from deployment.runtime.checks import problems_of
@@ -58,7 +58,7 @@ def write_bundle(
     images: Tensor | None = None,
     cards: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a bundle of saved branches (`branches.records.save_branch`) and return its folder.
+    """Write a bundle of saved branches (`branches.saved.save_branch`) and return its folder.
 
     `trunk` lies on the CPU. `images` (2 or more, 3, S, S), normalised, are what the golden outputs are made from, the
     first two of them; None draws some, seeded. `cards`: Markdown to lie in an attribute's folder, as card.md. Raises:

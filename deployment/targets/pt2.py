@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from branches.export import TOLERANCE, relative_error
+from branches.export.folder import TOLERANCE, relative_error
 from branches.grafting import GraftedNet
 from foundation.files import replace_atomically
 

@@ -13,7 +13,7 @@ from types import ModuleType
 import torch
 from safetensors.torch import save_file
 
-from branches.traced import trunk_source
+from branches.export.traced import trunk_source
 from deployment.errors import BundleError
 from deployment.runtime.checks import golden_error
 from deployment.runtime.exported import Exported

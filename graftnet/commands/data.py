@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graftnet.answer import answer
 from graftnet.commands.options import START, Device, Folder, Json, Seed
+from graftnet.terminal.output import answer
 
 if TYPE_CHECKING:
-    from subdatasets.multilabel import LabelTable
+    from subdatasets.labels.table import LabelTable
 
 commands = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="Sub-datasets: import them, check them, mine hard negatives.")
@@ -48,9 +48,9 @@ def import_(
     or names of values, blank where it is unknown; columns split and group are
     optional. A folder is NAME/SPLIT/VALUE/*.jpg or NAME/VALUE/*.jpg.
     """
-    from graftnet.importing import import_folder, import_labels_table, import_lines
-    from graftnet.project import open_project
-    from graftnet.settings import seed_or
+    from graftnet.data.imports import import_folder, import_labels_table, import_lines
+    from graftnet.project.folder import open_project
+    from graftnet.project.settings import seed_or
 
     home = open_project(project)
     chosen = seed_or(seed, home)
@@ -84,8 +84,8 @@ def check(
 
     Exit code 2 when there is an error; warnings alone give 0.
     """
-    from graftnet.importing import problem_lines
-    from graftnet.project import open_project
+    from graftnet.data.imports import problem_lines
+    from graftnet.project.folder import open_project
     from subdatasets.checks import check_subdatasets
 
     home = open_project(project)
@@ -139,11 +139,11 @@ def mine(
       graftnet data mine bald --keep 20000 --clusters 20 --name bald-hard
       graftnet data mine gender --positive other
     """
-    from graftnet.devices import choose_device
-    from graftnet.mining import MiningChoices, mine_attribute, mining_lines
-    from graftnet.progress import show_progress
-    from graftnet.project import open_project
-    from graftnet.settings import seed_or
+    from graftnet.data.mining import MiningChoices, mine_attribute, mining_lines
+    from graftnet.project.folder import open_project
+    from graftnet.project.machine import choose_device
+    from graftnet.project.settings import seed_or
+    from graftnet.terminal.output import show_progress
 
     home = open_project(project)
     choices = MiningChoices(keep, clusters, whole, positive, name, depth)
@@ -203,11 +203,11 @@ def persons(
     A photo's labels go to its person where there is only one. Call it again
     after Ctrl-C or kill: it goes on.
     """
-    from graftnet.persons import cut_persons, persons_lines, segmenter_of
-    from graftnet.progress import show_progress
-    from graftnet.project import project_here
-    from graftnet.settings import seed_or
-    from subdatasets.segmentation import CropSettings
+    from graftnet.data.persons import cut_persons, persons_lines, segmenter_of
+    from graftnet.project.folder import project_here
+    from graftnet.project.settings import seed_or
+    from graftnet.terminal.output import show_progress
+    from subdatasets.persons.crops import CropSettings
 
     home = None if out is not None and project is None else project_here(project)
     settings = CropSettings(smallest=smallest, score=score, fill=fill)  # type: ignore[arg-type]  # it checks
@@ -254,9 +254,9 @@ def labels(
       graftnet data labels
       graftnet data labels bald hat --output labels.csv
     """
-    from graftnet.label_tables import project_table
-    from graftnet.progress import show_progress
-    from graftnet.project import open_project
+    from graftnet.data.imports import project_table
+    from graftnet.project.folder import open_project
+    from graftnet.terminal.output import show_progress
 
     home = open_project(project)
     with show_progress() as progress:
@@ -298,15 +298,14 @@ def table(
         --index labels_index.json --images VG_100K --output vg.csv
       graftnet data import voc.csv
     """
-    from subdatasets.label_forms import foreign_table
+    from subdatasets.labels.read import foreign_table
 
     _say(foreign_table(sources, images or (), index, names), output, as_json=as_json)
 
 
 def _say(found: "LabelTable", output: Path | None, *, as_json: bool) -> None:
-    from graftnet.label_tables import table_lines
-    from subdatasets.label_forms import table_record
-    from subdatasets.multilabel_csv import write_label_csv
+    from graftnet.data.imports import table_lines
+    from subdatasets.labels.read import table_record, write_label_csv
 
     written = []
     if output is not None:

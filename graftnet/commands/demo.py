@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from graftnet.answer import answer
 from graftnet.commands.options import HELP, Device, Json
+from graftnet.terminal.output import answer
 
 commands = typer.Typer()
 
@@ -31,7 +31,7 @@ def demo(
       graftnet demo --quick
       graftnet demo --folder /tmp/digits
     """
-    from graftnet.demo import run_demo
+    from graftnet.commands.digits_demo import run_demo
 
     record, text = run_demo(folder, quick=quick, seed=seed, device=device)
     answer(record, text, as_json=as_json)

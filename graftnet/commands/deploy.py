@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from deployment.targets import TARGETS
-from graftnet.answer import answer
 from graftnet.commands.options import USE, Folder, Json
+from graftnet.terminal.output import answer
 
 commands = typer.Typer()
 
@@ -40,8 +40,8 @@ def export(
       graftnet export --all --target triton --out models/
     """
     from graftnet.errors import ConfigError
-    from graftnet.project import open_project
-    from graftnet.serving import grafted
+    from graftnet.project.folder import open_project
+    from graftnet.trunks.served import grafted
 
     home = open_project(project)
     if (attribute is None) != everything:
@@ -51,7 +51,7 @@ def export(
         raise ConfigError("No branch is grafted yet; run `graftnet graft ATTR` first.")
     if target not in TARGETS:
         raise ConfigError(f"--target must be one of {', '.join(TARGETS)}, is {target!r}.")
-    from graftnet.tree import export_as
+    from graftnet.bundles.tree import export_as
 
     default = home.exports / f"{attribute or 'bundle'}{TARGETS[target].ending}"
     written = export_as(home, names, target, out or default)
@@ -168,8 +168,8 @@ def add(attribute: Attribute, folder: Whole, project: Folder = None, as_json: Js
     Examples:
       graftnet bundle add bald runs/exports/bundle
     """
-    from graftnet.bundling import add_to_bundle
-    from graftnet.project import open_project
+    from graftnet.bundles.tree import add_to_bundle
+    from graftnet.project.folder import open_project
 
     name = add_to_bundle(open_project(project), attribute, folder)
     answer({"added": name, "folder": folder}, f"Added {name} to {folder}.", as_json=as_json)
@@ -236,9 +236,9 @@ def speed_up(
       graftnet bundle speed-up runs/exports/bundle --by int8 --loss 0.002
     """
     from deployment.bundle.variants import KINDS
-    from graftnet import bundling
+    from graftnet.bundles import tree as bundling
     from graftnet.errors import ConfigError
-    from graftnet.project import open_project
+    from graftnet.project.folder import open_project
 
     if by not in KINDS:
         raise ConfigError(

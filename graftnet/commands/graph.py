@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from graftnet.answer import answer
 from graftnet.commands.options import SEARCH, Device, Folder, Json, Seed
+from graftnet.terminal.output import answer
 
 commands = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="The label graph: attributes that occur together help each other.")
@@ -37,7 +37,7 @@ def train(
     Settings: the \\[label_graph] table of graftnet.toml. After Ctrl-C or kill
     call it again: it continues.
     """
-    from graftnet.graphing import train_graph
+    from graftnet.label_graphs.calls import train_graph
 
     found = train_graph(project, attributes or [], seed=seed, device=device, force=force)
     answer(*found, as_json=as_json)
@@ -49,8 +49,8 @@ def report(project: Folder = None, as_json: Json = False) -> None:
 
     One self-contained file; it needs no network.
     """
-    from graftnet.graphing import newest_run, with_report
-    from graftnet.project import open_project
+    from graftnet.label_graphs.calls import newest_run, with_report
+    from graftnet.project.folder import open_project
 
     page = with_report(newest_run(open_project(project))).record["report"]
     answer({"report": page}, page, as_json=as_json)
@@ -59,7 +59,7 @@ def report(project: Folder = None, as_json: Json = False) -> None:
 @app.command("list")
 def list_(project: Folder = None, as_json: Json = False) -> None:
     """List the runs of the label graph, oldest first."""
-    from graftnet.graphing import list_runs
+    from graftnet.label_graphs.calls import list_runs
 
     rows = list_runs(project)
     lines = [f"{row['created']}  {row['labels']} labels  {row['verdict']}\n  {row['folder']}" for row in rows]
@@ -84,7 +84,7 @@ def export(
       graftnet graph export
       graftnet graph export deploy/label_graph
     """
-    from graftnet.graphing import export_graph
+    from graftnet.label_graphs.calls import export_graph
 
     folder = export_graph(project, destination)
     answer({"folder": folder}, f"Exported the label graph's classifiers ({folder}).", as_json=as_json)
@@ -133,11 +133,11 @@ def end_to_end(
     What it makes is a trunk of its own, with label classifiers on it; no trunk
     in use changes. After Ctrl-C or kill call it again: it continues.
     """
-    from graftnet.devices import choose_device
-    from graftnet.end_to_end import Choices, train_end_to_end
-    from graftnet.progress import show_progress
-    from graftnet.project import open_project
-    from graftnet.settings import seed_or
+    from graftnet.label_graphs.end_to_end import Choices, train_end_to_end
+    from graftnet.project.folder import open_project
+    from graftnet.project.machine import choose_device
+    from graftnet.project.settings import seed_or
+    from graftnet.terminal.output import show_progress
 
     home, chosen = open_project(project), choose_device(device)
     choices = Choices(table, images, direct_epochs, epochs, learning_rate, fresh)

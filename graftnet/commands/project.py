@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from graftnet.answer import answer
 from graftnet.commands.options import HELP, SEARCH, START, Device, Folder, Json, Seed
+from graftnet.terminal.output import answer
 
 commands = typer.Typer()
 
@@ -25,7 +25,7 @@ def init(
     Examples:
       graftnet init people && cd people
     """
-    from graftnet.template import write_project
+    from graftnet.project.toml_edit import write_project
 
     config = write_project(folder)
     answer(
@@ -53,11 +53,11 @@ def add(
     Examples:
       graftnet add bald photos/bald          (photos/bald/no/*.jpg and photos/bald/yes/*.jpg)
     """
-    from graftnet.importing import import_folder, import_lines
-    from graftnet.project import open_project
-    from graftnet.searching import search_in
-    from graftnet.settings import seed_or
-    from graftnet.tree import graft_attribute
+    from graftnet.bundles.tree import graft_attribute
+    from graftnet.data.imports import import_folder, import_lines
+    from graftnet.project.folder import open_project
+    from graftnet.project.settings import seed_or
+    from graftnet.searches.calls import search_in
 
     home = open_project(project)
     summary = import_folder(home, folder, name, seed=seed_or(seed, home))
@@ -79,7 +79,7 @@ def doctor(as_json: Json = False) -> None:
       graftnet doctor
       graftnet doctor --json
     """
-    from graftnet.doctor import examination_lines, examine
+    from graftnet.project.machine import examination_lines, examine
 
     record = examine()
     answer(record, "\n".join(examination_lines(record)), as_json=as_json)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from graftnet.answer import answer
 from graftnet.commands.options import USE, Folder, Json
+from graftnet.terminal.output import answer
 
 commands = typer.Typer()
 
@@ -54,8 +54,8 @@ def report(
       graftnet report bald --files figures/ --format png --width 1600
       graftnet report            (every attribute, and runs/reports/fleet.html)
     """
-    from graftnet import reporting
-    from graftnet.project import open_project
+    from graftnet.pages import write as reporting
+    from graftnet.project.folder import open_project
 
     watching = watch or None
     reporting.require_attribute(attribute, {"--compare": compare, "--watch": watching})
@@ -90,11 +90,11 @@ def graft(
     Examples:
       graftnet graft bald
     """
-    from graftnet.project import open_project
+    from graftnet.project.folder import open_project
 
     home = open_project(project)
     home.latest_search(attribute)
-    from graftnet.tree import graft_attribute
+    from graftnet.bundles.tree import graft_attribute
 
     branch = graft_attribute(home, attribute)
     text = f"Grafted {attribute} ({branch}).\nNext: graftnet export {attribute}, or graftnet export --all"

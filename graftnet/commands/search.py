@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from graftnet.answer import answer
 from graftnet.commands.options import SEARCH, USE, Device, Folder, Json, Seed, spread
-from graftnet.overrides import HERE, NONE, Overrides, PlaceOptions
+from graftnet.project.overrides import HERE, NONE, Overrides, PlaceOptions
+from graftnet.terminal.output import answer
 
 commands = typer.Typer()
 
@@ -33,10 +33,10 @@ def cache(
       graftnet cache bald backpack --device cuda
       graftnet cache --dry-run
     """
-    from graftnet.devices import choose_device
-    from graftnet.pipeline import cache_features, estimate_features
-    from graftnet.progress import announce, show_progress
-    from graftnet.project import open_project
+    from graftnet.project.folder import open_project
+    from graftnet.project.machine import choose_device
+    from graftnet.searches.run import cache_features, estimate_features
+    from graftnet.terminal.output import announce, show_progress
 
     home = open_project(project)
     names = [name for name in attributes or home.sources() if home.source(name)]
@@ -100,14 +100,14 @@ def search(
     graftnet.toml. After Ctrl-C or kill call it again: it continues.
     """
     from graftnet.errors import ConfigError
-    from graftnet.searching import require_one, search_file, search_one
+    from graftnet.searches.calls import require_one, search_file, search_one
 
     if tensorboard and attribute is None:
         raise ConfigError("--tensorboard goes with one attribute; name it: graftnet search ATTR --tensorboard.")
     require_one(attribute, everything, features, out, place)
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
     if everything:
-        from graftnet.fleet import choose_place, failure, fleet_answer, search_all
+        from graftnet.searches.search_all import choose_place, failure, fleet_answer, search_all
 
         accounts = search_all(project, choose_place(place, device), **how)
         answer(*fleet_answer(accounts), as_json=as_json)
@@ -155,7 +155,7 @@ def audit(
     It costs some dozen trainings and further searches. After Ctrl-C or kill
     call it again: it continues; with more seeds it adds what is missing.
     """
-    from graftnet.auditing import QUICK_ARCHITECTURES, QUICK_SEEDS, audit_one
+    from graftnet.searches.calls import QUICK_ARCHITECTURES, QUICK_SEEDS, audit_one
 
     found = audit_one(
         project,

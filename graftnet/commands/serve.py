@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from graftnet.answer import answer
 from graftnet.commands.options import USE, Json
+from graftnet.terminal.output import answer
 
 commands = typer.Typer()
 
@@ -126,7 +126,7 @@ def serve(
 
     find = None
     if persons:
-        from graftnet.persons import finder
+        from graftnet.data.persons import finder
 
         find = finder(weights, smallest=smallest, device=device)
     ready = listen(folder, settings, rules=rules, persons=find)
@@ -161,7 +161,7 @@ def check(rules: RulesFile, bundle: RuledBundle, as_json: Json = False) -> None:
     from deployment.errors import RulesError
     from deployment.rules import Rules
     from deployment.runtime import Runtime
-    from graftnet.simulating import uncalibrated, uncalibrated_lines
+    from graftnet.bundles.rules import uncalibrated, uncalibrated_lines
 
     runtime = Runtime(bundle)
     try:
@@ -216,8 +216,8 @@ def simulate(
     A table has a column with the image's file and one per attribute, blank
     where a label is unknown.
     """
-    from graftnet.progress import show_progress
-    from graftnet.simulating import simulate_rules, simulation_lines
+    from graftnet.bundles.rules import simulate_rules, simulation_lines
+    from graftnet.terminal.output import show_progress
 
     with show_progress() as progress:
         record = simulate_rules(rules, bundle, labelled, images=images, split=split, every=every, progress=progress)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from foundation.files import read_json
-from graftnet.answer import answer, text_table
 from graftnet.commands.options import START, Device, Folder, Json, Seed
+from graftnet.terminal.output import answer, text_table
 
 commands = typer.Typer()
 app = typer.Typer(
@@ -36,12 +36,12 @@ def train(project: Folder = None, seed: Seed = None, device: Device = "auto", as
     checkpoint. Where branches are grafted on another version, that one stays in
     use until `graftnet trunk switch`.
     """
-    from graftnet.devices import choose_device
-    from graftnet.process_group import ranks_of_torchrun
-    from graftnet.progress import show_progress
-    from graftnet.project import open_project
-    from graftnet.settings import seed_or
-    from graftnet.trunks import train_trunk
+    from graftnet.project.folder import open_project
+    from graftnet.project.machine import choose_device
+    from graftnet.project.settings import seed_or
+    from graftnet.terminal.output import show_progress
+    from graftnet.trunks.versions import train_trunk
+    from trunk.pretraining.ranks import ranks_of_torchrun
 
     home = open_project(project)
     with ranks_of_torchrun(choose_device(device)) as (ranks, own_device), show_progress() as progress:
@@ -71,8 +71,8 @@ def use(
       graftnet trunk use imagenet              (torchvision's; downloaded)
       graftnet trunk use ../people             (another project's trunk)
     """
-    from graftnet.project import open_project
-    from graftnet.trunks import use_trunk
+    from graftnet.project.folder import open_project
+    from graftnet.trunks.versions import use_trunk
 
     home = open_project(project)
     folder = use_trunk(home, source)
@@ -87,7 +87,7 @@ def info(project: Folder = None, as_json: Json = False) -> None:
     Examples:
       graftnet trunk info
     """
-    from graftnet.project import open_project
+    from graftnet.project.folder import open_project
 
     describe(open_project(project).current_trunk, "In use:", as_json)
 
@@ -116,8 +116,8 @@ def blocks(
       graftnet trunk blocks
       graftnet trunk blocks --backbone tresnet_m --size 224
     """
-    from graftnet.project import project_here
-    from trunk.block_table import block_table
+    from graftnet.project.folder import project_here
+    from trunk.backbones.table import block_table
 
     home = project_here(project)
     own = home.config.trunk if home and backbone in (None, home.config.trunk.backbone) else None
@@ -139,8 +139,8 @@ def status(project: Folder = None, as_json: Json = False) -> None:
     Examples:
       graftnet trunk status
     """
-    from graftnet.project import open_project
-    from graftnet.trunk_status import status_lines, trunk_status
+    from graftnet.project.folder import open_project
+    from graftnet.trunks.served import status_lines, trunk_status
 
     record = trunk_status(open_project(project))
     answer(record, "\n".join(status_lines(record)), as_json=as_json)
@@ -177,13 +177,13 @@ def switch(
       graftnet trunk switch
       graftnet trunk switch --search --yes --max-drop 0.01
     """
-    from graftnet.devices import choose_device
-    from graftnet.progress import show_progress
-    from graftnet.project import open_project
-    from graftnet.settings import seed_or
-    from graftnet.side_by_side import table_lines
-    from graftnet.switching import change_over, prepare
-    from graftnet.trunk_status import choose_version
+    from graftnet.project.folder import open_project
+    from graftnet.project.machine import choose_device
+    from graftnet.project.settings import seed_or
+    from graftnet.searches.side_by_side import table_lines
+    from graftnet.searches.switch import change_over, prepare
+    from graftnet.terminal.output import show_progress
+    from graftnet.trunks.served import choose_version
 
     home = open_project(project)
     chosen = choose_version(home, version)
@@ -223,8 +223,8 @@ def rollback(project: Folder = None, as_json: Json = False) -> None:
     Examples:
       graftnet trunk rollback
     """
-    from graftnet.project import open_project
-    from graftnet.serving import grafted, roll_back
+    from graftnet.project.folder import open_project
+    from graftnet.trunks.served import grafted, roll_back
 
     home = open_project(project)
     left, back = roll_back(home)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from graftnet.answer import answer
 from graftnet.commands.options import SEARCH, Device, Folder, Json, Seed
+from graftnet.terminal.output import answer
 
 commands = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="Tune depth and recipe of an attribute, or the label graph (Optuna).")
@@ -71,8 +71,8 @@ def depth(
     After Ctrl-C or kill call it again: it continues. The same call on another
     machine with the same --storage helps.
     """
-    from graftnet.study_runs import depths_of, tune_call
-    from graftnet.tuning import TuneRequest
+    from graftnet.studies.plan import TuneRequest
+    from graftnet.studies.run import depths_of, tune_call
 
     tuned = tune_call(
         project,
@@ -117,8 +117,8 @@ def gcn(
 
     After Ctrl-C or kill call it again: it continues.
     """
-    from graftnet.study_runs import tune_call
-    from graftnet.tuning import TuneRequest
+    from graftnet.studies.plan import TuneRequest
+    from graftnet.studies.run import tune_call
 
     tuned = tune_call(
         project,
@@ -148,8 +148,8 @@ def apply(
       graftnet tune apply bald --trial 17
       graftnet tune apply gcn
     """
-    from graftnet.applying import apply_study
-    from graftnet.project import open_project
+    from graftnet.project.folder import open_project
+    from graftnet.studies.records import apply_study
 
     applied = apply_study(open_project(project), subject, trial=trial)
     answer(*applied, as_json=as_json)
@@ -163,9 +163,9 @@ def show(subject: Subject, project: Folder = None, as_json: Json = False) -> Non
     Examples:
       graftnet tune show bald
     """
-    from graftnet.project import open_project
-    from graftnet.studies import newest_study
-    from graftnet.study_runs import tuned_in
+    from graftnet.project.folder import open_project
+    from graftnet.studies.records import newest_study
+    from graftnet.studies.run import tuned_in
 
     tuned = tuned_in(newest_study(open_project(project), subject))
     answer(*tuned, as_json=as_json)
@@ -179,7 +179,7 @@ def list_(project: Folder = None, as_json: Json = False) -> None:
     Examples:
       graftnet tune list
     """
-    from graftnet.project import open_project
-    from graftnet.study_runs import studies_in
+    from graftnet.project.folder import open_project
+    from graftnet.studies.run import studies_in
 
     answer(*studies_in(open_project(project)), as_json=as_json)

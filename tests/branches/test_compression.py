@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 from branches.branch import Branch
 from branches.compression import Restored, folded, folded_probe, on_trunk
-from branches.costs import parameters
+from branches.costs.module import parameters
 from branches.errors import BranchError
-from branches.export import export_branch
+from branches.export.folder import export_branch
 from branches.grafting import GraftedNet
 from branches.probe import LinearProbe
-from branches.records import BranchRecord, save_branch
+from branches.saved import BranchRecord, save_branch
 from search_spaces import Space, macro_space, micro_space
-from trunk.backbones import build_small_cnn
-from trunk.cached_features import CachedFeatures
-from trunk.codecs import Moments, Pca
+from trunk.backbones.chain import build_small_cnn
+from trunk.features.cached import CachedFeatures
+from trunk.features.codecs import Moments, Pca
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

@@ -13,12 +13,12 @@ from branches.branch import Branch
 from branches.errors import BranchError
 from branches.grafting import GraftedNet
 from branches.probe import LinearProbe
-from branches.records import BranchRecord, load_branch, save_branch
+from branches.saved import BranchRecord, load_branch, save_branch
 from branches.settings import FitSettings
 from branches.training import fit
 from search_spaces import Architecture, macro_space
-from trunk.backbones import build_small_cnn
-from trunk.features import ArrayFeatures, LabelledFeatures
+from trunk.backbones.chain import build_small_cnn
+from trunk.features.source import ArrayFeatures, LabelledFeatures
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

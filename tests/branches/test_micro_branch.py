@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from branches.branch import Branch, Cell
-from branches.costs import macs, parameters
-from branches.records import BranchRecord, load_branch, save_branch
+from branches.costs.module import macs, parameters
+from branches.saved import BranchRecord, load_branch, save_branch
 from search_spaces import Architecture, MicroPlan, micro_plan, micro_space
 from search_spaces.operations import OPERATIONS
 

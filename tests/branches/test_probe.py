@@ -7,9 +7,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from branches.metrics import REWARDS
+from branches.measures.metrics import REWARDS
 from branches.probe import linear_probe
-from trunk.features import ArrayFeatures, LabelledFeatures
+from trunk.features.source import ArrayFeatures, LabelledFeatures
 
 
 def split(seed: int, values: int, count: int = 150) -> LabelledFeatures:

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from branches.costs import macs, parameters
+from branches.costs.module import macs, parameters
 from branches.errors import BranchError
-from branches.export import export_branch
+from branches.export.folder import export_branch
+from branches.export.source import CONSTRUCTORS
+from branches.export.traced import tail_source
 from branches.grafting import GraftedNet
 from branches.layers import ProjectedPool, bilinear_pool
-from branches.records import BranchRecord, load_branch, save_branch
-from branches.source import CONSTRUCTORS
+from branches.saved import BranchRecord, load_branch, save_branch
 from branches.tails import tail_branch
-from branches.traced import tail_source
 from search_spaces import Architecture, SpaceError, tail_plan, tail_space
-from trunk.backbones import BACKBONES, Backbone, BlockChain
+from trunk.backbones.chain import BACKBONES, Backbone, BlockChain
+from trunk.backbones.find import find_backbone
 from trunk.errors import TrunkError
-from trunk.find_backbone import find_backbone
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Tail, Trunk
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from branches.errors import BranchError
-from branches.metrics import REWARDS
+from branches.measures.metrics import REWARDS
 from branches.settings import FitSettings
 from branches.training import WeightAverage, augmented, batches, class_weights, fit, predict_scores, schedule
-from trunk.features import ArrayFeatures, LabelledFeatures
+from trunk.features.source import ArrayFeatures, LabelledFeatures
 
 SHAPE = (6, 3, 3)
 

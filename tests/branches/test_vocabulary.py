@@ -1,7 +1,7 @@
 """A name of the search spaces is a whole entry: built, of the stated shape, counted, exported; a forgotten place fails.
 
 An operation or activation: `search_spaces.operations` (its name) and `branches.layers` (its module); one of a torch
-module that is new here also `branches.source.CONSTRUCTORS`. A pooling: `POOLED` and `branches.layers.POOLINGS`.
+module that is new here also `branches.export.source.CONSTRUCTORS`. A pooling: `POOLED` and `branches.layers.POOLINGS`.
 """
 
 import numpy as np
@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from branches.branch import Branch
-from branches.costs import macs, parameters
+from branches.costs.architecture import branch_costs
+from branches.costs.module import macs, parameters
+from branches.export.source import branch_source
+from branches.export.traced import tail_source
 from branches.layers import ACTIVATIONS, OPERATIONS, POOLINGS, Pooling, pooled_features, pooled_shape
-from branches.parts import branch_costs
-from branches.records import BranchRecord
-from branches.source import branch_source
+from branches.saved import BranchRecord
 from branches.tails import tail_branch
-from branches.traced import tail_source
-from nas.supernet import Supernet
+from nas.supernet.supernet import Supernet
 from search_spaces import Architecture, macro_space, micro_space, operations, tail_space
-from tests.branches.test_export import lived_in
-from trunk.backbones import build_small_cnn
+from tests.branches.export.test_folder import lived_in
+from trunk.backbones.chain import build_small_cnn
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from branches.branch import Branch
-from branches.records import BranchRecord, save_branch
+from branches.saved import BranchRecord, save_branch
 from search_spaces import macro_space
-from trunk.backbones import build_small_cnn
+from trunk.backbones.chain import build_small_cnn
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

@@ -13,7 +13,7 @@ from experiments.iml_gcn_data import Pools, clothing, pooled
 from experiments.iml_gcn_end_to_end import main as end_to_end
 from experiments.iml_gcn_tables import table_3, with_interval
 from experiments.indeed_data import Labelled
-from trunk.backbones import build_small_cnn
+from trunk.backbones.chain import build_small_cnn
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from graftnet.demo import import_digits
-from graftnet.project import Project, open_project
-from graftnet.trunks import train_trunk
+from graftnet.commands.digits_demo import import_digits
+from graftnet.project.folder import Project, open_project
+from graftnet.trunks.versions import train_trunk
 from tests.signals import heed_interrupts
 from tests.untimed import untimed
 

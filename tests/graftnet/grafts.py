@@ -6,15 +6,15 @@ import torch
 
 from branches.branch import Branch
 from branches.probe import LinearProbe
-from branches.records import BranchRecord, save_branch
-from graftnet.project import Project, open_project
-from graftnet.tree import open_tree
-from graftnet.trunks import open_trunk, train_trunk
+from branches.saved import BranchRecord, save_branch
+from graftnet.bundles.tree import open_tree
+from graftnet.project.folder import Project, open_project
+from graftnet.trunks.versions import open_trunk, train_trunk
 from search_spaces import macro_space
-from subdatasets.contents import read_image
-from subdatasets.importers import import_labels
+from subdatasets.image_files import read_image
+from subdatasets.importing.arrays import import_labels
 from subdatasets.subdataset import read_subdataset
-from tests.graftnet.test_pipeline import CONFIG, make_pictures
+from tests.graftnet.searches.test_run import CONFIG, make_pictures
 
 CPU = torch.device("cpu")
 KINDS = {"bright": "branch", "corner": "tail", "shape": "linear_probe"}

@@ -13,16 +13,16 @@ import torch
 from graftnet import Project
 from graftnet.cli import run
 from graftnet.errors import ConfigError
-from graftnet.project import open_project
-from nas.job import run_job
+from graftnet.project.folder import open_project
+from nas.job.run import run_job
 from nas.settings import JobData
 from reports import write_report
 from reports.tables import candidates, history, methods, predictions, results
-from tests.graftnet.test_bad_input import make_features
-from tests.graftnet.test_kill import CONFIG as SMALL
-from tests.graftnet.test_pipeline import CPU, make_project
+from tests.graftnet.commands.test_bad_input import make_features
+from tests.graftnet.searches.test_kill import CONFIG as SMALL
+from tests.graftnet.searches.test_run import CPU, make_project
 from tests.untimed import untimed
-from trunk.features import ArrayFeatures, LabelledFeatures
+from trunk.features.source import ArrayFeatures, LabelledFeatures
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +89,8 @@ def test_a_mistake_is_one_sentence(people: Project, tmp_path: Path) -> None:
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The folder of a search by command line, and of the same job from Python."""
     torch.set_num_threads(1)
-    from graftnet.config import read_config
-    from graftnet.settings import job_settings
+    from graftnet.project.config import read_config
+    from graftnet.project.settings import job_settings
 
     home = tmp_path_factory.mktemp("both")
     (home / "graftnet.toml").write_text(SMALL)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from graftnet import __version__
 from graftnet.cli import run
 from graftnet.commands.options import PANELS
-from graftnet.version import __version__
 from nas.errors import SearchError
 from tests.signals import heed_interrupts
 
@@ -140,7 +140,7 @@ def test_failures_and_their_codes(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("graftnet.doctor.examine", raising(error))
+    monkeypatch.setattr("graftnet.project.machine.examine", raising(error))
     assert run(["doctor"]) == code
     captured = capsys.readouterr().err
     assert expected in captured
@@ -150,7 +150,7 @@ def test_failures_and_their_codes(
 def test_a_bug_keeps_its_traceback_in_a_file(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("graftnet.doctor.examine", raising(ZeroDivisionError("division by zero")))
+    monkeypatch.setattr("graftnet.project.machine.examine", raising(ZeroDivisionError("division by zero")))
     assert run(["doctor"]) == 1
     said = capsys.readouterr().err
     (written,) = (project / "runs" / "errors").iterdir()
@@ -160,7 +160,7 @@ def test_a_bug_keeps_its_traceback_in_a_file(
 
 
 def test_a_reader_that_stops_reading_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graftnet.doctor.examine", raising(BrokenPipeError()))
+    monkeypatch.setattr("graftnet.project.machine.examine", raising(BrokenPipeError()))
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     assert run(["doctor"]) == 0
 

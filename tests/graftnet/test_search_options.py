@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import typer
 
-from graftnet import fleet, searching
 from graftnet.cli import app, run
-from graftnet.config import Config
-from graftnet.overrides import Overrides, PlaceOptions
+from graftnet.project.config import Config
+from graftnet.project.overrides import Overrides, PlaceOptions
+from graftnet.searches import calls as searching
+from graftnet.searches import search_all as fleet
 
 OWN = {"attribute", "everything", "features", "out", "force", "tensorboard", "project", "seed", "device", "as_json"}
 GIVEN: dict[str, tuple[str, Any]] = {  # of an option: what is typed, and what its key becomes

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from label_graph.classifier import GCN, LabelClassifier, pool, pool_features
 from label_graph.errors import LabelGraphError
-from trunk.features import ArrayFeatures
+from trunk.features.source import ArrayFeatures
 
 FEATURES, LABELS = 6, 4
 
@@ -92,7 +92,7 @@ def test_features_are_pooled_both_ways_in_batches():
 
 
 def test_as_onnx_nothing_of_the_graph_is_left(tmp_path: Path):
-    from branches.export import run_onnx, write_onnx
+    from branches.export.folder import run_onnx, write_onnx
 
     made = classifier(True)
     path = tmp_path / "labels.onnx"

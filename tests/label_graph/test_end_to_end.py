@@ -11,9 +11,9 @@ from PIL import Image
 from label_graph.end_to_end import EndToEnd, EndToEndSettings, Labelling, embed_images, image_batches, score_images
 from label_graph.errors import LabelGraphError
 from label_graph.settings import GraphSettings
-from subdatasets.multilabel import LabelTable
+from subdatasets.labels.table import LabelTable
 from trunk.preprocessing import Preprocessing
-from trunk.pretrain_settings import PretrainSettings
+from trunk.pretraining.settings import PretrainSettings
 
 SIZE = 8
 SETTINGS = EndToEndSettings(

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from label_graph.building import LabelledPool
 from label_graph.classifier import PooledFeatures
 from label_graph.cooccurrence import PairCounts, count_pairs
 from label_graph.errors import LabelGraphError
-from label_graph.graph import LabelledPool
 from label_graph.settings import GraphSettings
 from label_graph.training import CHECKPOINT, TrainedGraph, predict_probabilities, train_label_graph
 
@@ -114,7 +114,7 @@ def test_unknown_labels_teach_nothing():
     only_hat = train_label_graph(alone, val, settings, labels=LABELS)
     untrained = train_label_graph(alone, val, replace(settings, weight_decay=0.0), labels=LABELS)
     assert not torch.equal(first.module.weight()[1:], only_hat.module.weight()[1:])
-    from label_graph.graph import build_classifier
+    from label_graph.building import build_classifier
 
     start = build_classifier(alone, settings, labels=LABELS).weight()
     assert torch.equal(untrained.module.weight()[1:], start[1:])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nas.settings import JobData
-from trunk.features import ArrayFeatures, LabelledFeatures
+from trunk.features.source import ArrayFeatures, LabelledFeatures
 
 
 @pytest.fixture(autouse=True)

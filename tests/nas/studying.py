@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from nas.tuning import Outcome, PrunedError, Watch, open_study, run_study
-from nas.tuning_knobs import Knob, Setting
-from nas.tuning_storage import open_storage
+from nas.tuning.knobs import Knob, Setting
+from nas.tuning.storage import open_storage
+from nas.tuning.study import Outcome, PrunedError, Watch, open_study, run_study
 
 
 @contextmanager

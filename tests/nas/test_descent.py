@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from branches.settings import FitSettings
 from branches.training import adamw
-from nas.descent import descend
-from nas.supernet import Supernet
+from nas.enas import descend
+from nas.supernet.supernet import Supernet
 from search_spaces import macro_space
 
 

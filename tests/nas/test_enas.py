@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from branches.errors import BranchError
-from branches.metrics import auroc
+from branches.measures.metrics import auroc
 from foundation.history import read_history
 from nas.candidates import Candidate, best_rewarded, own_proposals, propose, rank_candidates
 from nas.enas import Search

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from nas.enas import Search
+from nas.enas import Search, fair_indices
 from nas.errors import SearchError
-from nas.fairness import fair_indices
 from nas.settings import JobData, SearchSettings
 from search_spaces import Architecture, macro_space
 

@@ -11,15 +11,15 @@ import torch
 
 from foundation.history import read_history
 from nas.candidates import rank_candidates
-from nas.controller import Controller
+from nas.controller.policy import Controller
 from nas.enas import Search
 from nas.errors import SearchError
 from nas.settings import JobData
-from nas.supernet import Supernet
+from nas.supernet.supernet import Supernet
 from nas.warm_start import ENTROPY_SHARE, Start, averaged_weights, begin, checksum, gather, imitate, start_of
 from search_spaces import macro_space
 from tests.nas.conftest import make_split
-from tests.nas.test_job import SETTINGS
+from tests.nas.job.test_run import SETTINGS
 from tests.untimed import untimed
 
 SPACE = SETTINGS.space

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from branches.metrics import REWARDS
+from branches.measures.metrics import REWARDS
 from reports.card import card
 from reports.drawing.branch import architecture_figure
 from reports.drawing.cells import cell_figure, cell_graph

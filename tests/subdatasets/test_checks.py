@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from subdatasets.checks import Problem, check_subdataset, check_subdatasets
+from subdatasets.checks import check_subdataset, check_subdatasets
+from subdatasets.reading.problems import Problem
 from subdatasets.subdataset import read_subdataset, write_subdataset
 from tests.subdatasets.conftest import Paint
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from subdatasets.attribute import Attribute
-from subdatasets.contents import content_hashes
 from subdatasets.errors import DataError
+from subdatasets.image_files import content_hashes
 from subdatasets.subdataset import Example, SubDataset, read_subdataset, write_subdataset
 from tests.subdatasets.conftest import Paint
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from subdatasets.attribute import Attribute
 from subdatasets.subdataset import Example, SubDataset
-from trunk.find_backbone import find_backbone
+from trunk.backbones.find import find_backbone
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 

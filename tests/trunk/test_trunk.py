@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.trunk.conftest import SIZE, make_trunk
+from trunk.backbones.find import find_backbone
 from trunk.errors import TrunkError
-from trunk.find_backbone import find_backbone
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk, fingerprint, load_trunk, trunk_state
 

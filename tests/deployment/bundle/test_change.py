@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
-from branches.export import export_branch
+from branches.export.folder import export_branch
 from deployment.bundle import change as changes
 from deployment.bundle import write_bundle
 from deployment.bundle.change import add_branch, remove_branch

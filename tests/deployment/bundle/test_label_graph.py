@@ -13,8 +13,8 @@ import torch
 from deployment.bundle.label_graph import ONNX, export_label_graph
 from deployment.errors import BundleError
 from foundation.errors import UserError
-from label_graph.records import load_classifiers
-from tests.label_graph.test_records import saved
+from label_graph.saved import load_classifiers
+from tests.label_graph.test_saved import saved
 
 
 def test_the_exported_graph_gives_the_modules_probabilities(tmp_path: Path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from branches.export import write_onnx
+from branches.export.folder import write_onnx
 from deployment.bundle import write_bundle
 from deployment.bundle.label_graph import put_label_graph
 from deployment.errors import BundleError

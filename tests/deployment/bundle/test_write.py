@@ -12,14 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
-from branches.calibration import calibrate
 from branches.errors import BranchError
 from branches.grafting import GraftedNet
+from branches.measures.calibration import calibrate
 from deployment.bundle import write_bundle
 from deployment.errors import BundleError
 from deployment.runtime import Runtime
 from deployment.runtime.images import read_normalised
-from subdatasets.contents import read_image
+from subdatasets.image_files import read_image
 from tests.deployment.bundles import save_small, small_trunk
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk

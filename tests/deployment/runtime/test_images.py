@@ -9,7 +9,7 @@ from PIL import Image
 from deployment.runtime.images import FORMAT_NAMES, FORMATS, MEDIA_TYPES, read_normalised
 from deployment.serve.app import page
 from deployment.serve.predictor import decode
-from subdatasets.contents import FORMATS as FORMATS_ON_DISK
+from subdatasets.image_files import FORMATS as FORMATS_ON_DISK
 
 GUIDE = Path(__file__).parents[3] / "docs" / "serving.md"
 PREPROCESSING = {"size": 8, "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.5] * 3}

@@ -14,7 +14,7 @@ from PIL import Image
 from deployment.errors import BundleError
 from deployment.runtime.images import normalised
 from deployment.serve.persons import MOST
-from subdatasets.segmentation import Crop
+from subdatasets.persons.crops import Crop
 from tests.deployment.serve.bundles import BRANCHES
 from tests.deployment.serve.conftest import Serving
 

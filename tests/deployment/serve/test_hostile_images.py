@@ -13,7 +13,7 @@ from PIL import Image
 from deployment.runtime.images import normalised
 from deployment.serve.predictor import MAX_SCANS, decode
 from deployment.serve.requests import Refusal
-from subdatasets.contents import decode_image
+from subdatasets.image_files import decode_image
 from tests.deployment.serve.conftest import Client
 from trunk.preprocessing import Preprocessing
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from branches.calibration import reliability_record
+from branches.measures.calibration import reliability_record
 from reports.search.scores import calibration_picture, reliabilities, reliability_figure
 from reports.summaries.search import Records, read_records
 from tests.reports.search_folder import write_search

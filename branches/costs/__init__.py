@@ -1,0 +1,1 @@
+"""Costs of a branch: parameters, multiply-accumulates, latency."""

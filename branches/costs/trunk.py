@@ -1,0 +1,57 @@
+"""What the trunk costs down to a depth: what all branches share, and every network of its own would pay again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from branches.costs.latency import latencies
+from branches.costs.module import macs
+from trunk.trunk import Trunk, tail_modules
+
+RUNS = 10  # passes that the latency is the median of
+
+
+class Cut(nn.Module):
+    """The first ``depth`` blocks of a trunk: images (1, 3, S, S) -> features."""
+
+    def __init__(self, trunk: Trunk, depth: int) -> None:
+        super().__init__()
+        self.trunk, self.depth = trunk, depth
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.trunk(images, self.depth)
+        return features
+
+
+def costs_at(trunk: Trunk, depth: int, threads: int | None) -> dict[str, Any]:
+    """Parameters, MACs and latency of the first ``depth`` blocks, for one image.
+
+    threads: so many of the CPU it is timed with, as the branches were that it is set beside; None: it is not timed.
+    """
+    cut, size = Cut(trunk, depth), trunk.preprocessing.size
+    shape = (3, size, size)
+    weights = sum(weight.numel() for _, module in tail_modules(trunk.chain, 0, depth) for weight in module.parameters())
+    latency_ms = None
+    if threads is not None:
+        with so_many_threads(threads):
+            latency_ms = latencies([cut], shape, device=torch.device("cpu"), runs=RUNS)[0].median_ms
+    return {"parameters": weights, "macs": macs(cut, shape), "latency_ms": latency_ms}
+
+
+@contextmanager
+def so_many_threads(threads: int) -> Iterator[None]:
+    """torch computes with so many threads while the block runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def how_timed(threads: int) -> str:
+    """How the latency is measured, in words."""
+    return f"one image on cpu, {threads} thread{'' if threads == 1 else 's'}, the median of {RUNS}"

@@ -1,0 +1,1 @@
+"""Export a branch: plain source, ONNX, weights, golden arrays."""

@@ -1,0 +1,1 @@
+"""Grafts and bundles of a project, and rules on them."""

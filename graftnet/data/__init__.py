@@ -1,0 +1,1 @@
+"""What `graftnet data` calls: imports, mining, persons."""

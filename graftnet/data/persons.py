@@ -1,0 +1,91 @@
+"""Persons cut out of photos: which segmenter, where the crops go, and the sub-datasets made of them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from foundation.history import Progress
+from graftnet.data.imports import import_labels_table, import_lines
+from graftnet.errors import ConfigError
+from graftnet.project.folder import IMAGES, Project
+from subdatasets.importing.write import ImportSummary
+from subdatasets.persons.crops import Crop, CropSettings, Pixels, Segmenter, person_crops
+from subdatasets.persons.masks import MaskFiles
+from subdatasets.persons.write import PersonsSummary, read_photos, write_persons
+
+FOLDER = "persons"  # below a project's data/images
+
+
+class Persons(NamedTuple):
+    """What a call made: the crops and tables, and in a project the sub-datasets."""
+
+    crops: PersonsSummary
+    imported: ImportSummary | None
+
+
+def segmenter_of(masks: Path | None, weights: Path | None, *, device: str) -> Segmenter:
+    """Masks on disk, or Mask R-CNN with weights from a file or by download.
+
+    Raises:
+        ConfigError: both are named. DataError: they cannot be read.
+    """
+    if masks is not None and weights is not None:
+        raise ConfigError("Persons come from --masks or from --weights; give one of them.")
+    if masks is not None:
+        return MaskFiles(masks)
+    from graftnet.project.machine import choose_device
+    from subdatasets.persons.mask_rcnn import load_mask_rcnn
+
+    return load_mask_rcnn(weights, device=str(choose_device(device)))
+
+
+def finder(weights: Path | None, *, smallest: int, device: str) -> Callable[[Pixels], list[Crop]]:
+    """What `graftnet serve` asks for the persons in a picture from memory: Mask R-CNN, and the crops of what it finds.
+
+    Raises:
+        DataError: the weights cannot be read.
+    """
+    segmenter, settings = segmenter_of(None, weights, device=device), CropSettings(smallest=smallest)
+    return lambda image: person_crops(image, segmenter(image), settings)
+
+
+def cut_persons(
+    project: Project | None,
+    source: Path,
+    segmenter: Segmenter,
+    settings: CropSettings,
+    *,
+    out: Path | None = None,
+    images: Path | None = None,
+    columns: Sequence[str] | None = None,
+    to_all: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Persons:
+    """Cut persons out of the photos of ``source``; without ``out``, into the project and its sub-datasets.
+
+    Raises:
+        ConfigError: neither a project nor ``out``. DataError: of the photos and masks, or of the import.
+    """
+    photos = read_photos(source, images=images, columns=columns)
+    if out is None and project is None:
+        raise ConfigError("There is no project here to put the persons into; name a folder with --out DIR.")
+    place = out or (project.data / IMAGES / FOLDER if project else Path(FOLDER))
+    crops = write_persons(photos, place, segmenter, settings, to_all=to_all, progress=progress)
+    if out is not None or project is None or not photos[0].labels:
+        return Persons(crops, None)
+    return Persons(crops, import_labels_table(project, crops.table, place, columns, seed=seed))
+
+
+def persons_lines(found: Persons) -> list[str]:
+    """What came out, for a person."""
+    crops = found.crops
+    lines = [
+        f"{crops.crops:,} persons cut out: of {crops.one:,} photos one, of {crops.several:,} several, of "
+        f"{crops.none:,} none ({crops.computed:,} photos done now).",
+        f"  boxes  {crops.boxes}",
+        f"  labels {crops.table}",
+    ]
+    if found.imported is None:
+        return [*lines, f"Next: graftnet data import {crops.table}"]
+    return [*lines, *import_lines(found.imported)]

@@ -1,0 +1,1 @@
+"""Label graphs of a project: plan, run, compare."""

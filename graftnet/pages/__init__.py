@@ -1,0 +1,1 @@
+"""Pages of a project: write them, and the record over all attributes."""

@@ -1,0 +1,173 @@
+"""What only the project knows about its attributes, as a record that the fleet page is made from: ``fleet.json``.
+
+Freshness (which needs the data), what the trunk costs (which needs the trunk), its versions, what is grafted, and where
+each search lies. Paths count from the record's folder, so that runs/ may be copied elsewhere whole.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from branches.costs.trunk import costs_at, how_timed
+from foundation.files import read_json_if_whole, write_json
+from foundation.history import Progress
+from foundation.provenance import machine, timestamp
+from graftnet.errors import ConfigError
+from graftnet.project.folder import Project, by_age
+from graftnet.project.settings import depth_of, seed_or
+from graftnet.searches.queue import plan_job
+from graftnet.searches.standing import standing_of
+from graftnet.trunks.served import grafted, trunk_status
+from graftnet.trunks.versions import open_trunk
+from trunk.errors import TrunkError
+from trunk.trunk import Trunk
+
+FLEET = "fleet.json"
+LINKED = {"label_graph": ("label graph", "result.json"), "studies": ("study", "study.json")}  # of runs/: kind, record
+
+
+def write_fleet_record(project: Project, *, check: bool = True, progress: Progress | None = None) -> Path:
+    """Gather the facts and write them to ``runs/reports/fleet.json``.
+
+    check: whether to read the data to see which results are still current; off, that is left open.
+
+    Raises:
+        ConfigError: an attribute has two sub-datasets.
+    """
+    device = torch.device("cpu")
+    trunk, problem = trunk_of(project, device)
+    grown = grafted(project.tree)
+    hashes: dict[Path, str] = {}
+    attributes = []
+    names = sorted({*project.sources(), *searched(project)})
+    for number, name in enumerate(names):
+        if progress and check:
+            progress("checking", number, len(names), {})
+        place = project.latest(name)
+        known: dict[str, Any] = {
+            "attribute": name,
+            "search": None if place is None else relative(project, place),
+            "grafted": name in grown,
+        }
+        if check:
+            known.update(freshness(project, trunk, problem, name, hashes))
+        else:
+            known.update(state=unchecked(place), reasons=[])
+        attributes.append(known)
+    record = {
+        "project": project.config.project.name,
+        "created": timestamp(),
+        "machine": machine(device),
+        "attributes": attributes,
+        "trunk": {} if trunk is None else trunk_record(project, trunk),
+        "links": links(project),
+    }
+    destination = project.reports / FLEET
+    write_json(destination, record)
+    return destination
+
+
+def trunk_of(project: Project, device: torch.device) -> tuple[Trunk | None, str]:
+    """The trunk in use, or why there is none."""
+    try:
+        return open_trunk(project, device), ""
+    except (ConfigError, TrunkError) as error:
+        return None, str(error)
+
+
+def searched(project: Project) -> list[str]:
+    """The attributes with a search, whether or not their sub-dataset is still there."""
+    return [path.name for path in project.searches("").glob("*") if project.latest(path.name)]
+
+
+def freshness(
+    project: Project, trunk: Trunk | None, problem: str, attribute: str, hashes: dict[Path, str]
+) -> dict[str, Any]:
+    """``state`` and ``reasons`` of one attribute, asked with the seed and the device that its newest result had."""
+    if attribute not in project.sources():
+        return {"state": "failed", "reasons": ["its sub-dataset is gone"]}
+    if trunk is None:
+        return {"state": "failed", "reasons": [problem]}
+    asked = asked_with(project, attribute)
+    job = plan_job(
+        project,
+        trunk,
+        attribute,
+        seed=seed_or(asked.get("seed"), project),
+        device=torch.device(str(asked.get("device", "cpu"))),
+        hashes=hashes,
+    )
+    if job.error or job.plan is None:
+        return {"state": "failed", "reasons": [job.error or ""]}
+    standing = standing_of(job.plan)
+    return {"state": standing.state, "reasons": list(standing.reasons)}
+
+
+def asked_with(project: Project, attribute: str) -> Mapping[str, Any]:
+    """The settings of the newest finished search; empty where there is none that can be read."""
+    results = project.results(attribute)
+    return read_json_if_whole(results[-1] / "config.json") if results else {}
+
+
+def unchecked(place: Path | None) -> str:
+    """The state of an attribute whose data is not read."""
+    if place is None:
+        return "missing"
+    return "unchecked" if (place / "result.json").exists() else "unfinished"
+
+
+def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
+    """Name, versions and advice, and what the trunk costs down to each depth that a result of it reads.
+
+    It is timed with the threads that the branches were timed with; not where they were timed on an accelerator.
+    """
+    status = trunk_status(project)
+    depths = {depth_of(project.config)}
+    threads: Counter[int] = Counter()
+    for name in searched(project):
+        result = read_json_if_whole(project.latest_search(name) / "result.json")
+        if result.get("fingerprint") == trunk.fingerprint and result.get("freeze_depth"):
+            depths.add(int(result["freeze_depth"]))
+            latency = result.get("latency") or {}
+            if latency.get("device") == "cpu":
+                threads[int(latency["threads"])] += 1
+    usual = threads.most_common(1)[0][0] if threads else None
+    return {
+        **{key: status[key] for key in ("version", "sentence", "advice", "rollback", "versions")},
+        "backbone": trunk.backbone,
+        "fingerprint": trunk.fingerprint,
+        "costs": {str(depth): costs_at(trunk, depth, usual) for depth in sorted(depths)},
+        "timed": None if usual is None else how_timed(usual),
+    }
+
+
+def links(project: Project) -> list[dict[str, Any]]:
+    """Label graphs and studies, newest first: what each one's record says, and its page where there is one."""
+    found = []
+    for folder, (kind, record) in LINKED.items():
+        for place in reversed(by_age((project.runs / folder).glob(f"*/{record}"))):
+            page, told = place / "report.html", read_json_if_whole(place / record)
+            found.append(
+                {
+                    "kind": kind,
+                    "name": place.name,
+                    "page": relative(project, page) if page.exists() else None,
+                    "sentence": told.get("verdict") or trials_of(told),
+                }
+            )
+    return found
+
+
+def trials_of(study: Mapping[str, Any]) -> str | None:
+    """How far a study is, in words."""
+    settled, wanted = study.get("settled"), study.get("wanted")
+    return None if settled is None or wanted is None else f"{settled} of {wanted} trials."
+
+
+def relative(project: Project, path: Path) -> str:
+    """The path as the record writes it."""
+    return Path(os.path.relpath(path, project.reports)).as_posix()

@@ -1,0 +1,1 @@
+"""A project on disk: folder, graftnet.toml, settings, machine."""

@@ -1,0 +1,244 @@
+"""Read graftnet.toml: a project's settings with their names, defaults and bounds.
+
+A table inherits the settings of its room and adds the keys that have none; a room's names, defaults and bounds are
+those of its settings class. The tables are read once, at the front door; the rooms receive values (see
+``graftnet.project.settings``).
+"""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from branches.measures.metrics import THRESHOLD_RULES
+from branches.settings import FitRecipe
+from foundation.bounds import Count, Index, NonNegative, OneOf, Positive
+from graftnet.errors import ConfigError
+from graftnet.project.config_problems import list_problems
+from label_graph.settings import GraphRecipe
+from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, SearchSettings
+from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
+from trunk.errors import TrunkError
+from trunk.features.settings import STORAGE_RULE, VIEW_RULE, is_view, parse_storage
+from trunk.precision import PRECISIONS
+from trunk.pretraining.settings import BLOCKS, METHODS, NORMALISATIONS, IndeedSettings, Policy, PretrainSettings
+
+if TYPE_CHECKING:
+    from graftnet.project.folder import Project
+
+CONFIG_NAME = "graftnet.toml"
+SPACES = ("macro", "micro")
+KINDS = ("searched", "tail")
+RIVALS = tuple(name for name in SEARCH_STRATEGIES if name not in ("enas", "random"))
+
+
+def known_view(name: str) -> str:
+    """A view of [features]."""
+    if not is_view(name):
+        raise PydanticCustomError("view", VIEW_RULE)
+    return name
+
+
+def known_storage(name: str) -> str:
+    """A storage of [features]."""
+    try:
+        parse_storage(name)
+    except TrunkError:
+        raise PydanticCustomError("storage", STORAGE_RULE) from None
+    return name
+
+
+List = Field(strict=False)  # TOML has lists where we keep tuples
+Filled = Field(strict=False, min_length=1)
+
+
+class Table(BaseModel, frozen=True):
+    """What all tables of graftnet.toml share: no unknown keys, no silent conversion, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
+
+
+class ProjectTable(Table, frozen=True):
+    """[project]: the project's name, where its files are, its seed, and whether records may hold small pictures."""
+
+    name: str = "graftnet"
+    data: str = "data"
+    runs: str = "runs"
+    seed: Index = 0
+    pictures: bool = True
+
+
+class TrunkTable(Table, PretrainSettings, frozen=True):
+    """[trunk]: the shared blocks, how they are trained, and when it is time to train them again."""
+
+    backbone: str = "inception_v3"
+    image_size: Annotated[int, Ge(8)] = 96
+    freeze_depth: Index = 0
+    weights: str = ""
+    attributes: Annotated[tuple[str, ...], List] = ()
+    method: Annotated[str, OneOf(METHODS)] = "dynamic"
+    indeed_map: Annotated[str, OneOf(NORMALISATIONS)] = IndeedSettings.normalisation
+    indeed_weight: NonNegative = IndeedSettings.weight
+    indeed_blocks: Annotated[str, OneOf(BLOCKS)] = IndeedSettings.blocks
+    feature_precision: Annotated[str, OneOf(PRECISIONS)] = "float32"
+    retrain_due: Count = Policy.due
+    retrain_overdue: Count = Policy.overdue
+
+
+class FeaturesTable(Table, frozen=True):
+    """[features]: what is cached of an image, and as which numbers (``trunk.features.settings``)."""
+
+    views: Annotated[tuple[Annotated[str, AfterValidator(known_view)], ...], List] = ()
+    storage: Annotated[str, AfterValidator(known_storage)] = "float16"
+
+
+class SearchTable(Table, SearchSettings, ChoosingSettings, frozen=True):
+    """[search]: what a branch may be made of, and how it is searched, chosen, and started from earlier searches."""
+
+    space: Annotated[str, OneOf(SPACES)] = "macro"
+    nodes: Count = 4
+    cells: Count = 3
+    reductions: Annotated[tuple[Count, ...], List] = (2,)
+    depths: Annotated[tuple[Count, ...], List] = ()
+    widths: Annotated[tuple[Count, ...], Filled] = (8, 16, 32, 64)
+    operations: Annotated[tuple[Annotated[str, OneOf(OPERATIONS)], ...], List] = ()
+    activations: Annotated[tuple[Annotated[str, OneOf(ACTIVATIONS)], ...], Filled] = ("relu", "silu", "hard_swish")
+    poolings: Annotated[tuple[Annotated[str, OneOf(POOLINGS)], ...], Filled] = POOLINGS
+    warm_start: bool = False
+    warm_epochs: Count = 10
+    warm_warmup_epochs: Index = 0
+    warm_weights: bool = False
+
+
+class BranchTable(Table, frozen=True):
+    """[branch]: what a branch is, searched or the backbone's own next blocks (``search_spaces.tail``)."""
+
+    kind: Annotated[str, OneOf(KINDS)] = "searched"
+    blocks: Index = 0
+    pooling: Annotated[str, OneOf(POOLINGS)] = "average"
+    width: Count = 64
+
+
+class RetrainTable(Table, FitRecipe, frozen=True):
+    """[retrain]: how the best candidates are trained from scratch."""
+
+    threshold_by: Annotated[str, OneOf(THRESHOLD_RULES)] = "f1"
+    repeats: Count = 3
+
+
+class ControlsTable(Table, frozen=True):
+    """[controls]: the baselines that every search is compared with (``nas.settings.JobSettings``)."""
+
+    random: bool = True
+    linear_probe: bool = True
+    tail: bool = True
+    tail_epochs: Count = 5
+    tail_learning_rate: Positive = 3e-4
+    tail_weight_decay: NonNegative = 0.05
+    strategies: Annotated[tuple[Annotated[str, OneOf(RIVALS)], ...], List] = ()
+
+
+class AttributeTrunk(Table, frozen=True):
+    """[attributes.NAME.trunk]: where one attribute's branch leaves the trunk; 0: where the backbone's table says."""
+
+    freeze_depth: Index = 0
+
+
+class AttributeTable(Table, frozen=True):
+    """[attributes.NAME]: what one attribute has otherwise than the tables of the same names."""
+
+    trunk: AttributeTrunk = AttributeTrunk()
+    search: SearchTable = SearchTable()
+    branch: BranchTable = BranchTable()
+    retrain: RetrainTable = RetrainTable()
+    controls: ControlsTable = ControlsTable()
+
+
+class LabelGraphTable(Table, GraphRecipe, frozen=True):
+    """[label_graph]: one classifier per label, made by a graph."""
+
+    words: str = ""
+
+
+class Config(Table, frozen=True):
+    """graftnet.toml as a whole; every table may be left out."""
+
+    project: ProjectTable = ProjectTable()
+    trunk: TrunkTable = TrunkTable()
+    features: FeaturesTable = FeaturesTable()
+    search: SearchTable = SearchTable()
+    branch: BranchTable = BranchTable()
+    retrain: RetrainTable = RetrainTable()
+    controls: ControlsTable = ControlsTable()
+    label_graph: LabelGraphTable = LabelGraphTable()
+    attributes: dict[str, AttributeTable] = {}
+
+
+def config_of(config: Config, attribute: str) -> Config:
+    """The configuration with what an attribute's own tables set; what they leave out stays."""
+    own = config.attributes.get(attribute)
+    if own is None:
+        return config
+    update: dict[str, Any] = {}
+    for name in AttributeTable.model_fields:
+        part: Table = getattr(own, name)
+        given = {key: getattr(part, key) for key in part.model_fields_set}
+        update[name] = getattr(config, name).model_copy(update=given)
+    others = {name: table for name, table in config.attributes.items() if name != attribute}
+    return config.model_copy(update={**update, "attributes": others})
+
+
+def project_of(project: "Project", attribute: str) -> "Project":
+    """The project as one attribute has it."""
+    return replace(project, config=config_of(project.config, attribute))
+
+
+def without(config: Config, keys: Iterable[tuple[str, str]]) -> Config:
+    """The configuration whose attributes leave these (table, key) to the tables for all: a call sets them."""
+    keys = set(keys)
+    attributes: dict[str, AttributeTable] = {}
+    for name, own in config.attributes.items():
+        parts: dict[str, Any] = {}
+        for table in own.model_fields_set:
+            part: Table = getattr(own, table)
+            kept = {key: getattr(part, key) for key in part.model_fields_set if (table, key) not in keys}
+            parts[table] = type(part).model_construct(_fields_set=set(kept), **kept)
+        attributes[name] = AttributeTable.model_construct(_fields_set=set(parts), **parts)
+    return config.model_copy(update={"attributes": attributes})
+
+
+def parse_config(text: str, name: str = CONFIG_NAME) -> Config:
+    """Read a configuration from TOML.
+
+    Raises:
+        ConfigError: one sentence that lists every mistake with table, key, line and remedy.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: this is not TOML: {error}.") from error
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = list_problems(error, Config, text)
+        raise ConfigError(f"{name}: {'; '.join(problems)}.") from error
+
+
+def read_config(path: Path) -> Config:
+    """Read a graftnet.toml.
+
+    Raises:
+        ConfigError: the file cannot be read, or has mistakes (all of them in one sentence).
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: this is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    return parse_config(text, str(path))

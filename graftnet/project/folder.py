@@ -1,0 +1,216 @@
+"""A project folder: where its configuration, sub-datasets and everything under runs/ lie."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from foundation.files import read_json
+from graftnet.errors import ConfigError
+from graftnet.project.config import CONFIG_NAME, Config, read_config
+
+IMAGES = "images"
+MINED = ".mining.json"  # beside a sub-dataset that was mined from another one (:mod:`graftnet.data.mining`)
+TREE = "tree"  # the first one; after a switch of trunks, trees/VERSION-N
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a graftnet.toml; the properties name its files and create nothing.
+
+    version: of the trunk that this view of the project works on; None for the one in use.
+    """
+
+    folder: Path
+    config: Config
+    version: str | None = None
+
+    @property
+    def data(self) -> Path:
+        """The sub-datasets: ``<attribute>.csv`` or ``<attribute>/``, and the images that importers wrote."""
+        return self.folder / self.config.project.data
+
+    @property
+    def runs(self) -> Path:
+        """Everything the toolkit writes."""
+        return self.folder / self.config.project.runs
+
+    @property
+    def trunks(self) -> Path:
+        """One folder per trunk version, each with ``weights.safetensors`` and ``trunk.json``."""
+        return self.runs / "trunk"
+
+    @property
+    def current_trunk_file(self) -> Path:
+        """Which version is in use, and which tree was grown on it (:mod:`graftnet.trunks.versions.served`)."""
+        return self.trunks / "current.json"
+
+    @property
+    def current(self) -> dict[str, Any]:
+        """What :attr:`current_trunk_file` says; empty while there is no trunk."""
+        try:
+            return read_json(self.current_trunk_file)
+        except FileNotFoundError:
+            return {}
+
+    @property
+    def current_trunk(self) -> Path:
+        """The folder of the trunk in use.
+
+        Raises:
+            ConfigError: the project has no trunk yet, or the one it names is gone.
+        """
+        remedy = "train one with `graftnet trunk train`, or bring one with `graftnet trunk use FILE`"
+        version = self.version or self.current.get("version")
+        if version is None:
+            raise ConfigError(f"{self.folder} has no trunk yet; {remedy}.")
+        folder = self.trunks / str(version)
+        if not folder.is_dir():
+            again = f"restore {folder}, or delete {self.current_trunk_file} and {self.tree} and {remedy}"
+            raise ConfigError(f"{self.current_trunk_file} names trunk {version}, which is not there; {again}.")
+        return folder
+
+    @property
+    def uncompressed(self) -> "Project":
+        """This project, with its features as the trunk gives them, whatever `features.storage` says."""
+        features = self.config.features.model_copy(update={"storage": "float16"})
+        return replace(self, config=self.config.model_copy(update={"features": features}))
+
+    @property
+    def cache(self) -> Path:
+        """Cached trunk features."""
+        return self.runs / "cache"
+
+    @property
+    def tree(self) -> Path:
+        """The branches grafted on the trunk in use, one folder per attribute."""
+        return self.runs / str(self.current.get("tree", TREE))
+
+    @property
+    def label_graphs(self) -> Path:
+        """One folder per run of the label graph."""
+        return self.runs / "label_graph"
+
+    @property
+    def exports(self) -> Path:
+        """Exported branches and bundles."""
+        return self.runs / "exports"
+
+    @property
+    def reports(self) -> Path:
+        """Reports over several attributes; a search's own report lies in its folder."""
+        return self.runs / "reports"
+
+    def searches(self, attribute: str) -> Path:
+        """The folder with one folder per search of an attribute."""
+        return self.runs / "searches" / attribute
+
+    def results(self, attribute: str) -> list[Path]:
+        """The attribute's finished searches (folders with a result.json), oldest first."""
+        return by_age(self.searches(attribute).glob("*/result.json"))
+
+    def latest(self, attribute: str) -> Path | None:
+        """The newest finished search of an attribute, else the newest one that has begun, else None."""
+        found = self.results(attribute) or by_age(self.searches(attribute).glob("*/history.jsonl"))
+        return found[-1] if found else None
+
+    def latest_search(self, attribute: str) -> Path:
+        """The folder that a report is written about.
+
+        Raises:
+            ConfigError: the attribute was never searched.
+        """
+        found = self.latest(attribute)
+        if found is None:
+            self.source(attribute)
+            raise ConfigError(f"{attribute} is not searched yet; run `graftnet search {attribute}`.")
+        return found
+
+    def sources(self) -> dict[str, Path]:
+        """The attribute's name -> its sub-dataset (a CSV file or a folder), in alphabetical order.
+
+        Raises:
+            ConfigError: an attribute has both a CSV and a folder.
+        """
+        found: dict[str, Path] = {}
+        if not self.data.is_dir():
+            return found
+        for path in sorted(self.data.iterdir()):
+            name = path.stem if path.suffix == ".csv" else path.name
+            if path.name.startswith(".") or path.name == IMAGES or not (path.suffix == ".csv" or path.is_dir()):
+                continue
+            if name in found:
+                raise ConfigError(f"{name} has two sub-datasets, {found[name]} and {path}; keep one of them.")
+            found[name] = path
+        return found
+
+    def questions(self) -> list[str]:
+        """The attributes, without those that were mined from another one: these ask the same of fewer images."""
+        return [name for name in self.sources() if not self.mined(name).exists()]
+
+    def mined(self, attribute: str) -> Path:
+        """The record beside a sub-dataset that was mined from another one."""
+        return self.data / f"{attribute}{MINED}"
+
+    def source(self, attribute: str) -> Path:
+        """The sub-dataset of one attribute.
+
+        Raises:
+            ConfigError: there is none of this name.
+        """
+        sources = self.sources()
+        if attribute not in sources:
+            raise ConfigError(unknown_attribute(attribute, list(sources), self.data))
+        return sources[attribute]
+
+
+def by_age(files: Iterable[Path]) -> list[Path]:
+    """The folders of files, the one whose file changed last at the end."""
+    return [file.parent for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.parent.name))]
+
+
+def unknown_attribute(attribute: str, known: list[str], data: Path) -> str:
+    """The sentence for an attribute without a sub-dataset."""
+    if not known:
+        return f"{data} has no sub-dataset; bring one in with `graftnet data import`."
+    near = difflib.get_close_matches(attribute, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:10])}."
+    return f"{data} has no sub-dataset for {attribute!r}; {hint}"
+
+
+def project_here(folder: Path | None) -> Project | None:
+    """The project in ``folder``, or around the working directory; None where no folder is named and none is there."""
+    here = Path.cwd()
+    inside = any((parent / CONFIG_NAME).is_file() for parent in (here, *here.parents))
+    return open_project(folder) if folder or inside else None
+
+
+def find_project(start: Path) -> Path:
+    """The nearest folder from ``start`` upward that holds a graftnet.toml.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / CONFIG_NAME).is_file():
+            return folder
+    raise ConfigError(
+        f"There is no {CONFIG_NAME} in {start} or above it; run `graftnet init NAME` and work inside its folder, "
+        "or name a project with --project FOLDER."
+    )
+
+
+def open_project(folder: Path | None = None) -> Project:
+    """The project in ``folder``, or the one around the working directory.
+
+    Raises:
+        ConfigError: there is no project, or its graftnet.toml has mistakes.
+    """
+    if folder is None:
+        home = find_project(Path.cwd())
+    elif not (folder / CONFIG_NAME).is_file():
+        raise ConfigError(f"{folder} has no {CONFIG_NAME}; make one with `graftnet init {folder}`.")
+    else:
+        home = folder.resolve()
+    return Project(home, read_config(home / CONFIG_NAME))

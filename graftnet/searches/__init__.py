@@ -1,0 +1,1 @@
+"""Searches of a project: plan, features, run, queue, renew."""

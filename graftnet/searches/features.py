@@ -1,0 +1,270 @@
+"""From a project's sub-datasets to labelled features: hash, run the trunk on what is new, open the cache."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from foundation.history import Progress
+from graftnet.project.config import config_of, project_of
+from graftnet.project.folder import Project
+from graftnet.project.settings import depth_of
+from subdatasets.errors import DataError
+from subdatasets.image_files import content_hashes
+from subdatasets.splits import SPLITS
+from subdatasets.subdataset import SubDataset, read_subdataset
+from trunk.features.cache import FeatureCache, Missing
+from trunk.features.estimate import Estimate, estimate_fill, joined_estimates, require_room
+from trunk.features.source import LabelledFeatures
+from trunk.features.views import key_of
+from trunk.precision import resolve_precision
+from trunk.trunk import Trunk
+
+Announce = Callable[[Estimate], None]
+
+
+def cache_of(project: Project, trunk: Trunk, precision: str | None = None) -> FeatureCache:
+    """The cache of this trunk; what is cached depends on the number format too, by default the configured one."""
+    if precision is None:
+        precision = resolve_precision(project.config.trunk.feature_precision, device_of(trunk))
+    folder = project.cache / f"{trunk.fingerprint[:16]}-{precision}"
+    return FeatureCache(folder, trunk, precision=precision, storage=project.config.features.storage)
+
+
+def wanted(
+    project: Project, subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]
+) -> tuple[dict[str, Path], list[str]]:
+    """The keys of all features that these sub-datasets need, with their images, and the content of training images.
+
+    Of training images all views are needed, side by side, of others the plain one.
+    """
+    views = project.config.features.views
+    training = {
+        hashes[example.path]: None
+        for subdataset in subdatasets
+        for example in subdataset.examples
+        if example.split == "train"
+    }
+    keys: dict[str, Path] = {}
+    for subdataset in subdatasets:
+        for example in subdataset.examples:
+            content = hashes[example.path]
+            keys[content] = example.path
+            if content in training:
+                keys |= {key_of(content, view): example.path for view in views}
+    return keys, list(training)
+
+
+class Portion(NamedTuple):
+    """Keys with their images that are needed at the same depths, and the content of the training images among them."""
+
+    depths: list[int]
+    keys: dict[str, Path]
+    training: list[str]
+
+
+def portions(project: Project, subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> list[Portion]:
+    """What these sub-datasets need, each at its attribute's depth; an image of several is in one portion."""
+    keys, training = wanted(project, subdatasets, hashes)
+    places = [depth_of(config_of(project.config, subdataset.attribute.name)) for subdataset in subdatasets]
+    if len(set(places)) == 1:
+        return [Portion(places[:1], keys, training)]
+    depths: dict[str, set[int]] = {key: set() for key in keys}
+    for subdataset, depth in zip(subdatasets, places, strict=True):
+        for key in wanted(project, [subdataset], hashes)[0]:
+            depths[key].add(depth)
+    grouped: dict[tuple[int, ...], dict[str, Path]] = {}
+    for key, path in keys.items():
+        grouped.setdefault(tuple(sorted(depths[key])), {})[key] = path
+    return [Portion(list(at), of, [key for key in training if key in of]) for at, of in grouped.items()]
+
+
+def fill(
+    cache: FeatureCache, portion: Portion, *, announce: Announce | None = None, progress: Progress | None = None
+) -> int:
+    """Fill the cache with a portion, all depths in one pass; ``announce`` hears what it takes, before it is done.
+
+    Raises:
+        TrunkError: the disk has not the room for it.
+    """
+    depths, keys, training = portion
+
+    def before(missing: Missing) -> None:
+        estimate = estimate_fill(cache, keys, depths, missing, fit_on=len(training))
+        require_room(estimate)
+        if announce:
+            announce(estimate)
+        elif progress:
+            figures = {"gigabytes": estimate.disk_bytes / 1e9, "estimated_seconds": estimate.seconds}
+            progress("features", 0, estimate.rows, figures)
+
+    return cache.fill(keys, depths, fit_on=training, before=before, progress=progress)
+
+
+def estimate_cache(project: Project, trunk: Trunk, subdatasets: Sequence[SubDataset]) -> Estimate:
+    """What :func:`fill_cache` would take; the trunk runs on a few images, and no feature is written.
+
+    Raises:
+        TrunkError: the disk has not the room for it.
+    """
+    hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
+    cache = cache_of(project, trunk)
+    estimate = joined_estimates(
+        [
+            estimate_fill(cache, keys, depths, cache.missing(keys, depths), fit_on=len(training))
+            for depths, keys, training in portions(project, subdatasets, hashes)
+        ]
+    )
+    require_room(estimate)
+    return estimate
+
+
+def fill_cache(
+    project: Project,
+    trunk: Trunk,
+    subdatasets: Sequence[SubDataset],
+    *,
+    hashes: Mapping[Path, str] | None = None,
+    announce: Announce | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run the trunk on every image of ``subdatasets`` that it has not seen; an image in several passes it once.
+
+    ``hashes``: the content hash of every image, where it is known.
+    """
+    if hashes is None:
+        hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
+    cache = cache_of(project, trunk)
+    parts = portions(project, subdatasets, hashes)
+    computed = sum(fill(cache, part, announce=announce, progress=progress) for part in parts)
+    record = {"images": len(set(hashes.values())), "computed": computed, "folder": str(cache.folder)}
+    return record | {"views": ["plain", *project.config.features.views], "storage": cache.storage.name}
+
+
+@dataclass(frozen=True)
+class AttributeData:
+    """The data of one attribute on one trunk at one freeze depth.
+
+    project: as the attribute has it. hashes: the content hash of every image. precision: of the trunk's computation.
+    """
+
+    project: Project
+    trunk: Trunk
+    subdataset: SubDataset
+    hashes: Mapping[Path, str]
+    depth: int
+    precision: str
+
+    @property
+    def device(self) -> torch.device:
+        return device_of(self.trunk)
+
+    @property
+    def contents(self) -> list[str]:
+        """The content hash of each example: train, val, test, in the sub-dataset's order."""
+        return [self.hashes[example.path] for split in SPLITS for example in self.subdataset.split(split)]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells this data from other data; ``order`` is a hash over the images in theirs, which sets the batches.
+
+        It is a part of what names a search, a study and a renewal.
+        """
+        return {
+            "attribute": self.subdataset.attribute.name,
+            "values": list(self.subdataset.attribute.values),
+            "data": self.subdataset.digest(self.hashes),
+            "order": hashlib.sha256("\n".join(self.contents).encode()).hexdigest(),
+            "feature_precision": self.precision,
+            "fingerprint": self.trunk.fingerprint,
+            "freeze_depth": self.depth,
+        }
+
+    def splits(
+        self, *, announce: Announce | None = None, progress: Progress | None = None
+    ) -> dict[str, LabelledFeatures]:
+        """The labelled features of each split, computed where they are missing; ``announce`` hears what that takes."""
+        return self.splits_at([self.depth], announce=announce, progress=progress)[self.depth]
+
+    def splits_at(
+        self, depths: Sequence[int], *, announce: Announce | None = None, progress: Progress | None = None
+    ) -> dict[int, dict[str, LabelledFeatures]]:
+        """:meth:`splits` at several depths, whose missing features are computed in one pass of the trunk."""
+        cache = cache_of(self.project, self.trunk, self.precision)
+        portion = Portion(list(depths), *wanted(self.project, [self.subdataset], self.hashes))
+        fill(cache, portion, announce=announce, progress=progress)
+        return {depth: self.labelled(cache, depth) for depth in depths}
+
+    def labelled(self, cache: FeatureCache, depth: int) -> dict[str, LabelledFeatures]:
+        """The cached features of one depth with their labels, split by split."""
+        views, subdataset = self.project.config.features.views, self.subdataset
+        contents, counts = self.contents, [len(subdataset.split(split)) for split in SPLITS]
+        training = contents[: counts[0]]
+        keys = contents + [key_of(content, view) for view in views for content in training]
+        features, start = cache.open(keys, depth), 0
+        splits = {}
+        for split, count in zip(SPLITS, counts, strict=True):
+            labels = torch.tensor([example.value for example in subdataset.split(split)], dtype=torch.int64)
+            part = features.part(start, start + count)
+            if split == "train":
+                firsts = [len(contents) + number * count for number in range(len(views))]
+                part = part.with_views([features.part(first, first + count) for first in firsts])
+            splits[split] = LabelledFeatures(part, labels, len(subdataset.attribute.values))
+            start += count
+        return splits
+
+
+def attribute_data(
+    project: Project,
+    trunk: Trunk,
+    attribute: str,
+    depth: int,
+    *,
+    device: torch.device,
+    hashes: Mapping[Path, str] | None = None,
+) -> AttributeData:
+    """Read the attribute's sub-dataset as it is today and hash its images; no image passes the trunk.
+
+    Args:
+        project: as the attribute has it (:func:`graftnet.project.folder.overrides.project_of`).
+        device: that the trunk will compute on.
+        hashes: content hashes that are known already; only other images are read.
+
+    Raises:
+        ConfigError, DataError: it is gone, or cannot be used. TrunkError: the trunk cannot be cut there.
+    """
+    depth = trunk.check_depth(depth)
+    subdataset = read_subdataset(project.source(attribute), seed=project.config.project.seed)
+    check_values(subdataset)
+    known = hashes or {}
+    paths = [example.path for example in subdataset.examples]
+    fresh = content_hashes([path for path in paths if path not in known])
+    used = {path: known[path] if path in known else fresh[path] for path in paths}
+    precision = resolve_precision(project.config.trunk.feature_precision, device)
+    return AttributeData(project, trunk, subdataset, used, depth, precision)
+
+
+def whole_data(project: Project, trunk: Trunk, attribute: str, depth: int) -> AttributeData:
+    """:func:`attribute_data` whose features are as the trunk gives them, whatever `features.storage` says."""
+    view = project_of(project, attribute).uncompressed
+    return attribute_data(view, trunk, attribute, depth, device=device_of(trunk))
+
+
+def device_of(trunk: Trunk) -> torch.device:
+    """Where the trunk lies."""
+    return next(trunk.parameters()).device
+
+
+def check_values(subdataset: SubDataset) -> None:
+    """Raise DataError where a split that a search needs lacks a value."""
+    for split in ("train", "val"):
+        counts = subdataset.counts()[split]
+        empty = [value for value, count in counts.items() if not count]
+        if empty:
+            raise DataError(
+                f"{subdataset.source}: the {split} split has no image of value {empty[0]!r}; add some, or leave the "
+                f"split column out to have them split anew."
+            )

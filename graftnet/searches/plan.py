@@ -1,0 +1,65 @@
+"""A search's inputs; their hash names its folder."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foundation.provenance import identity_of
+from graftnet.project.config import FeaturesTable
+from graftnet.project.folder import Project
+from nas.settings import BY_HAND, JobSettings
+from subdatasets.subdataset import SubDataset
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """Plain values, so that another process, or another machine that sees the project's folder, can carry it out.
+
+    hashes: the content hash of every image. identity: what defines the search (data, trunk, settings, seed, device);
+    another plan with the same finds the same folder. command: the command line that asked for it.
+    """
+
+    project: Project
+    subdataset: SubDataset
+    hashes: dict[Path, str]
+    settings: JobSettings
+    identity: dict[str, Any]
+    command: str
+
+    @property
+    def attribute(self) -> str:
+        return self.subdataset.attribute.name
+
+    @property
+    def depth(self) -> int:
+        """Blocks of the trunk that the features come from."""
+        value: int = self.identity["freeze_depth"]
+        return value
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether the branch is chosen by hand, and nothing searched."""
+        return self.settings.strategy == BY_HAND
+
+    @property
+    def folder(self) -> Path:
+        """Where the search is, or will be."""
+        return self.project.searches(self.attribute) / identity_of(self.identity)
+
+    @property
+    def finished(self) -> bool:
+        """Whether its result is there; ``result.json`` is written last."""
+        return (self.folder / "result.json").exists()
+
+    def make_newest(self) -> None:
+        """Let reports and grafts, which take the newest result, take this one: it is what was asked for last."""
+        if self.project.results(self.attribute)[-1] != self.folder:
+            os.utime(self.folder / "result.json")
+
+
+def about_features(table: FeaturesTable) -> dict[str, Any]:
+    """Views and storage where they are not the default, so that searches from before there were any stay current."""
+    usual = FeaturesTable()
+    given = {"views": list(table.views), "storage": table.storage}
+    return {key: value for key, value in given.items() if value not in (list(usual.views), usual.storage)}

@@ -1,0 +1,254 @@
+"""One attribute's search: features, job, result, branch, in a folder named after what defines it."""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from branches.compression import tail_on
+from branches.tails import TailBuilder, tail_branch
+from foundation.history import Progress
+from foundation.locks import only_one
+from foundation.provenance import identity_of, this_command
+from graftnet.errors import ConfigError
+from graftnet.project.config import Config, project_of
+from graftnet.project.folder import Project
+from graftnet.project.settings import depth_of, job_settings, settings_on
+from graftnet.searches.features import Announce, AttributeData, attribute_data, estimate_cache, fill_cache
+from graftnet.searches.plan import SearchPlan, about_features
+from graftnet.searches.warm_start import about_start, prepare_start, resumed, warmed
+from graftnet.trunks.versions import open_trunk
+from nas.job.origin import Origin, described, origin_of
+from nas.job.predictions import ImageFile
+from nas.job.run import run_job
+from nas.settings import JobData
+from subdatasets.image_files import content_hash
+from subdatasets.splits import SPLITS
+from subdatasets.subdataset import read_subdataset
+from trunk.errors import TrunkError
+from trunk.features.estimate import Estimate
+from trunk.features.npz import read_features_file
+from trunk.features.source import FeatureSource
+from trunk.trunk import Trunk
+
+
+def cache_features(
+    project: Project,
+    attributes: Sequence[str],
+    *,
+    device: torch.device,
+    announce: Announce | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Compute what is missing of the features of these attributes' images."""
+    seed = project.config.project.seed
+    subdatasets = [read_subdataset(project.source(name), seed=seed) for name in attributes]
+    return fill_cache(project, open_trunk(project, device), subdatasets, announce=announce, progress=progress)
+
+
+def estimate_features(project: Project, attributes: Sequence[str], *, device: torch.device) -> Estimate:
+    """What :func:`cache_features` would take."""
+    seed = project.config.project.seed
+    subdatasets = [read_subdataset(project.source(name), seed=seed) for name in attributes]
+    return estimate_cache(project, open_trunk(project, device), subdatasets)
+
+
+def plan_search(
+    project: Project,
+    trunk: Trunk,
+    attribute: str,
+    *,
+    seed: int,
+    device: torch.device,
+    hashes: Mapping[Path, str] | None = None,
+) -> SearchPlan:
+    """Read the sub-dataset and hash its images; no image passes the trunk.
+
+    Args:
+        hashes: content hashes that are known already; only other images are read.
+
+    Raises:
+        DataError: the sub-dataset cannot be used. ConfigError, TrunkError: a setting cannot.
+    """
+    project = project_of(project, attribute)
+    settings = settings_on(project.config, trunk, device)
+    data = attribute_data(project, trunk, attribute, depth_of(project.config), device=device, hashes=hashes)
+    identity = {
+        **data.identity,
+        "seed": seed,
+        "device": device.type,
+        **about_features(project.config.features),
+        **described(settings),
+    }
+    return resumed(SearchPlan(project, data.subdataset, dict(data.hashes), settings, identity, this_command()))
+
+
+def search_attribute(
+    project: Project,
+    attribute: str,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Path:
+    """Search one attribute's branch, or continue, or return the current result: :func:`carry_out` what is planned."""
+    trunk = open_trunk(project, device)
+    plan = plan_search(project, trunk, attribute, seed=seed, device=device)
+    return carry_out(plan, trunk, device=device, progress=progress, force=force)
+
+
+def carry_out(
+    plan: SearchPlan,
+    trunk: Trunk | None = None,
+    *,
+    device: torch.device,
+    progress: Progress | None = None,
+    force: bool = False,
+    patience: float = 0.0,
+    announce: Announce | None = None,
+    observe: Callable[[Path, Progress | None], Progress] | None = None,
+) -> Path:
+    """Do a planned search, or what is left of it; a finished one is returned as it is unless ``force``.
+
+    Args:
+        trunk: the project's, where it is open already.
+        patience: seconds to wait for another process that is at work in the search's folder.
+        announce: hears what filling the cache takes, before it begins.
+        observe: told the search's folder before it begins, wraps ``progress``.
+
+    Returns:
+        The folder with ``result.json``, ``architecture.json``, ``history.jsonl``, ``config.json`` and ``branch/``.
+    """
+    if plan.finished and not force:
+        plan.make_newest()
+        return plan.folder
+    started = time.perf_counter()
+    if plan.finished or not plan.folder.is_dir():
+        plan = warmed(plan)
+    if observe:
+        progress = observe(plan.folder, progress)
+    project, subdataset = plan.project, plan.subdataset
+    trunk = trunk or open_trunk(project, device)
+    job = job_data(plan, trunk, announce=announce, progress=progress)
+    seconds = time.perf_counter() - started
+    about = {
+        "data": {"digest": plan.identity["data"], "counts": subdataset.counts()},
+        "trunk": {
+            "backbone": trunk.backbone,
+            "size": trunk.preprocessing.size,
+            "blocks": len(trunk.chain),
+            "shapes": [list(shape) for shape in trunk.shapes],
+            "name": project.current_trunk.name,
+        },
+        **about_start(plan),
+    }
+    pictures = project.config.project.pictures
+    origin = Origin(plan.identity, about, image_files(plan), pictures, plan.command, seconds)
+    with only_one(plan.folder, patience=patience):
+        if to_do(plan.folder, force=force):
+            seed, start = plan.identity["seed"], prepare_start(plan)
+            run_job(
+                job,
+                plan.settings,
+                folder=plan.folder,
+                seed=seed,
+                device=device,
+                start=start,
+                origin=origin,
+                progress=progress,
+            )
+    return plan.folder
+
+
+def job_data(
+    plan: SearchPlan, trunk: Trunk, *, announce: Announce | None = None, progress: Progress | None = None
+) -> JobData:
+    """The features and the tail of a planned search; what is missing of the features is computed.
+
+    Raises:
+        TrunkError: the search was planned on another trunk.
+    """
+    subdataset, depth = plan.subdataset, plan.depth
+    values = subdataset.attribute.values
+    if trunk.fingerprint != plan.identity["fingerprint"]:
+        raise TrunkError(
+            f"The search of {plan.attribute} was planned on trunk {plan.identity['fingerprint'][:12]}, but the trunk "
+            f"in use is now {trunk.fingerprint[:12]}; call again to plan anew."
+        )
+    precision = plan.identity["feature_precision"]
+    data = AttributeData(plan.project, trunk, subdataset, plan.hashes, depth, precision)
+    splits = data.splits(announce=announce, progress=progress)
+    return JobData(
+        plan.attribute,
+        values,
+        splits["train"],
+        splits["val"],
+        splits["test"] if len(splits["test"]) else None,
+        tail_on(splits["train"].features, lambda generator: trunk.tail(depth, len(values), generator=generator))
+        if depth < len(trunk.chain)
+        else None,
+        chosen_builder(plan, trunk, splits["train"].features),
+    )
+
+
+def chosen_builder(plan: SearchPlan, trunk: Trunk, train: FeatureSource) -> TailBuilder | None:
+    """What builds the branch that was chosen by hand; None where it is searched."""
+    if not plan.by_hand:
+        return None
+    space, values = plan.settings.space, len(plan.subdataset.attribute.values)
+    architecture = space.architecture([0] * len(space.decisions))
+    return tail_on(train, lambda generator: tail_branch(trunk, architecture, values, generator=generator))
+
+
+def search_features(
+    path: Path,
+    folder: Path,
+    config: Config,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Path:
+    """Search on arrays of the user's own (see :func:`trunk.features.npz.read_features_file`); there is no tail."""
+    started = time.perf_counter()
+    values, splits = read_features_file(path)
+    if config.branch.kind == "tail":
+        raise ConfigError("Features from a file have no backbone, so no tail; search them with --branch searched.")
+    settings = job_settings(config, with_tail=False, device=device)
+    job = JobData(path.stem, values, splits["train"], splits["val"], splits.get("test"))
+    known = origin_of(job, settings, digest=identity_of({"file": content_hash(path)}), seed=seed, device=device)
+    origin = replace(known, command=this_command(), seconds=time.perf_counter() - started)
+    place = folder / identity_of(dict(known.identity))
+    with only_one(place):
+        if to_do(place, force=force):
+            run_job(job, settings, folder=place, seed=seed, device=device, origin=origin, progress=progress)
+    return place
+
+
+def to_do(folder: Path, *, force: bool) -> bool:
+    """Whether there is anything to do in a search's folder; with ``force`` a finished one is deleted first.
+
+    An unfinished search is continued, forced or not: a killed `--force` does not begin again.
+    """
+    if not (folder / "result.json").exists():
+        return True
+    if force:
+        shutil.rmtree(folder)
+    return force
+
+
+def image_files(plan: SearchPlan) -> dict[str, list[ImageFile]]:
+    """The images of each split in the order of its features, named as they lie in the project's folder."""
+    home = plan.project.folder
+
+    def named(path: Path) -> ImageFile:
+        name = path.relative_to(home) if path.is_relative_to(home) else path
+        return ImageFile(path, name.as_posix(), plan.hashes[path])
+
+    return {split: [named(example.path) for example in plan.subdataset.split(split)] for split in SPLITS}

@@ -1,0 +1,1 @@
+"""Optuna studies of a project: plan, run, apply."""

@@ -1,0 +1,150 @@
+"""Progress on standard error: bars with the time left on a terminal, a plain line now and then elsewhere."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+import typer
+
+from foundation.history import Progress
+
+if TYPE_CHECKING:
+    from trunk.features.estimate import Estimate
+
+
+class Answer(NamedTuple):
+    """A command's outcome: plain values for --json, and the same for a person."""
+
+    record: Mapping[str, Any]
+    text: str
+
+
+def answer(record: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """Write ``text``, or with ``as_json`` the record as the last line of standard output."""
+    typer.echo(json.dumps(record, default=str) if as_json else text)
+
+
+def text_table(rows: Sequence[Sequence[str]], right: str = "") -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell.
+
+    Args:
+        rows: the head first. A row of fewer cells ends in words that widen no column.
+        right: of the columns in order, ">" where cells are set to the right; to the left by default.
+
+    >>> text_table([("label", "images"), ("hat", "7"), ("bag", "none yet")][:2], "<>")
+    ['label  images', 'hat         7']
+    """
+    columns = max(map(len, rows), default=0)
+    cells = [row if len(row) == columns else row[:-1] for row in rows]
+    widths = [max((len(row[column]) for row in cells if column < len(row)), default=0) for column in range(columns)]
+    sides = right.ljust(columns, "<")
+
+    def line(row: Sequence[str]) -> str:
+        padded = [f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=False)]
+        return "  ".join([*padded[:-1], row[-1]] if len(row) < columns else padded).rstrip()
+
+    return [line(row) for row in rows]
+
+
+LINE_EVERY = 10.0
+
+
+@contextmanager
+def show_progress(stream: TextIO | None = None) -> Iterator[Progress]:
+    """A callback (stage, done, total, figures) for the rooms' long functions, shown on ``stream`` (standard error)."""
+    stream = stream or sys.stderr
+    if stream.isatty():
+        with show_bars(stream) as progress:
+            yield progress
+    else:
+        yield PlainLines(stream)
+
+
+@contextmanager
+def show_bars(stream: TextIO) -> Iterator[Progress]:
+    """One bar per group of stages, the one that is running last."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", style="dim"),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Bars(*columns, console=Console(file=stream)) as bars:
+
+        def report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+            group = group_of(stage)
+            shown: dict[str, Any] = {"total": total, "completed": done, "figures": format_figures(figures)}
+            if group not in tasks:
+                tasks[group] = bars.add_task(stage, **shown)
+            elif stage != bars.tasks[tasks[group]].description or done < bars.tasks[tasks[group]].completed:
+                bars.reset(tasks[group], description=stage, **shown)
+            else:
+                bars.update(tasks[group], **shown)
+
+        yield report
+
+
+class PlainLines:
+    """A line when a group of stages begins and when a stage ends, and every ten seconds in between."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic, prefix: str = "") -> None:
+        self.stream = stream
+        self.clock = clock
+        self.prefix = prefix
+        self.stage = ""
+        self.last_done = 0
+        self.first_done = 0
+        self.began = 0.0
+        self.written = 0.0
+
+    def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        now = self.clock()
+        silent = group_of(stage) == group_of(self.stage)
+        if stage != self.stage or done < self.last_done:
+            self.stage, self.first_done, self.began = stage, done, now
+        self.last_done = done
+        if silent and done < total and now - self.written < LINE_EVERY:
+            return
+        self.written = now
+        parts = [f"{stage} {done}/{total}", format_figures(figures)]
+        if self.first_done < done < total:
+            left = (now - self.began) * (total - done) / (done - self.first_done)
+            parts.append(f"{format_seconds(left)} left")
+        self.stream.write(self.prefix + ", ".join(part for part in parts if part) + "\n")
+        self.stream.flush()
+
+
+def group_of(stage: str) -> str:
+    """The stages ``retrain candidate-0`` and ``retrain candidate-1`` are one group."""
+    return stage.partition(" ")[0]
+
+
+def format_figures(figures: Mapping[str, float]) -> str:
+    """``reward 0.912, loss 0.31``."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items())
+
+
+def format_seconds(seconds: float) -> str:
+    """``42 s``, ``3 min 5 s``, ``2 h 4 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def announce(estimate: "Estimate") -> None:
+    """Say what filling the cache takes, before it begins."""
+    typer.echo(estimate.sentence(), err=True)

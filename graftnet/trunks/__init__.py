@@ -1,0 +1,1 @@
+"""The trunks of a project: versions, and the one in use."""

@@ -1,0 +1,176 @@
+"""What a project serves: a version of the trunk and the tree that was grown on it, changed together or not at all.
+
+``runs/trunk/current.json`` names both, and those before them: ``{"version", "tree", "before": [{"version", "tree"}]}``.
+It is replaced by one rename, so that a reader sees the old pair or the new one. A file without ``tree`` means
+``runs/tree``, where projects that never switched have it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from foundation.files import read_json, write_json
+from foundation.folders import file_hashes
+from foundation.locks import only_one
+from graftnet.errors import ConfigError
+from graftnet.project.folder import TREE, Project
+from trunk.pretraining.settings import Policy, advise
+
+PATIENCE = 60.0  # seconds that a graft waits for another one, or for the end of a switch
+
+
+class Served(NamedTuple):
+    """A version of the trunk, and where its tree is, counted from runs/."""
+
+    version: str
+    tree: str = TREE
+
+
+def served(project: Project) -> Served:
+    """What is served now, read at one moment.
+
+    Raises:
+        ConfigError: the project has no trunk yet.
+    """
+    current = project.current
+    if "version" not in current:
+        raise ConfigError(f"{project.folder} has no trunk yet; train one with `graftnet trunk train`.")
+    return Served(str(current["version"]), str(current.get("tree", TREE)))
+
+
+def history(project: Project) -> list[Served]:
+    """What was served before, oldest first."""
+    return [Served(str(one["version"]), str(one["tree"])) for one in project.current.get("before", [])]
+
+
+def serve(project: Project, new: Served) -> None:
+    """Serve this from now on; what was served is kept for :func:`roll_back`."""
+    now = served(project)
+    (project.runs / now.tree).mkdir(parents=True, exist_ok=True)  # where nothing was grafted: else it seems gone
+    write(project, new, [*history(project), now])
+
+
+def roll_back(project: Project) -> tuple[Served, Served]:
+    """Serve what was served before the last switch.
+
+    Returns:
+        What was served, and what is served now.
+
+    Raises:
+        ConfigError: nothing was served before, or it is gone.
+    """
+    with holding_tree(project):
+        before, now = history(project), served(project)
+        if not before:
+            raise ConfigError(f"{project.folder} never switched its trunk, so there is nothing to go back to.")
+        last = before[-1]
+        for part in (project.trunks / last.version / "trunk.json", project.runs / last.tree):
+            if not part.exists():
+                raise ConfigError(f"{part} is gone, so trunk {last.version} cannot be served again; restore it.")
+        write(project, last, before[:-1])
+    return now, last
+
+
+def write(project: Project, new: Served, before: list[Served]) -> None:
+    """Replace the file that says what is served."""
+    record = {**new._asdict(), "before": [one._asdict() for one in before]}
+    write_json(project.current_trunk_file, record)
+
+
+def grafted(tree: Path) -> dict[str, Path]:
+    """Attribute -> its branch's folder, in alphabetical order."""
+    return {path.parent.name: path.parent for path in sorted(tree.glob("[!.]*/branch.json"))}
+
+
+def contents(tree: Path) -> dict[str, dict[str, str]]:
+    """Attribute -> SHA-256 of each of its files: what tells two trees apart."""
+    return {name: file_hashes(folder) for name, folder in grafted(tree).items()}
+
+
+@contextmanager
+def holding_tree(project: Project) -> Iterator[None]:
+    """No other process grafts or switches while the block runs."""
+    with only_one(project.runs / TREE, patience=PATIENCE):
+        yield
+
+
+def versions(project: Project) -> list[dict[str, Any]]:
+    """What is told of each whole version, oldest first; one whose training has not ended is none yet."""
+    found = []
+    for path in project.trunks.glob("*/trunk.json"):
+        record = read_json(path)
+        found.append(
+            {
+                "version": path.parent.name,
+                "created": str(record.get("created", "")),
+                "backbone": record.get("backbone"),
+                "source": record.get("source"),
+                "attributes": record.get("attributes", []),
+                "fingerprint": record.get("fingerprint"),
+            }
+        )
+    return sorted(found, key=lambda one: (one["created"], one["version"]))
+
+
+def choose_version(project: Project, name: str | None) -> str:
+    """The version that is meant: by name, by the beginning of it, or the newest that is not in use.
+
+    Raises:
+        ConfigError: there is none, or several begin so.
+    """
+    now = served(project).version
+    known = [str(one["version"]) for one in versions(project)]
+    if name is None:
+        others = [version for version in known if version != now]
+        if not others:
+            raise ConfigError(f"{project.trunks} has no version but {now}; train another with `graftnet trunk train`.")
+        return others[-1]
+    found = [version for version in known if version == name] or [one for one in known if one.startswith(name)]
+    if len(found) != 1:
+        what = "several versions that begin with" if found else "no version"
+        raise ConfigError(f"{project.trunks} has {what} {name!r}; there are {', '.join(known)}.")
+    return found[0]
+
+
+def trunk_status(project: Project) -> dict[str, Any]:
+    """The version in use, the attributes it has learnt from and those it has not, the advice, and all versions.
+
+    Raises:
+        ConfigError: the project has no trunk yet. TrunkError: the policy's settings do not go together.
+    """
+    table = project.config.trunk
+    now = project.current_trunk.name
+    every = versions(project)
+    learnt: list[str] = next((one["attributes"] for one in every if one["version"] == now), [])
+    advice = advise(learnt, project.questions(), Policy(table.retrain_due, table.retrain_overdue))
+    before = history(project)
+    return {
+        "version": now,
+        "learnt": learnt,
+        "added": list(advice.added),
+        "advice": advice.state,
+        "sentence": advice.sentence,
+        "left_out": [name for name in advice.added if table.attributes and name not in table.attributes],
+        "grafted": list(grafted(project.tree)),
+        "rollback": before[-1].version if before else None,
+        "versions": every,
+    }
+
+
+def status_lines(record: dict[str, Any]) -> list[str]:
+    """The status for a person."""
+    lines = []
+    for one in record["versions"]:
+        mark = "in use" if one["version"] == record["version"] else ""
+        mark = "before the last switch" if not mark and one["version"] == record["rollback"] else mark
+        learnt = f"{len(one['attributes'])} attributes" if one["attributes"] else "attributes unknown"
+        lines.append(
+            f"  {one['version']}  {one['created']}  {one['backbone']}, {one['source']}, {learnt}  {mark}".rstrip()
+        )
+    lines = ["Versions of the trunk:", *lines, record["sentence"]]
+    if record["left_out"]:
+        lines.append(f"trunk.attributes in graftnet.toml leaves out {', '.join(record['left_out'])}; add them first.")
+    if record["advice"] != "wait":
+        lines.append("Next: graftnet trunk train, then graftnet trunk switch")
+    return lines

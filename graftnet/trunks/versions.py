@@ -1,0 +1,196 @@
+"""The project's trunk: trained here or brought from elsewhere, kept as versions under runs/trunk."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foundation.files import read_json
+from foundation.history import Progress
+from foundation.locks import only_one
+from foundation.provenance import identity_of, timestamp
+from graftnet import __version__
+from graftnet.errors import ConfigError
+from graftnet.project.config import CONFIG_NAME
+from graftnet.project.folder import TREE, Project, open_project
+from graftnet.project.settings import pretrain_settings
+from graftnet.trunks.served import Served, grafted, history, holding_tree, write
+from subdatasets.image_files import content_hashes
+from subdatasets.subdataset import SubDataset, read_subdataset
+from trunk.errors import TrunkError
+from trunk.precision import resolve_precision
+from trunk.preprocessing import Preprocessing
+from trunk.pretrained import imagenet_trunk, timm_trunk
+from trunk.pretraining.loop import ALONE
+from trunk.pretraining.methods import method_identity, method_of, training_of
+from trunk.pretraining.ranks import Ranks
+from trunk.pretraining.settings import PretrainSettings
+from trunk.trunk import Trunk, load_trunk
+
+
+def train_trunk(
+    project: Project, *, seed: int, device: torch.device, progress: Progress | None = None, ranks: Ranks = ALONE
+) -> Path:
+    """Pre-train the trunk on the project's attributes, or continue a training that was stopped.
+
+    Several ranks train it together; they all see the project's folder, and the first one writes.
+
+    A version is named after what defines it (data, settings, seed): the same call finds its own half-done work, and a
+    finished version is not trained again.
+    """
+    table = project.config.trunk
+    names = list(table.attributes) or project.questions()
+    subdatasets = [read_subdataset(project.source(name), seed=project.config.project.seed) for name in names]
+    hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
+    settings = pretrain_settings(project.config)
+    settings = replace(settings, precision=resolve_precision(settings.precision, device))
+    identity = {
+        "backbone": table.backbone,
+        "image_size": table.image_size,
+        "settings": asdict(settings),
+        "seed": seed,
+        "data": {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets},
+        **method_identity(project.config.trunk.method, vars(project.config.trunk)),
+    }
+    folder = project.trunks / identity_of(identity)
+    with only_one(folder) if ranks.first else nullcontext():
+        # The first rank looks for all: a file that it writes later must not surprise a slower one.
+        finished = torch.tensor([int(ranks.first and (folder / "trunk.json").exists())], device=device)
+        if not ranks.sum(finished).item():
+            train_version(
+                folder,
+                subdatasets,
+                settings,
+                identity,
+                hashes=hashes,
+                seed=seed,
+                device=device,
+                progress=progress,
+                ranks=ranks,
+            )
+        if ranks.first:
+            make_current(project, folder)
+        ranks.wait()
+    return folder
+
+
+def train_version(
+    folder: Path,
+    subdatasets: list[SubDataset],
+    settings: PretrainSettings,
+    identity: dict[str, Any],
+    *,
+    hashes: Mapping[Path, str],
+    seed: int,
+    device: torch.device,
+    progress: Progress | None,
+    ranks: Ranks,
+) -> None:
+    """Train, or continue, one version in its folder."""
+    training = training_of(identity)(
+        subdatasets,
+        identity["backbone"],
+        Preprocessing(identity["image_size"]),
+        settings,
+        folder=folder / "training",
+        seed=seed,
+        device=device,
+        ranks=ranks,
+        hashes=hashes,
+    )
+    training.resume()
+    trunk = training.run(progress=progress)
+    if not ranks.first:
+        return
+    record = {
+        **identity,
+        "source": method_of(identity).source,
+        "attributes": [subdataset.attribute.name for subdataset in subdatasets],
+        "val_auroc": training.auroc,
+        "seconds": round(training.seconds, 1),
+        "version": __version__,
+    }
+    keep(trunk, folder, record)
+    # The optimiser's state served the resuming alone; the history stays.
+    training.checkpoint.unlink(missing_ok=True)
+
+
+def use_trunk(project: Project, source: str) -> Path:
+    """Take existing weights as the project's trunk.
+
+    ``source``: ``imagenet``; ``timm:NAME``; a weights file of the configured backbone in its library's names; a trunk
+    folder; or another project, whose trunk is taken.
+    """
+    table = project.config.trunk
+    path = Path(source).expanduser()
+    record: dict[str, Any] = {"source": source, "version": __version__}
+    if source == "imagenet":
+        trunk = imagenet_trunk(table.image_size)
+    elif source.startswith("timm:"):
+        trunk = timm_trunk(source.removeprefix("timm:"), table.image_size)
+    elif (path / CONFIG_NAME).is_file():
+        path = open_project(path).current_trunk
+        trunk = Trunk.load(path)
+        record.update(learnt_from(path))
+    elif (path / "trunk.json").is_file():
+        trunk = Trunk.load(path)
+        record.update(learnt_from(path))
+    elif path.is_dir() or not path.exists():
+        raise ConfigError(
+            f"{source} is no trunk: give a weights file, a trunk folder, another project's folder, 'imagenet' or "
+            f"'timm:NAME'."
+        )
+    else:
+        trunk = load_trunk(path, table.backbone, Preprocessing(table.image_size))
+    folder = project.trunks / trunk.fingerprint[:12]
+    if not (folder / "trunk.json").exists():
+        keep(trunk, folder, record)
+    return make_current(project, folder)
+
+
+def keep(trunk: Trunk, folder: Path, record: dict[str, Any]) -> None:
+    """Write a trunk's folder; ``trunk.json`` comes last and makes it whole."""
+    table = {"blocks": len(trunk.chain), "shapes": [list(shape) for shape in trunk.shapes]}
+    trunk.save(folder, {**record, **table, "created": timestamp()})
+
+
+def learnt_from(folder: Path) -> dict[str, Any]:
+    """What a trunk's record says of the attributes it was trained on, for the record of its copy."""
+    record = read_json(folder / "trunk.json")
+    return {key: record[key] for key in ("attributes",) if key in record}
+
+
+def make_current(project: Project, folder: Path) -> Path:
+    """Use this version from now on, unless branches are grafted on another: they wait for `graftnet trunk switch`."""
+    with holding_tree(project):
+        now = project.current
+        if not now or (now["version"] != folder.name and not grafted(project.tree)):
+            write(project, Served(folder.name, now.get("tree", TREE)), history(project))
+    return folder
+
+
+def open_trunk(project: Project, device: torch.device) -> Trunk:
+    """The trunk in use, on ``device``.
+
+    ``trunk.weights`` in graftnet.toml names the source of a trunk that is taken on first use.
+    """
+    if project.config.trunk.weights and not project.current_trunk_file.exists():
+        source = project.config.trunk.weights
+        here = project.folder / source
+        use_trunk(project, str(here) if here.exists() else source)
+    trunk = Trunk.load(project.current_trunk)
+    if trunk.backbone != project.config.trunk.backbone:
+        raise TrunkError(
+            f"The trunk in use is a {trunk.backbone}, but trunk.backbone in {project.folder / CONFIG_NAME} is "
+            f"{project.config.trunk.backbone!r}; change the setting, or train or choose another trunk."
+        )
+    if trunk.preprocessing.size != project.config.trunk.image_size:
+        raise TrunkError(
+            f"The trunk in use reads images of {trunk.preprocessing.size} pixels, but trunk.image_size in "
+            f"{project.folder / CONFIG_NAME} is {project.config.trunk.image_size}; change the setting, or train or "
+            f"choose another trunk."
+        )
+    return trunk.to(device)

@@ -1,0 +1,1 @@
+"""Audit a search: ranking of shared weights, gain over random, collapse, cost."""

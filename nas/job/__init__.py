@@ -1,0 +1,5 @@
+"""One attribute's job: search, candidates, trainings, controls, one test, one finished folder."""
+
+from nas.job.run import run_job
+
+__all__ = ["run_job"]

@@ -1,0 +1,245 @@
+"""Every training of a job: the candidates, the random control and the rivals from scratch, the probe and the tail.
+
+Val chooses on all sides, and in the same way; what breaks a limit is not trained.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from branches.compression import on_trunk
+from branches.costs.module import macs, parameters
+from foundation.provenance import seed_of
+from nas.candidates import Candidate
+from nas.errors import SearchError
+from nas.job.results import Contestant
+from nas.job.trainings import Trained, Trainings
+from nas.job.winner import Choice, Entry, choose
+from nas.limits.latency import Latencies
+from nas.limits.limits import Cost, Limits, written
+from nas.settings import JobData, JobSettings
+from nas.strategies.stages import Searched
+from search_spaces import Architecture, Space
+
+
+def baselines(data: JobData, settings: JobSettings, trainings: Trainings) -> dict[str, Contestant]:
+    """Train or read back ``linear_probe`` and ``tail``, those of them that `settings` want and `data` allow."""
+    found = {}
+    if settings.probe:
+        found["linear_probe"] = contestant(data, trainings.probe(settings.search.reward))
+    if settings.tail is not None and data.tail is not None:
+        found["tail"] = contestant(data, trainings.tail("tail", data.tail, settings.tail))
+    return found
+
+
+def contestant(data: JobData, trained: Trained) -> Contestant:
+    """One training with the costs of its module as it is deployed, on the trunk's own features."""
+    module: nn.Module = on_trunk(trained.module, data.train.features)
+    return Contestant([trained], parameters(module), macs(module, data.train.trunk_shape))
+
+
+class Selected(NamedTuple):
+    """The places of the chosen architectures in their ranking, and a record of each that was dropped on the way."""
+
+    places: list[int]
+    dropped: list[dict[str, Any]]
+
+
+def select(
+    architectures: Sequence[Architecture],
+    count: int,
+    limits: Limits,
+    costs: Callable[[Architecture], tuple[int, int]],
+    latencies: Latencies,
+    *,
+    role: str,
+    apart: float = 1.0,
+) -> Selected:
+    """The first `count` architectures within the limits, in order; latency is measured where it is limited.
+
+    One whose parameters differ by less than the factor `apart` from those of a better one waits until no other is left.
+    """
+    places: list[int] = []
+    sizes: list[int] = []
+    waiting: list[int] = []
+    dropped: list[dict[str, Any]] = []
+
+    def fits(architecture: Architecture) -> bool:
+        latency_ms = latencies.of([architecture])[0].median_ms if limits.latency_ms else None
+        cost = Cost(*costs(architecture), latency_ms)
+        if broken := limits.broken(cost):
+            reasons = (f"{written(name, getattr(cost, name))}, allowed are {limits.set[name]:,g}" for name in broken)
+            dropped.append(
+                {"role": role, "identity": architecture.identity, **cost._asdict(), "reason": "; ".join(reasons)}
+            )
+        return not broken
+
+    for place, architecture in enumerate(architectures):
+        if len(places) == count:
+            break
+        size = costs(architecture)[0]
+        if any(max(size, other) < apart * min(size, other) for other in sizes):
+            waiting.append(place)
+        elif fits(architecture):
+            places.append(place)
+            sizes.append(size)
+    for place in waiting:
+        if len(places) < count and fits(architectures[place]):
+            places.append(place)
+    return Selected(sorted(places), dropped)
+
+
+def require_some(selected: Selected, limits: Limits, count: int) -> None:
+    """Raises SearchError when none of the `count` candidates is within the limits."""
+    if selected.places:
+        return
+    least = " and ".join(written(name, min(one[name] for one in selected.dropped)) for name in limits.set)
+    raise SearchError(
+        f"None of the {count} candidates has {limits.text} on this device; the least of each among them is {least}: "
+        "raise the limit that is too low, or allow smaller widths."
+    )
+
+
+def described(
+    *,
+    candidates: int,
+    trained: int,
+    judge: str,
+    dropped: int,
+    limits: Limits,
+    metric: str,
+    reason: str,
+    threshold_by: str,
+    apart: float = 1.0,
+) -> str:
+    """How the winner was found, with the figures that applied."""
+    kept = f" with {limits.text}" if limits else ""
+    over = f" ({dropped} more were dropped, measured outside the limits)" if dropped else ""
+    sizes = f", {apart:g} x apart in parameters while there are such," if apart > 1 else ""
+    return (
+        f"Of {candidates} candidates{kept}, the {trained} that {judge} highest by val {metric}{sizes}{over} "
+        f"were trained from scratch; {reason}. The threshold maximises {threshold_by} on val. Test was measured once, "
+        "at the end."
+    )
+
+
+def train_all(
+    data: JobData,
+    settings: JobSettings,
+    search: Searched,
+    candidates: Sequence[Candidate],
+    rivals: Mapping[str, Sequence[Candidate]],
+    trainings: Trainings,
+    latencies: Latencies,
+) -> tuple[dict[str, Contestant], list[dict[str, Any]], dict[str, Any]]:
+    """Every training of the job: the contestants, the retrained candidates, and how the winner was chosen.
+
+    Of the retrained candidates `settings.winner` picks one by val, and of the controls' architectures in the same way.
+    """
+    metric, limits = settings.search.reward, settings.search.limits
+
+    def retrain(role: str, index: int, architecture: Architecture, **fields: Any) -> tuple[Architecture, Trained]:
+        parameter_count, mac_count = search.costs(architecture)
+        fields = {"role": role, "index": index, "macs": mac_count, **fields}
+        name = f"{role}-{index}"
+        trained = trainings.branch("retraining", name, architecture, settings.retrain, **fields)
+        assert trained.record["parameters"] == parameter_count
+        return architecture, trained
+
+    def best(retrained: list[tuple[Architecture, Trained]]) -> Choice:
+        entries = [
+            Entry(trained.score(metric), trained.val_scores, search.costs(architecture)[0])
+            for architecture, trained in retrained
+        ]
+        return choose(
+            entries,
+            data.val.labels.numpy(),
+            metric,
+            rule=settings.winner,
+            tolerance=settings.winner_tolerance,
+            seed=seed_of(search.seed, "winner") % 2**32,
+        )
+
+    def repeated(of: str, name: str, architecture: Architecture, first: Trained) -> list[Trained]:
+        more = [
+            trainings.branch("repeat", f"{name}-repeat{n}", architecture, settings.retrain, of=of)
+            for n in range(1, settings.repeats)
+        ]
+        return [first, *more]
+
+    proposed = [candidate.architecture for candidate in candidates]
+    apart = settings.finalists_apart
+    selected = select(proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate", apart=apart)
+    require_some(selected, limits, len(candidates))
+    dropped = selected.dropped
+    top = [
+        retrain("candidate", index, candidate.architecture, shared_score=candidate.score)
+        for index, candidate in enumerate(candidates[place] for place in selected.places)
+    ]
+    random: list[tuple[Architecture, Trained]] = []
+    if settings.random:
+        rng = np.random.default_rng(seed_of(search.seed, "random control"))
+        draw = search.allowed.uniform if search.allowed else settings.space.random
+        drawn = draw_distinct(settings.space, control_draws(settings), rng, draw)
+        kept = select(drawn, len(top), limits, search.costs, latencies, role="random")
+        dropped = dropped + kept.dropped
+        random = [retrain("random", index, drawn[place], shared_score=None) for index, place in enumerate(kept.places)]
+    others: dict[str, list[tuple[Architecture, Trained]]] = {}
+    for strategy, found in rivals.items():
+        proposed = [candidate.architecture for candidate in found]
+        kept = select(proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy)
+        dropped = dropped + kept.dropped
+        others[strategy] = [
+            retrain(strategy, index, proposed[place], shared_score=None) for index, place in enumerate(kept.places)
+        ]
+    contestants: dict[str, Contestant] = {}
+    reasons: dict[str, str] = {}
+    for role, group in (("winner", top), ("random", random), *others.items()):
+        if group:
+            place, reason = best(group)
+            architecture, first = group[place]
+            source = "candidate" if role == "winner" else role
+            reasons[role] = reason
+            runs = repeated(role, f"{source}-{place}", architecture, first)
+            contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
+    contestants |= baselines(data, settings, trainings)
+    ranked = [
+        {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": trained.score(metric)}
+        for architecture, trained in top
+    ]
+    selection = described(
+        candidates=len(candidates),
+        trained=len(top),
+        judge=settings.judge,
+        dropped=len(selected.dropped),
+        limits=limits,
+        metric=metric,
+        reason=reasons["winner"],
+        threshold_by=settings.threshold_by,
+        apart=apart,
+    )
+    return contestants, ranked, {"selection": selection, "limits": dict(limits.set), "dropped": dropped}
+
+
+def control_draws(settings: JobSettings) -> int:
+    """How many random architectures are drawn for the control: some will be dropped where latency is limited."""
+    return settings.retrain_top * (3 if settings.search.limits.latency_ms else 1)
+
+
+def draw_distinct(
+    space: Space,
+    count: int,
+    rng: np.random.Generator,
+    draw: Callable[[np.random.Generator], Architecture] | None = None,
+) -> list[Architecture]:
+    """``count`` different random architectures, or as many as the space holds, or as ``draw`` finds of it."""
+    found: dict[object, Architecture] = {}
+    draw = draw or space.random
+    for _ in range(1000 * count):
+        if len(found) == min(count, space.size):
+            break
+        architecture = draw(rng)
+        found.setdefault(space.key(architecture), architecture)
+    return list(found.values())

@@ -1,0 +1,194 @@
+"""The trainings that follow a search, each done once: candidates from scratch, controls, repeats.
+
+Every finished training is one file in ``trainings/``. A killed job finds the finished ones and does the rest; records
+that a killed training left in the history are cut off first.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from branches.branch import Branch
+from branches.costs.architecture import branch_costs
+from branches.measures.metrics import best_threshold, measure
+from branches.probe import LinearProbe, linear_probe
+from branches.settings import FitSettings
+from branches.training import fit
+from foundation.history import History, Progress
+from foundation.provenance import seed_of
+from search_spaces import Architecture
+from trunk.checkpoints import load_checkpoint, save_checkpoint, under
+from trunk.features.source import LabelledFeatures
+
+Figures = dict[str, float | None]
+
+
+class Trained(NamedTuple):
+    """A finished training: the module with the kept weights, its scores on val (N, V) and its history record."""
+
+    module: nn.Module
+    val_scores: npt.NDArray[np.float64]
+    record: dict[str, Any]
+
+    @property
+    def val(self) -> Figures:
+        figures: Figures = self.record["val"]
+        return figures
+
+    def score(self, metric: str) -> float:
+        """The val figure it is chosen by."""
+        value = self.val[metric]
+        assert value is not None
+        return value
+
+
+class Trainings:
+    """Trains modules on one attribute's features, each under a name that is done at most once per folder."""
+
+    def __init__(
+        self,
+        train: LabelledFeatures,
+        val: LabelledFeatures,
+        *,
+        folder: Path,
+        history: History,
+        finished: int,
+        seed: int,
+        device: torch.device,
+        threshold_by: str,
+        progress: Progress | None = None,
+    ) -> None:
+        self.train, self.val = train, val
+        self.folder = folder / "trainings"
+        self.history, self.finished = history, finished
+        self.seed, self.device, self.threshold_by, self.progress = seed, device, threshold_by, progress
+
+    def branch(self, kind: str, name: str, architecture: Architecture, settings: FitSettings, **fields: Any) -> Trained:
+        """One architecture, trained from scratch; the name and the search's seed give its own seed."""
+        seed = seed_of(self.seed, "training", name)
+
+        def build() -> nn.Module:
+            generator = torch.Generator().manual_seed(seed)
+            return Branch(
+                architecture,
+                self.train.features.shape,
+                self.train.values,
+                dropout=settings.dropout,
+                generator=generator,
+            )
+
+        costs = branch_costs(architecture, self.train.trunk_shape, self.train.values)
+        fields = {
+            "parameters": costs.parameters,
+            **fields,
+            "architecture": architecture.to_json(),
+            "identity": architecture.identity,
+        }
+        return self.fitted(kind, name, build, settings, seed, fields)
+
+    def tail(
+        self, name: str, build: Callable[[torch.Generator], nn.Module], settings: FitSettings, **fields: Any
+    ) -> Trained:
+        """The backbone's own last blocks, fine-tuned from the trunk's weights."""
+        seed = seed_of(self.seed, "training", name)
+        return self.fitted(
+            "control",
+            name,
+            lambda: build(torch.Generator().manual_seed(seed)),
+            settings,
+            seed,
+            {"name": "tail", **fields},
+        )
+
+    def probe(self, metric: str) -> Trained:
+        """Logistic regression on averaged features."""
+
+        def work() -> Trained:
+            started = time.perf_counter()
+            probe = linear_probe(self.train, self.val, metric=metric)
+            fields = {"name": "linear_probe", "inverse_penalty": probe.inverse_penalty, "curve": probe.curve, "seed": 0}
+            return self.described("control", probe.module, probe.val_scores, started, fields)
+
+        channels = self.train.features.shape[0]
+        return self.once("linear_probe", work, lambda: LinearProbe(channels, self.train.values))
+
+    def fitted(
+        self,
+        kind: str,
+        name: str,
+        build: Callable[[], nn.Module],
+        settings: FitSettings,
+        seed: int,
+        fields: dict[str, Any],
+    ) -> Trained:
+        def work() -> Trained:
+            started = time.perf_counter()
+            module = build()
+            stage = "controls" if kind == "control" else "retrain"
+            done = fit(
+                module,
+                self.train,
+                self.val,
+                settings,
+                seed=seed,
+                device=self.device,
+                progress=self.progress,
+                stage=f"{stage} {name}",
+            )
+            return self.described(
+                kind,
+                module,
+                done.val_scores,
+                started,
+                {**fields, "seed": seed, "curve": done.curve, "epoch": done.epoch},
+            )
+
+        return self.once(name, work, build)
+
+    def described(
+        self, kind: str, module: nn.Module, scores: npt.NDArray[np.float64], started: float, fields: dict[str, Any]
+    ) -> Trained:
+        """A training's record: its figures on val at the threshold that val chooses.
+
+        A training that diverged scores every value alike, so that it comes last instead of ending the job.
+        """
+        scores = np.nan_to_num(scores, nan=1 / scores.shape[1])
+        record = {
+            "parameters": sum(weight.numel() for weight in module.parameters()),
+            **fields,
+            "kind": kind,
+            "val": self.figures(scores),
+            "seconds": time.perf_counter() - started,
+        }
+        return Trained(module, scores, record)
+
+    def figures(self, scores: npt.NDArray[np.float64]) -> Figures:
+        """Every metric on val; with two values the threshold is the best one by the chosen rule."""
+        labels = self.val.labels.numpy()
+        threshold = best_threshold(scores, labels, by=self.threshold_by) if scores.shape[1] == 2 else None
+        return measure(scores, labels, threshold=threshold)
+
+    def once(self, name: str, work: Callable[[], Trained], build: Callable[[], nn.Module]) -> Trained:
+        """Do ``work`` unless a file says that it is done; then read that."""
+        path = self.folder / f"{name}.safetensors"
+        if path.exists():
+            tensors, record = load_checkpoint(path)
+            module = build()
+            module.load_state_dict(under(tensors, "module."))
+            self.finished = record.pop("history")
+            return Trained(module.to(self.device).eval(), tensors["val_scores"].numpy(), record)
+        self.history.truncate(self.finished)
+        trained = work()
+        fields = {key: value for key, value in trained.record.items() if key != "kind"}
+        self.history.append(trained.record["kind"], **fields)
+        self.finished = self.history.size
+        tensors = {f"module.{key}": value for key, value in trained.module.state_dict().items()}
+        tensors["val_scores"] = torch.from_numpy(trained.val_scores)
+        save_checkpoint(path, tensors, {**trained.record, "history": self.finished})
+        return trained._replace(module=trained.module.to(self.device).eval())

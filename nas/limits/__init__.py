@@ -1,0 +1,1 @@
+"""Limits of a search: parameters, multiply-accumulates, latency."""

@@ -1,0 +1,1 @@
+"""Search strategies beside ENAS, by name."""

@@ -1,0 +1,159 @@
+"""Ways to search a space by asking for the reward of one architecture after another, all called alike.
+
+A strategy is a function of space, reward, budget and seed alone. A search that was interrupted is therefore continued
+by calling the same strategy again with a reward that remembers (see
+:class:`nas.strategies.stages.TrialSearch`).
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+import numpy as np
+
+from nas.controller.recipes import REMEMBERING, Recipe
+from nas.errors import SearchError
+from nas.limits.allowed import Allowed
+from nas.strategies.controller import Query, optimise
+from search_spaces import Architecture, Space
+
+Reward = Callable[[Architecture], float]
+PATIENCE = 1000  # random draws in a row that bring nothing new, after which a space counts as exhausted
+
+
+class Strategy(Protocol):
+    """Up to `budget` queries in the order they were made, fewer where the space holds no more.
+
+    The same space, rewards, budget and seed give the same queries. With `allowed`, nothing else is asked for; NNI's
+    own strategies know no limits and raise SearchError.
+    """
+
+    def __call__(
+        self, space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None
+    ) -> list[Query]: ...
+
+
+class BudgetedReward:
+    """Query each network once, up to a budget."""
+
+    def __init__(self, space: Space, reward: Reward, budget: int, allowed: Allowed | None = None) -> None:
+        if budget < 1:
+            raise SearchError(f"The budget must be at least 1 query, is {budget}.")
+        self.space, self.reward, self.budget, self.allowed = space, reward, budget, allowed
+        self.queries: list[Query] = []
+        self._known: dict[Hashable, Query] = {}
+
+    @property
+    def empty(self) -> bool:
+        return len(self.queries) >= self.budget
+
+    def ask(self, architecture: Architecture) -> Query:
+        """The architecture with its reward, paid for unless its network is known."""
+        key = self.space.key(architecture)
+        if key not in self._known:
+            self._known[key] = Query(architecture, float(self.reward(architecture)))
+            self.queries.append(self._known[key])
+        return self._known[key]
+
+    def draw(self, rng: np.random.Generator) -> Query | None:
+        """A random architecture whose network was not asked for; None when there (nearly) is none, or no budget."""
+        for _ in range(0 if self.empty else PATIENCE):
+            architecture = self.allowed.uniform(rng) if self.allowed else self.space.random(rng)
+            if self.space.key(architecture) not in self._known:
+                return self.ask(architecture)
+        return None
+
+
+def random_search(
+    space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None
+) -> list[Query]:
+    """Different networks, every decision drawn uniformly."""
+    rewards, rng = BudgetedReward(space, reward, budget, allowed), np.random.default_rng(seed)
+    while rewards.draw(rng):
+        pass
+    return rewards.queries
+
+
+def local_search(
+    space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None
+) -> list[Query]:
+    """Hill climbing from random starts: move to the first better neighbour; where there is none, start again.
+
+    Exploring the Loss Landscape in Neural Architecture Search (White et al., 2021), arXiv:2005.02960. Neighbours differ
+    in one decision and come in random order.
+    """
+    rewards, rng = BudgetedReward(space, reward, budget, allowed), np.random.default_rng(seed)
+    while (place := rewards.draw(rng)) is not None:
+        here: Query | None = place
+        while here is not None:
+            place, here = here, better_neighbour(rewards, here, rng)
+    return rewards.queries
+
+
+def better_neighbour(rewards: BudgetedReward, place: Query, rng: np.random.Generator) -> Query | None:
+    """The first neighbour with more reward, in random order; None when there is none, or no budget to find it."""
+    space, indices = rewards.space, rewards.space.indices(place.architecture)
+    moves = [
+        (at, other)
+        for at, one in enumerate(indices)
+        for other in range(len(space.decisions[at].choices))
+        if other != one
+    ]
+    for move in rng.permutation(len(moves)):
+        if rewards.empty:
+            return None
+        at, other = moves[move]
+        there = space.architecture([*indices[:at], other, *indices[at + 1 :]])
+        if rewards.allowed and not rewards.allowed(there):
+            continue
+        neighbour = rewards.ask(there)
+        if neighbour.reward > place.reward:
+            return neighbour
+    return None
+
+
+def controller_search(
+    space: Space,
+    reward: Reward,
+    budget: int,
+    *,
+    seed: int,
+    allowed: Allowed | None = None,
+    samples_per_update: int = 8,
+    recipe: Recipe = REMEMBERING,
+    hidden: int = 64,
+) -> list[Query]:
+    """The LSTM controller without shared weights (see :func:`nas.strategies.controller.optimise`)."""
+    return optimise(
+        space,
+        reward,
+        updates=-(-budget // samples_per_update),
+        samples_per_update=samples_per_update,
+        budget=budget,
+        seed=seed,
+        recipe=recipe,
+        hidden=hidden,
+        allowed=allowed,
+    )
+
+
+def of_nni(name: str) -> Strategy:
+    """NNI's own random search or regularised evolution (see :mod:`nas.strategies.nni_search`)."""
+
+    def search(space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None) -> list[Query]:
+        from nas.strategies.nni_search import evolution, random
+
+        if allowed:
+            raise SearchError("NNI's strategies keep no limits; take the limits out, or choose another strategy.")
+        known: dict[str, Callable[..., list[Query]]] = {"random": random, "evolution": evolution}
+        return known[name](space, reward, budget, seed=seed)
+
+    return search
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "controller": controller_search,
+    "random": random_search,
+    "local": local_search,
+    "nni-random": of_nni("random"),
+    "nni-evolution": of_nni("evolution"),
+}

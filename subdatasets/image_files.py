@@ -1,0 +1,144 @@
+"""Image files: which they are, their hashes and their pixels."""
+
+import hashlib
+import io
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from foundation.history import Progress
+from subdatasets.errors import DataError
+
+# Pillow's name -> how files of it end, the usual ending first. What lies in a value folder with another ending is no
+# image; a file that is named (in a table, to `predict`) may be of any format that Pillow reads.
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+}
+SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+THREADS = 8
+_CHUNK = 32
+_Result = TypeVar("_Result")
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of the file's bytes, 64 hexadecimal digits.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+    """
+    return hashlib.sha256(_bytes(path)).hexdigest()
+
+
+def content_hashes(
+    paths: Iterable[Path], *, threads: int = THREADS, progress: Progress | None = None
+) -> dict[Path, str]:
+    """`content_hash` of every distinct path, in the order they first occur; `progress` hears the stage "images"."""
+    distinct = list(dict.fromkeys(paths))
+    return dict(zip(distinct, over_files(content_hash, distinct, threads=threads, progress=progress), strict=True))
+
+
+def read_image(path: Path) -> Image.Image:
+    """The image of a file, fully decoded, upright (EXIF), mode RGB.
+
+    Transparent pixels are laid over black (the background that segmentation leaves), 16-bit grey is scaled to 8 bits,
+    of an animation the first frame is taken.
+
+    Raises:
+        DataError: the file is missing, truncated, no image, or holds pixels without a known range.
+    """
+    data = _bytes(path)
+    try:
+        return decode_image(data)
+    except DataError as error:
+        raise DataError(f"{path} {error}: replace the file, or leave it out") from error
+
+
+def decode_image(data: bytes) -> Image.Image:
+    """The image encoded in `data`, as `read_image` gives it; a DataError's message begins after the file's name."""
+    if not data:
+        raise DataError("is empty")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            return _as_rgb(_upright(image))
+    except (DataError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError("is not an image of a known format") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"is too large to be an image for classification ({error})") from error
+    except Exception as error:  # Pillow's decoders answer broken files with nearly every exception there is
+        raise DataError(f"is a truncated or damaged image ({error or type(error).__name__})") from error
+
+
+def inspect_image(path: Path) -> tuple[str | None, str | None]:
+    """The content hash of a file (None if it cannot be read) and what is wrong with its image (None if nothing)."""
+    try:
+        data = _bytes(path)
+    except DataError:
+        return None, "is missing or cannot be read"
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        decode_image(data)
+    except DataError as error:
+        return digest, str(error)
+    return digest, None
+
+
+def over_files(
+    function: Callable[[Path], _Result],
+    paths: Sequence[Path],
+    *,
+    threads: int = THREADS,
+    progress: Progress | None = None,
+) -> Iterator[_Result]:
+    """`function` of each path, in order, worked out by threads in small chunks; the first exception ends it."""
+    remaining = iter(paths)
+    chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK)), [])
+    done = 0
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        # A window of chunks instead of pool.map: an exception then leaves few chunks to wait for, not all of them.
+        while window := list(itertools.islice(chunks, 4 * max(1, threads))):
+            for results in pool.map(lambda chunk: [function(path) for path in chunk], window):
+                yield from results
+                done += len(results)
+                if progress is not None:
+                    progress("images", done, len(paths), {})
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"there is no image {path}: correct the path, or leave it out") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}): check the file and its permissions") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # a broken EXIF block says nothing about the pixels, which are already decoded
+        return image
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise DataError("holds floating-point pixels, whose range is unknown (save it with 8 bits per channel)")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.int64)
+        wide = image.mode != "I" or grey.max(initial=0) > 255
+        image = Image.fromarray(np.clip(grey // 257 if wide else grey, 0, 255).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    return image.convert("RGB") if image.mode != "RGB" else image.copy()

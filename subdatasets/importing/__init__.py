@@ -1,0 +1,1 @@
+"""Import arrays, labels and tables as sub-datasets."""

@@ -1,0 +1,1 @@
+"""Label tables of many attributes: VOC, COCO, CSV, joined and read."""

@@ -1,0 +1,1 @@
+"""Read sub-datasets as they lie on disk: rows, forms, tables, and what is wrong with them."""

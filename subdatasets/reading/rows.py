@@ -1,0 +1,157 @@
+"""Both forms of a sub-dataset, read leniently into rows with settled labels and splits."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from subdatasets.attribute import (
+    NAME_LENGTH,
+    attribute_name,
+    contradiction,
+    is_attribute_name,
+    ordered_values,
+    spellings,
+)
+from subdatasets.errors import DataError
+from subdatasets.reading.forms import read_csv_rows, read_folder_rows
+from subdatasets.reading.problems import Reading, Row
+from subdatasets.splits import SPLITS, stratified_splits, val_from_train
+
+# Fewer examples of a value in a split than this give figures that mean little.
+FEW = 10
+
+
+def read_rows(source: Path, *, seed: int, fractions: Sequence[float]) -> Reading:
+    """Read a folder or CSV; every row of the result has a canonical label and a split, and no path occurs twice.
+
+    Raises:
+        DataError: nothing can be read at all (no such file or folder, no table, unusable fractions).
+    """
+    source = source.absolute()
+    if source.is_dir():
+        try:
+            reading = read_folder_rows(source)
+        except OSError as error:
+            place_of = error.filename or source
+            raise DataError(f"{place_of} cannot be read ({error.strerror}): check its permissions") from error
+    elif source.exists():
+        reading = read_csv_rows(source)
+    else:
+        raise DataError(f"there is no folder or CSV {source}: check the path")
+    _settle_name(reading)
+    _settle_labels(reading)
+    _settle_repeats(reading)
+    _settle_splits(reading, seed, fractions)
+    return reading
+
+
+def inspect_counts(reading: Reading) -> None:
+    """Record empty and tiny classes: every value must occur in train, in val, and in test where there is a test.
+
+    `reading` must be settled: canonical labels, a split for every row.
+    """
+    values = ordered_values(reading.values)
+    if not reading.rows:
+        if not reading.has_errors:
+            reading.error("it holds no labelled image (add images below <split>/<value>/, or rows to the CSV)")
+        return
+    if len(values) < 2:
+        reading.error(f"it has only one value, '{values[0]}' (add images of a second one)")
+        return
+    counts = Counter((row.split, row.label) for row in reading.rows)
+    sizes = Counter(row.split for row in reading.rows)
+    for split in ("train", "val"):
+        if not sizes[split]:
+            reading.error(f"there is no image in split '{split}' (put some of each value there)")
+    if not sizes["test"]:
+        reading.warning("there is no image in split 'test', so nothing can be measured at the end")
+    used = [split for split in SPLITS if sizes[split]]
+    for value in values:
+        missing = [split for split in used if not counts[split, value]]
+        if missing:
+            reading.error(
+                f"the value '{value}' has no image in {' and '.join(missing)}{_rare(reading, value)} "
+                "(add images, correct a misspelt label, or drop the value)"
+            )
+        for split in used:
+            if 0 < counts[split, value] < FEW:
+                few = "1 image" if counts[split, value] == 1 else f"{counts[split, value]} images"
+                reading.warning(f"the value '{value}' has only {few} in {split}")
+
+
+def _rare(reading: Reading, value: str) -> str:
+    """Where a value is met, if that is in so few places that it may be a slip."""
+    rows = [row for row in reading.rows if row.label == value]
+    return f", and is met only in {', '.join(map(row_place, rows))}" if 0 < len(rows) <= 3 else ""
+
+
+def row_place(row: Row) -> str:
+    """How a message about another row names this one."""
+    return f"line {row.line}" if row.line is not None else f"'{row.path}'"
+
+
+def _settle_name(reading: Reading) -> None:
+    if not is_attribute_name(reading.name):
+        proposal = attribute_name(reading.name) or "my_attribute"
+        reading.error(
+            f"the name '{reading.name}' cannot name an attribute (rename it with at most {NAME_LENGTH} letters, "
+            f"digits, '_', '.' or '-', for example '{proposal}')"
+        )
+
+
+def _settle_labels(reading: Reading) -> None:
+    canonical = spellings(reading.values)
+    reading.rows = [Row(row.path, canonical[row.label], row.split, row.group, row.line) for row in reading.rows]
+    reading.values = set(canonical.values())
+    wrong = contradiction(reading.values)
+    if wrong is not None:
+        first: dict[str, str] = {}
+        for row in reading.rows:
+            first.setdefault(row.label, row_place(row))
+        places = ", ".join(f"'{value}' in {first[value]}" for value in sorted(first)[:4])
+        reading.error(f"{wrong}: first met {places}")
+    for value in sorted(reading.values):
+        if not value.isprintable():
+            reading.error(f"the value {value!r} holds characters that cannot be shown (write plain text)")
+
+
+def _settle_repeats(reading: Reading) -> None:
+    first: dict[Path, Row] = {}
+    for row in reading.rows:
+        other = first.setdefault(row.path, row)
+        if other is row:
+            continue
+        where = row_place(other)
+        if other.label != row.label:
+            message = f"'{row.path.name}' is '{row.label}' here and '{other.label}' in {where} (keep one row)"
+            reading.report(row, message)
+        elif other.split != row.split:
+            message = f"'{row.path.name}' is in {row.split} here and in {other.split} in {where} (keep one row)"
+            reading.report(row, message)
+        else:
+            reading.report(row, f"'{row.path.name}' repeats {where} and is counted once", warning=True)
+    reading.rows = list(first.values())
+
+
+def _settle_splits(reading: Reading, seed: int, fractions: Sequence[float]) -> None:
+    rows = reading.rows
+    index = {value: position for position, value in enumerate(sorted(reading.values))}
+    labels = [index[row.label] for row in rows]
+    groups = [row.group for row in rows]
+    splits = [row.split for row in rows]
+    sizes = Counter(splits)
+    if sizes[""]:
+        splits = stratified_splits(labels, groups, fractions=fractions, seed=seed)
+    elif sizes["train"] and not sizes["val"]:
+        if len(fractions) > 1 and fractions[1] > 0:
+            values = np.asarray(labels, dtype=np.int64).reshape(-1, 1)
+            splits = val_from_train(splits, values, groups, fractions=fractions, seed=seed)
+            moved = splits.count("val")
+            reading.warning(f"there is no split 'val', so {moved} of the {sizes['train']} images of train serve as val")
+    else:
+        return
+    reading.rows = [
+        Row(row.path, row.label, split, row.group, row.line) for row, split in zip(rows, splits, strict=True)
+    ]

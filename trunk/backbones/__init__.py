@@ -1,0 +1,1 @@
+"""Backbones as chains of blocks: our own, torchvision's and timm's."""
