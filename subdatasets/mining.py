@@ -16,7 +16,6 @@ import numpy.typing as npt
 import ot
 from sklearn.cluster import KMeans
 
-from graftnet.errors import ConfigError
 from subdatasets.attribute import Attribute
 from subdatasets.errors import DataError
 from subdatasets.subdataset import Example, SubDataset
@@ -26,10 +25,10 @@ def kept_number(keep: float, negatives: int) -> int:
     """How many negatives stay: a share below 1, a whole number from 1.
 
     Raises:
-        ConfigError: it is neither.
+        DataError: it is neither.
     """
     if not (keep > 0 and (keep < 1 or keep == int(keep))):
-        raise ConfigError(f"--keep must be a share between 0 and 1, or a whole number of negatives, is {keep:g}.")
+        raise DataError(f"--keep must be a share between 0 and 1, or a whole number of negatives, is {keep:g}.")
     return max(1, round(keep * negatives)) if keep < 1 else int(keep)
 
 
@@ -37,18 +36,18 @@ def positive_of(subdataset: SubDataset, value: str | None) -> int:
     """The index of the positive value.
 
     Raises:
-        ConfigError: there is no such value, or none is named where there are more than two.
+        DataError: there is no such value, or none is named where there are more than two.
     """
     values = subdataset.attribute.values
     if value is None:
         if len(values) > 2:
-            raise ConfigError(
+            raise DataError(
                 f"{subdataset.attribute.name} has {len(values)} values; say with --positive which one the others are "
                 f"negatives of: {', '.join(values)}."
             )
         return 1
     if value not in values:
-        raise ConfigError(f"{subdataset.attribute.name} has no value {value!r}; it has {', '.join(values)}.")
+        raise DataError(f"{subdataset.attribute.name} has no value {value!r}; it has {', '.join(values)}.")
     return values.index(value)
 
 
