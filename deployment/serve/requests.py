@@ -37,7 +37,7 @@ class Refusal(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """What goes with the status."""
-        return {"retry-after": "1"} if self.status == 503 else {}
+        return {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}.get(self.status, {})
 
     @property
     def body(self) -> bytes:
@@ -56,6 +56,20 @@ async def send_refusal(send: Send, refusal: Refusal) -> None:
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": refusal.status, "headers": encoded})
     await send({"type": "http.response.body", "body": refusal.body})
+
+
+async def refuse_unread(refusal: Refusal, scope: Scope, receive: Receive, send: Send, *, timeout: float) -> None:
+    """Answer a request whose body is not wanted: what the client must send first is thrown away, for `timeout` s."""
+    headers = dict(scope["headers"])
+    if b"content-length" in headers or b"transfer-encoding" in headers:
+        try:
+            async with asyncio.timeout(timeout):
+                await _drain(_chunks(receive), headers)
+        except TimeoutError:
+            pass
+        except _Gone:
+            return
+    await send_refusal(send, refusal)
 
 
 class Bodies:

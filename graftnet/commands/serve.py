@@ -1,5 +1,6 @@
 """graftnet serve and rules: a bundle behind HTTP, and what its answers lead to."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,8 @@ commands = typer.Typer()
 Bundle = Annotated[
     Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False, help="A bundle's folder (graftnet export).")
 ]
-LIMITS, SPEED, ANSWERS = "Limits", "Speed", "Answers"
+LIMITS, SPEED, ANSWERS, ACCESS = "Limits", "Speed", "Answers", "Access"
+TOKEN = "GRAFTNET_TOKEN"  # the variable's name
 
 
 @commands.command("serve", rich_help_panel=USE)
@@ -22,6 +24,18 @@ def serve(
     folder: Bundle,
     host: Annotated[str, typer.Option("--host", help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token", metavar="WORD", rich_help_panel=ACCESS, help=f"Ask for it; better in {TOKEN}: ps shows a call."
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host", metavar="NAME", rich_help_panel=ACCESS, help="Requests may call it so too; * is anything."
+        ),
+    ] = None,
     rules: Annotated[
         Path | None,
         typer.Option(
@@ -96,7 +110,7 @@ def serve(
     \b
     Examples:
       graftnet serve runs/exports/bundle
-      graftnet serve bundle/ --host 0.0.0.0 --port 8080 --max-batch 32
+      GRAFTNET_TOKEN=WORD graftnet serve bundle/ --host 0.0.0.0 --allow-host cams.example.org
       graftnet serve bundle/ --rules rules.toml --persons
       curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' localhost:8000/predict
       curl -F images=@a.jpg -F images=@b.jpg 'localhost:8000/predict?attributes=bald'
@@ -107,6 +121,8 @@ def serve(
     settings = ServeSettings(
         host=host,
         port=port,
+        token=os.environ.get(TOKEN) if token is None else token,
+        allow_hosts=tuple(allow_host or ()),
         device=device,
         graph=graph,
         threads=threads,
@@ -130,6 +146,8 @@ def serve(
 
         find = finder(weights, smallest=smallest, device=device)
     ready = listen(folder, settings, rules=rules, persons=find)
+    if ready.warning is not None:
+        typer.echo(ready.warning, err=True)
     text = f"Serving {', '.join(ready.attributes)} at {ready.url} (Ctrl-C stops)."
     answer({"url": ready.url, "attributes": ready.attributes}, text, as_json=as_json)
     sys.stdout.flush()

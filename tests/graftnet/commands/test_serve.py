@@ -33,6 +33,9 @@ def test_a_missing_package_is_said_with_its_extra(
         ([".", "--port", "70000"], "--port"),
         ([".", "--max-images", "300"], "lower max_images"),
         ([".", "--rules", "none.toml"], "none.toml"),
+        ([".", "--host", ""], "the --host is empty"),
+        ([".", "--token", ""], "the token is empty"),
+        ([".", "--allow-host", "http://a"], "--allow-host 'http://a' is no host"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -42,3 +45,11 @@ def test_a_mistake_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     assert run(["serve", *words]) == 2
     assert expected in said(capsys)
+
+
+def test_an_empty_variable_for_the_token_opens_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GRAFTNET_TOKEN", "")
+    assert run(["serve", str(tmp_path)]) == 2
+    assert "GRAFTNET_TOKEN" in said(capsys)
