@@ -87,6 +87,7 @@ class Bodies:
             await self.app(scope, receive, send)
             return
         body = bytearray()
+        held = 0
         try:
             try:
                 await self._read(body, dict(scope["headers"]), receive)
@@ -96,9 +97,12 @@ class Bodies:
                 self.metrics.refused.labels(refusal.reason).inc()
                 await send_refusal(send, refusal)
                 return
-            await self.app(scope, _from_memory(bytes(body), receive), send)
+            replay = _from_memory(bytes(body), receive)
+            held = len(body)
+            body.clear()  # one copy is enough while the images are looked at
+            await self.app(scope, replay, send)
         finally:
-            self._held -= len(body)
+            self._held -= held or len(body)
 
     async def _read(self, body: bytearray, headers: dict[bytes, bytes], receive: Receive) -> None:
         """Fill `body`. Raises: Refusal when a limit is passed; _Gone when the client is."""
@@ -156,14 +160,15 @@ async def _drain(chunks: AsyncIterator[bytes], headers: Mapping[bytes, bytes]) -
 
 def _from_memory(body: bytes, receive: Receive) -> Receive:
     """A receive that gives the whole body at once, then what `receive` gives."""
-    given = False
+    left: bytes | None = body
+    del body
 
     async def replay() -> Message:
-        nonlocal given
-        if given:
+        nonlocal left
+        if left is None:
             return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        given, left = left, None
+        return {"type": "http.request", "body": given, "more_body": False}
 
     return replay
 

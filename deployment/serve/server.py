@@ -11,6 +11,7 @@ import math
 import signal
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,8 @@ def listen(
     Raises: BundleError when bundle or rules cannot be served or the address cannot be listened at.
     """
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # else it remarks on every broken form
+    # Pillow has a sentence for each of the 65,535 broken entries that an image may have, and keeps them all.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     metrics = Metrics()
     load = partial(LoadedBundle, threads=settings.threads, device=settings.device, graph=settings.graph, rules=rules)
     reloader = Reloader(folder, load, metrics, also=rules)

@@ -20,7 +20,8 @@ class ServeSettings:
     than `max_delay` for images that are being decoded. `queue` is the number of images that may be under way at once,
     `max_buffered` the bytes of all bodies held at once, `connections` the number of open connections: beyond each the
     answer is 503. `header_timeout` and `body_timeout` bound how long a client may take to send, `timeout` how long an
-    answer may take. `poll` is the time between two looks at the bundle.
+    answer may take. Of pixels an image may have `max_pixels`, all of a request `max_request_pixels`; `max_decoding` are
+    decoded at once, the next image waits. `poll` is the time between two looks at the bundle.
     """
 
     host: str = "127.0.0.1"
@@ -38,6 +39,8 @@ class ServeSettings:
     max_body: int = 16 * MIB
     max_buffered: int = 256 * MIB
     max_pixels: int = 25_000_000
+    max_request_pixels: int = 50_000_000
+    max_decoding: int = 25_000_000
     header_timeout: float = 10.0
     body_timeout: float = 20.0
     timeout: float = 30.0
@@ -60,7 +63,12 @@ class ServeSettings:
             value = getattr(self, known.name)
             if isinstance(value, int | float) and (value < 0 or (value == 0 and known.name not in may_be_zero)):
                 raise BundleError(f"{known.name} must be positive, is {value}: give more")
-        for smaller, larger in (("max_images", "queue"), ("max_body", "max_buffered")):
+        for smaller, larger in (
+            ("max_images", "queue"),
+            ("max_body", "max_buffered"),
+            ("max_pixels", "max_request_pixels"),
+            ("max_pixels", "max_decoding"),
+        ):
             if getattr(self, smaller) > getattr(self, larger):
                 raise BundleError(
                     f"{smaller} is {getattr(self, smaller)}, more than {larger} ({getattr(self, larger)}), so the "

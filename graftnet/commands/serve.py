@@ -90,6 +90,18 @@ def serve(
     max_megapixels: Annotated[
         float, typer.Option("--max-megapixels", min=0.001, rich_help_panel=LIMITS, help="Size of an image.")
     ] = 25.0,
+    request_megapixels: Annotated[
+        float | None,
+        typer.Option(
+            "--request-megapixels", min=0.001, rich_help_panel=LIMITS, help="Of all its images; twice --max-megapixels."
+        ),
+    ] = None,
+    decoding_megapixels: Annotated[
+        float | None,
+        typer.Option(
+            "--decoding-megapixels", min=0.001, rich_help_panel=LIMITS, help="Decoded at once; as --max-megapixels."
+        ),
+    ] = None,
     body_timeout: Annotated[
         float, typer.Option("--body-timeout", min=0.1, rich_help_panel=LIMITS, help="Seconds to send a body.")
     ] = 20.0,
@@ -134,6 +146,8 @@ def serve(
         max_body=round(max_megabytes * MIB),
         max_buffered=max(ServeSettings().max_buffered, round(max_megabytes * MIB)),
         max_pixels=round(max_megapixels * 1e6),
+        max_request_pixels=round((request_megapixels or 2 * max_megapixels) * 1e6),
+        max_decoding=round((decoding_megapixels or max_megapixels) * 1e6),
         body_timeout=body_timeout,
         timeout=timeout,
         connections=connections,

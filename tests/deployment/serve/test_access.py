@@ -127,7 +127,8 @@ def test_the_body_of_a_stranger_is_not_kept(bundle: Path) -> None:
 
 
 def ask(server: Listening, method: str, path: str, **request: object) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(*server.socket.getsockname()[:2], timeout=20)
+    host, port = server.socket.getsockname()[:2]
+    connection = http.client.HTTPConnection(host, port, timeout=20)
     connection.request(method, path, **request)  # type: ignore[arg-type]
     return connection.getresponse()
 
@@ -154,9 +155,9 @@ def test_every_answer_forbids_to_guess_its_type(bundle: Path, picture: Picture) 
         for raw, status in ((b"no http\r\n\r\n", b"400"), (b"", b"408")):
             with connect(server) as connection:
                 connection.sendall(raw)
-                answer = connection.recv(65536)
-            assert answer.split()[1] == status
-            assert b"x-content-type-options: nosniff" in answer
+                told = connection.recv(65536)
+            assert told.split()[1] == status
+            assert b"x-content-type-options: nosniff" in told
 
 
 def test_an_answer_that_fails_forbids_it_too(bundle: Path, picture: Picture, serving: Serving) -> None:
