@@ -152,7 +152,7 @@ def test_pixels_of_a_request_are_bounded_together(bundle: Path, serving: Serving
 def test_limits_that_would_let_no_picture_through_are_refused() -> None:
     for name in ("max_request_pixels", "max_decoding"):
         with pytest.raises(BundleError, match=f"more than {name}"):
-            ServeSettings(**{name: MOST_PIXELS - 1})
+            ServeSettings(**{name: MOST_PIXELS - 1})  # type: ignore[arg-type]
 
 
 @contextmanager
