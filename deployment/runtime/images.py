@@ -86,7 +86,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range; save it with 8 bits per channel")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        wide = image.mode != "I" or image.getextrema()[1] > 255
+        wide = image.mode != "I" or np.max(image.getextrema()) > 255
         return _in_strips(image, lambda strip: _eight_bits(strip, wide=wide))
     if image.has_transparency_data:
         return _in_strips(image, _over_black)
