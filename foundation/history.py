@@ -1,4 +1,4 @@
-"""The history of a run: one JSON object per line, appended as things happen, never rewritten.
+"""The history of a run, one JSON object per line, and the type of callback that hears its progress.
 
 A line is handed to the operating system as a whole, so that a killed process loses at most the line it was writing; a
 torn last line is cut off on opening and ignored on reading. Reports read histories too.

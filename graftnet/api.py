@@ -148,7 +148,7 @@ class Project:
         from reports.tables import results
 
         names = sorted(path.name for path in self.opened.searches("").glob("*"))
-        return results(found[-1] for name in names if (found := self.opened.results(name)))
+        return results(finished[-1] for name in names if (finished := self.opened.results(name)))
 
     def attributes(self) -> "DataFrame":
         """A row per attribute: its values, images in train, val and test, finished searches, whether it is grafted.

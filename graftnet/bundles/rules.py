@@ -1,4 +1,4 @@
-"""Images with the labels that are known of them, for the attributes of a bundle: from a table, or from a project."""
+"""Rules on a bundle's predictions, tried on labelled images: read the labels, simulate, and say what comes out."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,10 +38,10 @@ def read_labelled(source: Path, values: Mapping[str, Sequence[str]], *, images: 
     """
     if split not in (*SPLITS, EVERY):
         raise ConfigError(f"There is no split {split!r}; use one of {', '.join((*SPLITS, EVERY))}.")
-    found = _of_project(source, values, split) if source.is_dir() else _of_table(source, values, images, split)
-    if not found:
+    labelled = _of_project(source, values, split) if source.is_dir() else _of_table(source, values, images, split)
+    if not labelled:
         raise ConfigError(f"{source} has no image in the split {split!r}; name another with --split.")
-    return found
+    return labelled
 
 
 def _of_project(folder: Path, values: Mapping[str, Sequence[str]], split: str) -> Labelled:
@@ -51,7 +51,7 @@ def _of_project(folder: Path, values: Mapping[str, Sequence[str]], split: str) -
     project = open_project(folder)
     sources = {name: source for name, source in project.sources().items() if name in values}
     _require(sources, values, project.data)
-    found: dict[Path, dict[str, str]] = {}
+    labels: dict[Path, dict[str, str]] = {}
     for name, source in sources.items():
         subdataset = read_subdataset(source, seed=project.config.project.seed)
         own = translation(subdataset.attribute.values, values[name])
@@ -63,8 +63,8 @@ def _of_project(folder: Path, values: Mapping[str, Sequence[str]], split: str) -
                     f"has {', '.join(values[name])}; export the bundle again."
                 )
             if split in (EVERY, example.split):
-                found.setdefault(example.path, {})[name] = value
-    return list(found.items())
+                labels.setdefault(example.path, {})[name] = value
+    return list(labels.items())
 
 
 def _of_table(path: Path, values: Mapping[str, Sequence[str]], images: Path | None, split: str) -> Labelled:
@@ -77,7 +77,7 @@ def _of_table(path: Path, values: Mapping[str, Sequence[str]], images: Path | No
     words = {name: _words(table, position, values[name]) for name, position in columns.items()}
     locations = Locations(images or path.absolute().parent)
     problems: list[Problem] = []
-    found: Labelled = []
+    labelled: Labelled = []
     for row in table.rows:
         name, part = cell(row.cells, file_column), cell(row.cells, split_column)
         image = locations.existing(name) if name else None
@@ -97,10 +97,10 @@ def _of_table(path: Path, values: Mapping[str, Sequence[str]], images: Path | No
         if wrong is not None or image is None:
             problems.append(Problem("error", path, row.line, str(wrong)))
         elif split == EVERY or split_column is None or SPLIT_NAMES[part.casefold()] == split:
-            found.append((image, labels))
+            labelled.append((image, labels))
     if problems:
         raise refusal(path, problems)
-    return found
+    return labelled
 
 
 def _words(table: Table, position: int, values: Sequence[str]) -> dict[str, str]:
@@ -110,9 +110,9 @@ def _words(table: Table, position: int, values: Sequence[str]) -> dict[str, str]
     return {text: own[value] for text, value in canonical.items() if value in own}
 
 
-def translation(found: Iterable[str], values: Sequence[str]) -> dict[str, str]:
+def translation(words: Iterable[str], values: Sequence[str]) -> dict[str, str]:
     """Found value -> the bundle's: the same word, or where both say no and yes in their own way (0/1, false/true)."""
-    distinct = set(found)
+    distinct = set(words)
     own = {value: value for value in distinct if value in values}
     ours = next((pair for pair in PAIRS if set(pair) == {value.casefold() for value in values}), None)
     theirs = next((pair for pair in PAIRS if distinct and {value.casefold() for value in distinct} <= set(pair)), None)
@@ -122,9 +122,9 @@ def translation(found: Iterable[str], values: Sequence[str]) -> dict[str, str]:
     return own
 
 
-def _require(found: Mapping[str, Any], values: Mapping[str, Sequence[str]], place: Path) -> None:
-    if not found:
-        raise ConfigError(f"{place} labels none of the attributes {', '.join(values)}; name columns or files so.")
+def _require(labelled: Mapping[str, Any], values: Mapping[str, Sequence[str]], source: Path) -> None:
+    if not labelled:
+        raise ConfigError(f"{source} labels none of the attributes {', '.join(values)}; name columns or files so.")
 
 
 BATCH = 32
@@ -187,8 +187,8 @@ def simulation_lines(record: Mapping[str, Any]) -> list[str]:
         lines += [
             f"{rule['rule']} (line {rule['line']}): {rule['when']} -> {rule['action']}",
             f"  fires on {rule['fires']:,} of {total:,} images, wins {rule['pushes']:,}, unsure {rule['abstains']:,}",
-            f"  precision {shown(rule['precision'])}, recall {shown(rule['recall'])}, "
-            f"false alarms {shown(rule['false_alarms'])}",
+            f"  precision {share_text(rule['precision'])}, recall {share_text(rule['recall'])}, "
+            f"false alarms {share_text(rule['false_alarms'])}",
         ]
     alone = "each alone" if record["every"] is None else f"one every {record['every']:g} s"
     lines.append(
@@ -207,6 +207,6 @@ def simulation_lines(record: Mapping[str, Any]) -> list[str]:
     return [*lines, *uncalibrated_lines(record["uncalibrated"])]
 
 
-def shown(found: Mapping[str, float] | None) -> str:
+def share_text(share: Mapping[str, float] | None) -> str:
     """A share with its interval, ``0.812 [0.745, 0.864]``; ``unknown`` of nothing."""
-    return "unknown" if found is None else f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+    return "unknown" if share is None else f"{share['value']:.3f} [{share['low']:.3f}, {share['high']:.3f}]"

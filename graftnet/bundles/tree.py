@@ -1,4 +1,4 @@
-"""The project's tree: grafted branches, and their export as one bundle."""
+"""The project's tree: graft branches on it, export it, and add to or speed up a bundle made of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -117,7 +117,9 @@ def search_of(project: Project, attribute: str) -> Path | None:
     if not grafted:
         return None
     searches = reversed(project.results(attribute))
-    return next((one for one in searches if read_json_if_whole(one / "branch" / "branch.json") == grafted), None)
+    return next(
+        (search for search in searches if read_json_if_whole(search / "branch" / "branch.json") == grafted), None
+    )
 
 
 CALIBRATION = 64
@@ -160,8 +162,8 @@ def speed_up(project: Project, bundle: Path, kind: str, *, images: int, **how: A
 
 def _spread(examples: tuple[Example, ...], count: int) -> list[Example]:
     """At most `count` of them, evenly spaced: values that lie in blocks are all met."""
-    places = np.linspace(0, len(examples) - 1, num=min(count, len(examples))).round().astype(int)
-    return [examples[place] for place in places]
+    rows = np.linspace(0, len(examples) - 1, num=min(count, len(examples))).round().astype(int)
+    return [examples[row] for row in rows]
 
 
 def _batches(

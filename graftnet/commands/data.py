@@ -213,7 +213,7 @@ def persons(
     settings = CropSettings(smallest=smallest, score=score, fill=fill)  # type: ignore[arg-type]  # it checks
     segmenter = segmenter_of(masks, weights, device=device)
     with show_progress() as progress:
-        found = cut_persons(
+        people = cut_persons(
             home,
             source,
             segmenter,
@@ -225,9 +225,12 @@ def persons(
             seed=seed_or(seed, home) if home else seed or 0,
             progress=progress,
         )
-    attributes = found.imported.subdatasets if found.imported else ()
-    record = {**found.crops._asdict(), "attributes": {one.attribute.name: one.counts() for one in attributes}}
-    answer(record, "\n".join(persons_lines(found)), as_json=as_json)
+    attributes = people.imported.subdatasets if people.imported else ()
+    record = {
+        **people.crops._asdict(),
+        "attributes": {subdataset.attribute.name: subdataset.counts() for subdataset in attributes},
+    }
+    answer(record, "\n".join(persons_lines(people)), as_json=as_json)
 
 
 Output = Annotated[
@@ -303,13 +306,13 @@ def table(
     _say(foreign_table(sources, images or (), index, names), output, as_json=as_json)
 
 
-def _say(found: "LabelTable", output: Path | None, *, as_json: bool) -> None:
+def _say(labels_table: "LabelTable", output: Path | None, *, as_json: bool) -> None:
     from graftnet.data.imports import table_lines
     from subdatasets.labels.read import table_record, write_label_csv
 
     written = []
     if output is not None:
-        write_label_csv(found, output)
+        write_label_csv(labels_table, output)
         written = [f"written to {output}"]
-    record = {**table_record(found), "file": output}
-    answer(record, "\n".join([*table_lines(found), *written]), as_json=as_json)
+    record = {**table_record(labels_table), "file": output}
+    answer(record, "\n".join([*table_lines(labels_table), *written]), as_json=as_json)

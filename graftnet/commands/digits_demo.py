@@ -1,4 +1,4 @@
-"""The demo: everything GraftNet does, once, on scikit-learn's digits.
+"""Run the demo: everything GraftNet does, once, on scikit-learn's digits.
 
 It calls what the commands call and says which command that would be.
 """
@@ -59,10 +59,10 @@ def run_demo(folder: Path, *, quick: bool, seed: int, device: str) -> tuple[dict
     say("graftnet trunk train", "one small backbone, trained on all attributes by the dynamic graph")
     with show_progress() as progress:
         train_trunk(project, seed=seed, device=choose_device(device), progress=progress)
-    found = []
+    searches = []
     for name in names:
         say(f"graftnet search {name}", "an ENAS controller designs its branch; the best are retrained and compared")
-        found.append(search_in(project, name, seed=seed, device=device))
+        searches.append(search_in(project, name, seed=seed, device=device))
         graft_attribute(project, name)
     say("graftnet export --all", "the trunk once, every branch, golden inputs")
     bundle = export_attributes(project, names, project.exports / "bundle")
@@ -81,12 +81,12 @@ def run_demo(folder: Path, *, quick: bool, seed: int, device: str) -> tuple[dict
         "bundle": str(bundle),
         "fleet": str(overview),
         "verified": True,
-        "searches": [one.record for one in found],
+        "searches": [search.record for search in searches],
         "predictions": predictions,
         "seconds": seconds,
     }
     shown = [{**row, "image": Path(row["image"]).stem[:12]} for row in predictions]
-    return record, closing_text(found, overview, bundle, shown, seconds)
+    return record, closing_text(searches, overview, bundle, shown, seconds)
 
 
 def say(command: str, purpose: str) -> None:
@@ -116,17 +116,20 @@ def make_project(folder: Path, *, quick: bool) -> Project:
 def test_pictures(project: Project, attribute: str) -> list[Path]:
     """A few pictures of the attribute's test split, of every value in turn."""
     examples = read_subdataset(project.source(attribute)).split("test")
-    by_value = [[one.path for one in examples if one.value == value] for value in sorted({e.value for e in examples})]
+    by_value = [
+        [example.path for example in examples if example.value == value]
+        for value in sorted({example.value for example in examples})
+    ]
     return [path for turn in zip(*by_value, strict=False) for path in turn][:PICTURES]
 
 
 def closing_text(
-    found: Sequence[Answer], overview: Path, bundle: Path, predictions: Sequence[dict[str, Any]], seconds: float
+    searches: Sequence[Answer], overview: Path, bundle: Path, predictions: Sequence[dict[str, Any]], seconds: float
 ) -> str:
     """What came out, as a table, and where to look."""
     shown = "\n".join(f"  {line}" for line in prediction_lines(predictions))
-    reports = "\n".join(f"  {one.record['report']}" for one in found)
-    results = [read_json(Path(one.record["folder"]) / "result.json") for one in found]
+    reports = "\n".join(f"  {search.record['report']}" for search in searches)
+    results = [read_json(Path(search.record["folder"]) / "result.json") for search in searches]
     table = "\n".join(summary_lines(results))
     return (
         f"\nPredictions of the exported bundle (onnxruntime alone):\n{shown}\n\n{table}\n\n"

@@ -39,8 +39,8 @@ def train(
     """
     from graftnet.label_graphs.calls import train_graph
 
-    found = train_graph(project, attributes or [], seed=seed, device=device, force=force)
-    answer(*found, as_json=as_json)
+    run = train_graph(project, attributes or [], seed=seed, device=device, force=force)
+    answer(*run, as_json=as_json)
 
 
 @app.command("report")
@@ -142,5 +142,7 @@ def end_to_end(
     home, chosen = open_project(project), choose_device(device)
     choices = Choices(table, images, direct_epochs, epochs, learning_rate, fresh)
     with show_progress() as progress:
-        found = train_end_to_end(home, choices, seed=seed_or(seed, home), device=chosen, progress=progress, force=force)
-    answer(*found, as_json=as_json)
+        training = train_end_to_end(
+            home, choices, seed=seed_or(seed, home), device=chosen, progress=progress, force=force
+        )
+    answer(*training, as_json=as_json)

@@ -71,7 +71,7 @@ def search(
     ] = None,
     overrides: Overrides = NONE,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
-    place: PlaceOptions = HERE,
+    where: PlaceOptions = HERE,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="With ATTR: the search's curves as TensorBoard event files too.")
     ] = False,
@@ -104,22 +104,22 @@ def search(
 
     if tensorboard and attribute is None:
         raise ConfigError("--tensorboard goes with one attribute; name it: graftnet search ATTR --tensorboard.")
-    require_one(attribute, everything, features, out, place)
+    require_one(attribute, everything, features, out, where)
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
     if everything:
         from graftnet.searches.search_all import choose_place, failure, fleet_answer, search_all
 
-        accounts = search_all(project, choose_place(place, device), **how)
+        accounts = search_all(project, choose_place(where, device), **how)
         answer(*fleet_answer(accounts), as_json=as_json)
         if failed := failure(accounts):
             typer.echo(failed, err=True)
             raise typer.Exit(1)
         return
     if features:
-        found = search_file(features, out, folder=project, **how)
+        outcome = search_file(features, out, folder=project, **how)
     else:
-        found = search_one(project, str(attribute), tensorboard=tensorboard, **how)
-    answer(*found, as_json=as_json)
+        outcome = search_one(project, str(attribute), tensorboard=tensorboard, **how)
+    answer(*outcome, as_json=as_json)
 
 
 @commands.command("audit", rich_help_panel=USE)
@@ -157,7 +157,7 @@ def audit(
     """
     from graftnet.searches.calls import QUICK_ARCHITECTURES, QUICK_SEEDS, audit_one
 
-    found = audit_one(
+    outcome = audit_one(
         project,
         attribute,
         seeds=seeds or (QUICK_SEEDS if quick else 3),
@@ -165,4 +165,4 @@ def audit(
         test=test,
         device=device,
     )
-    answer(*found, as_json=as_json)
+    answer(*outcome, as_json=as_json)

@@ -165,17 +165,17 @@ def check(rules: RulesFile, bundle: RuledBundle, as_json: Json = False) -> None:
 
     runtime = Runtime(bundle)
     try:
-        found = Rules.read(rules, runtime.contracts)
+        read = Rules.read(rules, runtime.contracts)
     except RulesError as error:
         problems = [{"file": str(rules), "line": line, "message": text} for line, text in error.problems]
         lines = [f"error: {rules}:{line}: {text}" for line, text in error.problems]
         answer({"ok": False, "problems": problems}, "\n".join(lines), as_json=as_json)
         raise typer.Exit(2) from error
-    raw = uncalibrated(runtime, found)
-    names = [rule.name for rule in found.rules]
+    raw = uncalibrated(runtime, read)
+    names = [rule.name for rule in read.rules]
     counted = f"{len(names)} rule{'' if len(names) == 1 else 's'}"
-    lines = [f"{counted}, on {', '.join(found.attributes)}: all is well.", *uncalibrated_lines(raw)]
-    record = {"ok": True, "problems": [], "rules": names, "attributes": found.attributes, "uncalibrated": raw}
+    lines = [f"{counted}, on {', '.join(read.attributes)}: all is well.", *uncalibrated_lines(raw)]
+    record = {"ok": True, "problems": [], "rules": names, "attributes": read.attributes, "uncalibrated": raw}
     answer(record, "\n".join(lines), as_json=as_json)
 
 

@@ -80,7 +80,7 @@ def mine_attribute(
     depth = len(trunk.chain) if choices.depth is None else trunk.check_depth(choices.depth)
     train = source.split("train")
     hashes = content_hashes([example.path for example in source.examples])
-    embedded = embeddings(project, trunk, [hashes[one.path] for one in train], hashes, depth, progress)
+    embedded = embeddings(project, trunk, [hashes[example.path] for example in train], hashes, depth, progress)
     is_positive = np.array([example.value == positive for example in train])
     negatives = [example for example in train if example.value != positive]
     settings = MiningSettings(kept_number(choices.keep, len(negatives)), choices.clusters, choices.close_share)
@@ -145,8 +145,8 @@ def embeddings(
     cache = cache_of(project.uncompressed, trunk)
     paths = {content: path for path, content in hashes.items()}
     cache.fill({content: paths[content] for content in contents}, [depth], progress=progress)
-    found: npt.NDArray[np.float32] = averaged(cache.open(contents, depth)).numpy()
-    return found
+    averages: npt.NDArray[np.float32] = averaged(cache.open(contents, depth)).numpy()
+    return averages
 
 
 def strips_of(positives: Sequence[Example], negatives: Sequence[Example], clusters: Sequence[Cluster]) -> "list[Strip]":

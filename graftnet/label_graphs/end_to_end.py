@@ -1,4 +1,4 @@
-"""IML-GCN end to end as the command line runs it: a label table, the project's backbone, two stages, one comparison."""
+"""Train a backbone and a label graph end to end (IML-GCN): a label table, two stages, one comparison."""
 
 import shutil
 import time
@@ -118,9 +118,9 @@ def train_end_to_end(
             if progress:
                 progress("end to end", epoch, total, {"val_map": score})
 
-        found = training.run(report)
+        labelling = training.run(report)
         seconds = round(time.perf_counter() - started, 1)
-        keep(folder, found, training, about | {"seconds_of_last_call": seconds}, seed=seed)
+        keep(folder, labelling, training, about | {"seconds_of_last_call": seconds}, seed=seed)
         shutil.rmtree(folder / "training")
     return trained_in(folder)
 
@@ -139,12 +139,12 @@ def settings_of(project: Project, choices: Choices, *, seed: int) -> EndToEndSet
     return EndToEndSettings(graph, choices.direct_epochs, images=pretrain_settings(project.config))
 
 
-def keep(folder: Path, found: Labelling, training: EndToEnd, about: dict[str, Any], *, seed: int) -> None:
+def keep(folder: Path, labelling: Labelling, training: EndToEnd, about: dict[str, Any], *, seed: int) -> None:
     """Measure both stages, write the backbone as a trunk and the classifiers as its constant, then the result."""
     table, preprocessing = training.table, training.held.preprocessing
-    networks = {"direct": found.direct, "graph": found.network}
-    stages = {stage: measured(network, training) for stage, network in networks.items() if network is not None}
-    trunk = Trunk(training.backbone, found.network.chain, preprocessing)
+    networks = {"direct": labelling.direct, "graph": labelling.network}
+    stages = {stage: measure_stage(network, training) for stage, network in networks.items() if network is not None}
+    trunk = Trunk(training.backbone, labelling.network.chain, preprocessing)
     shapes = {"blocks": len(trunk.chain), "shapes": [list(shape) for shape in trunk.shapes]}
     origin = {"source": "graftnet graph end-to-end", "labels": list(table.labels), "seed": seed}
     trunk.save(folder / "trunk", {**origin, **shapes, "created": timestamp()})
@@ -158,12 +158,12 @@ def keep(folder: Path, found: Labelling, training: EndToEnd, about: dict[str, An
         stages["graph"],
     )
     stages.get("direct", {}).pop("thresholds", None)
-    save_classifiers(folder, found.network.classifier.constant(), record)
-    result = {**about, "stages": stages, "history": found.history, "notes": list(table.notes), "status": "complete"}
+    save_classifiers(folder, labelling.network.classifier.constant(), record)
+    result = {**about, "stages": stages, "history": labelling.history, "notes": list(table.notes), "status": "complete"}
     write_json(folder / "result.json", result)
 
 
-def measured(network: ImageLabeller, training: EndToEnd) -> dict[str, Any]:
+def measure_stage(network: ImageLabeller, training: EndToEnd) -> dict[str, Any]:
     """The figures on val and, where there are test images, on test; thresholds are chosen on val."""
     table: LabelTable = training.table
     network.to(training.device)

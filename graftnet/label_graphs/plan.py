@@ -1,4 +1,4 @@
-"""A project's attributes as one table of labels, joined on image content, with pooled features and branches' scores."""
+"""Data and plan of a project's label graph: attributes joined on image content, pooled features, branches' scores."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def joined(subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> Gra
     """
     table = join_subdatasets(subdatasets, hashes=hashes)
     contents = tuple(hashes[path] for path in table.images)
-    place = {content: row for row, content in enumerate(contents)}
+    row_of = {content: row for row, content in enumerate(contents)}
     states, first = table.states.copy(), 0
     labels: list[Label] = []
     for subdataset in subdatasets:
@@ -84,9 +84,9 @@ def joined(subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> Gra
         shown = values[1:] if len(values) == 2 else values
         labels += [Label(table.labels[first + number], name, value) for number, value in enumerate(shown)]
         elsewhere = [
-            place[hashes[example.path]]
+            row_of[hashes[example.path]]
             for example in subdataset.examples
-            if example.split != table.splits[place[hashes[example.path]]]
+            if example.split != table.splits[row_of[hashes[example.path]]]
         ]
         states[elsewhere, first : first + len(shown)] = UNKNOWN
         first += len(shown)
@@ -101,10 +101,10 @@ def pooled(
     They are the trunk's own, whatever `features.storage` says: the classifiers read these at work.
     """
     cache = cache_of(project.uncompressed, trunk, precision)
-    return pool_features(filled(cache, data, data.contents, depth, progress))
+    return pool_features(features_in(cache, data, data.contents, depth, progress))
 
 
-def filled(
+def features_in(
     cache: FeatureCache, data: GraphData, contents: Sequence[str], depth: int, progress: Progress | None
 ) -> CachedFeatures:
     """The features of these images, computed where they are missing.
@@ -125,15 +125,15 @@ def filled(
 
 def branch_folders(project: Project, trunk: Trunk, attributes: Sequence[str]) -> dict[str, Path]:
     """Attribute -> its branch on this trunk: the grafted one, else that of its newest finished search."""
-    found = {}
+    folders = {}
     for attribute in attributes:
         grafted = project.tree / attribute
         newest = newest_on(project, attribute, trunk.fingerprint)
         if (grafted / "branch.json").exists():
-            found[attribute] = grafted
+            folders[attribute] = grafted
         elif newest is not None and (newest / "branch" / "branch.json").exists():
-            found[attribute] = newest / "branch"
-    return found
+            folders[attribute] = newest / "branch"
+    return folders
 
 
 def branch_scores(
@@ -159,7 +159,7 @@ def branch_scores(
         values = [data.labels[column].value for column in columns]
         if record.fingerprint != trunk.fingerprint or not set(values) <= set(record.values):
             continue
-        features = filled(cache, data, contents, record.freeze_depth, progress)
+        features = features_in(cache, data, contents, record.freeze_depth, progress)
         table = predict_scores(module, features)
         scores[rows[:, None], columns] = table[:, [record.values.index(value) for value in values]]
     return scores

@@ -1,4 +1,4 @@
-"""A project's label graph, all the way: join, pool, train with and without the graph, compare on test once, write."""
+"""Run a project's label graph: pool, train with and without the graph, compare on test once, write."""
 
 import shutil
 import time
@@ -72,18 +72,18 @@ def per_label(
     data: GraphData, scores: Mapping[str, Mapping[str, Floats]], states: Mapping[str, States]
 ) -> list[dict[str, Any]]:
     """Each label with its images in each split and every method's AUROC and average precision."""
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for column, label in enumerate(data.labels):
         images = {}
         for split in ("train", "val", "test"):
             mine = data.table.states[data.rows(split), column]
             images[split] = {"present": int((mine == PRESENT).sum()), "absent": int((mine == ABSENT).sum())}
-        found.append({**vars(label), "images": images, "methods": {}})
+        entries.append({**vars(label), "images": images, "methods": {}})
     for method, tables in scores.items():
         for split, truth in states.items():
-            for entry, figures in zip(found, by_label(tables[split], truth), strict=True):
+            for entry, figures in zip(entries, by_label(tables[split], truth), strict=True):
                 entry["methods"].setdefault(method, {})[split] = figures
-    return found
+    return entries
 
 
 def saved(plan: GraphPlan, trunk: Trunk, module: LabelClassifier, result: Mapping[str, Any]) -> None:
@@ -106,7 +106,7 @@ def runs_of(project: Project) -> list[Path]:
     return by_age(project.label_graphs.glob("*/result.json"))
 
 
-def compared(
+def compare_methods(
     plan: GraphPlan, features: PooledFeatures, trained: Mapping[str, TrainedGraph], branches: Floats
 ) -> dict[str, Any]:
     """Every method's figures on val and test, each label's, and what the graph gains: on test, where there is one.
@@ -115,7 +115,7 @@ def compared(
     """
     data, chosen = plan.data, plan.settings.graph
     table = features.by(plan.settings.pooling)
-    whole = {graph: predict_probabilities(one.module, table).numpy() for graph, one in trained.items()}
+    whole = {graph: predict_probabilities(training.module, table).numpy() for graph, training in trained.items()}
     splits = {split: data.rows(split) for split in ("val", "test")}
     states = {split: data.table.states[rows] for split, rows in splits.items() if (data.table.states[rows] == 1).any()}
     combination = None
@@ -126,11 +126,11 @@ def compared(
         whole["combined"] = combination.scores(branches, whole[chosen])
     scores = {method: {split: full[splits[split]] for split in states} for method, full in whole.items()}
     methods, thresholds = described(scores, states)
-    for graph, one in trained.items():
-        module = one.module
+    for graph, training in trained.items():
+        module = training.module
         methods[graph] |= {
-            "epoch": one.epoch,
-            "seconds": one.seconds,
+            "epoch": training.epoch,
+            "seconds": training.seconds,
             "trained_parameters": sum(parameter.numel() for parameter in module.parameters()),
             "parameters": sum(parameter.numel() for parameter in module.constant().parameters()),
         }
@@ -154,13 +154,13 @@ def weights_record(combination: Combination, data: GraphData, branches: Floats) 
         "branch_weight": combination.weight,
         "labels": {
             name: {
-                "branch_centre": float(combination.centre[0, place]),
-                "branch_spread": float(combination.spread[0, place]),
-                "graph_centre": float(combination.centre[1, place]),
-                "graph_spread": float(combination.spread[1, place]),
+                "branch_centre": float(combination.centre[0, column]),
+                "branch_spread": float(combination.spread[0, column]),
+                "graph_centre": float(combination.centre[1, column]),
+                "graph_spread": float(combination.spread[1, column]),
             }
-            for place, name in enumerate(data.table.labels)
-            if place in there
+            for column, name in enumerate(data.table.labels)
+            if column in there
         },
     }
 
@@ -215,15 +215,15 @@ def finish(plan: GraphPlan, trunk: Trunk, *, device: torch.device, progress: Pro
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LabelGraphWarning)
         trained, counts = train_all(plan, features, branches, counts, device=device, progress=progress)
-    seconds["training"] = sum(one.seconds for one in trained.values())
+    seconds["training"] = sum(training.seconds for training in trained.values())
     started = time.perf_counter()
-    result = compared(plan, features, trained, branches)
+    result = compare_methods(plan, features, trained, branches)
     seconds["comparison"] = time.perf_counter() - started
-    about_graph = [one for one in caught if issubclass(one.category, LabelGraphWarning)]
-    notes = [*data.table.notes, *dict.fromkeys(str(one.message) for one in about_graph)]
-    for one in caught:
-        if one not in about_graph:
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    about_graph = [warning for warning in caught if issubclass(warning.category, LabelGraphWarning)]
+    notes = [*data.table.notes, *dict.fromkeys(str(warning.message) for warning in about_graph)]
+    for warning in caught:
+        if warning not in about_graph:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LabelGraphWarning)  # said in the notes
         adjacency = label_adjacency(counts, tau=plan.settings.tau, p=plan.settings.p, labels=data.table.labels)
@@ -283,7 +283,7 @@ def train_all(
             if progress:
                 progress(stage, epoch, plan.settings.epochs, {"val_map": score})
 
-        found = trained[graph] = train_label_graph(
+        training = trained[graph] = train_label_graph(
             train,
             val,
             replace(plan.settings, graph=graph),
@@ -294,7 +294,9 @@ def train_all(
             folder=plan.folder / "training" / graph,
             report=report,
         )
-        for record in found.history:
+        for record in training.history:
             history.append("epoch", graph=graph, **record)
-        history.append("trained", graph=graph, epoch=found.epoch, val_map=found.val_score, seconds=found.seconds)
+        history.append(
+            "trained", graph=graph, epoch=training.epoch, val_map=training.val_score, seconds=training.seconds
+        )
     return trained, counts

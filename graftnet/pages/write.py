@@ -1,4 +1,4 @@
-"""The pages and files of `graftnet report`: which folders they are about, and where they go."""
+"""Write the pages and files of `graftnet report`: check its options, find the searches, watch a running one."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,7 +43,9 @@ class Written:
 def common_folder(files: Iterable[Path]) -> Path:
     """The folder that all the files are in, or below."""
     folders = [file.parent for file in files]
-    return next(one for one in (folders[0], *folders[0].parents) if all(each.is_relative_to(one) for each in folders))
+    return next(
+        folder for folder in (folders[0], *folders[0].parents) if all(each.is_relative_to(folder) for each in folders)
+    )
 
 
 def require_attribute(attribute: str | None, options: Mapping[str, object]) -> None:
@@ -153,23 +155,23 @@ def chosen_search(project: Project, attribute: str, named: str) -> Path:
         ConfigError: there is none of this name, or several begin so.
     """
     results = project.results(attribute)
-    places = {"latest": -1, "previous": -2}
-    if named in places:
-        if len(results) < -places[named]:
+    positions = {"latest": -1, "previous": -2}
+    if named in positions:
+        if len(results) < -positions[named]:
             have = "only one finished search" if results else "no finished search"
             raise ConfigError(f"{attribute} has {have}, so there is no {named} one; `graftnet search {attribute}`.")
-        return results[places[named]]
+        return results[positions[named]]
     if (Path(named) / "result.json").is_file() or (Path(named) / "history.jsonl").is_file():
         return Path(named)
     every = sorted(path for path in project.searches(attribute).glob("*") if path.is_dir())
-    found = [path for path in every if path.name.startswith(named)]
-    if len(found) != 1:
-        what = "several searches that begin with" if found else "no search"
+    matches = [path for path in every if path.name.startswith(named)]
+    if len(matches) != 1:
+        what = "several searches that begin with" if matches else "no search"
         known = ", ".join(path.name for path in every if not path.name.startswith(".")) or "none"
         raise ConfigError(
             f"{attribute} has {what} {named!r}; there are {known}; name one of them, `previous`, `latest` or a folder."
         )
-    return found[0]
+    return matches[0]
 
 
 FILES = ("history.jsonl", "config.json", "architecture.json", "result.json")
@@ -225,12 +227,12 @@ def newest_begun(project: Project, attribute: str) -> Path | None:
 
 def stamps(folder: Path) -> tuple[object, ...]:
     """What changes when a record arrives: sizes and times of the files that the page is made from."""
-    found: list[object] = []
+    states: list[object] = []
     for name in FILES:
         try:
             state = (folder / name).stat()
         except FileNotFoundError:
-            found.append(None)
+            states.append(None)
         else:
-            found.append((state.st_size, state.st_mtime_ns))
-    return tuple(found)
+            states.append((state.st_size, state.st_mtime_ns))
+    return tuple(states)

@@ -1,4 +1,4 @@
-"""What this machine has for GraftNet: versions, devices, cores, memory, disk, and the packages that are missing."""
+"""Examine this machine: versions, devices, cores, memory, disk, missing packages; and choose the device."""
 
 import os
 import platform

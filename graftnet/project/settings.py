@@ -1,4 +1,4 @@
-"""From the tables of graftnet.toml to the values that the rooms' functions take."""
+"""Turn the tables of graftnet.toml into the values that the rooms' functions take."""
 
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""One search as the command line runs it: an attribute, or a file of features; it ends in a report."""
+"""Call one search or one audit as the command line does: of an attribute or a file of features, with a report."""
 
 from pathlib import Path
 from typing import Any
@@ -42,15 +42,15 @@ def audit_one(
     """
     project = open_project(folder)
     project.source(attribute)
-    found = project.results(attribute)
-    if not found:
+    finished = project.results(attribute)
+    if not finished:
         raise ConfigError(f"{attribute} has no finished search to audit; run `graftnet search {attribute}` first.")
-    place = found[-1]
-    config = read_json(place / "config.json")
+    searched = finished[-1]
+    config = read_json(searched / "config.json")
     from nas.settings import BY_HAND
 
     if config["strategy"] == BY_HAND:
-        raise ConfigError(f"The branch of {attribute} was chosen by hand ({place}); there is no search to audit.")
+        raise ConfigError(f"The branch of {attribute} was chosen by hand ({searched}); there is no search to audit.")
     seed = config["seed"]
     chosen = choose_device(device)
     from graftnet.project.overrides import Overrides, overridden
@@ -63,16 +63,16 @@ def audit_one(
     trunk = open_trunk(project, chosen)
     cold = plan_search(overridden(project, Overrides(warm_start=False)), trunk, attribute, seed=seed, device=chosen)
     plan = with_sources(cold, config.get("warm_start") or ())
-    if plan.folder != place:
+    if plan.folder != searched:
         raise ConfigError(
-            f"The data, the trunk, the device or the settings have changed since {attribute} was searched ({place}); "
-            f"run `graftnet search {attribute}` again, then audit that."
+            f"The data, the trunk, the device or the settings have changed since {attribute} was searched "
+            f"({searched}); run `graftnet search {attribute}` again, then audit that."
         )
-    with show_progress() as progress, only_one(place):
+    with show_progress() as progress, only_one(searched):
         audit = run_audit(
             job_data(plan, trunk, progress=progress),
             plan.settings,
-            folder=place,
+            folder=searched,
             seed=seed,
             device=chosen,
             seeds=seeds,
@@ -80,7 +80,7 @@ def audit_one(
             test=test,
             progress=progress,
         )
-    return audited(audit, place, write_report(place))
+    return audited(audit, searched, write_report(searched))
 
 
 SHOWN = (
@@ -103,7 +103,7 @@ def require_one(
     everything: bool,
     features: Path | None,
     out: Path | None,
-    place: PlaceOptions,
+    where: PlaceOptions,
 ) -> None:
     """Refuse a call that names no search, or several, or gives options of --all to one.
 
@@ -114,8 +114,8 @@ def require_one(
         raise ConfigError("Name one attribute, or give --all, or --features FILE.npz; see `graftnet search --help`.")
     if out and not features:
         raise ConfigError("--out goes with --features; a project's searches are written under its runs/searches.")
-    if place.given and not everything:
-        raise ConfigError(f"{place.given[0]} goes with --all; one search runs here, in this process.")
+    if where.given and not everything:
+        raise ConfigError(f"{where.given[0]} goes with --all; one search runs here, in this process.")
 
 
 def search_one(
@@ -160,7 +160,7 @@ def search_in(
     if sentence := standing_of(plan).sentence(attribute):
         typer.echo(sentence, err=True)
     with show_progress() as progress:
-        found = carry_out(
+        searched = carry_out(
             plan,
             trunk,
             device=chosen,
@@ -170,8 +170,8 @@ def search_in(
             observe=follower.observe if follower else None,
         )
     if follower:
-        typer.echo(f"Curves: tensorboard --logdir {follower.finish(found)}", err=True)
-    return found_in(found, write_report(found))
+        typer.echo(f"Curves: tensorboard --logdir {follower.finish(searched)}", err=True)
+    return found_in(searched, write_report(searched))
 
 
 def search_file(
@@ -196,7 +196,7 @@ def search_file(
     chosen_seed = config.project.seed if seed is None else seed
     chosen = choose_device(device)
     with show_progress() as progress:
-        found = search_features(
+        searched = search_features(
             features, destination, config, seed=chosen_seed, device=chosen, progress=progress, force=force
         )
-    return found_in(found, write_report(found))
+    return found_in(searched, write_report(searched))

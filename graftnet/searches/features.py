@@ -1,4 +1,4 @@
-"""From a project's sub-datasets to labelled features: hash, run the trunk on what is new, open the cache."""
+"""Labelled features of a project's sub-datasets: hash images, run the trunk on what is new, open the cache."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -69,11 +69,11 @@ class Portion(NamedTuple):
 def portions(project: Project, subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> list[Portion]:
     """What these sub-datasets need, each at its attribute's depth; an image of several is in one portion."""
     keys, training = wanted(project, subdatasets, hashes)
-    places = [depth_of(config_of(project.config, subdataset.attribute.name)) for subdataset in subdatasets]
-    if len(set(places)) == 1:
-        return [Portion(places[:1], keys, training)]
+    cuts = [depth_of(config_of(project.config, subdataset.attribute.name)) for subdataset in subdatasets]
+    if len(set(cuts)) == 1:
+        return [Portion(cuts[:1], keys, training)]
     depths: dict[str, set[int]] = {key: set() for key in keys}
-    for subdataset, depth in zip(subdatasets, places, strict=True):
+    for subdataset, depth in zip(subdatasets, cuts, strict=True):
         for key in wanted(project, [subdataset], hashes)[0]:
             depths[key].add(depth)
     grouped: dict[tuple[int, ...], dict[str, Path]] = {}

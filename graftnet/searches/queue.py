@@ -1,4 +1,4 @@
-"""The queue of attributes: what each one needs, features for all of them in one pass, then one search after another.
+"""The queue of attributes: plan each, fill the cache for all in one pass, then one search after another.
 
 Where the searches run is a :class:`Place`: processes of this machine (``graftnet.searches.processes``) or a Ray cluster
 (``graftnet.searches.ray_cluster``). One attribute's failure, of whatever kind, is its own.

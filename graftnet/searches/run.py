@@ -1,4 +1,4 @@
-"""One attribute's search: features, job, result, branch, in a folder named after what defines it."""
+"""Plan and run one attribute's search: features, job, result, branch, in a folder named after what defines it."""
 
 import shutil
 import time
@@ -224,11 +224,11 @@ def search_features(
     job = JobData(path.stem, values, splits["train"], splits["val"], splits.get("test"))
     known = origin_of(job, settings, digest=identity_of({"file": content_hash(path)}), seed=seed, device=device)
     origin = replace(known, command=this_command(), seconds=time.perf_counter() - started)
-    place = folder / identity_of(dict(known.identity))
-    with only_one(place):
-        if to_do(place, force=force):
-            run_job(job, settings, folder=place, seed=seed, device=device, origin=origin, progress=progress)
-    return place
+    target = folder / identity_of(dict(known.identity))
+    with only_one(target):
+        if to_do(target, force=force):
+            run_job(job, settings, folder=target, seed=seed, device=device, origin=origin, progress=progress)
+    return target
 
 
 def to_do(folder: Path, *, force: bool) -> bool:

@@ -1,4 +1,4 @@
-"""One progress display for a fleet of searches: how many attributes are done, and how far each running one is."""
+"""Search all attributes: choose where, show how far each is, and account for every one at the end."""
 
 import sys
 import time
@@ -230,13 +230,13 @@ def account_of(job: "Job", outcome: "Outcome | None") -> Answer:
     if outcome:
         assert outcome.folder
         assert outcome.report
-        found = found_in(outcome.folder, outcome.report)
-        return Answer({**head, "state": "searched", **found.record}, found.text)
+        searched = found_in(outcome.folder, outcome.report)
+        return Answer({**head, "state": "searched", **searched.record}, searched.text)
     from reports import write_report
 
     assert job.plan
     job.plan.make_newest()
     folder = job.plan.folder
     page = folder / "report.html"
-    found = found_in(folder, page if page.exists() else write_report(folder))
-    return Answer({**head, "state": "current", **found.record}, job.attribute)
+    searched = found_in(folder, page if page.exists() else write_report(folder))
+    return Answer({**head, "state": "current", **searched.record}, job.attribute)

@@ -15,7 +15,7 @@ from graftnet.project.folder import Project
 from graftnet.project.settings import SPACE_KEYS, depth_of, fit_settings, search_settings, tail_settings
 from graftnet.searches.features import attribute_data
 from graftnet.searches.plan import about_features
-from graftnet.studies.plan import StudyPlan, TuneRequest, described
+from graftnet.studies.plan import StudyPlan, TuneRequest, defining_options
 from nas.tuning.depth import Depth, DepthObjective
 from nas.tuning.depth_knobs import DEPTH_KNOBS, SEARCHED, SECONDS, DepthSettings, depth_knobs
 from nas.tuning.knobs import Setting
@@ -52,7 +52,7 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
         "seed": seed,
         "device": device.type,
         **about_features(project.config.features),
-        **described(request, OPTIONS),
+        **defining_options(request, OPTIONS),
         "settings": jsonable({**asdict(settings), "spaces": {name: dict(of) for name, of in settings.spaces.items()}}),
         "knobs": [knob.to_json() for knob in knobs],
     }
@@ -62,8 +62,8 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
         seen = tuple(example for example in subdataset.examples if example.split != "test")
         part = replace(data, subdataset=replace(subdataset, examples=seen))
         splits = part.splits_at(depths, announce=announce, progress=progress)
-        places = {depth: place(project, trunk, depth, splits[depth]) for depth in depths}
-        return DepthObjective(places, settings, seed, device)
+        cuts = {depth: at_depth(project, trunk, depth, splits[depth]) for depth in depths}
+        return DepthObjective(cuts, settings, seed, device)
 
     about = {
         "values": list(subdataset.attribute.values),
@@ -72,7 +72,7 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
         "depths": depths,
         "depth_before": depth_of(project.config),
         "counts": subdataset.counts(),
-        **described(request, OPTIONS),
+        **defining_options(request, OPTIONS),
     }
     second = SECONDS[request.second]
     return StudyPlan(request, project, seed, identity, about, project.config.search.reward, second, make)
@@ -138,7 +138,7 @@ def space_settings(project: Project, name: str) -> Mapping[str, Any]:
     return settings
 
 
-def place(project: Project, trunk: Trunk, depth: int, splits: Mapping[str, LabelledFeatures]) -> Depth:
+def at_depth(project: Project, trunk: Trunk, depth: int, splits: Mapping[str, LabelledFeatures]) -> Depth:
     """The features at a depth, and the tail behind it."""
     train, values = splits["train"], splits["train"].values
     blocks = len(trunk.chain)

@@ -1,4 +1,4 @@
-"""A study's trial written into graftnet.toml, so that the next search uses what was found."""
+"""Studies on disk: find and read their records, and write a trial's settings into graftnet.toml."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,13 +62,13 @@ def newest_study(project: Project, subject: str) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    found = [folder for folder in all_studies(project) if subject_of(read_study(folder)) == subject]
-    if not found:
+    studies = [folder for folder in all_studies(project) if subject_of(read_study(folder)) == subject]
+    if not studies:
         if subject != GCN:
             project.source(subject)
         command = "graftnet tune gcn" if subject == GCN else f"graftnet tune depth {subject}"
         raise ConfigError(f"There is no study of {subject} in {studies_folder(project)} yet; run `{command}` first.")
-    return found[-1]
+    return studies[-1]
 
 
 def subject_of(record: dict[str, Any]) -> str:
@@ -131,8 +131,8 @@ def trial_of(record: Mapping[str, Any], number: int | None, folder: Path) -> Map
         raise ConfigError(
             f"--trial {number} is not a finished trial of {folder}; finished are {', '.join(map(str, finished))}."
         )
-    found: Mapping[str, Any] = finished[number]
-    return found
+    chosen: Mapping[str, Any] = finished[number]
+    return chosen
 
 
 def depth_values(project: Project, attribute: str, trial: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:

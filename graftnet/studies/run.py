@@ -73,10 +73,10 @@ def depths_of(text: str | None) -> tuple[int, ...]:
     if text is None:
         return ()
     try:
-        found = tuple(int(part) for part in text.split(","))
+        depths = tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ConfigError(f"--depths must be whole numbers with commas between them, as 3,4,5, is {text!r}.") from None
-    return found
+    return depths
 
 
 def studies_in(project: Project) -> Answer:
@@ -89,7 +89,7 @@ def studies_in(project: Project) -> Answer:
     if not records:
         none = f"{studies_folder(project)} holds no study yet; run `graftnet tune depth ATTR`."
         return Answer({"studies": []}, none)
-    rows = [(one["name"], f"{one['settled']}/{one['wanted']} trials", one["created"]) for one in records]
+    rows = [(record["name"], f"{record['settled']}/{record['wanted']} trials", record["created"]) for record in records]
     return Answer({"studies": records}, "\n".join(text_table(rows)))
 
 
@@ -151,7 +151,7 @@ class Notes:
     def write(self, *, whole: bool = False) -> dict[str, Any]:
         """Write ``study.json``; whole: with the importances of the knobs."""
         plan, request = self.plan, self.plan.request
-        found = study_record(
+        figures = study_record(
             self.study,
             total=request.trials,
             seed=plan.seed,
@@ -169,7 +169,7 @@ class Notes:
             "seed": plan.seed,
             **plan.about,
             "knobs": [knob.to_json() for knob in self.objective.knobs],
-            **found,
+            **figures,
             "command": request.command or this_command(),
             "versions": versions(),
             "machine": machine(choose_device(request.device)),
@@ -197,7 +197,7 @@ def run_workers(
     try:
         for _ in range(workers):
             ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(request, theirs, threads), daemon=True)
+            process = context.Process(target=work_for_driver, args=(request, theirs, threads), daemon=True)
             process.start()
             theirs.close()
             pipes.append(ours)
@@ -227,7 +227,7 @@ def words(pipe: "Connection[Any, Any]", code: int | None) -> str:
     return said
 
 
-def serve(request: TuneRequest, pipe: "Connection[Any, Any]", threads: int | None) -> None:
+def work_for_driver(request: TuneRequest, pipe: "Connection[Any, Any]", threads: int | None) -> None:
     """What a worker does: plan the same study and work on it; its last word is what went wrong, or nothing."""
     # Ctrl-C reaches every process of the terminal; the driver alone decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

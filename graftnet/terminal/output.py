@@ -1,4 +1,4 @@
-"""Progress on standard error: bars with the time left on a terminal, a plain line now and then elsewhere."""
+"""Write a command's answer and its progress: text or JSON, tables; bars on a terminal, plain lines elsewhere."""
 
 import json
 import sys
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import typer
 
-from foundation.history import Progress
-
 if TYPE_CHECKING:
+    from foundation.history import Progress
     from trunk.features.estimate import Estimate
 
 
@@ -53,7 +52,7 @@ LINE_EVERY = 10.0
 
 
 @contextmanager
-def show_progress(stream: TextIO | None = None) -> Iterator[Progress]:
+def show_progress(stream: TextIO | None = None) -> Iterator["Progress"]:
     """A callback (stage, done, total, figures) for the rooms' long functions, shown on ``stream`` (standard error)."""
     stream = stream or sys.stderr
     if stream.isatty():
@@ -64,7 +63,7 @@ def show_progress(stream: TextIO | None = None) -> Iterator[Progress]:
 
 
 @contextmanager
-def show_bars(stream: TextIO) -> Iterator[Progress]:
+def show_bars(stream: TextIO) -> Iterator["Progress"]:
     """One bar per group of stages, the one that is running last."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn

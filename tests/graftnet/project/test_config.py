@@ -196,7 +196,7 @@ def test_the_controls_own_keys_are_the_rooms_defaults() -> None:
 
 
 def test_reading_settings_needs_no_torch() -> None:
-    code = "import sys, graftnet.config; sys.exit('torch' in sys.modules)"
+    code = "import sys, graftnet.project.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -52,8 +52,8 @@ print(*needing)
 def test_what_needs_it_says_in_one_sentence_what_to_install() -> None:
     printed = blocked(
         """
-from graftnet.config import parse_config
-from graftnet.failures import explain
+from graftnet.project.config import parse_config
+from graftnet.terminal.failures import explain
 from graftnet.settings import job_settings
 from nas.strategies import STRATEGIES
 from search_spaces import macro_space
