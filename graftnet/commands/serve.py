@@ -1,12 +1,13 @@
 """graftnet serve and rules: a bundle behind HTTP, and what its answers lead to."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from graftnet.commands.options import USE, Json
+from graftnet.commands.options import USE, Json, spread
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
@@ -17,11 +18,49 @@ Bundle = Annotated[
 LIMITS, SPEED, ANSWERS = "Limits", "Speed", "Answers"
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class ServeOptions:
+    """The options that are fields of `deployment.serve.settings.ServeSettings`, in the same units."""
+
+    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000
+    device: Annotated[str, typer.Option(metavar="NAME", rich_help_panel=SPEED, help="cpu, cuda, or auto.")] = "cpu"
+    graph: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=SPEED, help="parts, joined, or a bundle's variant.")
+    ] = "parts"
+    threads: Annotated[int, typer.Option(min=0, rich_help_panel=SPEED, help="Of onnxruntime; 0: its own choice.")] = 0
+    decoders: Annotated[int, typer.Option(min=1, rich_help_panel=SPEED, help="Threads that decode images.")] = 2
+    max_batch: Annotated[int, typer.Option(min=1, rich_help_panel=SPEED, help="Images per run of the model.")] = 16
+    queue: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Images under way; beyond: 503.")] = 256
+    connections: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Open connections; beyond: 503.")] = (
+        512
+    )
+    max_images: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Images per request.")] = 16
+    body_timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds to send a body.")] = 20.0
+    timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds an answer may take.")] = 30.0
+    poll: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks whether the bundle changed.")] = 1.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OtherUnits:
+    """Those that are written in other units than the server's."""
+
+    max_delay: Annotated[
+        float, typer.Option(min=0, rich_help_panel=SPEED, help="Milliseconds a batch waits for more.")
+    ] = 5.0
+    max_megabytes: Annotated[
+        float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of a request's body.")
+    ] = 16.0
+    max_megapixels: Annotated[float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of an image.")] = 25.0
+
+
+PLAIN, OTHERS = ServeOptions(), OtherUnits()
+
+
 @commands.command("serve", rich_help_panel=USE)
+@spread
 def serve(
     folder: Bundle,
-    host: Annotated[str, typer.Option("--host", help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 8000,
     rules: Annotated[
         Path | None,
         typer.Option(
@@ -42,49 +81,8 @@ def serve(
             "--smallest", min=1, metavar="PIXELS", rich_help_panel=ANSWERS, help="Of a person's shorter side."
         ),
     ] = 32,
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", rich_help_panel=SPEED, help="cpu, cuda, or auto.")
-    ] = "cpu",
-    graph: Annotated[
-        str,
-        typer.Option("--graph", metavar="NAME", rich_help_panel=SPEED, help="parts, joined, or a bundle's variant."),
-    ] = "parts",
-    threads: Annotated[
-        int, typer.Option("--threads", min=0, rich_help_panel=SPEED, help="Of onnxruntime; 0: its own choice.")
-    ] = 0,
-    decoders: Annotated[
-        int, typer.Option("--decoders", min=1, rich_help_panel=SPEED, help="Threads that decode images.")
-    ] = 2,
-    max_batch: Annotated[
-        int, typer.Option("--max-batch", min=1, rich_help_panel=SPEED, help="Images per run of the model.")
-    ] = 16,
-    max_delay: Annotated[
-        float, typer.Option("--max-delay", min=0, rich_help_panel=SPEED, help="Milliseconds a batch waits for more.")
-    ] = 5.0,
-    queue: Annotated[
-        int, typer.Option("--queue", min=1, rich_help_panel=LIMITS, help="Images under way; beyond: 503.")
-    ] = 256,
-    connections: Annotated[
-        int, typer.Option("--connections", min=1, rich_help_panel=LIMITS, help="Open connections; beyond: 503.")
-    ] = 512,
-    max_images: Annotated[
-        int, typer.Option("--max-images", min=1, rich_help_panel=LIMITS, help="Images per request.")
-    ] = 16,
-    max_megabytes: Annotated[
-        float, typer.Option("--max-megabytes", min=0.001, rich_help_panel=LIMITS, help="Size of a request's body.")
-    ] = 16.0,
-    max_megapixels: Annotated[
-        float, typer.Option("--max-megapixels", min=0.001, rich_help_panel=LIMITS, help="Size of an image.")
-    ] = 25.0,
-    body_timeout: Annotated[
-        float, typer.Option("--body-timeout", min=0.1, rich_help_panel=LIMITS, help="Seconds to send a body.")
-    ] = 20.0,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, rich_help_panel=LIMITS, help="Seconds an answer may take.")
-    ] = 30.0,
-    poll: Annotated[
-        float, typer.Option("--poll", min=0.05, help="Seconds between two looks whether the bundle changed.")
-    ] = 1.0,
+    options: ServeOptions = PLAIN,
+    units: OtherUnits = OTHERS,
     as_json: Json = False,
 ) -> None:
     """Serve a bundle over HTTP until stopped.
@@ -104,31 +102,19 @@ def serve(
     from deployment.serve.server import listen
     from deployment.serve.settings import MIB, ServeSettings
 
+    body = round(units.max_megabytes * MIB)
     settings = ServeSettings(
-        host=host,
-        port=port,
-        device=device,
-        graph=graph,
-        threads=threads,
-        decoders=decoders,
-        max_batch=max_batch,
-        max_delay=max_delay / 1000,
-        queue=queue,
-        max_images=max_images,
-        max_body=round(max_megabytes * MIB),
-        max_buffered=max(ServeSettings().max_buffered, round(max_megabytes * MIB)),
-        max_pixels=round(max_megapixels * 1e6),
-        body_timeout=body_timeout,
-        timeout=timeout,
-        connections=connections,
-        poll=poll,
+        **vars(options),
+        max_delay=units.max_delay / 1000,
+        max_body=body,
+        max_buffered=max(ServeSettings().max_buffered, body),
+        max_pixels=round(units.max_megapixels * 1e6),
     )
-
     find = None
     if persons:
         from graftnet.data.persons import finder
 
-        find = finder(weights, smallest=smallest, device=device)
+        find = finder(weights, smallest=smallest, device=options.device)
     ready = listen(folder, settings, rules=rules, persons=find)
     text = f"Serving {', '.join(ready.attributes)} at {ready.url} (Ctrl-C stops)."
     answer({"url": ready.url, "attributes": ready.attributes}, text, as_json=as_json)

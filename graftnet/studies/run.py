@@ -37,10 +37,10 @@ LOOK = 0.5  # seconds between two looks at the storage
 SHOWN = ("name", "study", "attribute", "settled", "wanted", "metric", "second", "front", "picked", "importances")
 
 
-def tune_call(folder: Path | None, make: Callable[[Path], TuneRequest], *, workers: int) -> Answer:
-    """Tune, or continue, and write the report; make: the request, of the project's folder."""
+def tune_call(folder: Path | None, kind: str, attribute: str | None = None, *, workers: int, **options: Any) -> Answer:
+    """Tune, or continue, and write the report; ``options``: further fields of the :class:`TuneRequest`."""
     project = open_project(folder)
-    request = make(project.folder)
+    request = TuneRequest(project.folder, kind, attribute, **options)
     if request.attribute is not None:
         project.source(request.attribute)
     with show_progress() as progress:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.nas.extra import needs_nni
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BLOCKED = """
 import importlib, pkgutil, sys
 for name in ("pytorch_lightning", "lightning"):
