@@ -27,6 +27,8 @@ from subdatasets.subdataset import Example, read_subdataset
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 8
+CALIBRATION = 64  # images
+BATCH = 16
 
 
 def graft_attribute(project: Project, attribute: str) -> Path:
@@ -82,15 +84,21 @@ def export_as(project: Project, attributes: Sequence[str], target: str, destinat
     """Write grafted branches and their trunk in one of the forms of `deployment.targets.TARGETS`."""
     now = served(project)
     trunk = Trunk.load(project.trunks / now.version)
-    folders = []
-    for attribute in attributes:
-        folder = project.runs / now.tree / attribute
-        if not (folder / "branch.json").exists():
-            project.source(attribute)
-            raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
-        folders.append(folder)
+    folders = [grafted_branch(project, project.runs / now.tree, attribute) for attribute in attributes]
     images, cards = golden_images(project, trunk, attributes), cards_of(project, attributes)
     return TARGETS[target].write(Tree(trunk, folders, images, cards), destination)
+
+
+def grafted_branch(project: Project, tree: Path, attribute: str) -> Path:
+    """The folder of an attribute's branch in a tree.
+
+    Raises:
+        ConfigError: it is not grafted, or there is no such attribute.
+    """
+    if not (tree / attribute / "branch.json").exists():
+        project.source(attribute)
+        raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
+    return tree / attribute
 
 
 def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> torch.Tensor | None:
@@ -122,18 +130,10 @@ def search_of(project: Project, attribute: str) -> Path | None:
     )
 
 
-CALIBRATION = 64
-
-BATCH = 16
-
-
 def add_to_bundle(project: Project, attribute: str, bundle: Path) -> str:
     """Export a grafted branch into a bundle that exists; returns the attribute."""
-    folders = grafted(project.tree)
-    if attribute not in folders:
-        project.source(attribute)
-        raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
-    return add_branch(bundle, folders[attribute], card=cards_of(project, [attribute]).get(attribute))
+    folder = grafted_branch(project, project.tree, attribute)
+    return add_branch(bundle, folder, card=cards_of(project, [attribute]).get(attribute))
 
 
 def speed_up(project: Project, bundle: Path, kind: str, *, images: int, **how: Any) -> Outcome:

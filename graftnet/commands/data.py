@@ -139,7 +139,7 @@ def mine(
       graftnet data mine bald --keep 20000 --clusters 20 --name bald-hard
       graftnet data mine gender --positive other
     """
-    from graftnet.data.mining import MiningChoices, mine_attribute, mining_lines
+    from graftnet.data.mining import MiningChoices, mine_attribute
     from graftnet.project.folder import open_project
     from graftnet.project.machine import choose_device
     from graftnet.project.settings import seed_or
@@ -151,7 +151,7 @@ def mine(
         mined = mine_attribute(
             home, attribute, choices, seed=seed_or(seed, home), device=choose_device(device), progress=progress
         )
-    answer({**mined.record, "report": mined.report}, "\n".join(mining_lines(mined)), as_json=as_json)
+    answer(*mined, as_json=as_json)
 
 
 @app.command("persons")

@@ -41,6 +41,15 @@ FULL = {
 }
 QUICK = {"STEPS": 200, "SEARCH_EPOCHS": 5, "CANDIDATES": 16, "RETRAIN_TOP": 2, "RETRAIN_EPOCHS": 8, "REPEATS": 2}
 PICTURES = 3
+SIDE = 16
+BRIGHTEST = 16  # of scikit-learn's 8 x 8 pictures
+ATTRIBUTES: dict[str, Callable[[int], bool]] = {
+    "has-loop": lambda digit: digit in (0, 6, 8, 9),
+    "even": lambda digit: digit % 2 == 0,
+    "greater-than-four": lambda digit: digit > 4,
+    "seven": lambda digit: digit == 7,
+}
+COLUMNS = ("attribute", "parameters", "reduction", "test AUROC", "random", "linear probe", "tail")
 
 
 def run_demo(folder: Path, *, quick: bool, seed: int, device: str) -> tuple[dict[str, Any], str]:
@@ -139,16 +148,6 @@ def closing_text(
     )
 
 
-SIDE = 16
-BRIGHTEST = 16  # of scikit-learn's 8 x 8 pictures
-ATTRIBUTES: dict[str, Callable[[int], bool]] = {
-    "has-loop": lambda digit: digit in (0, 6, 8, 9),
-    "even": lambda digit: digit % 2 == 0,
-    "greater-than-four": lambda digit: digit > 4,
-    "seven": lambda digit: digit == 7,
-}
-
-
 def load_pictures() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Pictures uint8 (1797, SIDE, SIDE) and their digits."""
     digits = load_digits()
@@ -162,9 +161,6 @@ def import_digits(destination: Path, *, seed: int) -> None:
     pictures, digits = load_pictures()
     labels = {name: ["yes" if holds(digit) else "no" for digit in digits] for name, holds in ATTRIBUTES.items()}
     import_labels(pictures, labels, destination, seed=seed)
-
-
-COLUMNS = ("attribute", "parameters", "reduction", "test AUROC", "random", "linear probe", "tail")
 
 
 def summary_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -202,9 +202,9 @@ def simulate(
     A table has a column with the image's file and one per attribute, blank
     where a label is unknown.
     """
-    from graftnet.bundles.rules import simulate_rules, simulation_lines
+    from graftnet.bundles.rules import simulate_rules
     from graftnet.terminal.output import show_progress
 
     with show_progress() as progress:
-        record = simulate_rules(rules, bundle, labelled, images=images, split=split, every=every, progress=progress)
-    answer(record, "\n".join(simulation_lines(record)), as_json=as_json)
+        simulated = simulate_rules(rules, bundle, labelled, images=images, split=split, every=every, progress=progress)
+    answer(*simulated, as_json=as_json)

@@ -21,6 +21,32 @@ NAMES = {
 COLUMNS = (("map", "mAP"), ("cf1", "CF1"), ("of1", "OF1"), ("mean_accuracy", "mA"))
 
 
+def train_graph(
+    folder: Path | None, attributes: Sequence[str], *, seed: int | None, device: str, force: bool
+) -> Answer:
+    """Train and compare a project's label graph, continue that, or return the current run."""
+    project = open_project(folder)
+    for name in attributes:
+        project.source(name)
+    chosen = choose_device(device)
+    from graftnet.label_graphs.plan import plan_graph
+    from graftnet.label_graphs.run import run_graph
+    from graftnet.trunks.versions import open_trunk
+
+    trunk = open_trunk(project, chosen)
+    plan = plan_graph(project, trunk, attributes, seed=seed_or(seed, project), device=chosen)
+    with show_progress() as progress:
+        run = run_graph(plan, trunk, device=chosen, progress=progress, force=force)
+    return with_report(run)
+
+
+def with_report(folder: Path) -> Answer:
+    """Write the page of a finished run."""
+    from reports.label_graph import write_label_graph_report
+
+    return graph_run(folder, write_label_graph_report(folder))
+
+
 def graph_run(folder: Path, report: Path) -> Answer:
     """A finished run of the label graph: the verdict, a table of the methods, and where to look."""
     result = read_json(folder / "result.json")
@@ -47,32 +73,6 @@ def graph_run(folder: Path, report: Path) -> Answer:
         "report": str(report),
     }
     return Answer(record, "\n".join(lines))
-
-
-def train_graph(
-    folder: Path | None, attributes: Sequence[str], *, seed: int | None, device: str, force: bool
-) -> Answer:
-    """Train and compare a project's label graph, continue that, or return the current run."""
-    project = open_project(folder)
-    for name in attributes:
-        project.source(name)
-    chosen = choose_device(device)
-    from graftnet.label_graphs.plan import plan_graph
-    from graftnet.label_graphs.run import run_graph
-    from graftnet.trunks.versions import open_trunk
-
-    trunk = open_trunk(project, chosen)
-    plan = plan_graph(project, trunk, attributes, seed=seed_or(seed, project), device=chosen)
-    with show_progress() as progress:
-        run = run_graph(plan, trunk, device=chosen, progress=progress, force=force)
-    return with_report(run)
-
-
-def with_report(folder: Path) -> Answer:
-    """Write the page of a finished run."""
-    from reports.label_graph import write_label_graph_report
-
-    return graph_run(folder, write_label_graph_report(folder))
 
 
 def newest_run(project: Project) -> Path:

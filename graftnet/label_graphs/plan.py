@@ -65,106 +65,6 @@ class GraphData:
         return LabelledPool(features.rows(torch.from_numpy(rows)), self.table.states[rows])
 
 
-def joined(subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> GraphData:
-    """Join sub-datasets on image content; an image that any attribute holds out trains none.
-
-    What an attribute says of such an image in another split than that becomes unknown: its branch may have been trained
-    on it, and would be measured on what it knows.
-
-    Raises:
-        DataError: there is no sub-dataset.
-    """
-    table = join_subdatasets(subdatasets, hashes=hashes)
-    contents = tuple(hashes[path] for path in table.images)
-    row_of = {content: row for row, content in enumerate(contents)}
-    states, first = table.states.copy(), 0
-    labels: list[Label] = []
-    for subdataset in subdatasets:
-        name, values = subdataset.attribute.name, subdataset.attribute.values
-        shown = values[1:] if len(values) == 2 else values
-        labels += [Label(table.labels[first + number], name, value) for number, value in enumerate(shown)]
-        elsewhere = [
-            row_of[hashes[example.path]]
-            for example in subdataset.examples
-            if example.split != table.splits[row_of[hashes[example.path]]]
-        ]
-        states[elsewhere, first : first + len(shown)] = UNKNOWN
-        first += len(shown)
-    return GraphData(replace(table, states=states), contents, tuple(labels))
-
-
-def pooled(
-    project: Project, trunk: Trunk, data: GraphData, *, depth: int, precision: str, progress: Progress | None = None
-) -> PooledFeatures:
-    """The pooled features of all images after ``depth`` blocks, in the table's order, through the project's cache.
-
-    They are the trunk's own, whatever `features.storage` says: the classifiers read these at work.
-    """
-    cache = cache_of(project.uncompressed, trunk, precision)
-    return pool_features(features_in(cache, data, data.contents, depth, progress))
-
-
-def features_in(
-    cache: FeatureCache, data: GraphData, contents: Sequence[str], depth: int, progress: Progress | None
-) -> CachedFeatures:
-    """The features of these images, computed where they are missing.
-
-    Raises:
-        TrunkError: the disk has not the room for them.
-    """
-    paths = data.paths
-    images = {content: paths[content] for content in contents}
-    cache.fill(
-        images,
-        [depth],
-        before=lambda missing: require_room(estimate_fill(cache, images, [depth], missing)),
-        progress=progress,
-    )
-    return cache.open(contents, depth)
-
-
-def branch_folders(project: Project, trunk: Trunk, attributes: Sequence[str]) -> dict[str, Path]:
-    """Attribute -> its branch on this trunk: the grafted one, else that of its newest finished search."""
-    folders = {}
-    for attribute in attributes:
-        grafted = project.tree / attribute
-        newest = newest_on(project, attribute, trunk.fingerprint)
-        if (grafted / "branch.json").exists():
-            folders[attribute] = grafted
-        elif newest is not None and (newest / "branch" / "branch.json").exists():
-            folders[attribute] = newest / "branch"
-    return folders
-
-
-def branch_scores(
-    project: Project,
-    trunk: Trunk,
-    data: GraphData,
-    folders: Mapping[str, Path],
-    rows: npt.NDArray[np.int64],
-    *,
-    precision: str,
-    progress: Progress | None = None,
-) -> npt.NDArray[np.float64]:
-    """What the branches say of the images in ``rows``: probabilities (N, L), nan elsewhere.
-
-    A branch of another trunk, or with other values than the sub-dataset now has, is left out: nan too.
-    """
-    scores = np.full(data.table.states.shape, np.nan)
-    contents = [data.contents[row] for row in rows]
-    cache = cache_of(project.uncompressed, trunk, precision)
-    for attribute, folder in folders.items():
-        module, record = load_branch(folder)
-        columns = data.columns(attribute)
-        values = [data.labels[column].value for column in columns]
-        if record.fingerprint != trunk.fingerprint or not set(values) <= set(record.values):
-            continue
-        features = features_in(cache, data, contents, record.freeze_depth, progress)
-        table = predict_scores(module, features)
-        scores[rows[:, None], columns] = table[:, [record.values.index(value) for value in values]]
-    return scores
-
-
 @dataclass(frozen=True)
 class GraphPlan:
     """branches: attribute -> folder of the branch that the graph is compared with. words: the file of word vectors.
@@ -229,6 +129,52 @@ def plan_graph(
     return GraphPlan(project, data, settings, branches, words, identity, this_command())
 
 
+def joined(subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> GraphData:
+    """Join sub-datasets on image content; an image that any attribute holds out trains none.
+
+    What an attribute says of such an image in another split than that becomes unknown: its branch may have been trained
+    on it, and would be measured on what it knows.
+
+    Raises:
+        DataError: there is no sub-dataset.
+    """
+    table = join_subdatasets(subdatasets, hashes=hashes)
+    contents = tuple(hashes[path] for path in table.images)
+    row_of = {content: row for row, content in enumerate(contents)}
+    states, first = table.states.copy(), 0
+    labels: list[Label] = []
+    for subdataset in subdatasets:
+        name, values = subdataset.attribute.name, subdataset.attribute.values
+        shown = values[1:] if len(values) == 2 else values
+        labels += [Label(table.labels[first + number], name, value) for number, value in enumerate(shown)]
+        elsewhere = [
+            row_of[hashes[example.path]]
+            for example in subdataset.examples
+            if example.split != table.splits[row_of[hashes[example.path]]]
+        ]
+        states[elsewhere, first : first + len(shown)] = UNKNOWN
+        first += len(shown)
+    return GraphData(replace(table, states=states), contents, tuple(labels))
+
+
+def branch_folders(project: Project, trunk: Trunk, attributes: Sequence[str]) -> dict[str, Path]:
+    """Attribute -> its branch on this trunk: the grafted one, else that of its newest finished search."""
+    folders = {}
+    for attribute in attributes:
+        grafted = project.tree / attribute
+        newest = newest_on(project, attribute, trunk.fingerprint)
+        if (grafted / "branch.json").exists():
+            folders[attribute] = grafted
+        elif newest is not None and (newest / "branch" / "branch.json").exists():
+            folders[attribute] = newest / "branch"
+    return folders
+
+
+def weights_of(folder: Path) -> str:
+    """SHA-256 of a branch's weights: what tells two branches apart."""
+    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+
+
 def words_of(project: Project) -> Path:
     """The file of word vectors; a relative name counts from the project's folder.
 
@@ -245,6 +191,60 @@ def words_of(project: Project) -> Path:
     return path
 
 
-def weights_of(folder: Path) -> str:
-    """SHA-256 of a branch's weights: what tells two branches apart."""
-    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+def pooled(
+    project: Project, trunk: Trunk, data: GraphData, *, depth: int, precision: str, progress: Progress | None = None
+) -> PooledFeatures:
+    """The pooled features of all images after ``depth`` blocks, in the table's order, through the project's cache.
+
+    They are the trunk's own, whatever `features.storage` says: the classifiers read these at work.
+    """
+    cache = cache_of(project.uncompressed, trunk, precision)
+    return pool_features(features_in(cache, data, data.contents, depth, progress))
+
+
+def branch_scores(
+    project: Project,
+    trunk: Trunk,
+    data: GraphData,
+    folders: Mapping[str, Path],
+    rows: npt.NDArray[np.int64],
+    *,
+    precision: str,
+    progress: Progress | None = None,
+) -> npt.NDArray[np.float64]:
+    """What the branches say of the images in ``rows``: probabilities (N, L), nan elsewhere.
+
+    A branch of another trunk, or with other values than the sub-dataset now has, is left out: nan too.
+    """
+    scores = np.full(data.table.states.shape, np.nan)
+    contents = [data.contents[row] for row in rows]
+    cache = cache_of(project.uncompressed, trunk, precision)
+    for attribute, folder in folders.items():
+        module, record = load_branch(folder)
+        columns = data.columns(attribute)
+        values = [data.labels[column].value for column in columns]
+        if record.fingerprint != trunk.fingerprint or not set(values) <= set(record.values):
+            continue
+        features = features_in(cache, data, contents, record.freeze_depth, progress)
+        table = predict_scores(module, features)
+        scores[rows[:, None], columns] = table[:, [record.values.index(value) for value in values]]
+    return scores
+
+
+def features_in(
+    cache: FeatureCache, data: GraphData, contents: Sequence[str], depth: int, progress: Progress | None
+) -> CachedFeatures:
+    """The features of these images, computed where they are missing.
+
+    Raises:
+        TrunkError: the disk has not the room for them.
+    """
+    paths = data.paths
+    images = {content: paths[content] for content in contents}
+    cache.fill(
+        images,
+        [depth],
+        before=lambda missing: require_room(estimate_fill(cache, images, [depth], missing)),
+        progress=progress,
+    )
+    return cache.open(contents, depth)

@@ -43,126 +43,9 @@ from trunk.trunk import Trunk
 Floats = npt.NDArray[np.float64]
 
 
-def graph_record(adjacency: Adjacency, counts: PairCounts, data: GraphData, settings: GraphSettings) -> dict[str, Any]:
-    """The graph by co-occurrence: its edges with their probabilities, and which of these are estimated."""
-    train = data.table.states[data.rows("train")]
-    counted = count_pairs(train).known > 0
-    edges = threshold(adjacency.probability, settings.tau)
-    return {
-        "tau": settings.tau,
-        "p": settings.p,
-        "probability": np.round(adjacency.probability, 6).tolist(),
-        "edges": [
-            {
-                "from": int(i),
-                "to": int(j),
-                "probability": float(adjacency.probability[i, j]),
-                "estimated": not counted[i, j],
-            }
-            for i, j in np.argwhere(edges > 0)
-        ],
-        "isolated": list(adjacency.isolated),
-        "absent": list(adjacency.absent),
-        "estimated": counts.estimated,
-        "estimated_pairs": int((~counted & ~np.eye(len(counted), dtype=bool)).sum()) if counts.estimated else 0,
-    }
-
-
-def per_label(
-    data: GraphData, scores: Mapping[str, Mapping[str, Floats]], states: Mapping[str, States]
-) -> list[dict[str, Any]]:
-    """Each label with its images in each split and every method's AUROC and average precision."""
-    entries: list[dict[str, Any]] = []
-    for column, label in enumerate(data.labels):
-        images = {}
-        for split in ("train", "val", "test"):
-            mine = data.table.states[data.rows(split), column]
-            images[split] = {"present": int((mine == PRESENT).sum()), "absent": int((mine == ABSENT).sum())}
-        entries.append({**vars(label), "images": images, "methods": {}})
-    for method, tables in scores.items():
-        for split, truth in states.items():
-            for entry, figures in zip(entries, by_label(tables[split], truth), strict=True):
-                entry["methods"].setdefault(method, {})[split] = figures
-    return entries
-
-
-def saved(plan: GraphPlan, trunk: Trunk, module: LabelClassifier, result: Mapping[str, Any]) -> None:
-    """Write the chosen graph's classifiers as a constant into the run's folder."""
-    chosen = plan.settings.graph
-    record = ClassifierRecord(
-        plan.data.labels,
-        tuple(result["thresholds"][chosen]),
-        plan.settings.pooling,
-        trunk.feature_shape(plan.depth),
-        plan.depth,
-        trunk.fingerprint,
-        {split: result["methods"][chosen][split] for split in ("val", "test")},
-    )
-    save_classifiers(plan.folder, module.constant(), record)
-
-
 def runs_of(project: Project) -> list[Path]:
     """The finished runs of a project's label graph, oldest first."""
     return by_age(project.label_graphs.glob("*/result.json"))
-
-
-def compare_methods(
-    plan: GraphPlan, features: PooledFeatures, trained: Mapping[str, TrainedGraph], branches: Floats
-) -> dict[str, Any]:
-    """Every method's figures on val and test, each label's, and what the graph gains: on test, where there is one.
-
-    This is the one place where test is looked at.
-    """
-    data, chosen = plan.data, plan.settings.graph
-    table = features.by(plan.settings.pooling)
-    whole = {graph: predict_probabilities(training.module, table).numpy() for graph, training in trained.items()}
-    splits = {split: data.rows(split) for split in ("val", "test")}
-    states = {split: data.table.states[rows] for split, rows in splits.items() if (data.table.states[rows] == 1).any()}
-    combination = None
-    if not np.isnan(branches).all():
-        whole["branches"] = branches
-        val = splits["val"]
-        combination = combine(branches[val], whole[chosen][val], states["val"])
-        whole["combined"] = combination.scores(branches, whole[chosen])
-    scores = {method: {split: full[splits[split]] for split in states} for method, full in whole.items()}
-    methods, thresholds = described(scores, states)
-    for graph, training in trained.items():
-        module = training.module
-        methods[graph] |= {
-            "epoch": training.epoch,
-            "seconds": training.seconds,
-            "trained_parameters": sum(parameter.numel() for parameter in module.parameters()),
-            "parameters": sum(parameter.numel() for parameter in module.constant().parameters()),
-        }
-    split = "test" if "test" in states else "val"
-    return {
-        "images": {name: len(data.rows(name)) for name in ("train", "val", "test")},
-        "chosen": chosen,
-        "methods": methods,
-        "thresholds": {method: cut.tolist() for method, cut in thresholds.items()},
-        "combination": weights_record(combination, data, branches[splits["val"]]) if combination else None,
-        "measured_on": split,
-        "gains": gains(scores, states[split], chosen, split, seed=plan.settings.seed),
-        "per_label": per_label(data, scores, states),
-    }
-
-
-def weights_record(combination: Combination, data: GraphData, branches: Floats) -> dict[str, Any]:
-    """What combines a branch's score with the graph's at work; ``branches``: of val."""
-    there = set(np.flatnonzero(~np.isnan(branches).any(axis=0)).tolist())
-    return {
-        "branch_weight": combination.weight,
-        "labels": {
-            name: {
-                "branch_centre": float(combination.centre[0, column]),
-                "branch_spread": float(combination.spread[0, column]),
-                "graph_centre": float(combination.centre[1, column]),
-                "graph_spread": float(combination.spread[1, column]),
-            }
-            for column, name in enumerate(data.table.labels)
-            if column in there
-        },
-    }
 
 
 def run_graph(
@@ -300,3 +183,120 @@ def train_all(
             "trained", graph=graph, epoch=training.epoch, val_map=training.val_score, seconds=training.seconds
         )
     return trained, counts
+
+
+def compare_methods(
+    plan: GraphPlan, features: PooledFeatures, trained: Mapping[str, TrainedGraph], branches: Floats
+) -> dict[str, Any]:
+    """Every method's figures on val and test, each label's, and what the graph gains: on test, where there is one.
+
+    This is the one place where test is looked at.
+    """
+    data, chosen = plan.data, plan.settings.graph
+    table = features.by(plan.settings.pooling)
+    whole = {graph: predict_probabilities(training.module, table).numpy() for graph, training in trained.items()}
+    splits = {split: data.rows(split) for split in ("val", "test")}
+    states = {split: data.table.states[rows] for split, rows in splits.items() if (data.table.states[rows] == 1).any()}
+    combination = None
+    if not np.isnan(branches).all():
+        whole["branches"] = branches
+        val = splits["val"]
+        combination = combine(branches[val], whole[chosen][val], states["val"])
+        whole["combined"] = combination.scores(branches, whole[chosen])
+    scores = {method: {split: full[splits[split]] for split in states} for method, full in whole.items()}
+    methods, thresholds = described(scores, states)
+    for graph, training in trained.items():
+        module = training.module
+        methods[graph] |= {
+            "epoch": training.epoch,
+            "seconds": training.seconds,
+            "trained_parameters": sum(parameter.numel() for parameter in module.parameters()),
+            "parameters": sum(parameter.numel() for parameter in module.constant().parameters()),
+        }
+    split = "test" if "test" in states else "val"
+    return {
+        "images": {name: len(data.rows(name)) for name in ("train", "val", "test")},
+        "chosen": chosen,
+        "methods": methods,
+        "thresholds": {method: cut.tolist() for method, cut in thresholds.items()},
+        "combination": weights_record(combination, data, branches[splits["val"]]) if combination else None,
+        "measured_on": split,
+        "gains": gains(scores, states[split], chosen, split, seed=plan.settings.seed),
+        "per_label": per_label(data, scores, states),
+    }
+
+
+def per_label(
+    data: GraphData, scores: Mapping[str, Mapping[str, Floats]], states: Mapping[str, States]
+) -> list[dict[str, Any]]:
+    """Each label with its images in each split and every method's AUROC and average precision."""
+    entries: list[dict[str, Any]] = []
+    for column, label in enumerate(data.labels):
+        images = {}
+        for split in ("train", "val", "test"):
+            mine = data.table.states[data.rows(split), column]
+            images[split] = {"present": int((mine == PRESENT).sum()), "absent": int((mine == ABSENT).sum())}
+        entries.append({**vars(label), "images": images, "methods": {}})
+    for method, tables in scores.items():
+        for split, truth in states.items():
+            for entry, figures in zip(entries, by_label(tables[split], truth), strict=True):
+                entry["methods"].setdefault(method, {})[split] = figures
+    return entries
+
+
+def weights_record(combination: Combination, data: GraphData, branches: Floats) -> dict[str, Any]:
+    """What combines a branch's score with the graph's at work; ``branches``: of val."""
+    there = set(np.flatnonzero(~np.isnan(branches).any(axis=0)).tolist())
+    return {
+        "branch_weight": combination.weight,
+        "labels": {
+            name: {
+                "branch_centre": float(combination.centre[0, column]),
+                "branch_spread": float(combination.spread[0, column]),
+                "graph_centre": float(combination.centre[1, column]),
+                "graph_spread": float(combination.spread[1, column]),
+            }
+            for column, name in enumerate(data.table.labels)
+            if column in there
+        },
+    }
+
+
+def graph_record(adjacency: Adjacency, counts: PairCounts, data: GraphData, settings: GraphSettings) -> dict[str, Any]:
+    """The graph by co-occurrence: its edges with their probabilities, and which of these are estimated."""
+    train = data.table.states[data.rows("train")]
+    counted = count_pairs(train).known > 0
+    edges = threshold(adjacency.probability, settings.tau)
+    return {
+        "tau": settings.tau,
+        "p": settings.p,
+        "probability": np.round(adjacency.probability, 6).tolist(),
+        "edges": [
+            {
+                "from": int(i),
+                "to": int(j),
+                "probability": float(adjacency.probability[i, j]),
+                "estimated": not counted[i, j],
+            }
+            for i, j in np.argwhere(edges > 0)
+        ],
+        "isolated": list(adjacency.isolated),
+        "absent": list(adjacency.absent),
+        "estimated": counts.estimated,
+        "estimated_pairs": int((~counted & ~np.eye(len(counted), dtype=bool)).sum()) if counts.estimated else 0,
+    }
+
+
+def saved(plan: GraphPlan, trunk: Trunk, module: LabelClassifier, result: Mapping[str, Any]) -> None:
+    """Write the chosen graph's classifiers as a constant into the run's folder."""
+    chosen = plan.settings.graph
+    record = ClassifierRecord(
+        plan.data.labels,
+        tuple(result["thresholds"][chosen]),
+        plan.settings.pooling,
+        trunk.feature_shape(plan.depth),
+        plan.depth,
+        trunk.fingerprint,
+        {split: result["methods"][chosen][split] for split in ("val", "test")},
+    )
+    save_classifiers(plan.folder, module.constant(), record)

@@ -11,6 +11,7 @@ from graftnet.project.folder import Project, by_age
 from reports import write_report
 
 WATCH_EVERY = 5.0  # seconds
+RECORDS = ("history.jsonl", "config.json", "architecture.json", "result.json")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,17 @@ def require_apart(options: Mapping[str, object]) -> None:
         raise ConfigError(f"{given[0]} and {given[1]} do not go together; give one of them.")
 
 
+def require_with(option: str, given: bool, others: Mapping[str, object]) -> None:
+    """Refuse the others (those that are not None) where the option they go with is not given.
+
+    Raises:
+        ConfigError: the sentence names both.
+    """
+    for name, value in others.items():
+        if value is not None and not given:
+            raise ConfigError(f"{name} goes with {option}; give both, or leave {name} out.")
+
+
 def write_attribute(project: Project, attribute: str) -> Written:
     """The page and the model card of an attribute's latest search."""
     from reports import write_card, write_report
@@ -95,17 +107,6 @@ def write_every(project: Project, *, check: bool = True) -> Written:
     with show_progress() as progress:
         record = write_fleet_record(project, check=check, progress=progress)
     return Written(dict(sorted(pages.items())), write_fleet_report(record))
-
-
-def require_with(option: str, given: bool, others: Mapping[str, object]) -> None:
-    """Refuse the others (those that are not None) where the option they go with is not given.
-
-    Raises:
-        ConfigError: the sentence names both.
-    """
-    for name, value in others.items():
-        if value is not None and not given:
-            raise ConfigError(f"{name} goes with {option}; give both, or leave {name} out.")
 
 
 def write_watched(project: Project, attribute: str, *, every: float | None) -> Written:
@@ -174,9 +175,6 @@ def chosen_search(project: Project, attribute: str, named: str) -> Path:
     return matches[0]
 
 
-FILES = ("history.jsonl", "config.json", "architecture.json", "result.json")
-
-
 def watch(
     project: Project,
     attribute: str,
@@ -228,7 +226,7 @@ def newest_begun(project: Project, attribute: str) -> Path | None:
 def stamps(folder: Path) -> tuple[object, ...]:
     """What changes when a record arrives: sizes and times of the files that the page is made from."""
     states: list[object] = []
-    for name in FILES:
+    for name in RECORDS:
         try:
             state = (folder / name).stat()
         except FileNotFoundError:

@@ -11,14 +11,8 @@ from typing import Any
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME
 
-
-def template(name: str) -> str:
-    """The commented graftnet.toml of a project with this name; every setting at its default."""
-    text = (files("graftnet.project") / "graftnet.toml.template").read_text(encoding="utf-8")
-    return text.replace('"@NAME@"', json.dumps(name))
-
-
 KeyPath = tuple[str, ...]  # table names, then the key
+BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def write_project(folder: Path) -> Path:
@@ -40,7 +34,10 @@ def write_project(folder: Path) -> Path:
     return config
 
 
-BARE = re.compile(r"[A-Za-z0-9_-]+")
+def template(name: str) -> str:
+    """The commented graftnet.toml of a project with this name; every setting at its default."""
+    text = (files("graftnet.project") / "graftnet.toml.template").read_text(encoding="utf-8")
+    return text.replace('"@NAME@"', json.dumps(name))
 
 
 def set_values(text: str, changes: Mapping[KeyPath, Any]) -> str:

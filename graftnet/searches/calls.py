@@ -11,91 +11,15 @@ from graftnet.errors import ConfigError
 from graftnet.project.config import Config
 from graftnet.project.folder import Project, open_project, project_here
 from graftnet.project.machine import choose_device
-from graftnet.project.overrides import NONE, Overrides, PlaceOptions, open_overridden
+from graftnet.project.overrides import NONE, Overrides, PlaceOptions, open_overridden, overridden
 from graftnet.project.settings import seed_or
 from graftnet.terminal.output import Answer, announce, show_progress
 
 QUICK_SEEDS, QUICK_ARCHITECTURES = 2, 10
-
-
-def audited(audit: dict[str, Any], folder: Path, report: Path) -> Answer:
-    """What audit.json says and the paths; the sentence, what it is made of, and where to look."""
-    cost, collapse = audit["cost"], audit["collapse"]
-    text = (
-        f"{audit['sentence']}\n"
-        f"  {collapse['sentence']}\n"
-        f"  The search took {cost['search_seconds']:.0f} s of the job's {cost['total_seconds']:.0f} s; the audit "
-        f"{cost['audit_trainings']} trainings and {cost['audit_searches']} searches, "
-        f"{cost['audit_seconds']:.0f} s.\n"
-        f"  record {folder / 'audit.json'}\n  report {report}"
-    )
-    return Answer({**audit, "folder": str(folder), "report": str(report)}, text)
-
-
-def audit_one(
-    folder: Path | None, attribute: str, *, seeds: int, architectures: int, test: bool, device: str
-) -> Answer:
-    """Audit the newest finished search of an attribute, or continue its audit.
-
-    Raises:
-        ConfigError: there is none, or the data, the trunk or the settings have changed since.
-    """
-    project = open_project(folder)
-    project.source(attribute)
-    finished = project.results(attribute)
-    if not finished:
-        raise ConfigError(f"{attribute} has no finished search to audit; run `graftnet search {attribute}` first.")
-    searched = finished[-1]
-    config = read_json(searched / "config.json")
-    from nas.settings import BY_HAND
-
-    if config["strategy"] == BY_HAND:
-        raise ConfigError(f"The branch of {attribute} was chosen by hand ({searched}); there is no search to audit.")
-    seed = config["seed"]
-    chosen = choose_device(device)
-    from graftnet.project.overrides import Overrides, overridden
-    from graftnet.searches.run import job_data, plan_search
-    from graftnet.searches.warm_start import with_sources
-    from graftnet.trunks.versions import open_trunk
-    from nas.audit.run import run_audit
-    from reports import write_report
-
-    trunk = open_trunk(project, chosen)
-    cold = plan_search(overridden(project, Overrides(warm_start=False)), trunk, attribute, seed=seed, device=chosen)
-    plan = with_sources(cold, config.get("warm_start") or ())
-    if plan.folder != searched:
-        raise ConfigError(
-            f"The data, the trunk, the device or the settings have changed since {attribute} was searched "
-            f"({searched}); run `graftnet search {attribute}` again, then audit that."
-        )
-    with show_progress() as progress, only_one(searched):
-        audit = run_audit(
-            job_data(plan, trunk, progress=progress),
-            plan.settings,
-            folder=searched,
-            seed=seed,
-            device=chosen,
-            seeds=seeds,
-            architectures=architectures,
-            test=test,
-            progress=progress,
-        )
-    return audited(audit, searched, write_report(searched))
-
-
 SHOWN = (
     *("attribute", "verdict", "parameters", "parameter_reduction", "macs", "latency_ms", "limits"),
     *("architecture", "val", "test", "seconds"),
 )
-
-
-def found_in(folder: Path, report: Path) -> Answer:
-    """A finished search: the main entries of its result.json, and where to look."""
-    result = read_json(folder / "result.json")
-    shown = {key: result[key] for key in SHOWN if key in result}
-    start = f"  {result['start']}\n" if "start" in result else ""
-    text = f"{result['attribute']}: {result['verdict']}\n{start}  result {folder}\n  report {report}"
-    return Answer({**shown, "folder": str(folder), "report": str(report)}, text)
 
 
 def require_one(
@@ -200,3 +124,76 @@ def search_file(
             features, destination, config, seed=chosen_seed, device=chosen, progress=progress, force=force
         )
     return found_in(searched, write_report(searched))
+
+
+def found_in(folder: Path, report: Path) -> Answer:
+    """A finished search: the main entries of its result.json, and where to look."""
+    result = read_json(folder / "result.json")
+    shown = {key: result[key] for key in SHOWN if key in result}
+    start = f"  {result['start']}\n" if "start" in result else ""
+    text = f"{result['attribute']}: {result['verdict']}\n{start}  result {folder}\n  report {report}"
+    return Answer({**shown, "folder": str(folder), "report": str(report)}, text)
+
+
+def audit_one(
+    folder: Path | None, attribute: str, *, seeds: int, architectures: int, test: bool, device: str
+) -> Answer:
+    """Audit the newest finished search of an attribute, or continue its audit.
+
+    Raises:
+        ConfigError: there is none, or the data, the trunk or the settings have changed since.
+    """
+    project = open_project(folder)
+    project.source(attribute)
+    finished = project.results(attribute)
+    if not finished:
+        raise ConfigError(f"{attribute} has no finished search to audit; run `graftnet search {attribute}` first.")
+    searched = finished[-1]
+    config = read_json(searched / "config.json")
+    from nas.settings import BY_HAND
+
+    if config["strategy"] == BY_HAND:
+        raise ConfigError(f"The branch of {attribute} was chosen by hand ({searched}); there is no search to audit.")
+    seed = config["seed"]
+    chosen = choose_device(device)
+    from graftnet.searches.run import job_data, plan_search
+    from graftnet.searches.warm_start import with_sources
+    from graftnet.trunks.versions import open_trunk
+    from nas.audit.run import run_audit
+    from reports import write_report
+
+    trunk = open_trunk(project, chosen)
+    cold = plan_search(overridden(project, Overrides(warm_start=False)), trunk, attribute, seed=seed, device=chosen)
+    plan = with_sources(cold, config.get("warm_start") or ())
+    if plan.folder != searched:
+        raise ConfigError(
+            f"The data, the trunk, the device or the settings have changed since {attribute} was searched "
+            f"({searched}); run `graftnet search {attribute}` again, then audit that."
+        )
+    with show_progress() as progress, only_one(searched):
+        audit = run_audit(
+            job_data(plan, trunk, progress=progress),
+            plan.settings,
+            folder=searched,
+            seed=seed,
+            device=chosen,
+            seeds=seeds,
+            architectures=architectures,
+            test=test,
+            progress=progress,
+        )
+    return audited(audit, searched, write_report(searched))
+
+
+def audited(audit: dict[str, Any], folder: Path, report: Path) -> Answer:
+    """What audit.json says and the paths; the sentence, what it is made of, and where to look."""
+    cost, collapse = audit["cost"], audit["collapse"]
+    text = (
+        f"{audit['sentence']}\n"
+        f"  {collapse['sentence']}\n"
+        f"  The search took {cost['search_seconds']:.0f} s of the job's {cost['total_seconds']:.0f} s; the audit "
+        f"{cost['audit_trainings']} trainings and {cost['audit_searches']} searches, "
+        f"{cost['audit_seconds']:.0f} s.\n"
+        f"  record {folder / 'audit.json'}\n  report {report}"
+    )
+    return Answer({**audit, "folder": str(folder), "report": str(report)}, text)

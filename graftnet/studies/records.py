@@ -14,7 +14,6 @@ from graftnet.terminal.output import Answer
 from nas.tuning.depth_knobs import DEPTH_KNOBS
 
 RECORD = "study.json"
-
 GCN = "gcn"
 
 
@@ -74,22 +73,6 @@ def newest_study(project: Project, subject: str) -> Path:
 def subject_of(record: dict[str, Any]) -> str:
     """The attribute that a study tunes, or "gcn"."""
     return str(record.get("attribute") or record["study"])
-
-
-def applied(subject: str, study: Path, trial: int, changes: Sequence[tuple[str, Any, Any]], file: Path) -> Answer:
-    """What was written: a study's trial, and per key the old and the new value; none where all stood there already."""
-    record = {
-        "subject": subject,
-        "study": str(study),
-        "trial": trial,
-        "file": str(file),
-        "changes": [{"key": key, "before": before, "now": now} for key, before, now in changes],
-    }
-    if not changes:
-        return Answer(record, f"{file} has the settings of trial {trial} already.")
-    lines = [f"  {key} {toml(before)} -> {toml(now)}" for key, before, now in changes]
-    next_ = "graftnet graph train" if subject == GCN else f"graftnet search {subject}"
-    return Answer(record, "\n".join([f"Trial {trial} of {study.name}, in {file}:", *lines, f"Next: {next_}"]))
 
 
 def apply_study(project: Project, subject: str, *, trial: int | None = None) -> Answer:
@@ -166,3 +149,19 @@ def standing_value(project: Project, key: tuple[str, ...]) -> Any:
     if key[-2:] == ("trunk", "freeze_depth"):
         return depth_of(config)
     return list(value) if isinstance(value, tuple) else value
+
+
+def applied(subject: str, study: Path, trial: int, changes: Sequence[tuple[str, Any, Any]], file: Path) -> Answer:
+    """What was written: a study's trial, and per key the old and the new value; none where all stood there already."""
+    record = {
+        "subject": subject,
+        "study": str(study),
+        "trial": trial,
+        "file": str(file),
+        "changes": [{"key": key, "before": before, "now": now} for key, before, now in changes],
+    }
+    if not changes:
+        return Answer(record, f"{file} has the settings of trial {trial} already.")
+    lines = [f"  {key} {toml(before)} -> {toml(now)}" for key, before, now in changes]
+    next_ = "graftnet graph train" if subject == GCN else f"graftnet search {subject}"
+    return Answer(record, "\n".join([f"Trial {trial} of {study.name}, in {file}:", *lines, f"Next: {next_}"]))
