@@ -49,12 +49,6 @@ class History:
             raise
         self._size += len(data)
 
-    def sync(self) -> int:
-        """Have the disk hold what was written, to survive a power cut too; returns `size`, for the checkpoint."""
-        with open(self.path, "rb+") as file:
-            os.fsync(file.fileno())
-        return self._size
-
     def truncate(self, size: int) -> None:
         """Forget what was written after the first `size` bytes.
 

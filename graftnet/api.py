@@ -160,11 +160,10 @@ class Project:
 
         from graftnet.trunks.served import grafted
         from subdatasets.splits import SPLITS
-        from subdatasets.subdataset import read_subdataset
 
         grown, rows = grafted(self.opened.tree), []
-        for name, source in self.opened.sources().items():
-            subdataset = read_subdataset(source, seed=self.opened.config.project.seed)
+        for name in self.opened.sources():
+            subdataset = self.opened.read(name)
             images = {split: len(subdataset.split(split)) for split in SPLITS}
             searches = len(self.opened.results(name))
             row = {"attribute": name, "values": " / ".join(subdataset.attribute.values), **images}

@@ -19,11 +19,11 @@ from deployment.targets import TARGETS, Tree
 from foundation.files import read_json, read_json_if_whole
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
-from graftnet.trunks.served import grafted, holding_tree, served
+from graftnet.trunks.served import holding_tree, served
 from graftnet.trunks.versions import open_trunk
 from reports.card import card_of
 from subdatasets.image_files import read_image
-from subdatasets.subdataset import Example, read_subdataset
+from subdatasets.subdataset import Example
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 8
@@ -66,15 +66,6 @@ def newest_on(project: Project, attribute: str, fingerprint: str) -> Path | None
     return None
 
 
-def open_tree(project: Project) -> GraftedNet:
-    """The trunk in use with every grafted branch, both as they are served at one moment."""
-    now = served(project)
-    net = GraftedNet(Trunk.load(project.trunks / now.version))
-    for folder in grafted(project.runs / now.tree).values():
-        net.graft_saved(folder)
-    return net
-
-
 def export_attributes(project: Project, attributes: Sequence[str], destination: Path) -> Path:
     """Write grafted branches and their trunk as one verified bundle."""
     return export_as(project, attributes, "bundle", destination)
@@ -106,7 +97,7 @@ def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> 
     sources = project.sources()
     for attribute in attributes:
         if attribute in sources:
-            subdataset = read_subdataset(sources[attribute], seed=project.config.project.seed)
+            subdataset = project.read(attribute)
             chosen = (subdataset.split("test") + subdataset.split("val"))[:GOLDEN_IMAGES]
             if len(chosen) == GOLDEN_IMAGES:
                 return torch.stack([trunk.preprocessing.apply(read_image(example.path)) for example in chosen])
@@ -143,9 +134,7 @@ def speed_up(project: Project, bundle: Path, kind: str, *, images: int, **how: A
     alone.
     """
     index = read_bundle(bundle)
-    subdatasets = {
-        name: read_subdataset(project.source(name), seed=project.config.project.seed) for name in index["branches"]
-    }
+    subdatasets = {name: project.read(name) for name in index["branches"]}
     preprocessing = index["preprocessing"]
     share = -(-CALIBRATION // len(subdatasets))
     chosen = [example for data in subdatasets.values() for example in _spread(data.split("train"), share)]

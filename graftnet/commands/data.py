@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graftnet.commands.options import START, Device, Folder, Json, Seed
+from graftnet.commands.options import START, Device, Folder, Images, Json, Seed
 from graftnet.terminal.output import answer
 
 if TYPE_CHECKING:
@@ -24,10 +24,7 @@ def import_(
             metavar="SOURCE", exists=True, help="A table (.csv), one column per attribute; or a folder of values."
         ),
     ],
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's images are."),
-    ] = None,
+    images: Images = None,
     columns: Annotated[
         list[str] | None, typer.Option("--column", metavar="NAME", help="Only this column; may be repeated.")
     ] = None,

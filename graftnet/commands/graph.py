@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from graftnet.commands.options import SEARCH, Device, Folder, Json, Seed
+from graftnet.commands.options import SEARCH, Device, Folder, Images, Json, Seed
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
@@ -101,10 +101,7 @@ def end_to_end(
             help="A column per label, 1, 0 or blank, and one for the split. Default: the project's sub-datasets.",
         ),
     ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's images are."),
-    ] = None,
+    images: Images = None,
     direct_epochs: Annotated[
         int, typer.Option("--direct-epochs", min=0, metavar="N", help="Without the graph first; 0 for none.")
     ] = 40,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graftnet.commands.options import USE, Json, spread
+from graftnet.commands.options import USE, Images, Json, spread
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
@@ -173,10 +173,7 @@ def simulate(
         Path,
         typer.Argument(metavar="LABELLED", exists=True, help="A table (.csv) of images and labels, or a project."),
     ],
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's images are."),
-    ] = None,
+    images: Images = None,
     split: Annotated[
         str, typer.Option("--split", metavar="NAME", help="train, val, test or all; of a table with such a column.")
     ] = "test",

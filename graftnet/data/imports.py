@@ -82,7 +82,7 @@ def project_table(project: Project, attributes: Sequence[str] = (), *, progress:
     names = list(attributes) or project.questions()
     if not names:
         raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")
-    subdatasets = [read_subdataset(project.source(name), seed=project.config.project.seed) for name in names]
+    subdatasets = [project.read(name) for name in names]
     return join_subdatasets(subdatasets, progress=progress)
 
 

@@ -22,7 +22,7 @@ from nas.job.pictures import small_picture
 from subdatasets.attribute import Attribute
 from subdatasets.image_files import content_hashes
 from subdatasets.mining import Cluster, MiningSettings, cluster_record, kept_number, mine, positive_of, thinned
-from subdatasets.subdataset import Example, csv_bytes, read_subdataset, write_subdataset
+from subdatasets.subdataset import Example, csv_bytes, write_subdataset
 from trunk.features.source import averaged
 from trunk.precision import resolve_precision
 
@@ -66,7 +66,7 @@ def mine_attribute(
     Raises:
         ConfigError: the name is taken by something that was not mined. DataError: the sub-dataset cannot be mined so.
     """
-    source = read_subdataset(project.source(attribute), seed=project.config.project.seed)
+    source = project.read(attribute)
     target = target_of(project, attribute, choices.name or f"{attribute}-mined")
     positive = positive_of(source, choices.positive)
     trunk = open_trunk(project, device)

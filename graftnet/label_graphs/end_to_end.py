@@ -17,6 +17,7 @@ from graftnet.data.imports import project_table
 from graftnet.label_graphs.plan import words_of
 from graftnet.project.folder import Project
 from graftnet.project.settings import graph_settings, pretrain_settings
+from graftnet.searches.run import to_do
 from graftnet.terminal.output import Answer
 from graftnet.trunks.versions import open_trunk
 from label_graph.end_to_end import EndToEnd, EndToEndSettings, ImageLabeller, Labelling, image_batches, score_images
@@ -98,8 +99,8 @@ def train_end_to_end(
     if (folder / "result.json").exists() and not force:
         return trained_in(folder)
     with only_one(folder):
-        if (folder / "result.json").exists():
-            shutil.rmtree(folder)
+        if not to_do(folder, force=force):
+            return trained_in(folder)  # another process ended it just now
         about = {**identity, "command": this_command(), "versions": versions(), "machine": machine(device)}
         write_json(folder / "config.json", about)
         training = EndToEnd(

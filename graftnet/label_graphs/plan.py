@@ -27,7 +27,7 @@ from label_graph.settings import GraphSettings
 from subdatasets.image_files import content_hash, content_hashes
 from subdatasets.labels.join import join_subdatasets
 from subdatasets.labels.table import UNKNOWN, LabelTable
-from subdatasets.subdataset import SubDataset, read_subdataset
+from subdatasets.subdataset import SubDataset
 from trunk.features.cache import FeatureCache
 from trunk.features.cached import CachedFeatures
 from trunk.features.estimate import estimate_fill, require_room
@@ -106,7 +106,7 @@ def plan_graph(
         ConfigError: a setting cannot be used, or there are not two labels. DataError: a sub-dataset cannot be used.
     """
     names = list(dict.fromkeys(attributes)) or project.questions()
-    subdatasets = [read_subdataset(project.source(name), seed=project.config.project.seed) for name in names]
+    subdatasets = [project.read(name) for name in names]
     hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
     data = joined(subdatasets, hashes)
     if len(data.labels) < 2:

@@ -18,6 +18,7 @@ from foundation.locks import only_one
 from foundation.provenance import machine, timestamp, versions
 from graftnet.label_graphs.plan import GraphData, GraphPlan, branch_scores, pooled
 from graftnet.project.folder import Project, by_age
+from graftnet.searches.run import to_do
 from label_graph.classifier import LabelClassifier, PooledFeatures
 from label_graph.cooccurrence import (
     Adjacency,
@@ -69,11 +70,8 @@ def run_graph(
                 f"the sub-datasets alike, or name fewer attributes."
             )
     with only_one(plan.folder):
-        if plan.finished:
-            if not force:
-                return plan.folder  # another process ended it just now
-            # An unfinished run is continued, forced or not: a killed `--force` does not begin again.
-            shutil.rmtree(plan.folder)
+        if not to_do(plan.folder, force=force):
+            return plan.folder  # another process ended it just now
         plan.folder.mkdir(parents=True, exist_ok=True)
         write_json(
             plan.folder / "config.json",

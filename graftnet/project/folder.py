@@ -4,11 +4,14 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foundation.files import read_json
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME, Config, read_config
+
+if TYPE_CHECKING:
+    from subdatasets.subdataset import SubDataset
 
 IMAGES = "images"
 MINED = ".mining.json"  # beside a sub-dataset that was mined from another one (:mod:`graftnet.data.mining`)
@@ -144,6 +147,16 @@ class Project:
                 raise ConfigError(f"{name} has two sub-datasets, {sources[name]} and {path}; keep one of them.")
             sources[name] = path
         return sources
+
+    def read(self, attribute: str) -> "SubDataset":
+        """The sub-dataset of one attribute; what has no split of its own gets one by the project's seed.
+
+        Raises:
+            ConfigError: there is none of this name. DataError: it cannot be read.
+        """
+        from subdatasets.subdataset import read_subdataset
+
+        return read_subdataset(self.source(attribute), seed=self.config.project.seed)
 
     def questions(self) -> list[str]:
         """The attributes, without those that were mined from another one: these ask the same of fewer images."""

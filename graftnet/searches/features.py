@@ -15,7 +15,7 @@ from graftnet.project.settings import depth_of
 from subdatasets.errors import DataError
 from subdatasets.image_files import content_hashes
 from subdatasets.splits import SPLITS
-from subdatasets.subdataset import SubDataset, read_subdataset
+from subdatasets.subdataset import SubDataset
 from trunk.features.cache import FeatureCache, Missing
 from trunk.features.estimate import Estimate, estimate_fill, joined_estimates, require_room
 from trunk.features.source import LabelledFeatures
@@ -237,7 +237,7 @@ def attribute_data(
         ConfigError, DataError: it is gone, or cannot be used. TrunkError: the trunk cannot be cut there.
     """
     depth = trunk.check_depth(depth)
-    subdataset = read_subdataset(project.source(attribute), seed=project.config.project.seed)
+    subdataset = project.read(attribute)
     check_values(subdataset)
     known = hashes or {}
     paths = [example.path for example in subdataset.examples]

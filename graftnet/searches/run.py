@@ -28,7 +28,6 @@ from nas.job.run import run_job
 from nas.settings import JobData
 from subdatasets.image_files import content_hash
 from subdatasets.splits import SPLITS
-from subdatasets.subdataset import read_subdataset
 from trunk.errors import TrunkError
 from trunk.features.estimate import Estimate
 from trunk.features.npz import read_features_file
@@ -45,16 +44,13 @@ def cache_features(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Compute what is missing of the features of these attributes' images."""
-    seed = project.config.project.seed
-    subdatasets = [read_subdataset(project.source(name), seed=seed) for name in attributes]
+    subdatasets = [project.read(name) for name in attributes]
     return fill_cache(project, open_trunk(project, device), subdatasets, announce=announce, progress=progress)
 
 
 def estimate_features(project: Project, attributes: Sequence[str], *, device: torch.device) -> Estimate:
     """What :func:`cache_features` would take."""
-    seed = project.config.project.seed
-    subdatasets = [read_subdataset(project.source(name), seed=seed) for name in attributes]
-    return estimate_cache(project, open_trunk(project, device), subdatasets)
+    return estimate_cache(project, open_trunk(project, device), [project.read(name) for name in attributes])
 
 
 def plan_search(

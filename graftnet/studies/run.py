@@ -1,10 +1,7 @@
 """Run a study: plan it, work on it in one process or several, write it down, and say what it found."""
 
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -18,7 +15,7 @@ from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, open_project
 from graftnet.project.machine import choose_device
 from graftnet.project.settings import seed_or
-from graftnet.searches.processes import end_with_driver, last_words, threads_for
+from graftnet.searches.processes import become_worker, last_words, threads_for
 from graftnet.studies.plan import StudyPlan, TuneRequest
 from graftnet.studies.records import RECORD, all_studies, read_study, studies_folder, subject_of
 from graftnet.terminal.output import Answer, announce, show_progress, text_table
@@ -229,12 +226,7 @@ def words(pipe: "Connection[Any, Any]", code: int | None) -> str:
 
 def work_for_driver(request: TuneRequest, pipe: "Connection[Any, Any]", threads: int | None) -> None:
     """What a worker does: plan the same study and work on it; its last word is what went wrong, or nothing."""
-    # Ctrl-C reaches every process of the terminal; the driver alone decides what happens then.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_driver, daemon=True).start()
-    if threads:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            os.environ[name] = str(threads)
+    become_worker(threads)
     from graftnet.terminal.failures import explain
 
     try:
