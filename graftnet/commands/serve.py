@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +20,7 @@ LIMITS, SPEED, ANSWERS = "Limits", "Speed", "Answers"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ServeOptions:
-    """The options that are fields of `deployment.serve.settings.ServeSettings`, in the same units."""
+    """The options that are fields of `deployment.serve.settings.ServeSettings`; three are in units for people."""
 
     host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1"
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000
@@ -31,30 +31,24 @@ class ServeOptions:
     threads: Annotated[int, typer.Option(min=0, rich_help_panel=SPEED, help="Of onnxruntime; 0: its own choice.")] = 0
     decoders: Annotated[int, typer.Option(min=1, rich_help_panel=SPEED, help="Threads that decode images.")] = 2
     max_batch: Annotated[int, typer.Option(min=1, rich_help_panel=SPEED, help="Images per run of the model.")] = 16
+    max_delay: Annotated[
+        float, typer.Option(min=0, rich_help_panel=SPEED, help="Milliseconds a batch waits for more.")
+    ] = 5.0
     queue: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Images under way; beyond: 503.")] = 256
     connections: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Open connections; beyond: 503.")] = (
         512
     )
     max_images: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Images per request.")] = 16
+    max_megabytes: Annotated[
+        float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of a request's body.")
+    ] = 16.0
+    max_megapixels: Annotated[float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of an image.")] = 25.0
     body_timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds to send a body.")] = 20.0
     timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds an answer may take.")] = 30.0
     poll: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks whether the bundle changed.")] = 1.0
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class OtherUnits:
-    """Those that are written in other units than the server's."""
-
-    max_delay: Annotated[
-        float, typer.Option(min=0, rich_help_panel=SPEED, help="Milliseconds a batch waits for more.")
-    ] = 5.0
-    max_megabytes: Annotated[
-        float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of a request's body.")
-    ] = 16.0
-    max_megapixels: Annotated[float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of an image.")] = 25.0
-
-
-PLAIN, OTHERS = ServeOptions(), OtherUnits()
+PLAIN = ServeOptions()
 
 
 @commands.command("serve", rich_help_panel=USE)
@@ -82,7 +76,6 @@ def serve(
         ),
     ] = 32,
     options: ServeOptions = PLAIN,
-    units: OtherUnits = OTHERS,
     as_json: Json = False,
 ) -> None:
     """Serve a bundle over HTTP until stopped.
@@ -100,26 +93,29 @@ def serve(
       curl -F images=@a.jpg -F images=@b.jpg 'localhost:8000/predict?attributes=bald'
     """
     from deployment.serve.server import listen
-    from deployment.serve.settings import MIB, ServeSettings
+    from deployment.serve.settings import ServeSettings
 
-    body = round(units.max_megabytes * MIB)
-    settings = ServeSettings(
-        **vars(options),
-        max_delay=units.max_delay / 1000,
-        max_body=body,
-        max_buffered=max(ServeSettings().max_buffered, body),
-        max_pixels=round(units.max_megapixels * 1e6),
-    )
     find = None
     if persons:
         from graftnet.data.persons import finder
 
         find = finder(weights, smallest=smallest, device=options.device)
-    ready = listen(folder, settings, rules=rules, persons=find)
+    ready = listen(folder, ServeSettings(**settings_given(options)), rules=rules, persons=find)
     text = f"Serving {', '.join(ready.attributes)} at {ready.url} (Ctrl-C stops)."
     answer({"url": ready.url, "attributes": ready.attributes}, text, as_json=as_json)
     sys.stdout.flush()
     ready.run()
+
+
+def settings_given(options: ServeOptions) -> dict[str, Any]:
+    """The options by the names, and in the units, of the server's settings."""
+    from deployment.serve.settings import MIB, ServeSettings
+
+    given = dict(vars(options))
+    body, pixels = round(given.pop("max_megabytes") * MIB), round(given.pop("max_megapixels") * 1e6)
+    buffered = max(ServeSettings().max_buffered, body)
+    seconds = given.pop("max_delay") / 1000
+    return {**given, "max_delay": seconds, "max_body": body, "max_buffered": buffered, "max_pixels": pixels}
 
 
 app = typer.Typer(
