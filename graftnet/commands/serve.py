@@ -18,7 +18,7 @@ Bundle = Annotated[
 LIMITS, SPEED, ANSWERS = "Limits", "Speed", "Answers"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class ServeOptions:
     """The options that are fields of `deployment.serve.settings.ServeSettings`; three are in units for people."""
 

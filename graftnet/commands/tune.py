@@ -1,7 +1,7 @@
 """graftnet tune: freeze depth, space and recipe of an attribute, or the label graph, by Optuna."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,21 +13,18 @@ app = typer.Typer(no_args_is_help=True, help="Tune depth and recipe of an attrib
 commands.add_typer(app, name="tune", rich_help_panel=SEARCH)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Shared:
-    """The options of every study, by the fields of `graftnet.studies.plan.TuneRequest`."""
-
-    trials: Annotated[int, typer.Option(min=1, metavar="N", help="In all, those of earlier calls included.")] = 30
-    storage: Annotated[
-        str,
-        typer.Option(metavar="URL", help="An Optuna storage, as postgresql://user@host/name. Default: a SQLite file."),
-    ] = ""
+Trials = Annotated[int, typer.Option(min=1, metavar="N", help="In all, those of earlier calls included.")]
+Storage = Annotated[
+    str, typer.Option(metavar="URL", help="An Optuna storage, as postgresql://user@host/name. Default: a SQLite file.")
+]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class DepthOptions(Shared):
-    """Those of a depth study beside them."""
+@dataclass(eq=False, repr=False)
+class DepthOptions:
+    """The options of a depth study that are fields of `graftnet.studies.plan.TuneRequest`."""
 
+    trials: Trials = 30
+    storage: Storage = ""
     second: Annotated[
         str, typer.Option(metavar="NAME", help="The second objective: parameters, or latency (measured).")
     ] = "parameters"
@@ -48,7 +45,7 @@ class DepthOptions(Shared):
     )
 
 
-SHARED, DEPTH = Shared(), DepthOptions()
+DEPTH = DepthOptions()
 Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="So many processes at once.")]
 Subject = Annotated[str, typer.Argument(metavar="ATTR|gcn", help="An attribute, or gcn for the label graph.")]
 
@@ -88,9 +85,9 @@ def depth(
 
 
 @app.command()
-@spread
 def gcn(
-    options: Shared = SHARED,
+    trials: Trials = 30,
+    storage: Storage = "",
     workers: Workers = 1,
     project: Folder = None,
     seed: Seed = None,
@@ -108,7 +105,8 @@ def gcn(
     """
     from graftnet.studies.run import tune_call
 
-    tuned = tune_call(project, "gcn", seed=seed, device=device, workers=workers, rule="best", **vars(options))
+    given: dict[str, Any] = {"trials": trials, "storage": storage}
+    tuned = tune_call(project, "gcn", seed=seed, device=device, workers=workers, rule="best", **given)
     answer(*tuned, as_json=as_json)
 
 

@@ -1,10 +1,10 @@
-"""Explain failures in one sentence and an exit code: 1 failed at run time, 2 the input or the call was wrong."""
+"""Explain failures in one sentence and an exit code: 1 failed at run time, 2 the input or the call was wrong.
+
+What only a failure needs is imported where one is explained: every command imports this module.
+"""
 
 import errno
-import tempfile
-import traceback
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from deployment.errors import BundleError
@@ -64,6 +64,10 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 def write_traceback(error: BaseException, runs: Path | None = None) -> Path:
     """Keep a bug's traceback under the project's runs/, or in the temporary folder outside of a project."""
+    import tempfile
+    import traceback
+    from datetime import UTC, datetime
+
     from graftnet.project.folder import open_project
 
     text = "".join(traceback.format_exception(error))

@@ -1,6 +1,5 @@
 """Write a command's answer and its progress: text or JSON, tables; bars on a terminal, plain lines elsewhere."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,11 @@ class Answer(NamedTuple):
 
 def answer(record: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """Write ``text``, or with ``as_json`` the record as the last line of standard output."""
-    typer.echo(json.dumps(record, default=str) if as_json else text)
+    if as_json:
+        import json  # here, for --help is quicker without
+
+        text = json.dumps(record, default=str)
+    typer.echo(text)
 
 
 def text_table(rows: Sequence[Sequence[str]], right: str = "") -> list[str]:
