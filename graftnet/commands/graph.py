@@ -102,12 +102,10 @@ def end_to_end(
         ),
     ] = None,
     images: Images = None,
-    direct_epochs: Annotated[
-        int, typer.Option("--direct-epochs", min=0, metavar="N", help="Without the graph first; 0 for none.")
-    ] = 40,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Then with it.")] = 40,
+    direct_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Without the graph first; 0 for none.")] = 40,
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Then with it.")] = 40,
     learning_rate: Annotated[
-        float, typer.Option("--learning-rate", min=1e-9, metavar="X", help="Of both; a tenth after 10, 20, 30 epochs.")
+        float, typer.Option(min=1e-9, metavar="X", help="Of both; a tenth after 10, 20, 30 epochs.")
     ] = 1e-3,
     fresh: Annotated[bool, typer.Option("--fresh", help="New weights, not those of the trunk in use.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Train again even where it is done.")] = False,

@@ -67,7 +67,7 @@ def search(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="With --features: where the search is written.")
+        Path | None, typer.Option(metavar="DIR", help="With --features: where the search is written.")
     ] = None,
     overrides: Overrides = NONE,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
@@ -126,12 +126,10 @@ def search(
 def audit(
     attribute: Annotated[str, typer.Argument(metavar="ATTR", help="An attribute with a finished search.")],
     seeds: Annotated[
-        int | None,
-        typer.Option("--seeds", min=1, metavar="N", help="Whole searches compared with random search. Default: 3."),
+        int | None, typer.Option(min=1, metavar="N", help="Whole searches compared with random search. Default: 3.")
     ] = None,
     architectures: Annotated[
-        int | None,
-        typer.Option("--architectures", min=3, metavar="M", help="Retrained twice for the ranking. Default: 24."),
+        int | None, typer.Option(min=3, metavar="M", help="Retrained twice for the ranking. Default: 24.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="2 seeds and 10 architectures: a first look.")] = False,
     test: Annotated[bool, typer.Option("--test", help="Measure the chosen ones on test too.")] = False,

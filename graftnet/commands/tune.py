@@ -114,7 +114,7 @@ def gcn(
 def apply(
     subject: Subject,
     trial: Annotated[
-        int | None, typer.Option("--trial", min=0, metavar="N", help="Another finished trial than the picked one.")
+        int | None, typer.Option(min=0, metavar="N", help="Another finished trial than the picked one.")
     ] = None,
     project: Folder = None,
     as_json: Json = False,
