@@ -46,7 +46,7 @@ def rank_candidates(search: Search, count: int, *, progress: Progress | None = N
     search.history.truncate(search.history_at_end())
     proposed = propose(search, count)
     candidates = []
-    for index, score in enumerate(whole_val_scores(search, [one for one, _ in proposed], progress)):
+    for index, score in enumerate(whole_val_scores(search, [architecture for architecture, _ in proposed], progress)):
         architecture, source = proposed[index]
         parameters, macs = search.costs(architecture)
         candidates.append(Candidate(architecture, score, source))
@@ -89,14 +89,14 @@ def whole_val_scores(search: Search, architectures: Sequence[Architecture], prog
     # Parts of equal size: batch statistics of a small remainder would mean little.
     rows = torch.tensor_split(torch.arange(len(search.val)), math.ceil(len(search.val) / IMAGES_AT_ONCE))
     for number, index in enumerate(rows):
-        for place, scores in enumerate(scores_of(search, architectures, index)):
-            parts[place].append(scores)
+        for column, scores in enumerate(scores_of(search, architectures, index)):
+            parts[column].append(scores)
             if progress:
-                progress("candidates", number * len(architectures) + place + 1, len(rows) * len(architectures), {})
+                progress("candidates", number * len(architectures) + column + 1, len(rows) * len(architectures), {})
     labels = search.val.labels
     return [
-        search.rewarded(architecture, np.concatenate(found), labels)
-        for architecture, found in zip(architectures, parts, strict=True)
+        search.rewarded(architecture, np.concatenate(pieces), labels)
+        for architecture, pieces in zip(architectures, parts, strict=True)
     ]
 
 
@@ -117,10 +117,10 @@ def own_proposals(candidates: Sequence[Candidate], count: int) -> tuple[list[Arc
 
 def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:
     """Distinct architectures and where they come from: ``mode``, ``best`` (rewarded), ``controller`` or ``uniform``."""
-    found: dict[object, tuple[Architecture, str]] = {}
+    distinct: dict[object, tuple[Architecture, str]] = {}
 
     def add(architecture: Architecture, source: str) -> None:
-        found.setdefault(search.space.key(architecture), (architecture, source))
+        distinct.setdefault(search.space.key(architecture), (architecture, source))
 
     likeliest = search.space.architecture(search.controller.mode().tolist())
     if search.allowed is None or search.allowed(likeliest):
@@ -129,18 +129,18 @@ def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:
         add(architecture, "best")
     uniform = count // UNIFORM_SHARE
     for _ in range(ROUNDS):
-        if len(found) >= min(count - uniform, search.space.size):
+        if len(distinct) >= min(count - uniform, search.space.size):
             break
         for architecture in search.sample_policy(count):
             add(architecture, "controller")
-    found = dict(list(found.items())[: count - uniform])
+    distinct = dict(list(distinct.items())[: count - uniform])
     rng = np.random.default_rng(seed_of(search.seed, "candidates"))
     for _ in range(ROUNDS):
-        if len(found) >= min(count, search.space.size):
+        if len(distinct) >= min(count, search.space.size):
             break
         for architecture in search.sample_uniform(uniform, rng):
             add(architecture, "uniform")
-    return list(found.values())[:count]
+    return list(distinct.values())[:count]
 
 
 def best_rewarded(search: Search, count: int) -> list[Architecture]:

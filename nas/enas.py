@@ -215,8 +215,8 @@ class Search:
     def scores(self, architecture: Architecture, features: Tensor) -> Scores:
         """Probabilities (n, values) of one path; batch norm takes the statistics of these very features."""
         logits: Tensor = self.supernet(features, architecture)
-        found: Scores = logits.cpu().double().softmax(dim=1).numpy()
-        return found
+        probabilities: Scores = logits.cpu().double().softmax(dim=1).numpy()
+        return probabilities
 
     def rewarded(self, architecture: Architecture, scores: Scores, labels: Tensor) -> float:
         """What scores (n, values) are worth."""
@@ -234,9 +234,9 @@ class Search:
         fair = fair_indices(self.space.decisions, round(fair_share * steps), rng).tolist()
         paths = [self.space.architecture(row) for row in fair]
         if self.allowed is not None:
-            paths = [one if self.allowed(one) else self.allowed.uniform(rng) for one in paths]
+            paths = [path if self.allowed(path) else self.allowed.uniform(rng) for path in paths]
         paths += self.sample_policy(steps - len(paths))
-        return [paths[place] for place in rng.permutation(steps)]
+        return [paths[position] for position in rng.permutation(steps)]
 
     def sample_uniform(self, count: int, rng: np.random.Generator) -> list[Architecture]:
         """``count`` architectures within the limits, drawn uniformly."""

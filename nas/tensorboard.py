@@ -45,19 +45,19 @@ def scalars(history: Sequence[Mapping[str, Any]]) -> Iterator[Scalar]:
         elif kind == "candidate":
             yield from points("candidates", record, ("score", "parameters"), seen[kind])
         elif kind == "retraining":
-            place = f"retraining {record.get('role', 'candidate')}/{record.get('identity', seen[kind])}"
-            seen[place] += 1
-            if seen[place] == 1:  # another training of the same architecture is no continuation of the curve
+            prefix = f"retraining {record.get('role', 'candidate')}/{record.get('identity', seen[kind])}"
+            seen[prefix] += 1
+            if seen[prefix] == 1:  # another training of the same architecture is no continuation of the curve
                 for point in record.get("curve", ()):
-                    yield from points(place, point, ("loss", "val_score"), int(point["epoch"]))
+                    yield from points(prefix, point, ("loss", "val_score"), int(point["epoch"]))
 
 
-def points(place: str, record: Mapping[str, Any], fields: Sequence[str], step: int) -> Iterator[Scalar]:
+def points(prefix: str, record: Mapping[str, Any], fields: Sequence[str], step: int) -> Iterator[Scalar]:
     """The fields that hold a number."""
     for field in fields:
         value = record.get(field)
         if isinstance(value, int | float):
-            yield Scalar(f"{place}/{field}", step, float(value))
+            yield Scalar(f"{prefix}/{field}", step, float(value))
 
 
 class ScalarLog:
@@ -87,10 +87,10 @@ class ScalarLog:
                 old.unlink()
             self._writer, self._points = SummaryWriter(str(self.folder), purge_step=0), 0
         if whole:
-            found = list(scalars(read_history(self.history)))
-            for point in found[self._points :]:
+            curve_points = list(scalars(read_history(self.history)))
+            for point in curve_points[self._points :]:
                 self._writer.add_scalar(point.tag, point.value, point.step)
-            self._points = len(found)
+            self._points = len(curve_points)
         self._writer.flush()
         self._told = whole
 

@@ -61,7 +61,7 @@ def gather(folders: Sequence[Path], space: Space, *, weights: bool = False) -> S
             tensors, _ = load_checkpoint(folder / "search.safetensors")
             supernets.append(under(tensors, "supernet."))
         ranking = read_json(folder / "candidates.json")["ranking"]
-        choices += [space.indices(Architecture.from_json(one["architecture"])) for one in ranking[:TOP]]
+        choices += [space.indices(Architecture.from_json(entry["architecture"])) for entry in ranking[:TOP]]
     return Start(averaged_weights(supernets) if weights else {}, torch.tensor(choices, dtype=torch.int64))
 
 

@@ -101,4 +101,4 @@ def test_figure(data: JobData, fresh: Sequence[Trained], metric: str) -> float:
     assert data.test is not None
     labels = data.test.labels.numpy()
     features = data.test.features
-    return float(np.mean([REWARDS[metric](predict_scores(one.module, features), labels) for one in fresh]))
+    return float(np.mean([REWARDS[metric](predict_scores(trained.module, features), labels) for trained in fresh]))

@@ -126,12 +126,12 @@ def run_audit(
             progress("audit", finished, total, {})
 
     def trainings(name: str, of: int) -> Trainings:
-        place = folder / "audit" / name
+        part_folder = folder / "audit" / name
         return Trainings(
             data.train,
             data.val,
-            folder=place,
-            history=History(place / "history.jsonl"),
+            folder=part_folder,
+            history=History(part_folder / "history.jsonl"),
             finished=0,
             seed=of,
             device=device,
@@ -150,21 +150,23 @@ def run_audit(
         done=done,
     )
     extra = extra_random(result, settings.retrain_top, history)
-    metric, places, rows = settings.search.reward, [ranking_name], []
+    metric, parts, rows = settings.search.reward, [ranking_name], []
     again = replace(settings, random=True, probe=False, tail=None, rivals=())
     for of in range(seed, seed + seeds):
         repeats = result["repeats"]
         if of != seed:
-            places.append(f"seed-{of}")
-            place = folder / "audit" / places[-1]
-            part = replace(data, test=data.test if test else None, tail=None)
+            parts.append(f"seed-{of}")
+            part_folder = folder / "audit" / parts[-1]
+            part_data = replace(data, test=data.test if test else None, tail=None)
             start = start_of(folder)
-            found = search_branch(part, again, folder=place, seed=of, device=device, start=start, progress=progress)
-            repeats = found.record["repeats"]
+            job = search_branch(
+                part_data, again, folder=part_folder, seed=of, device=device, start=start, progress=progress
+            )
+            repeats = job.record["repeats"]
         done()
-        places.append(f"random-{of}-{extra}")
+        parts.append(f"random-{of}-{extra}")
         longer = random_at_equal_cost(
-            data, again, repeats["random"], trainings(places[-1], of), extra=extra, test=test, draw=draw
+            data, again, repeats["random"], trainings(parts[-1], of), extra=extra, test=test, draw=draw
         )
         done()
         rows.append(row_of(of, repeats, longer, metric, test=test))
@@ -176,7 +178,7 @@ def run_audit(
         "ranking": ranking,
         "gain": gain_of(rows, extra, test=test),
         "collapse": collapse(history, own, settings.space, asked=asked, metric=metric),
-        "cost": cost_of(folder, places, result),
+        "cost": cost_of(folder, parts, result),
     }
     audit["sentence"] = audit_sentence(audit)
     write_json(folder / "audit.json", audit)
@@ -228,7 +230,7 @@ def gain_of(rows: list[dict[str, Any]], extra: int, *, test: bool) -> dict[str, 
     def over(split: str, control: str) -> dict[str, Any]:
         return paired([r[split]["search"] for r in rows], [r[split][control] for r in rows])._asdict()
 
-    found: dict[str, Any] = {
+    gain: dict[str, Any] = {
         "equal_budget": over("val", "random"),
         "equal_cost": over("val", "random_equal_cost"),
         "extra_random": extra,
@@ -239,17 +241,17 @@ def gain_of(rows: list[dict[str, Any]], extra: int, *, test: bool) -> dict[str, 
         ),
     }
     if test:
-        found["test"] = {"equal_budget": over("test", "random"), "equal_cost": over("test", "random_equal_cost")}
-    return found
+        gain["test"] = {"equal_budget": over("test", "random"), "equal_cost": over("test", "random_equal_cost")}
+    return gain
 
 
-def cost_of(folder: Path, places: list[str], result: Mapping[str, Any]) -> dict[str, Any]:
+def cost_of(folder: Path, parts: list[str], result: Mapping[str, Any]) -> dict[str, Any]:
     """Seconds of the search (shared weights and controller; all of it) and of the audit; trainings of the audit."""
-    records = [record for place in places for record in read_history(folder / "audit" / place / "history.jsonl")]
+    records = [record for part in parts for record in read_history(folder / "audit" / part / "history.jsonl")]
     return {
         "search_seconds": result["seconds"]["search"],
         "total_seconds": result["seconds"]["total"],
         "audit_seconds": sum(float(record.get("seconds", 0.0)) for record in records),
         "audit_trainings": sum(record["kind"] in ("retraining", "repeat") for record in records),
-        "audit_searches": sum(place.startswith("seed-") for place in places),
+        "audit_searches": sum(part.startswith("seed-") for part in parts),
     }

@@ -26,12 +26,12 @@ from search_spaces import Architecture, Space
 
 def baselines(data: JobData, settings: JobSettings, trainings: Trainings) -> dict[str, Contestant]:
     """Train or read back ``linear_probe`` and ``tail``, those of them that `settings` want and `data` allow."""
-    found = {}
+    controls = {}
     if settings.probe:
-        found["linear_probe"] = contestant(data, trainings.probe(settings.search.reward))
+        controls["linear_probe"] = contestant(data, trainings.probe(settings.search.reward))
     if settings.tail is not None and data.tail is not None:
-        found["tail"] = contestant(data, trainings.tail("tail", data.tail, settings.tail))
-    return found
+        controls["tail"] = contestant(data, trainings.tail("tail", data.tail, settings.tail))
+    return controls
 
 
 def contestant(data: JobData, trained: Trained) -> Contestant:
@@ -41,9 +41,9 @@ def contestant(data: JobData, trained: Trained) -> Contestant:
 
 
 class Selected(NamedTuple):
-    """The places of the chosen architectures in their ranking, and a record of each that was dropped on the way."""
+    """The ranks (from 0) of the chosen architectures, and a record of each that was dropped on the way."""
 
-    places: list[int]
+    ranks: list[int]
     dropped: list[dict[str, Any]]
 
 
@@ -61,7 +61,7 @@ def select(
 
     One whose parameters differ by less than the factor `apart` from those of a better one waits until no other is left.
     """
-    places: list[int] = []
+    ranks: list[int] = []
     sizes: list[int] = []
     waiting: list[int] = []
     dropped: list[dict[str, Any]] = []
@@ -76,33 +76,33 @@ def select(
             )
         return not broken
 
-    for place, architecture in enumerate(architectures):
-        if len(places) == count:
+    for rank, architecture in enumerate(architectures):
+        if len(ranks) == count:
             break
         size = costs(architecture)[0]
         if any(max(size, other) < apart * min(size, other) for other in sizes):
-            waiting.append(place)
+            waiting.append(rank)
         elif fits(architecture):
-            places.append(place)
+            ranks.append(rank)
             sizes.append(size)
-    for place in waiting:
-        if len(places) < count and fits(architectures[place]):
-            places.append(place)
-    return Selected(sorted(places), dropped)
+    for rank in waiting:
+        if len(ranks) < count and fits(architectures[rank]):
+            ranks.append(rank)
+    return Selected(sorted(ranks), dropped)
 
 
 def require_some(selected: Selected, limits: Limits, count: int) -> None:
     """Raises SearchError when none of the `count` candidates is within the limits."""
-    if selected.places:
+    if selected.ranks:
         return
-    least = " and ".join(written(name, min(one[name] for one in selected.dropped)) for name in limits.set)
+    least = " and ".join(written(name, min(record[name] for record in selected.dropped)) for name in limits.set)
     raise SearchError(
         f"None of the {count} candidates has {limits.text} on this device; the least of each among them is {least}: "
         "raise the limit that is too low, or allow smaller widths."
     )
 
 
-def described(
+def selection_sentence(
     *,
     candidates: int,
     trained: int,
@@ -176,7 +176,7 @@ def train_all(
     dropped = selected.dropped
     top = [
         retrain("candidate", index, candidate.architecture, shared_score=candidate.score)
-        for index, candidate in enumerate(candidates[place] for place in selected.places)
+        for index, candidate in enumerate(candidates[rank] for rank in selected.ranks)
     ]
     random: list[tuple[Architecture, Trained]] = []
     if settings.random:
@@ -185,31 +185,31 @@ def train_all(
         drawn = draw_distinct(settings.space, control_draws(settings), rng, draw)
         kept = select(drawn, len(top), limits, search.costs, latencies, role="random")
         dropped = dropped + kept.dropped
-        random = [retrain("random", index, drawn[place], shared_score=None) for index, place in enumerate(kept.places)]
+        random = [retrain("random", index, drawn[rank], shared_score=None) for index, rank in enumerate(kept.ranks)]
     others: dict[str, list[tuple[Architecture, Trained]]] = {}
-    for strategy, found in rivals.items():
-        proposed = [candidate.architecture for candidate in found]
+    for strategy, proposals in rivals.items():
+        proposed = [candidate.architecture for candidate in proposals]
         kept = select(proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy)
         dropped = dropped + kept.dropped
         others[strategy] = [
-            retrain(strategy, index, proposed[place], shared_score=None) for index, place in enumerate(kept.places)
+            retrain(strategy, index, proposed[rank], shared_score=None) for index, rank in enumerate(kept.ranks)
         ]
     contestants: dict[str, Contestant] = {}
     reasons: dict[str, str] = {}
     for role, group in (("winner", top), ("random", random), *others.items()):
         if group:
-            place, reason = best(group)
-            architecture, first = group[place]
+            position, reason = best(group)
+            architecture, first = group[position]
             source = "candidate" if role == "winner" else role
             reasons[role] = reason
-            runs = repeated(role, f"{source}-{place}", architecture, first)
+            runs = repeated(role, f"{source}-{position}", architecture, first)
             contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
     contestants |= baselines(data, settings, trainings)
     ranked = [
         {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": trained.score(metric)}
         for architecture, trained in top
     ]
-    selection = described(
+    selection = selection_sentence(
         candidates=len(candidates),
         trained=len(top),
         judge=settings.judge,
@@ -235,11 +235,11 @@ def draw_distinct(
     draw: Callable[[np.random.Generator], Architecture] | None = None,
 ) -> list[Architecture]:
     """``count`` different random architectures, or as many as the space holds, or as ``draw`` finds of it."""
-    found: dict[object, Architecture] = {}
+    distinct: dict[object, Architecture] = {}
     draw = draw or space.random
     for _ in range(1000 * count):
-        if len(found) == min(count, space.size):
+        if len(distinct) == min(count, space.size):
             break
         architecture = draw(rng)
-        found.setdefault(space.key(architecture), architecture)
-    return list(found.values())
+        distinct.setdefault(space.key(architecture), architecture)
+    return list(distinct.values())

@@ -162,9 +162,9 @@ def measure_all(
         for name, contestant in contestants.items():
             for trained in contestant.trainings:
                 precision = settings.tail.precision if name == "tail" and settings.tail else "float32"
-                found = predict_scores(trained.module, data.test.features, device=device, precision=precision)
-                scores.setdefault(name, []).append(found)
-                figures.setdefault(name, []).append(measure(found, labels, threshold=trained.val["threshold"]))
+                table = predict_scores(trained.module, data.test.features, device=device, precision=precision)
+                scores.setdefault(name, []).append(table)
+                figures.setdefault(name, []).append(measure(table, labels, threshold=trained.val["threshold"]))
     gains: dict[str, Gain] = {}
     for name in contestants:
         if name != "winner" and data.test is not None:
@@ -174,7 +174,7 @@ def measure_all(
             )
             gains[f"over_{name}"] = gain(ours, theirs, images, fixed=name == "linear_probe")
     val_scores = {name: contestant.trainings[0].val_scores for name, contestant in contestants.items()}
-    first_scores = {name: found[0] for name, found in scores.items()}
+    first_scores = {name: tables[0] for name, tables in scores.items()}
     tail = contestants.get("tail")
     tail_parameters, tail_macs = (tail.parameters, tail.macs) if tail else tail_costs(data)
     deployed = on_trunk(winner.trainings[0].module, data.train.features)

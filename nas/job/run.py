@@ -155,16 +155,16 @@ def run_job(
         return JobResult(read_json(folder / "result.json"), load_branch(folder / "branch")[0], read_scores(folder))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
-    found = search_branch(data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress)
-    keep_scores(folder, found.scores)
-    seconds = {"features": origin.seconds, **found.record["seconds"]}
-    calibration, calibrated = calibrated_winner(data, found.scores)
+    result = search_branch(data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress)
+    keep_scores(folder, result.scores)
+    seconds = {"features": origin.seconds, **result.record["seconds"]}
+    calibration, calibrated = calibrated_winner(data, result.scores)
     shown = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")
     record = jsonable(
         {
             **{key: identity[key] for key in shown if key in identity},
             **setting,
-            **found.record,
+            **result.record,
             "seconds": {**seconds, "total": sum(seconds.values())},
             "calibration": calibrated,
             **known,
@@ -174,7 +174,7 @@ def run_job(
         }
     )
     write_json(folder / "architecture.json", record["architecture"])
-    deployed = on_trunk(found.branch, data.train.features)
+    deployed = on_trunk(result.branch, data.train.features)
     by_hand, threshold = settings.strategy == BY_HAND, record["val"]["threshold"]
     saved = BranchRecord(
         attribute=data.attribute,
@@ -193,15 +193,15 @@ def run_job(
     record_images(
         data,
         folder,
-        found.branch,
-        found.scores,
+        result.branch,
+        result.scores,
         origin.files,
         threshold=threshold,
         device=device,
         pictures=origin.pictures,
     )
     write_json(folder / "result.json", record)
-    return JobResult(record, deployed, found.scores)
+    return JobResult(record, deployed, result.scores)
 
 
 def search_branch(
@@ -230,7 +230,9 @@ def search_branch(
         folder, data.train.trunk_shape, data.train.values, device=device, batch=settings.search.latency_batch
     )
     architectures = [candidate.architecture for candidate in candidates]
-    shown_front = front(candidates, [Cost(*search.costs(one)) for one in architectures], latencies.of(architectures))
+    shown_front = front(
+        candidates, [Cost(*search.costs(architecture)) for architecture in architectures], latencies.of(architectures)
+    )
     trainings = Trainings(
         data.train,
         data.val,

@@ -23,7 +23,7 @@ POINTS_OF_MANY = 60  # of a curve, where there is one per value
 
 def keep_scores(folder: Path, scores: Mapping[str, Scores]) -> None:
     """Write the winner's probabilities (N, V) on "val" and "test": test is measured once, and need not be again."""
-    save_checkpoint(folder / SCORES, {split: torch.from_numpy(found) for split, found in scores.items()}, {})
+    save_checkpoint(folder / SCORES, {split: torch.from_numpy(table) for split, table in scores.items()}, {})
 
 
 def read_scores(folder: Path) -> dict[str, Scores]:
@@ -38,21 +38,21 @@ def curves(data: JobData, val: Mapping[str, Scores], test: Mapping[str, Scores],
     val, test: the scores (N, V) of each contestant; test may be empty.
     """
     splits = {"val": (val, data.val), "test": (test, data.test)}
-    known = {split: (found, part.labels.numpy()) for split, (found, part) in splits.items() if part is not None}
+    known = {split: (tables, part.labels.numpy()) for split, (tables, part) in splits.items() if part is not None}
     if len(data.values) == 2:
         return {
-            split: {name: points(scores, labels) for name, scores in found.items()}
-            for split, (found, labels) in known.items()
+            split: {name: points(scores, labels) for name, scores in tables.items()}
+            for split, (tables, labels) in known.items()
         }
     return {
         split: {
             "winner": {
-                value: points(found["winner"], labels, POINTS_OF_MANY, value=index)
+                value: points(tables["winner"], labels, POINTS_OF_MANY, value=index)
                 for index, value in enumerate(data.values)
                 if 0 < (labels == index).sum() < len(labels)
             }
         }
-        for split, (found, labels) in known.items()
+        for split, (tables, labels) in known.items()
     }
 
 

@@ -113,7 +113,7 @@ class Trainings:
             started = time.perf_counter()
             probe = linear_probe(self.train, self.val, metric=metric)
             fields = {"name": "linear_probe", "inverse_penalty": probe.inverse_penalty, "curve": probe.curve, "seed": 0}
-            return self.described("control", probe.module, probe.val_scores, started, fields)
+            return self.recorded("control", probe.module, probe.val_scores, started, fields)
 
         channels = self.train.features.shape[0]
         return self.once("linear_probe", work, lambda: LinearProbe(channels, self.train.values))
@@ -141,7 +141,7 @@ class Trainings:
                 progress=self.progress,
                 stage=f"{stage} {name}",
             )
-            return self.described(
+            return self.recorded(
                 kind,
                 module,
                 done.val_scores,
@@ -151,7 +151,7 @@ class Trainings:
 
         return self.once(name, work, build)
 
-    def described(
+    def recorded(
         self, kind: str, module: nn.Module, scores: npt.NDArray[np.float64], started: float, fields: dict[str, Any]
     ) -> Trained:
         """A training's record: its figures on val at the threshold that val chooses.

@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 class Choice(NamedTuple):
     """The place of the winner among the entries, and how it was found, in words with the figures that decided."""
 
-    place: int
+    position: int
     reason: str
 
 
@@ -70,8 +70,8 @@ def standard_error(
     """The standard error of a metric over images, by bootstrap: redrawn with replacement within each value."""
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(labels == value) for value in np.unique(labels)]
-    found = []
+    redrawn = []
     for _ in range(ROUNDS):
         draw = np.concatenate([rng.choice(group, len(group)) for group in groups])
-        found.append(REWARDS[metric](probabilities[draw], labels[draw]))
-    return float(np.std(found, ddof=1))
+        redrawn.append(REWARDS[metric](probabilities[draw], labels[draw]))
+    return float(np.std(redrawn, ddof=1))

@@ -43,9 +43,12 @@ class Latencies:
 
     def of(self, architectures: Sequence[Architecture]) -> list[Latency]:
         """The latency of each architecture's branch."""
-        builders = {one.identity: (lambda one=one: Branch(one, self.shape, self.values)) for one in architectures}
-        found = self.named(builders)
-        return [found[one.identity] for one in architectures]
+        builders = {
+            architecture.identity: (lambda architecture=architecture: Branch(architecture, self.shape, self.values))
+            for architecture in architectures
+        }
+        measured = self.named(builders)
+        return [measured[architecture.identity] for architecture in architectures]
 
     def named(self, builders: Mapping[str, Callable[[], nn.Module]]) -> dict[str, Latency]:
         """The latency of each module by name; only those not known yet are built, and measured."""
@@ -118,7 +121,7 @@ def latency_model(
     modules = [Branch(architecture, shape, values).to(device) for architecture in architectures]
     measured = latencies(modules, shape, device=device, batch=batch, runs=RUNS)
     works = [branch_workload(architecture, shape, values) for architecture in architectures]
-    times = np.array([one.median_ms for one in measured])
+    times = np.array([latency.median_ms for latency in measured])
     held = len(times) * TEST_ON // (FIT_ON + TEST_ON)
     kinds = sorted({kind for work in works for kind in work})
     rows = np.array([_row(work, kinds) for work in works])

@@ -52,37 +52,37 @@ class Proposals:
         When the policy proposes nothing new, its proposals are changed in one decision, then in two, and so on; fewer
         than `n` come back when that finds nothing either.
         """
-        found: list[Indices] = []
+        taken: list[Indices] = []
         if neighbours and queries:
-            self._take(self._around(queries), found, min(n, neighbours))
+            self._take(self._around(queries), taken, min(n, neighbours))
         for draw in range(DRAWS + len(self._sizes)):
-            if len(found) == n:
+            if len(taken) == n:
                 break
             choices = self.draw(n)
             if draw >= DRAWS:  # a settled policy repeats itself: look around its proposals, further away each time
                 choices = self._changed(choices, draw - DRAWS + 1)
-            self._take(map(tuple, choices.tolist()), found, n)
-        return torch.tensor(found, dtype=torch.int64).reshape(len(found), len(self._sizes))
+            self._take(map(tuple, choices.tolist()), taken, n)
+        return torch.tensor(taken, dtype=torch.int64).reshape(len(taken), len(self._sizes))
 
-    def _take(self, proposed: Iterator[Indices], found: list[Indices], n: int) -> None:
+    def _take(self, proposed: Iterator[Indices], taken: list[Indices], n: int) -> None:
         """Move new networks from `proposed` to `found` until it has `n`."""
         for indices in proposed:
-            if len(found) == n:
+            if len(taken) == n:
                 return
             key = self.space.key(self.space.architecture(indices))
             if key not in self._known:
                 self._known.add(key)
-                found.append(indices)
+                taken.append(indices)
 
     def _around(self, queries: Sequence[Query]) -> Iterator[Indices]:
         """One decision of the best changed, in random order; then of the second best, and so on."""
         for query in sorted(queries, key=lambda query: -query.reward):
             here = self.space.indices(query.architecture)
             moves = [
-                (*here[:place], choice, *here[place + 1 :])
-                for place, size in enumerate(self._sizes.tolist())
+                (*here[:column], choice, *here[column + 1 :])
+                for column, size in enumerate(self._sizes.tolist())
                 for choice in range(size)
-                if choice != here[place]
+                if choice != here[column]
             ]
             for number in torch.randperm(len(moves), generator=self.reinforce.generator).tolist():
                 if self.allowed is None or self.allowed(self.space.architecture(moves[number])):
@@ -141,12 +141,12 @@ def optimise(
         choices = proposals.draw(count) if repeats else proposals.new(count, queries, neighbours)
         if not len(choices):
             break
-        found = [
+        batch = [
             Query(architecture, float(reward(architecture)))
             for architecture in map(space.architecture, choices.tolist())
         ]
-        queries += found
-        reinforce.update(choices, [query.reward for query in found])
+        queries += batch
+        reinforce.update(choices, [query.reward for query in batch])
     return queries
 
 

@@ -104,7 +104,11 @@ class DartsStage(Stage):
         scores = predict_scores(mixture, val.features, device=self.device)
         score = REWARDS[search.reward](scores, val.labels.numpy())
         candidate = Candidate(architecture, self.penalised(score, architecture), self.settings.strategy)
-        self.record(0, candidate, probabilities={one.name: list(probabilities[one.name].values()) for one in decisions})
+        self.record(
+            0,
+            candidate,
+            probabilities={decision.name: list(probabilities[decision.name].values()) for decision in decisions},
+        )
         return [candidate]
 
     def trainer(self, epochs: int) -> Any:

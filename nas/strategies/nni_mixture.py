@@ -101,9 +101,9 @@ class MixtureTraining(LightningModule):  # type: ignore[misc]
 
     def on_train_start(self) -> None:
         """NNI lists the choices in the order of a set: give them one that lasts, for the checkpoint."""
-        place = {parameter: index for index, parameter in enumerate(self.model.parameters())}
+        position = {parameter: index for index, parameter in enumerate(self.model.parameters())}
         for group in self.optimizers_of_both["choices"].param_groups:
-            group["params"].sort(key=place.__getitem__)
+            group["params"].sort(key=position.__getitem__)
         self.begin(self)
 
     def on_train_epoch_start(self) -> None:
@@ -187,14 +187,14 @@ class MacroMixture(ModelSpace):  # type: ignore[misc]
         )
         self.edges = nn.ModuleDict(
             {
-                one.name: constants(one, [torch.zeros(()), torch.ones(())])
-                for one in space.decisions
-                if one.kind == "edge"
+                decision.name: constants(decision, [torch.zeros(()), torch.ones(())])
+                for decision in space.decisions
+                if decision.kind == "edge"
             }
         )
         pooling, shortcut = decisions["head.pooling"], decisions["head.shortcut"]
         self.pooled = choice(pooling, (pooled_linear(str(name), widest, values) for name in pooling.choices))
-        self.shortcut = constants(shortcut, [torch.tensor(float(one)) for one in shortcut.choices])
+        self.shortcut = constants(shortcut, [torch.tensor(float(on)) for on in shortcut.choices])
         self.shortcut_norm = nn.BatchNorm1d(channels, affine=False)
         self.shortcut_scale = min(1.0, STEP_FEATURES / channels)
         self.shortcut_linear = skip_init(nn.Linear, channels, values, bias=False)  # type: ignore[no-untyped-call]
@@ -215,7 +215,7 @@ class MacroMixture(ModelSpace):  # type: ignore[misc]
                 inputs = inputs + gates[f"edge{source}-{number}"] * maps[source - 1]
             maps.append(node(inputs) * mask)
         shares = self.shares(gates, self.depth(features))
-        output = sum((share * one for share, one in zip(shares, maps, strict=True)), torch.zeros_like(first))
+        output = sum((share * node_map for share, node_map in zip(shares, maps, strict=True)), torch.zeros_like(first))
         shortcut = self.shortcut_linear(self.shortcut_norm(average_pool(features)) * self.shortcut_scale)
         logits: Tensor = self.pooled(output) + self.shortcut(features) * shortcut
         return logits
@@ -223,14 +223,14 @@ class MacroMixture(ModelSpace):  # type: ignore[misc]
     def shares(self, gates: dict[str, Tensor], depths: Tensor) -> list[Tensor]:
         """How much of the head's input each node is: of every depth's nodes those that nobody reads, in equal parts."""
         shares = [torch.zeros_like(depths[0]) for _ in self.nodes]
-        for place, depth in enumerate(self.depths):
+        for index, depth in enumerate(self.depths):
             unread = [torch.ones_like(depths[0]) for _ in range(depth)]
             for source in range(1, depth + 1):
                 for reader in range(source + 1, depth + 1):
                     unread[source - 1] = unread[source - 1] * (1 - gates[f"edge{source}-{reader}"])
             total = torch.stack(unread).sum()
-            for node, one in enumerate(unread):
-                shares[node] = shares[node] + depths[place] * one / total
+            for node, free in enumerate(unread):
+                shares[node] = shares[node] + depths[index] * free / total
         return shares
 
 

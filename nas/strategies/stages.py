@@ -92,7 +92,7 @@ class TrialStage(Stage):
     def propose(self, *, progress: Progress | None) -> list[Candidate]:
         """Make all trials; the best, each network once, the first of equals first."""
         settings, space = self.settings, self.settings.space
-        done = [one for one in read_history(self.history.path) if one["kind"] == "candidate"]
+        done = [record for record in read_history(self.history.path) if record["kind"] == "candidate"]
         trials: list[Candidate] = []
 
         def reward(architecture: Architecture) -> float:

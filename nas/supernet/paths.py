@@ -139,9 +139,12 @@ class MicroWeights(SharedWeights):
         for index, cell in enumerate(graph.cells):
             if cell.halved:
                 parts[f"cells.{index}.halve"] = self._halve_view(cell.number, graph.width)
-            for place in range(len(cell.nodes)):
-                first, second = self._node_views(cell, place, graph.width)
-                parts |= {f"cells.{index}.nodes.{place}.first": first, f"cells.{index}.nodes.{place}.second": second}
+            for position in range(len(cell.nodes)):
+                first, second = self._node_views(cell, position, graph.width)
+                parts |= {
+                    f"cells.{index}.nodes.{position}.first": first,
+                    f"cells.{index}.nodes.{position}.second": second,
+                }
             if len(cell.loose) > 1:
                 parts[f"cells.{index}.merge"] = self._merge_view(cell.number, cell.loose, graph.width)
         parts["head"] = self.head_view(graph.pooling, graph.shortcut, graph.width)
@@ -149,25 +152,25 @@ class MicroWeights(SharedWeights):
 
     def _path(self, cell: CellPlan, width: int) -> CellPath:
         nodes = []
-        for place, pair in enumerate(cell.nodes):
-            first, second = self._node_views(cell, place, width)
+        for position, pair in enumerate(cell.nodes):
+            first, second = self._node_views(cell, position, width)
             nodes.append(NodePath(first.fill(), second.fill(), self._activations[pair.activation]))
         halve = self._halve_view(cell.number, width).fill() if cell.halved else None
         merge = self._merge_view(cell.number, cell.loose, width).fill() if len(cell.loose) > 1 else None
         return CellPath(halve, nodes, merge)
 
-    def _node_views(self, cell: CellPlan, place: int, width: int) -> tuple[Part, Part]:
-        (first, second), (left, right), _ = cell.nodes[place]
-        at = (cell.number, place)
+    def _node_views(self, cell: CellPlan, position: int, width: int) -> tuple[Part, Part]:
+        (first, second), (left, right), _ = cell.nodes[position]
+        at = (cell.number, position)
         return (
             self._operation_view(*at, first, 0, stride_of(cell.reduction, left), width),
             self._operation_view(*at, second, int(first == second), stride_of(cell.reduction, right), width),
         )
 
-    def _operation_view(self, number: int, place: int, name: str, use: int, stride: int, width: int) -> Part:
-        key = (number, place, name, use, stride, width)
+    def _operation_view(self, number: int, position: int, name: str, use: int, stride: int, width: int) -> Part:
+        key = (number, position, name, use, stride, width)
         if key not in self._views:
-            weights = self._cell(number).get_submodule(f"nodes.{place}.{name}.{use}")
+            weights = self._cell(number).get_submodule(f"nodes.{position}.{name}.{use}")
             self._views[key] = view(weights, normed(name, width, stride), width)
         return self._views[key]
 

@@ -130,8 +130,8 @@ class DepthObjective:
 
         Raises PrunedError where no architecture keeps the limits.
         """
-        described = f"{space.name} {sorted(space.settings.items())}"
-        rng = np.random.default_rng(seed_of(self.seed, "architectures", described))
+        space_text = f"{space.name} {sorted(space.settings.items())}"
+        rng = np.random.default_rng(seed_of(self.seed, "architectures", space_text))
         limits = replace(self.settings.limits, latency_ms=0)
         draw: Callable[[np.random.Generator], Architecture] = space.random
         if limits:
@@ -139,18 +139,18 @@ class DepthObjective:
                 draw = Allowed(
                     space,
                     limits,
-                    lambda one: Cost(*branch_costs(one, train.trunk_shape, train.values)),
+                    lambda architecture: Cost(*branch_costs(architecture, train.trunk_shape, train.values)),
                     seed=seed_of(self.seed, "limits"),
                 ).uniform
             except SearchError as error:
                 raise PrunedError(str(error), {}) from error
-        found: dict[object, Architecture] = {}
+        distinct: dict[object, Architecture] = {}
         for _ in range(TRIES):
-            if len(found) == self.settings.draws:
+            if len(distinct) == self.settings.draws:
                 break
             architecture = draw(rng)
-            found.setdefault(space.key(architecture), architecture)
-        return list(found.values())
+            distinct.setdefault(space.key(architecture), architecture)
+        return list(distinct.values())
 
     def latency(self, module: nn.Module, depth: Depth, shape: FeatureShape) -> float:
         """Median milliseconds of one batch through the branch, as it would be deployed."""

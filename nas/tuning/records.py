@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.job.pareto import non_dominated
 from nas.tuning.knobs import rounded
 from nas.tuning.sampler import importances
-from nas.tuning.slots import OWNER, VOID, slot_of, standing
+from nas.tuning.slots import OWNER, VOID, slot_of, slot_states
 from nas.tuning.study import DETAILS, REASON, SECONDS
 
 RULES = ("smallest_within", "best")
@@ -18,7 +18,7 @@ RULES = ("smallest_within", "best")
 class Picked(NamedTuple):
     """The place of the chosen trial among the finished ones, and why, in words with the figures that decided."""
 
-    place: int
+    position: int
     reason: str
 
 
@@ -27,7 +27,7 @@ def front_of(trials: Sequence[Mapping[str, Any]]) -> list[int]:
     if not trials:
         return []
     points = [(-trial["score"], trial["second"] or 0.0) for trial in trials]
-    return sorted(non_dominated(points), key=lambda place: (points[place][1], points[place][0], place))
+    return sorted(non_dominated(points), key=lambda position: (points[position][1], points[position][0], position))
 
 
 def pick(
@@ -72,15 +72,15 @@ STATES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned"}
 def trial_records(study: optuna.Study, total: int) -> list[dict[str, Any]]:
     """The settled trials in the order of their slots, each slot once."""
     trials = study.get_trials(deepcopy=False)
-    found: dict[int, dict[str, Any]] = {}
+    records: dict[int, dict[str, Any]] = {}
     for trial in trials:
         slot = slot_of(trial, trials)
         if trial.state in STATES and slot < total:
-            found.setdefault(slot, trial_record(trial, slot))
-    tries = [one for one in trials if one.state == TrialState.FAIL and VOID not in one.user_attrs]
-    for record in found.values():
-        record["killed"] = sum(slot_of(one, trials) == record["trial"] for one in tries)
-    return [found[slot] for slot in sorted(found)]
+            records.setdefault(slot, trial_record(trial, slot))
+    tries = [trial for trial in trials if trial.state == TrialState.FAIL and VOID not in trial.user_attrs]
+    for record in records.values():
+        record["killed"] = sum(slot_of(trial, trials) == record["trial"] for trial in tries)
+    return [records[slot] for slot in sorted(records)]
 
 
 def trial_record(trial: FrozenTrial, slot: int) -> dict[str, Any]:
@@ -119,23 +119,23 @@ def study_record(
     every = study.get_trials(deepcopy=False)
     # A call for fewer trials than there are already takes none away.
     total = max([total, *(1 + slot_of(trial, every) for trial in every if trial.state in STATES)])
-    trials, found = trial_records(study, total), standing(every, total)
+    trials, slots = trial_records(study, total), slot_states(every, total)
     finished = [trial for trial in trials if trial["state"] == "finished"]
     record: dict[str, Any] = {
         "metric": metric,
         "second": second,
         "wanted": total,
-        "settled": found.settled,
-        "given_up": sorted(found.given_up),
+        "settled": slots.settled,
+        "given_up": sorted(slots.given_up),
         "seconds": sum(trial["seconds"] or 0.0 for trial in trials),
         "trials": trials,
-        "front": [finished[place]["trial"] for place in front_of(finished)],
+        "front": [finished[position]["trial"] for position in front_of(finished)],
         "picked": chosen(finished, metric=metric, second=second, rule=rule, tolerance=tolerance),
     }
     record["sentence"] = sentence(trials, total, record["picked"])
     if whole:
         names = ["score", *(["second"] if second else [])]
-        record["importances"] = {name: importances(study, place, seed) for place, name in enumerate(names)}
+        record["importances"] = {name: importances(study, position, seed) for position, name in enumerate(names)}
     return record
 
 
@@ -152,5 +152,5 @@ def chosen(
     """The picked trial: its slot, the rule, and why; None while none is finished."""
     if not finished:
         return None
-    found = pick(finished, metric=metric, second=second, rule=rule, tolerance=tolerance)
-    return {"trial": finished[found.place]["trial"], "rule": rule, "tolerance": tolerance, "reason": found.reason}
+    picked = pick(finished, metric=metric, second=second, rule=rule, tolerance=tolerance)
+    return {"trial": finished[picked.position]["trial"], "rule": rule, "tolerance": tolerance, "reason": picked.reason}

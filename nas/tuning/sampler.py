@@ -76,9 +76,9 @@ def importances(study: Study, objective: int, seed: int) -> Mapping[str, float]:
     values = {trial.values[objective] for trial in finished}
     if len(finished) < 4 or len(values) < 2:
         return {}
-    found = optuna.importance.get_param_importances(
+    shares = optuna.importance.get_param_importances(
         study,
         evaluator=optuna.importance.FanovaImportanceEvaluator(seed=seed % 2**32),
         target=lambda trial: trial.values[objective],
     )
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in shares.items()}

@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 from foundation.provenance import seed_of
 from nas.tuning.knobs import Knob, Setting, asked
 from nas.tuning.sampler import SlotSampler
-from nas.tuning.slots import OWNER, SETTING, VOID, is_surplus, owner, reap, register, slot_of, standing, take_up
+from nas.tuning.slots import OWNER, SETTING, VOID, is_surplus, owner, reap, register, slot_of, slot_states, take_up
 
 LEAST_PEERS = 4  # fewer have no say
 
@@ -139,7 +139,7 @@ def run_study(
                 continue
             try:
                 study.optimize(
-                    partial(one_trial, study=study, objective=objective, total=trials, seed=seed),
+                    partial(run_trial, study=study, objective=objective, total=trials, seed=seed),
                     n_trials=1,
                     catch=(SurplusError, UpdateFinishedTrialError),
                 )
@@ -150,7 +150,7 @@ def run_study(
 
 def settled_count(study: optuna.Study, total: int) -> int:
     """How many of the study's first `total` trials need no further work."""
-    return standing(study.get_trials(deepcopy=False), total).settled
+    return slot_states(study.get_trials(deepcopy=False), total).settled
 
 
 def anything_left(study: optuna.Study, total: int) -> bool:
@@ -158,17 +158,17 @@ def anything_left(study: optuna.Study, total: int) -> bool:
     trials = study.get_trials(deepcopy=False)
     if any(trial.state == TrialState.WAITING for trial in trials):
         return True
-    found = standing(trials, total)
-    return found.settled + len(found.busy) + len(found.lost) < total
+    states = slot_states(trials, total)
+    return states.settled + len(states.busy) + len(states.lost) < total
 
 
 def given_away(study: optuna.Study) -> bool:
     """Whether others took this worker for dead, as after a long silence of its network, and failed its last trial."""
-    mine = [one for one in study.get_trials(deepcopy=False) if one.user_attrs.get(OWNER) == owner()]
+    mine = [trial for trial in study.get_trials(deepcopy=False) if trial.user_attrs.get(OWNER) == owner()]
     return bool(mine) and mine[-1].state == TrialState.FAIL
 
 
-def one_trial(trial: optuna.Trial, *, study: optuna.Study, objective: Objective, total: int, seed: int) -> Any:
+def run_trial(trial: optuna.Trial, *, study: optuna.Study, objective: Objective, total: int, seed: int) -> Any:
     """Ask for a setting and try it; what it found is kept with the trial."""
     if is_surplus(study, trial.number, total):
         trial.set_user_attr(VOID, "surplus")
@@ -176,12 +176,12 @@ def one_trial(trial: optuna.Trial, *, study: optuna.Study, objective: Objective,
     trial.set_user_attr(OWNER, owner())
     trials = study.get_trials(deepcopy=False)
     slot = slot_of(trials[trial.number], trials)
-    peers = [peer_of(one) for one in trials if one.state == TrialState.COMPLETE]
+    peers = [peer_of(finished) for finished in trials if finished.state == TrialState.COMPLETE]
     setting = asked(objective.knobs, trial)
     trial.set_user_attr(SETTING, setting)
     began = time.perf_counter()
     try:
-        found = objective(setting, seed=seed_of(seed, "trial", slot), watch=partial(unpromising, peers=peers))
+        outcome = objective(setting, seed=seed_of(seed, "trial", slot), watch=partial(unpromising, peers=peers))
     except PrunedError as pruned:
         keep(trial, pruned.details, began)
         trial.set_user_attr(REASON, str(pruned))
@@ -189,8 +189,8 @@ def one_trial(trial: optuna.Trial, *, study: optuna.Study, objective: Objective,
     except KeyboardInterrupt:
         trial.set_user_attr(VOID, "interrupted")
         raise
-    keep(trial, found.details, began)
-    return found.score if found.second is None else (found.score, found.second)
+    keep(trial, outcome.details, began)
+    return outcome.score if outcome.second is None else (outcome.score, outcome.second)
 
 
 def keep(trial: optuna.Trial, details: Mapping[str, Any], began: float) -> None:
