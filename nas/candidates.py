@@ -1,4 +1,4 @@
-"""From a trained controller to a few architectures worth training: propose, rank with the shared weights.
+"""Candidates for training: proposed by the trained controller, ranked with the shared weights.
 
 The controller's last sample is not its best: candidates are many distinct samples of the trained policy, its mode, the
 architectures that were rewarded best during the search, and uniform draws in case the policy settled in a poor place,
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from branches.measures.metrics import Scores
 from foundation.files import read_json, write_json
 from foundation.history import Progress, read_history
 from foundation.provenance import seed_of
@@ -85,7 +85,7 @@ def write_ranking(folder: Path, candidates: Sequence[Candidate], history: int) -
 
 def whole_val_scores(search: Search, architectures: Sequence[Architecture], progress: Progress | None) -> list[float]:
     """Each architecture's reward on all val images; the features are read in parts, so that memory does not grow."""
-    parts: list[list[npt.NDArray[np.float64]]] = [[] for _ in architectures]
+    parts: list[list[Scores]] = [[] for _ in architectures]
     # Parts of equal size: batch statistics of a small remainder would mean little.
     rows = torch.tensor_split(torch.arange(len(search.val)), math.ceil(len(search.val) / IMAGES_AT_ONCE))
     for number, index in enumerate(rows):
@@ -100,9 +100,7 @@ def whole_val_scores(search: Search, architectures: Sequence[Architecture], prog
     ]
 
 
-def scores_of(
-    search: Search, architectures: Sequence[Architecture], index: Tensor
-) -> Iterator[npt.NDArray[np.float64]]:
+def scores_of(search: Search, architectures: Sequence[Architecture], index: Tensor) -> Iterator[Scores]:
     """Each architecture's scores on these val images, whose features are let go before others are read."""
     features = search.val.features.gather(index).to(search.device)
     for architecture in architectures:

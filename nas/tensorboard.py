@@ -1,4 +1,4 @@
-"""The curves of a search for TensorBoard, made from its records, so that a search that was continued has no step twice.
+"""Curves of a search for TensorBoard, made from its records, so that a continued search has no step twice.
 
 Event files are written anew where the records are not those that were written before: a continued search cuts its
 history back to its last checkpoint.

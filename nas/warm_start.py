@@ -1,4 +1,4 @@
-"""What a search may start from: the best architectures, and the shared weights, of earlier searches on the same trunk.
+"""Warm starts: the best architectures, and the shared weights, of earlier searches on the same trunk.
 
 The idea of starting a search from other tasks is that of Transfer Learning with Neural AutoML (Wong, Houlsby, Lu,
 Gesmundo, 2018), arXiv:1803.02780. Here the controller carries no task embeddings: a fresh one imitates the best

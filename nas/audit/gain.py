@@ -1,4 +1,4 @@
-"""Second part of an audit: what the whole search gains over random search, over several seeds.
+"""Gain of the whole search over random search, over several seeds: the second part of an audit.
 
 Random Search and Reproducibility for Neural Architecture Search (Li, Talwalkar, 2019), arXiv:1902.07638, asks for both
 readings: as many retrained architectures on both sides (equal budget), and as many seconds (equal cost), where random

@@ -1,4 +1,4 @@
-"""First part of an audit: do the shared weights rank architectures as retraining from scratch does?
+"""Ranking by the shared weights against ranking by training from scratch: the first part of an audit.
 
 Architectures from the whole range of the shared ranking are each trained twice, with different seeds: the agreement of
 the shared scores with a retraining is to be read beside that of two retrainings, which no ranking can exceed by much.
@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import kendalltau
 
+from branches.measures.metrics import Floats
 from branches.settings import FitSettings
 from foundation.history import Progress
 from foundation.provenance import seed_of
@@ -22,7 +22,7 @@ from nas.enas import Search
 from nas.job.trainings import Trainings
 from search_spaces import Architecture
 
-Floats = npt.NDArray[np.float64]
+SIDES = ("a", "b")  # the two retrainings
 
 
 class Agreement(NamedTuple):
@@ -60,9 +60,6 @@ def mean_tau(left: Floats, rights: Sequence[Floats]) -> float | None:
         return None
     taus = [float(kendalltau(left, right).statistic) for right in rights]
     return None if any(map(math.isnan, taus)) else float(np.mean(taus))
-
-
-SIDES = ("a", "b")  # the two retrainings
 
 
 class ScoredArchitecture(NamedTuple):

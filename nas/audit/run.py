@@ -1,4 +1,4 @@
-"""Is a search worth it on this attribute's data? Ranking, gain over random, collapse, cost; and one sentence.
+"""Audit a finished search: ranking, gain over random, collapse, cost, and one sentence on whether it is worth it.
 
 Everything is trained in the folder `audit/` of a finished search, a part of it in a folder of its own, so that a killed
 audit continues, and one with more seeds or architectures adds what is missing. The answer is `audit.json`.
@@ -25,75 +25,9 @@ from nas.job.trainings import Trainings
 from nas.settings import JobData, JobSettings
 from nas.warm_start import start_of
 
-RANKS_WELL = 0.6  # tau, or this share of the ceiling ...
-
-NEAR_CEILING = 0.8
-
+RANKS_WELL, NEAR_CEILING = 0.6, 0.8  # tau, or tau as a share of the ceiling
 CLEAR_CEILING = 0.4  # below, retraining itself is too noisy to rank by
-
 MATTERS = 0.002  # a gain below this is not worth a search, in the reward's unit
-
-
-def audit_sentence(audit: Mapping[str, Any]) -> str:
-    """`audit`: the record that `nas.audit.run.run_audit` makes."""
-    gained = gain_clause(audit["gain"], audit["metric"])
-    parts = [f"On {audit['attribute']}, {ranking_clause(audit['ranking'])}", gained, equal_cost_clause(audit["gain"])]
-    if audit["collapse"]["alarms"]:
-        parts.append(f"the controller has collapsed ({audit['collapse']['alarms'][0]})")
-    return f"{'; '.join(part for part in parts if part)}: {advice(audit)}."
-
-
-def ranking_clause(ranking: Mapping[str, Any]) -> str:
-    """How well the shared weights rank, with tau, its interval and the ceiling."""
-    tau, ceiling = ranking["tau"], ranking["ceiling"]["tau"]
-    if tau["tau"] is None or ceiling is None:
-        return "the scores differ too little to rank by"
-    figures = f"(tau {tau['tau']:.2f} [{tau['low']:.2f}, {tau['high']:.2f}], ceiling {ceiling:.2f})"
-    if ceiling < CLEAR_CEILING:
-        return f"two retrainings hardly agree with one another, so no ranking could be right {figures}"
-    if tau["low"] <= 0:
-        return f"the shared weights rank no better than chance may {figures}"
-    if tau["tau"] >= min(RANKS_WELL, NEAR_CEILING * ceiling):
-        return f"the shared weights rank like retraining does {figures}"
-    return f"the shared weights rank only roughly {figures}"
-
-
-def gain_clause(gain: Mapping[str, Any], metric: str) -> str:
-    """What the search gained at equal budget."""
-    over = gain["equal_budget"]
-    gained = f"the search gained {over['difference']:+.4f}{interval(over)}"
-    text = f"{gained} val {title_of(metric)} over random at equal budget"
-    return f"{text} ({over['seeds']} seeds)" if over["seeds"] > 1 else f"{text} (one seed, so without an interval)"
-
-
-def equal_cost_clause(gain: Mapping[str, Any]) -> str:
-    """And when random search may spend the search's seconds on more architectures."""
-    over = gain["equal_cost"]
-    return f"{over['difference']:+.4f}{interval(over)} at equal cost ({gain['extra_random']} more random architectures)"
-
-
-def interval(over: Mapping[str, Any]) -> str:
-    return "" if over["low"] is None else f" [{over['low']:+.4f}, {over['high']:+.4f}]"
-
-
-def advice(audit: Mapping[str, Any]) -> str:
-    """What follows, in a few words."""
-    budget, cost = audit["gain"]["equal_budget"], audit["gain"]["equal_cost"]
-    if budget["low"] is None:
-        return "too little to say whether the search is worth it; audit with more --seeds"
-    if budget["high"] < 0:
-        return "random search does better here"
-    if budget["low"] > 0:
-        if cost["high"] < 0:
-            return "random search given the same seconds does better"
-        return (
-            "worth searching"
-            if cost["low"] > 0 or cost["difference"] > 0
-            else "worth it only per training, not per second"
-        )
-    if budget["high"] < MATTERS:
-        return "no gain worth having; random search does as well"
-    return "too noisy to say whether the search is worth it; audit with more --seeds"
 
 
 def run_audit(
@@ -115,7 +49,7 @@ def run_audit(
     Raises SearchError when the search is not finished or lacks the trainings that an audit builds on.
     """
     check(folder, data, settings, seeds=seeds, architectures=architectures, test=test)
-    result, history = read_result(folder), read_history(folder / "history.jsonl")
+    result, history = read_json(folder / "result.json"), read_history(folder / "history.jsonl")
     search = Search(settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device)
     total, finished = len(SIDES) * architectures + 2 * seeds, 0
 
@@ -205,11 +139,6 @@ def check(folder: Path, data: JobData, settings: JobSettings, *, seeds: int, arc
         raise SearchError(f"{data.attribute} has no test split; leave --test out.")
 
 
-def read_result(folder: Path) -> dict[str, Any]:
-    """The finished search's result.json."""
-    return read_json(folder / "result.json")
-
-
 def row_of(
     seed: int, repeats: Mapping[str, Any], longer: Mapping[str, Any], metric: str, *, test: bool
 ) -> dict[str, Any]:
@@ -255,3 +184,65 @@ def cost_of(folder: Path, parts: list[str], result: Mapping[str, Any]) -> dict[s
         "audit_trainings": sum(record["kind"] in ("retraining", "repeat") for record in records),
         "audit_searches": sum(part.startswith("seed-") for part in parts),
     }
+
+
+def audit_sentence(audit: Mapping[str, Any]) -> str:
+    """What the audit says in one sentence, of the record that `run_audit` makes."""
+    gained = gain_clause(audit["gain"], audit["metric"])
+    parts = [f"On {audit['attribute']}, {ranking_clause(audit['ranking'])}", gained, equal_cost_clause(audit["gain"])]
+    if audit["collapse"]["alarms"]:
+        parts.append(f"the controller has collapsed ({audit['collapse']['alarms'][0]})")
+    return f"{'; '.join(part for part in parts if part)}: {advice(audit)}."
+
+
+def ranking_clause(ranking: Mapping[str, Any]) -> str:
+    """How well the shared weights rank, with tau, its interval and the ceiling."""
+    tau, ceiling = ranking["tau"], ranking["ceiling"]["tau"]
+    if tau["tau"] is None or ceiling is None:
+        return "the scores differ too little to rank by"
+    figures = f"(tau {tau['tau']:.2f} [{tau['low']:.2f}, {tau['high']:.2f}], ceiling {ceiling:.2f})"
+    if ceiling < CLEAR_CEILING:
+        return f"two retrainings hardly agree with one another, so no ranking could be right {figures}"
+    if tau["low"] <= 0:
+        return f"the shared weights rank no better than chance may {figures}"
+    if tau["tau"] >= min(RANKS_WELL, NEAR_CEILING * ceiling):
+        return f"the shared weights rank like retraining does {figures}"
+    return f"the shared weights rank only roughly {figures}"
+
+
+def gain_clause(gain: Mapping[str, Any], metric: str) -> str:
+    """What the search gained at equal budget."""
+    over = gain["equal_budget"]
+    gained = f"the search gained {over['difference']:+.4f}{interval(over)}"
+    text = f"{gained} val {title_of(metric)} over random at equal budget"
+    return f"{text} ({over['seeds']} seeds)" if over["seeds"] > 1 else f"{text} (one seed, so without an interval)"
+
+
+def equal_cost_clause(gain: Mapping[str, Any]) -> str:
+    """And when random search may spend the search's seconds on more architectures."""
+    over = gain["equal_cost"]
+    return f"{over['difference']:+.4f}{interval(over)} at equal cost ({gain['extra_random']} more random architectures)"
+
+
+def interval(over: Mapping[str, Any]) -> str:
+    return "" if over["low"] is None else f" [{over['low']:+.4f}, {over['high']:+.4f}]"
+
+
+def advice(audit: Mapping[str, Any]) -> str:
+    """What follows, in a few words."""
+    budget, cost = audit["gain"]["equal_budget"], audit["gain"]["equal_cost"]
+    if budget["low"] is None:
+        return "too little to say whether the search is worth it; audit with more --seeds"
+    if budget["high"] < 0:
+        return "random search does better here"
+    if budget["low"] > 0:
+        if cost["high"] < 0:
+            return "random search given the same seconds does better"
+        return (
+            "worth searching"
+            if cost["low"] > 0 or cost["difference"] > 0
+            else "worth it only per training, not per second"
+        )
+    if budget["high"] < MATTERS:
+        return "no gain worth having; random search does as well"
+    return "too noisy to say whether the search is worth it; audit with more --seeds"

@@ -1,4 +1,4 @@
-"""REINFORCE on a controller: it knows decisions and rewards, not what is built nor how it is rewarded.
+"""REINFORCE: train a controller on rewards, whatever its architectures build and however they are rewarded.
 
 Simple statistical gradient-following algorithms for connectionist reinforcement learning (Williams, 1992), with the
 moving-average baseline of ENAS (Pham et al., 2018), arXiv:1802.03268. Differences from ENAS: the baseline starts at the
@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from foundation.provenance import seed_of
 from nas.controller.policy import Controller, Samples
 from nas.controller.recipes import ADVANTAGES, PAPER, Recipe
 from nas.errors import SearchError
+from search_spaces.decisions import Decision
 from trunk.checkpoints import optimizer_tensors, restore_optimizer, under
 
 
@@ -106,6 +108,19 @@ class Reinforce:
         self.memory = Memory(recipe.memory, len(controller.decisions))
         self.generator = torch.Generator().manual_seed(seed)
         self.optimizer = torch.optim.Adam(controller.parameters(), lr=recipe.learning_rate, fused=True)
+
+    @classmethod
+    def fresh(cls, decisions: Sequence[Decision], recipe: Recipe, *, hidden: int, seed: int) -> "Reinforce":
+        """With a new controller for `decisions`, its logits as `recipe` says; everything drawn from `seed`."""
+        controller = Controller(
+            decisions,
+            hidden=hidden,
+            temperature=recipe.temperature,
+            tanh_constant=recipe.tanh_constant,
+            skip_target=recipe.skip_target,
+            generator=torch.Generator().manual_seed(seed_of(seed, "controller")),
+        )
+        return cls(controller, recipe, seed=seed_of(seed, "reinforce"))
 
     def sample(self, n: int) -> Tensor:
         """The choices (n, D) of `n` architectures to be rewarded, drawn without gradients."""

@@ -1,4 +1,4 @@
-"""The cheap part of an audit, which every search carries: has the policy collapsed before it had learned enough?
+"""Signs that the policy collapsed before it had learned enough: the cheap part of an audit, in every search.
 
 All of it is read from the search's history and candidates; nothing is trained or scored.
 """

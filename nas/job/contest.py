@@ -1,4 +1,4 @@
-"""Every training of a job: the candidates, the random control and the rivals from scratch, the probe and the tail.
+"""Train the contestants of a job: candidates, random control and rivals from scratch, the probe and the tail.
 
 Val chooses on all sides, and in the same way; what breaks a limit is not trained.
 """

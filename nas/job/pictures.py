@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from branches.activation_maps import CAM, activation_maps
 from branches.errors import BranchError
+from branches.measures.metrics import Scores
 from foundation.files import write_json
-from nas.job.predictions import ImageFile, ScoredImage, Scores, most_confident, scored_images, write_predictions
+from nas.job.predictions import ImageFile, ScoredImage, most_confident, scored_images, write_predictions
 from nas.settings import JobData
 from subdatasets.errors import DataError
 from subdatasets.image_files import read_image

@@ -4,16 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
+from branches.measures.metrics import Scores
 from foundation.files import write_bytes
 
 if TYPE_CHECKING:
     import pandas
-
-Scores = npt.NDArray[np.float64]
 
 
 class ImageFile(NamedTuple):

@@ -1,4 +1,4 @@
-"""From finished trainings to the figures of ``result.json``: one look at the test split, gains, curves."""
+"""Figures of ``result.json`` from finished trainings: one look at the test split, gains, curves, the verdict."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,96 +13,15 @@ from torch import nn
 from branches.compression import on_trunk
 from branches.costs.latency import Latency
 from branches.costs.module import macs, parameters, part_parameters, stored_bytes
-from branches.measures.metrics import measure, paired_bootstrap, pr_points, roc_points, title_of
+from branches.measures.metrics import Scores, measure, paired_bootstrap, pr_points, roc_points, title_of
+from branches.tails import TailBuilder
 from branches.training import predict_scores
 from foundation.provenance import seed_of
-from nas.job.scores import Scores, curves
+from nas.job.scores import curves
 from nas.job.trainings import Figures, Trained
 from nas.limits.latency import Latencies
 from nas.settings import JobData, JobSettings
 from search_spaces import Architecture
-
-
-class Gain(NamedTuple):
-    """A difference of mean test figures with its 95 % interval over training seeds, and one over test images.
-
-    low, high: Welch's t interval over the repeated trainings, or the one over images when neither side was repeated.
-    images_low, images_high: paired bootstrap over the test images, first training of each side.
-    """
-
-    difference: float
-    low: float
-    high: float
-    images_low: float
-    images_high: float
-
-    def __str__(self) -> str:
-        return f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
-
-
-def gain(
-    ours: Sequence[float], theirs: Sequence[float], images: tuple[float, float, float], *, fixed: bool = False
-) -> Gain:
-    """``ours`` above ``theirs``: one test figure per training seed on each side; ``images`` from the bootstrap.
-
-    fixed: nothing in their training is drawn at random, so that one training says all (the linear probe).
-    """
-    difference = float(np.mean(ours) - np.mean(theirs))
-    if len(ours) == len(theirs) == 1 or (len(ours) == 1 and fixed):
-        return Gain(difference, images[1], images[2], images[1], images[2])
-    half = welch_half_width(ours, theirs, fixed=fixed)
-    return Gain(difference, difference - half, difference + half, images[1], images[2])
-
-
-def welch_half_width(
-    ours: Sequence[float], theirs: Sequence[float], *, fixed: bool = False, confidence: float = 0.95
-) -> float:
-    """Half the width of Welch's t interval for a difference of means.
-
-    A side trained once borrows the other side's variance; one that is ``fixed`` has none.
-    """
-    repeated = [side for side in (ours, theirs) if len(side) > 1]
-    spread = {id(side): float(np.var(side, ddof=1)) for side in repeated}
-    borrowed = max(spread.values())
-    sides = [ours] if fixed else [ours, theirs]
-    parts = [(spread.get(id(side), borrowed) / len(side), max(len(side), min(map(len, repeated)))) for side in sides]
-    variance = float(sum(part for part, _ in parts))
-    if variance == 0.0:
-        return 0.0
-    freedom = variance**2 / sum(part**2 / (count - 1) for part, count in parts)
-    half: float = student.ppf((1 + confidence) / 2, freedom) * variance**0.5
-    return float(half)
-
-
-def sentence(
-    metric: str, score: float, repeats: int, gains: dict[str, Gain], reduction: float | None, random: int
-) -> str:
-    """The verdict: what the search gained over random at equal budget, and whether the branch is worth having."""
-    parts = [f"Test {title_of(metric)} {score:.4f} (mean of {repeats} trainings)"]
-    if reduction:  # the whole tail has no share of itself to tell
-        parts[0] += f" with {abs(reduction):.1%} {'fewer' if reduction >= 0 else 'more'} parameters than the tail"
-    over = gains.get("over_random")
-    if over is not None:
-        parts.append(
-            f"the search gained {over} over the best of {random} random architectures trained alike "
-            f"({significance(over)})"
-        )
-    probe = gains.get("over_linear_probe")
-    if probe is not None:
-        worth = "" if probe.low > 0 else ", which is not more than the interval: use the probe"
-        parts.append(f"{probe} over a linear probe{worth}")
-    for rival, over in gains.items():
-        if rival not in ("over_random", "over_linear_probe", "over_tail"):
-            parts.append(f"{over} over the best that {rival.removeprefix('over_')} found")
-    if "over_tail" in gains:
-        parts.append(f"{gains['over_tail']} over the fine-tuned tail")
-    return "; ".join(parts) + "."
-
-
-def significance(over: Gain) -> str:
-    if over.low > 0:
-        return "a gain beyond the interval"
-    return "a loss beyond the interval" if over.high < 0 else "within the interval: no better than random"
 
 
 @dataclass(frozen=True)
@@ -175,8 +94,7 @@ def measure_all(
             gains[f"over_{name}"] = gain(ours, theirs, images, fixed=name == "linear_probe")
     val_scores = {name: contestant.trainings[0].val_scores for name, contestant in contestants.items()}
     first_scores = {name: tables[0] for name, tables in scores.items()}
-    tail = contestants.get("tail")
-    tail_parameters, tail_macs = (tail.parameters, tail.macs) if tail else tail_costs(data)
+    tail_parameters, tail_macs, tail_bytes = tail_costs(data)
     deployed = on_trunk(winner.trainings[0].module, data.train.features)
     reduction = None if tail_parameters is None else 1 - winner.parameters / tail_parameters
     timed = measured_latencies(data, contestants, latencies)
@@ -190,7 +108,7 @@ def measure_all(
         "parameter_reduction": reduction,
         "parts": part_parameters(deployed),
         "bytes": stored_bytes(deployed),
-        "tail_bytes": tail_bytes(data),
+        "tail_bytes": tail_bytes,
         "latency_ms": timed["winner"].median_ms,
         "latency": timed["winner"].to_json(),
         "tail_latency_ms": timed["tail"].median_ms if "tail" in timed else None,
@@ -231,8 +149,7 @@ def measured_latencies(
     """The latency of every contestant, and of the tail where there is a backbone."""
     builders: dict[str, Callable[[], nn.Module]] = {}
     if data.tail is not None:
-        build = data.tail
-        builders["tail"] = lambda: on_trunk(build(torch.Generator().manual_seed(0)), data.train.features)
+        builders["tail"] = partial(built_tail, data, data.tail)
     for name, contestant in contestants.items():
         if not contestant.searchable:
             builders[name] = partial(on_trunk, contestant.trainings[0].module, data.train.features)
@@ -243,19 +160,69 @@ def measured_latencies(
     return timed
 
 
-def tail_costs(data: JobData) -> tuple[int | None, int | None]:
-    """What the tail costs when it was not trained as a control; None without a backbone."""
+def tail_costs(data: JobData) -> tuple[int | None, int | None, int | None]:
+    """Parameters, MACs and stored bytes of the tail that a branch would replace; None without a backbone."""
     if data.tail is None:
-        return None, None
-    module = on_trunk(data.tail(torch.Generator().manual_seed(0)), data.train.features)
-    return parameters(module), macs(module, data.train.trunk_shape)
+        return None, None, None
+    tail = built_tail(data, data.tail)
+    return parameters(tail), macs(tail, data.train.trunk_shape), stored_bytes(tail)
 
 
-def tail_bytes(data: JobData) -> int | None:
-    """The tail's weights as they are stored; None without a backbone."""
-    if data.tail is None:
-        return None
-    return stored_bytes(on_trunk(data.tail(torch.Generator().manual_seed(0)), data.train.features))
+def built_tail(data: JobData, build: TailBuilder) -> nn.Module:
+    """The tail as it is deployed, on the trunk's own features."""
+    module: nn.Module = on_trunk(build(torch.Generator().manual_seed(0)), data.train.features)
+    return module
+
+
+class Gain(NamedTuple):
+    """A difference of mean test figures with its 95 % interval over training seeds, and one over test images.
+
+    low, high: Welch's t interval over the repeated trainings, or the one over images when neither side was repeated.
+    images_low, images_high: paired bootstrap over the test images, first training of each side.
+    """
+
+    difference: float
+    low: float
+    high: float
+    images_low: float
+    images_high: float
+
+    def __str__(self) -> str:
+        return f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+
+
+def gain(
+    ours: Sequence[float], theirs: Sequence[float], images: tuple[float, float, float], *, fixed: bool = False
+) -> Gain:
+    """``ours`` above ``theirs``: one test figure per training seed on each side; ``images`` from the bootstrap.
+
+    fixed: nothing in their training is drawn at random, so that one training says all (the linear probe).
+    """
+    difference = float(np.mean(ours) - np.mean(theirs))
+    if len(ours) == len(theirs) == 1 or (len(ours) == 1 and fixed):
+        return Gain(difference, images[1], images[2], images[1], images[2])
+    half = welch_half_width(ours, theirs, fixed=fixed)
+    return Gain(difference, difference - half, difference + half, images[1], images[2])
+
+
+def welch_half_width(
+    ours: Sequence[float], theirs: Sequence[float], *, fixed: bool = False, confidence: float = 0.95
+) -> float:
+    """Half the width of Welch's t interval for a difference of means.
+
+    A side trained once borrows the other side's variance; one that is ``fixed`` has none.
+    """
+    repeated = [side for side in (ours, theirs) if len(side) > 1]
+    spread = {id(side): float(np.var(side, ddof=1)) for side in repeated}
+    borrowed = max(spread.values())
+    sides = [ours] if fixed else [ours, theirs]
+    parts = [(spread.get(id(side), borrowed) / len(side), max(len(side), min(map(len, repeated)))) for side in sides]
+    variance = float(sum(part for part, _ in parts))
+    if variance == 0.0:
+        return 0.0
+    freedom = variance**2 / sum(part**2 / (count - 1) for part, count in parts)
+    half: float = student.ppf((1 + confidence) / 2, freedom) * variance**0.5
+    return float(half)
 
 
 def verdict(
@@ -270,6 +237,37 @@ def verdict(
         return "There is no test split, so nothing is said about the gain; val alone chose the winner."
     mean = float(np.mean([f[metric] for f in figures["winner"]]))
     return sentence(metric, mean, len(figures["winner"]), gains, reduction, settings.retrained)
+
+
+def sentence(
+    metric: str, score: float, repeats: int, gains: dict[str, Gain], reduction: float | None, random: int
+) -> str:
+    """The verdict: what the search gained over random at equal budget, and whether the branch is worth having."""
+    parts = [f"Test {title_of(metric)} {score:.4f} (mean of {repeats} trainings)"]
+    if reduction:  # the whole tail has no share of itself to tell
+        parts[0] += f" with {abs(reduction):.1%} {'fewer' if reduction >= 0 else 'more'} parameters than the tail"
+    over = gains.get("over_random")
+    if over is not None:
+        parts.append(
+            f"the search gained {over} over the best of {random} random architectures trained alike "
+            f"({significance(over)})"
+        )
+    probe = gains.get("over_linear_probe")
+    if probe is not None:
+        worth = "" if probe.low > 0 else ", which is not more than the interval: use the probe"
+        parts.append(f"{probe} over a linear probe{worth}")
+    for rival, over in gains.items():
+        if rival not in ("over_random", "over_linear_probe", "over_tail"):
+            parts.append(f"{over} over the best that {rival.removeprefix('over_')} found")
+    if "over_tail" in gains:
+        parts.append(f"{gains['over_tail']} over the fine-tuned tail")
+    return "; ".join(parts) + "."
+
+
+def significance(over: Gain) -> str:
+    if over.low > 0:
+        return "a gain beyond the interval"
+    return "a loss beyond the interval" if over.high < 0 else "within the interval: no better than random"
 
 
 def stage_seconds(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -1,23 +1,18 @@
-"""The winner's scores and everyone's curves, kept as records: a page is drawn from them without network or data."""
+"""The winner's scores on disk, every contestant's curves, and the winner's calibration."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from branches.measures.calibration import calibrate, fit_calibration, held_out, reliability_record
+from branches.measures.metrics import Scores
 from nas.settings import JobData
 from trunk.checkpoints import load_checkpoint, save_checkpoint
 
-Scores = npt.NDArray[np.float64]
-
 Points = Callable[..., dict[str, list[float]]]
-
 SCORES = "scores.safetensors"
-
 POINTS_OF_MANY = 60  # of a curve, where there is one per value
 
 
@@ -59,7 +54,7 @@ def curves(data: JobData, val: Mapping[str, Scores], test: Mapping[str, Scores],
 def calibrated_winner(data: JobData, scores: Mapping[str, Scores]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The calibration that goes into the branch's record, and the record ``calibration`` of ``result.json``.
 
-    scores: the winner's, (N, V), on "val" and where there is one on "test" (:func:`nas.job.scores.keep_scores`).
+    scores: the winner's, (N, V), on "val" and where there is one on "test" (`keep_scores`).
 
     Returns:
         :func:`branches.measures.calibration.fit_calibration` of val; and ``{"method", "images", "cross_validated_nll",

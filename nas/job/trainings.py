@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from branches.branch import Branch
 from branches.costs.architecture import branch_costs
-from branches.measures.metrics import best_threshold, measure
+from branches.measures.metrics import Scores, best_threshold, measure
 from branches.probe import LinearProbe, linear_probe
 from branches.settings import FitSettings
 from branches.training import fit
@@ -33,7 +32,7 @@ class Trained(NamedTuple):
     """A finished training: the module with the kept weights, its scores on val (N, V) and its history record."""
 
     module: nn.Module
-    val_scores: npt.NDArray[np.float64]
+    val_scores: Scores
     record: dict[str, Any]
 
     @property
@@ -151,9 +150,7 @@ class Trainings:
 
         return self.once(name, work, build)
 
-    def recorded(
-        self, kind: str, module: nn.Module, scores: npt.NDArray[np.float64], started: float, fields: dict[str, Any]
-    ) -> Trained:
+    def recorded(self, kind: str, module: nn.Module, scores: Scores, started: float, fields: dict[str, Any]) -> Trained:
         """A training's record: its figures on val at the threshold that val chooses.
 
         A training that diverged scores every value alike, so that it comes last instead of ending the job.
@@ -168,7 +165,7 @@ class Trainings:
         }
         return Trained(module, scores, record)
 
-    def figures(self, scores: npt.NDArray[np.float64]) -> Figures:
+    def figures(self, scores: Scores) -> Figures:
         """Every metric on val; with two values the threshold is the best one by the chosen rule."""
         labels = self.val.labels.numpy()
         threshold = best_threshold(scores, labels, by=self.threshold_by) if scores.shape[1] == 2 else None

@@ -1,4 +1,4 @@
-"""The architectures of a space that stay within limits, and how to draw them: uniformly, or from a policy.
+"""The architectures of a space that stay within limits: drawn uniformly, or from a policy.
 
 Draws outside the limits are rejected and drawn again, so that what is left follows the uniform distribution or the
 policy, cut off at the limits. REINFORCE sees nothing of the cut: it raises the log-probability of good architectures

@@ -1,4 +1,4 @@
-"""Which architectures a controller without shared weights has rewarded next: no network is paid for twice.
+"""The controller without shared weights as a strategy: it pays for no network twice.
 
 Part of a batch are draws of the policy, part are neighbours of the best architectures so far, one decision changed.
 Local search does well on tables of trained networks (White et al., 2021, arXiv:2005.02960), where good networks lie
@@ -11,8 +11,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from foundation.provenance import seed_of
-from nas.controller.policy import Controller
 from nas.controller.recipes import REMEMBERING, Recipe
 from nas.controller.reinforce import Reinforce
 from nas.errors import SearchError
@@ -32,6 +30,57 @@ class Query(NamedTuple):
     reward: float
 
 
+def optimise(
+    space: Space,
+    reward: Callable[[Architecture], float],
+    *,
+    updates: int,
+    samples_per_update: int = 8,
+    seed: int,
+    recipe: Recipe = REMEMBERING,
+    hidden: int = 64,
+    repeats: bool = False,
+    budget: int | None = None,
+    allowed: Allowed | None = None,
+) -> list[Query]:
+    """Maximise `reward` over `space`; all queries in the order they were made (see `best` for the answer).
+
+    With a `budget` the last update is on what is left of it, so that no more queries than that are made.
+
+    A network is asked for once (see the head of this file), unless `repeats` (for rewards that differ from call
+    to call); the list ends early when nothing new is found, which is to say that the space is (nearly) exhausted. With
+    `allowed`, nothing else is asked for: such draws of the policy are drawn again, changed proposals are repaired.
+    Raises SearchError for a reward that is not finite, or fewer than one update or sample.
+    """
+    if updates < 1 or samples_per_update < 1:
+        raise SearchError(f"updates and samples_per_update must be at least 1, not {updates} and {samples_per_update}.")
+    reinforce = Reinforce.fresh(space.decisions, recipe, hidden=hidden, seed=seed)
+    queries: list[Query] = []
+    proposals = Proposals(space, reinforce, allowed)
+    for _ in range(updates):
+        count = samples_per_update if budget is None else min(samples_per_update, budget - len(queries))
+        if count < 1:
+            break
+        neighbours = round(recipe.neighbours * count)
+        choices = proposals.draw(count) if repeats else proposals.new(count, queries, neighbours)
+        if not len(choices):
+            break
+        batch = [
+            Query(architecture, float(reward(architecture)))
+            for architecture in map(space.architecture, choices.tolist())
+        ]
+        queries += batch
+        reinforce.update(choices, [query.reward for query in batch])
+    return queries
+
+
+def best(queries: list[Query]) -> Query:
+    """The query with the highest reward, the first of equals. Raises SearchError when there is none."""
+    if not queries:
+        raise SearchError("There is no best of no queries: run at least one update.")
+    return max(queries, key=lambda query: query.reward)
+
+
 class Proposals:
     """New networks for `reinforce` to learn from, drawn with its generator; with `allowed`, nothing else."""
 
@@ -44,7 +93,7 @@ class Proposals:
         """`n` draws (n, D) of the policy, whether known or not."""
         if self.allowed is None:
             return self.reinforce.sample(n).cpu()
-        return self.allowed.policy(lambda count: self.reinforce.sample(count), n, self.reinforce.generator)
+        return self.allowed.policy(self.reinforce.sample, n, self.reinforce.generator)
 
     def new(self, n: int, queries: Sequence[Query], neighbours: int) -> Tensor:
         """Up to `n` different new networks (m, D), of which up to `neighbours` are next to the best of `queries`.
@@ -93,65 +142,3 @@ class Proposals:
         chance = torch.rand(2, *choices.shape, generator=self.reinforce.generator)
         changed = torch.where(chance[0].argsort(1) < places, (chance[1] * self._sizes).long(), choices)
         return changed if self.allowed is None else self.allowed.repair(changed, self.reinforce.generator)
-
-
-__all__ = ["Query", "best", "optimise"]
-
-
-def optimise(
-    space: Space,
-    reward: Callable[[Architecture], float],
-    *,
-    updates: int,
-    samples_per_update: int = 8,
-    seed: int,
-    recipe: Recipe = REMEMBERING,
-    hidden: int = 64,
-    repeats: bool = False,
-    budget: int | None = None,
-    allowed: Allowed | None = None,
-) -> list[Query]:
-    """Maximise `reward` over `space`; all queries in the order they were made (see `best` for the answer).
-
-    With a `budget` the last update is on what is left of it, so that no more queries than that are made.
-
-    A network is asked for once (see `nas.strategies.controller`), unless `repeats` (for rewards that differ from call
-    to call); the list ends early when nothing new is found, which is to say that the space is (nearly) exhausted. With
-    `allowed`, nothing else is asked for: such draws of the policy are drawn again, changed proposals are repaired.
-    Raises SearchError for a reward that is not finite, or fewer than one update or sample.
-    """
-    if updates < 1 or samples_per_update < 1:
-        raise SearchError(f"updates and samples_per_update must be at least 1, not {updates} and {samples_per_update}.")
-    controller = Controller(
-        space.decisions,
-        hidden=hidden,
-        temperature=recipe.temperature,
-        tanh_constant=recipe.tanh_constant,
-        skip_target=recipe.skip_target,
-        generator=torch.Generator().manual_seed(seed_of(seed, "controller")),
-    )
-    reinforce = Reinforce(controller, recipe, seed=seed_of(seed, "reinforce"))
-    queries: list[Query] = []
-    proposals = Proposals(space, reinforce, allowed)
-    for _ in range(updates):
-        count = samples_per_update if budget is None else min(samples_per_update, budget - len(queries))
-        if count < 1:
-            break
-        neighbours = round(recipe.neighbours * count)
-        choices = proposals.draw(count) if repeats else proposals.new(count, queries, neighbours)
-        if not len(choices):
-            break
-        batch = [
-            Query(architecture, float(reward(architecture)))
-            for architecture in map(space.architecture, choices.tolist())
-        ]
-        queries += batch
-        reinforce.update(choices, [query.reward for query in batch])
-    return queries
-
-
-def best(queries: list[Query]) -> Query:
-    """The query with the highest reward, the first of equals. Raises SearchError when there is none."""
-    if not queries:
-        raise SearchError("There is no best of no queries: run at least one update.")
-    return max(queries, key=lambda query: query.reward)

@@ -1,4 +1,4 @@
-"""A search by NNI's DARTS: a mixture of all architectures is trained, its likeliest choices are the one candidate.
+"""NNI's DARTS: a mixture of all architectures is trained, its likeliest choices are the one candidate.
 
 DARTS: Differentiable Architecture Search (Liu, Simonyan, Yang, 2019), arXiv:1806.09055, first order, as NNI 3.0 has it:
 the weights learn from the train split, the choices' probabilities from the val split, a batch of each in turn. The

@@ -1,4 +1,4 @@
-"""The macro space as one differentiable network of NNI's `LayerChoice`s, for its one-shot strategies.
+"""The macro space as one differentiable network for NNI's DARTS, and what trains it.
 
 DARTS: Differentiable Architecture Search (Liu, Simonyan, Yang, 2019), arXiv:1806.09055. Every decision of the space is
 a choice of that decision's label. Operations, activations and poolings are mixed as in the paper; edges, depth and
@@ -26,7 +26,7 @@ from branches.layers import (
     activation,
     average_pool,
     initialise,
-    operation,
+    normed,
     pooled_features,
     stem,
 )
@@ -41,100 +41,8 @@ from trunk.features.cached import drawn
 from trunk.features.source import LabelledFeatures
 
 require_nni()
-
-
 with quiet_nni():
     from nni.nas.evaluator.pytorch import LightningModule
-
-
-class Batches(IterableDataset[tuple[Tensor, Tensor]]):
-    """`steps` batches of features (n, C, H, W) and labels (n,) an epoch, drawn by seed and epoch (from 0)."""
-
-    def __init__(self, data: LabelledFeatures, settings: FitSettings, *, steps: int, seed: int, epoch: int) -> None:
-        self.data, self.settings, self.steps, self.seed, self.epoch = data, settings, steps, seed, epoch
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        rng = np.random.default_rng(seed_of(self.seed, self.epoch))
-        features = drawn(self.data.features, np.random.default_rng(seed_of(self.seed, "views", self.epoch)))
-        self.epoch += 1
-        order = chain.from_iterable(batches(self.data.labels.numpy(), self.data.values, self.settings, rng))
-        for indices in islice(order, self.steps):
-            index = torch.from_numpy(indices)
-            yield features.gather(index), self.data.labels[index]
-
-
-class MixtureTraining(LightningModule):  # type: ignore[misc]
-    """Loss, optimiser and learning rate of a branch's training, for the mixture that NNI sets as `model`.
-
-    `epoch` of them are done already. `begin` is called before the first step, `end` after each epoch, with its mean
-    loss and seconds.
-    """
-
-    def __init__(
-        self,
-        settings: FitSettings,
-        *,
-        steps: int,
-        epoch: int,
-        class_weights: Tensor | None,
-        begin: Callable[["MixtureTraining"], None],
-        end: Callable[["MixtureTraining", float, float], None],
-    ) -> None:
-        super().__init__()
-        self.settings, self.steps, self.epoch = settings, steps, epoch
-        self.class_weights, self.begin, self.end = class_weights, begin, end
-        self.losses: list[Tensor] = []
-        self.started = 0.0
-
-    @property
-    def optimizers_of_both(self) -> dict[str, torch.optim.Optimizer]:
-        """The optimiser of the weights, and NNI's of the choices."""
-        weights, choices = self.trainer.optimizers
-        return {"weights": weights, "choices": choices}
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """For the weights; NNI takes the choices out of it and gives them one of their own."""
-        return adamw(self.model, self.settings)
-
-    def on_train_start(self) -> None:
-        """NNI lists the choices in the order of a set: give them one that lasts, for the checkpoint."""
-        position = {parameter: index for index, parameter in enumerate(self.model.parameters())}
-        for group in self.optimizers_of_both["choices"].param_groups:
-            group["params"].sort(key=position.__getitem__)
-        self.begin(self)
-
-    def on_train_epoch_start(self) -> None:
-        """Begin the epoch's record."""
-        self.losses, self.started = [], time.perf_counter()
-
-    def on_train_batch_start(self, _batch: Any, number: int) -> None:
-        """The weights' learning rate follows the schedule of a branch's training."""
-        done = (self.epoch * self.steps + number) / (self.settings.epochs * self.steps)
-        for group in self.optimizers_of_both["weights"].param_groups:
-            group["lr"] = self.settings.learning_rate * schedule(done, self.settings.warmup_fraction)
-
-    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
-        """The loss of a batch: NNI numbers those of val, which train the choices, evenly, and those of train oddly."""
-        features, labels = batch
-        if number % 2 == 0:
-            return functional.cross_entropy(self.model(features), labels)
-        loss = functional.cross_entropy(self.model(features), labels, self.class_weights)
-        self.losses.append(loss.detach())
-        return loss
-
-    def on_train_epoch_end(self) -> None:
-        """End the epoch's record."""
-        self.epoch += 1
-        self.end(self, float(torch.stack(self.losses).mean()), time.perf_counter() - self.started)
-
-
-require_nni()
-
-
-with quiet_nni():
     from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 
 
@@ -245,12 +153,91 @@ def constants(decision: Decision, values: Iterable[Tensor]) -> nn.Module:
     return choice(decision, [Constant(value.float()) for value in values])
 
 
-def normed(name: str, width: int) -> nn.Module:
-    """An operation and its norm: each operation of a node has a norm of its own, as in the shared weights."""
-    return nn.Sequential(OrderedDict(operation=operation(name, width), norm=nn.BatchNorm2d(width)))
-
-
 def pooled_linear(pooling: str, width: int, values: int) -> nn.Module:
     """A pooling and the linear layer on its features."""
     linear: nn.Module = skip_init(nn.Linear, pooled_features(pooling, width), values)  # type: ignore[no-untyped-call]
     return nn.Sequential(OrderedDict(pool=POOLINGS[pooling].module(), linear=linear))
+
+
+class Batches(IterableDataset[tuple[Tensor, Tensor]]):
+    """`steps` batches of features (n, C, H, W) and labels (n,) an epoch, drawn by seed and epoch (from 0)."""
+
+    def __init__(self, data: LabelledFeatures, settings: FitSettings, *, steps: int, seed: int, epoch: int) -> None:
+        self.data, self.settings, self.steps, self.seed, self.epoch = data, settings, steps, seed, epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        rng = np.random.default_rng(seed_of(self.seed, self.epoch))
+        features = drawn(self.data.features, np.random.default_rng(seed_of(self.seed, "views", self.epoch)))
+        self.epoch += 1
+        order = chain.from_iterable(batches(self.data.labels.numpy(), self.data.values, self.settings, rng))
+        for indices in islice(order, self.steps):
+            index = torch.from_numpy(indices)
+            yield features.gather(index), self.data.labels[index]
+
+
+class MixtureTraining(LightningModule):  # type: ignore[misc]
+    """Loss, optimiser and learning rate of a branch's training, for the mixture that NNI sets as `model`.
+
+    `epoch` of them are done already. `begin` is called before the first step, `end` after each epoch, with its mean
+    loss and seconds.
+    """
+
+    def __init__(
+        self,
+        settings: FitSettings,
+        *,
+        steps: int,
+        epoch: int,
+        class_weights: Tensor | None,
+        begin: Callable[["MixtureTraining"], None],
+        end: Callable[["MixtureTraining", float, float], None],
+    ) -> None:
+        super().__init__()
+        self.settings, self.steps, self.epoch = settings, steps, epoch
+        self.class_weights, self.begin, self.end = class_weights, begin, end
+        self.losses: list[Tensor] = []
+        self.started = 0.0
+
+    @property
+    def optimizers_of_both(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimiser of the weights, and NNI's of the choices."""
+        weights, choices = self.trainer.optimizers
+        return {"weights": weights, "choices": choices}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """For the weights; NNI takes the choices out of it and gives them one of their own."""
+        return adamw(self.model, self.settings)
+
+    def on_train_start(self) -> None:
+        """NNI lists the choices in the order of a set: give them one that lasts, for the checkpoint."""
+        position = {parameter: index for index, parameter in enumerate(self.model.parameters())}
+        for group in self.optimizers_of_both["choices"].param_groups:
+            group["params"].sort(key=position.__getitem__)
+        self.begin(self)
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch's record."""
+        self.losses, self.started = [], time.perf_counter()
+
+    def on_train_batch_start(self, _batch: Any, number: int) -> None:
+        """The weights' learning rate follows the schedule of a branch's training."""
+        done = (self.epoch * self.steps + number) / (self.settings.epochs * self.steps)
+        for group in self.optimizers_of_both["weights"].param_groups:
+            group["lr"] = self.settings.learning_rate * schedule(done, self.settings.warmup_fraction)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+        """The loss of a batch: NNI numbers those of val, which train the choices, evenly, and those of train oddly."""
+        features, labels = batch
+        if number % 2 == 0:
+            return functional.cross_entropy(self.model(features), labels)
+        loss = functional.cross_entropy(self.model(features), labels, self.class_weights)
+        self.losses.append(loss.detach())
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """End the epoch's record."""
+        self.epoch += 1
+        self.end(self, float(torch.stack(self.losses).mean()), time.perf_counter() - self.started)

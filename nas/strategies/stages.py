@@ -1,4 +1,4 @@
-"""The first stage of a job where it is not ENAS: what every such search leaves to the trainings that follow."""
+"""The first stage of a job where it is not ENAS: short trainings that end in ranked candidates."""
 
 import time
 from abc import ABC, abstractmethod
@@ -87,7 +87,7 @@ class Stage(ABC):
 
 
 class TrialStage(Stage):
-    """Short trainings of the architectures that a strategy of :mod:`nas.strategies.searches.searches` asks for."""
+    """Short trainings of the architectures that a strategy of :mod:`nas.strategies.searches` asks for."""
 
     def propose(self, *, progress: Progress | None) -> list[Candidate]:
         """Make all trials; the best, each network once, the first of equals first."""

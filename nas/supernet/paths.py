@@ -1,4 +1,4 @@
-"""The shared weights of the micro space, and an architecture's path through them.
+"""The shared weights of the macro and the micro space, and an architecture's path through them.
 
 As in the authors' code of Efficient Neural Architecture Search via Parameter Sharing (Pham et al., 2018),
 arXiv:1802.03268, a cell's 1x1 convolution has a block of weights per node, of which a path takes those of its loose
@@ -20,6 +20,8 @@ from search_spaces.architecture import Architecture
 from search_spaces.decisions import Space
 from search_spaces.macro import plan
 from search_spaces.micro import FIRST_NODE, CellPlan, micro_plan
+
+TWICE = 2  # a node of a cell may use one operation for both its inputs
 
 
 class MacroWeights(SharedWeights):
@@ -50,21 +52,16 @@ class MacroWeights(SharedWeights):
         width = graph.width
         parts = {"stem": self.stem_view(width)}
         for index, (operation, chosen, _) in enumerate(graph.nodes):
-            key = (index, operation, chosen, width)
-            parts[f"nodes.{index}"] = self._views.get(key) or self._node_view(*key)
+            parts[f"nodes.{index}"] = self._node_view(index, operation, chosen, width)
         parts["head"] = self.head_view(graph.pooling, graph.shortcut, width)
         return parts
 
     def _node_view(self, index: int, operation: str, activation: str, width: int) -> Part:
-        nodes = cast(nn.ModuleList, self.nodes)
-        weights = cast(nn.ModuleDict, nodes[index])[operation]
-        part = self._views[index, operation, activation, width] = view(
-            weights, node(operation, activation, width), width
-        )
-        return part
+        def make() -> Part:
+            weights = self.get_submodule(f"nodes.{index}.{operation}")
+            return view(weights, node(operation, activation, width), width)
 
-
-TWICE = 2  # a node may use one operation for both its inputs
+        return self.made_once((index, operation, activation, width), make)
 
 
 class NodePath(NamedTuple):
@@ -168,27 +165,26 @@ class MicroWeights(SharedWeights):
         )
 
     def _operation_view(self, number: int, position: int, name: str, use: int, stride: int, width: int) -> Part:
-        key = (number, position, name, use, stride, width)
-        if key not in self._views:
+        def make() -> Part:
             weights = self._cell(number).get_submodule(f"nodes.{position}.{name}.{use}")
-            self._views[key] = view(weights, normed(name, width, stride), width)
-        return self._views[key]
+            return view(weights, normed(name, width, stride), width)
+
+        return self.made_once((number, position, name, use, stride, width), make)
 
     def _halve_view(self, number: int, width: int) -> Part:
-        key = (number, "halve", width)
-        if key not in self._views:
-            weights = self._cell(number).get_submodule("halve")
-            self._views[key] = view(weights, projection(width, width, stride=2), width)
-        return self._views[key]
+        def make() -> Part:
+            return view(self._cell(number).get_submodule("halve"), projection(width, width, stride=2), width)
+
+        return self.made_once((number, "halve", width), make)
 
     def _merge_view(self, number: int, loose: tuple[int, ...], width: int) -> Part:
-        key = (number, "merge", loose, width)
-        if key not in self._views:
+        def make() -> Part:
             cell = self._cell(number)
             blocks = [cell.get_submodule(f"merge.{node - FIRST_NODE}") for node in loose]
             made = {"convolution.weight": partial(_merge_weight, blocks, width)}
-            self._views[key] = view(cell, projection(len(loose) * width, width), width, made)
-        return self._views[key]
+            return view(cell, projection(len(loose) * width, width), width, made)
+
+        return self.made_once((number, "merge", loose, width), make)
 
     def _cell(self, number: int) -> nn.Module:
         return cast(nn.ModuleList, self.cells)[number - 1]

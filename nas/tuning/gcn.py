@@ -1,4 +1,4 @@
-"""What a trial of `graftnet tune gcn` does: train the label graph on pooled features, for mean average precision."""
+"""Trials of `graftnet tune gcn`: train the label graph on pooled features, for mean average precision."""
 
 import warnings
 from collections.abc import Sequence

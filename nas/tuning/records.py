@@ -1,4 +1,4 @@
-"""A study as plain values: what ``study.json`` holds, so that reports and `graftnet tune apply` need no Optuna."""
+"""Records of a study as plain values: ``study.json``, so that reports and `graftnet tune apply` need no Optuna."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from nas.tuning.slots import OWNER, VOID, slot_of, slot_states
 from nas.tuning.study import DETAILS, REASON, SECONDS
 
 RULES = ("smallest_within", "best")
+STATES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned"}
 
 
 class Picked(NamedTuple):
@@ -64,9 +65,6 @@ def named(second: str) -> str:
 def amount(second: str, value: float) -> str:
     """An amount of the second objective in words."""
     return f"{value:,.0f} parameters" if second == "parameters" else f"{value:.3g} ms"
-
-
-STATES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned"}
 
 
 def trial_records(study: optuna.Study, total: int) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Which setting a trial tries: the project's own first, then what the tree-structured Parzen estimator proposes.
+"""Settings of the trials: the project's own first, then what the tree-structured Parzen estimator proposes.
 
 Algorithms for Hyper-Parameter Optimization (Bergstra et al., 2011), section 4, in its multi-objective form
 (Ozaki et al., 2022) as Optuna has it. Different from it: each trial draws from a seed of its own slot, so that a study

@@ -1,4 +1,4 @@
-"""Which trial of a study comes next, so that each is finished once, whoever was killed meanwhile.
+"""Slots of a study: each trial is finished once, whoever was killed meanwhile.
 
 A study of N trials has the slots 0 .. N - 1. A trial's number says its slot when it is the first try; a retried trial
 carries the slot of the one that was killed. Slots, not numbers, give the seeds: a study that was killed and continued

@@ -1,4 +1,4 @@
-"""Where studies are kept: an Optuna storage by its URL, SQLite unless another one is named.
+"""Storage of studies: Optuna's, by its URL; SQLite unless another one is named.
 
 A running trial tells the storage every few seconds that it is alive; one that has been silent for `GRACE` seconds was
 killed, on whichever machine.

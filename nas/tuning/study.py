@@ -1,7 +1,7 @@
 """Tuning with Optuna: a study asks for settings, an objective tries each on val, until so many trials are settled.
 
 Any number of workers, on one machine or several, may work on a study: they share its storage. Killed trials are tried
-again (`nas.tuning.slots`), unpromising ones stopped early (`nas.tuning.study`), and a study that is called again
+again (`nas.tuning.slots`), unpromising ones stopped early (`unpromising`), and a study that is called again
 continues. The test split is never looked at.
 """
 
@@ -23,9 +23,33 @@ from nas.tuning.knobs import Knob, Setting, asked
 from nas.tuning.sampler import SlotSampler
 from nas.tuning.slots import OWNER, SETTING, VOID, is_surplus, owner, reap, register, slot_of, slot_states, take_up
 
+POLL = 0.5  # seconds between two looks at what other workers do
+DETAILS, SECONDS, REASON = "details", "seconds", "pruned"  # marks of a trial
 LEAST_PEERS = 4  # fewer have no say
-
 FREE_EPOCHS, FREE_SHARE = 2, 0.25  # before so many epochs, or this share of all, scores say little
+
+
+class Outcome(NamedTuple):
+    """What a trial found: the val score, what it costs (None: a study of one objective), and plain values to keep.
+
+    `details` has at least "best", the best val score after each epoch, and "standard_error" of the score.
+    """
+
+    score: float
+    second: float | None
+    details: dict[str, Any]
+
+
+class PrunedError(Exception):
+    """A trial that is not worth finishing: why, and what it found so far."""
+
+    def __init__(self, reason: str, details: Mapping[str, Any]) -> None:
+        super().__init__(reason)
+        self.details = dict(details)
+
+
+class SurplusError(Exception):
+    """A trial that another worker has in hand already, or one too many."""
 
 
 class Peer(NamedTuple):
@@ -54,34 +78,6 @@ def unpromising(epoch: int, best: float, second: float | None, peers: Sequence[P
         return None
     which = "finished trials" if second is None else "trials that cost no more"
     return f"after epoch {epoch} it is at {best:.4f}, below {median(there):.4f}, the median of the {len(there)} {which}"
-
-
-POLL = 0.5  # seconds between two looks at what other workers do
-
-DETAILS, SECONDS, REASON = "details", "seconds", "pruned"  # marks of a trial
-
-
-class Outcome(NamedTuple):
-    """What a trial found: the val score, what it costs (None: a study of one objective), and plain values to keep.
-
-    `details` has at least "best", the best val score after each epoch, and "standard_error" of the score.
-    """
-
-    score: float
-    second: float | None
-    details: dict[str, Any]
-
-
-class PrunedError(Exception):
-    """A trial that is not worth finishing: why, and what it found so far."""
-
-    def __init__(self, reason: str, details: Mapping[str, Any]) -> None:
-        super().__init__(reason)
-        self.details = dict(details)
-
-
-class SurplusError(Exception):
-    """A trial that another worker has in hand already, or one too many."""
 
 
 Watch = Callable[[int, float, float | None], str | None]  # epoch, best score so far, cost -> why to stop, if so
