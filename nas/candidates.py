@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,10 +17,11 @@ from torch import Tensor
 
 from branches.measures.metrics import Scores
 from foundation.files import read_json, write_json
-from foundation.history import Progress, read_history
+from foundation.history import History, Progress, read_history
 from foundation.provenance import seed_of
 from nas.enas import Search
 from nas.errors import SearchError
+from nas.limits.allowed import Allowed
 from search_spaces import Architecture
 
 ROUNDS = 50
@@ -36,6 +37,16 @@ class Candidate(NamedTuple):
     source: str
 
 
+class Searched(Protocol):
+    """What the trainings after a search need of it, whichever strategy it followed."""
+
+    seed: int
+    history: History
+    allowed: Allowed | None
+
+    def costs(self, architecture: Architecture) -> tuple[int, int]: ...
+
+
 def rank_candidates(search: Search, count: int, *, progress: Progress | None = None) -> list[Candidate]:
     """Up to ``count`` distinct candidates, best first; kept in ``candidates.json``, so that it is done once."""
     if count < 1:
@@ -48,22 +59,28 @@ def rank_candidates(search: Search, count: int, *, progress: Progress | None = N
     candidates = []
     for index, score in enumerate(whole_val_scores(search, [architecture for architecture, _ in proposed], progress)):
         architecture, source = proposed[index]
-        parameters, macs = search.costs(architecture)
         candidates.append(Candidate(architecture, score, source))
-        search.history.append(
-            "candidate",
-            index=index,
-            architecture=architecture.to_json(),
-            identity=architecture.identity,
-            score=score,
-            parameters=parameters,
-            macs=macs,
-            source=source,
-        )
+        record_candidate(search, index, candidates[-1])
     search.history.append("ranking", candidates=len(candidates), seconds=time.perf_counter() - started)
     candidates.sort(key=lambda candidate: -candidate.score)
     write_ranking(search.folder, candidates, search.history.size)
     return candidates
+
+
+def record_candidate(search: Searched, index: int, candidate: Candidate, **fields: object) -> None:
+    """Write a candidate to the search's history."""
+    parameters, macs = search.costs(candidate.architecture)
+    search.history.append(
+        "candidate",
+        index=index,
+        architecture=candidate.architecture.to_json(),
+        identity=candidate.architecture.identity,
+        score=candidate.score,
+        parameters=parameters,
+        macs=macs,
+        source=candidate.source,
+        **fields,
+    )
 
 
 def read_ranking(folder: Path) -> list[Candidate] | None:

@@ -95,6 +95,10 @@ def micro_parts(architecture: Architecture, shape: FeatureShape, values: int) ->
     return [*pieces, Part(_head, (graph.pooling, width, channels, values, graph.shortcut), (last, shape))]
 
 
+def _head(pooling: str, width: int, channels: int, values: int, shortcut: bool) -> nn.Module:
+    return Head(pooling, width, channels, values, shortcut=shortcut)
+
+
 def _cell_parts(
     cell: CellPlan, outputs: Mapping[int | None, FeatureShape], width: int
 ) -> tuple[list[Part], FeatureShape]:
@@ -125,10 +129,6 @@ PARTS: dict[str, Callable[[Architecture, FeatureShape, int], list[Part]]] = {
     "macro": macro_parts,
     "micro": micro_parts,
 }
-
-
-def _head(pooling: str, width: int, channels: int, values: int, shortcut: bool) -> nn.Module:
-    return Head(pooling, width, channels, values, shortcut=shortcut)
 
 
 @lru_cache(maxsize=4096)

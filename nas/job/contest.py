@@ -12,7 +12,7 @@ from torch import nn
 from branches.compression import on_trunk
 from branches.costs.module import macs, parameters
 from foundation.provenance import seed_of
-from nas.candidates import Candidate
+from nas.candidates import Candidate, Searched
 from nas.errors import SearchError
 from nas.job.results import Contestant
 from nas.job.trainings import Trained, Trainings
@@ -20,7 +20,6 @@ from nas.job.winner import Choice, Entry, choose
 from nas.limits.latency import Latencies
 from nas.limits.limits import Cost, Limits, written
 from nas.settings import JobData, JobSettings
-from nas.strategies.stages import Searched
 from search_spaces import Architecture, Space
 
 

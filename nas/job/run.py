@@ -19,7 +19,7 @@ from branches.saved import BranchRecord, load_branch, save_branch
 from foundation.files import jsonable, read_json, write_json
 from foundation.history import History, Progress, read_history
 from foundation.provenance import machine, seed_of, timestamp, versions
-from nas.candidates import Candidate, candidates_history, own_proposals, rank_candidates
+from nas.candidates import Candidate, Searched, candidates_history, own_proposals, rank_candidates
 from nas.enas import Search
 from nas.errors import SearchError
 from nas.job.collapse import collapse
@@ -33,7 +33,7 @@ from nas.job.trainings import Trained, Trainings
 from nas.limits.latency import Latencies
 from nas.limits.limits import Cost
 from nas.settings import BY_HAND, JobData, JobSettings
-from nas.strategies.stages import Searched, Stage, TrialStage
+from nas.strategies.stages import Stage, TrialStage
 from nas.warm_start import Start
 from search_spaces import Architecture
 from search_spaces.tail import tail_plan

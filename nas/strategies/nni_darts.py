@@ -19,7 +19,7 @@ from branches.measures.metrics import REWARDS
 from branches.training import check_splits, class_weights, predict_scores
 from foundation.history import Progress
 from foundation.provenance import seed_of
-from nas.candidates import Candidate
+from nas.candidates import Candidate, record_candidate
 from nas.errors import SearchError
 from nas.strategies.nni_extra import quiet_nni, require_nni
 from nas.strategies.nni_mixture import Batches, MacroMixture, MixtureTraining
@@ -104,7 +104,8 @@ class DartsStage(Stage):
         scores = predict_scores(mixture, val.features, device=self.device)
         score = REWARDS[search.reward](scores, val.labels.numpy())
         candidate = Candidate(architecture, self.penalised(score, architecture), self.settings.strategy)
-        self.record(
+        record_candidate(
+            self,
             0,
             candidate,
             probabilities={decision.name: list(probabilities[decision.name].values()) for decision in decisions},
