@@ -108,11 +108,11 @@ def _cell_parts(
     read = outputs[before if previous is None else previous]
     inner = _halved(read) if previous is None and cell.halved else read
     given = _halved(inner) if cell.reduction else inner
-    for plan_ in cell.nodes:
-        for operation, source in zip(plan_.operations, plan_.inputs, strict=True):
+    for node_plan in cell.nodes:
+        for operation, source in zip(node_plan.operations, node_plan.inputs, strict=True):
             stride = stride_of(cell.reduction, source)
             pieces.append(Part(normed, (operation, width, stride), (inner if stride > 1 else given,)))
-        pieces += [Part(Sum, (), (given, given)), Part(activation, (plan_.activation,), (given,))]
+        pieces += [Part(Sum, (), (given, given)), Part(activation, (node_plan.activation,), (given,))]
     if len(cell.loose) > 1:
         pieces.append(Part(Join, (), (given,) * len(cell.loose)))
         joined = (len(cell.loose) * width, *given[1:])

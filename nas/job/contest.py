@@ -23,6 +23,104 @@ from nas.settings import JobData, JobSettings
 from search_spaces import Architecture, Space
 
 
+def train_all(
+    data: JobData,
+    settings: JobSettings,
+    search: Searched,
+    candidates: Sequence[Candidate],
+    rivals: Mapping[str, Sequence[Candidate]],
+    trainings: Trainings,
+    latencies: Latencies,
+) -> tuple[dict[str, Contestant], list[dict[str, Any]], dict[str, Any]]:
+    """Every training of the job: the contestants, the retrained candidates, and how the winner was chosen.
+
+    Of the retrained candidates `settings.winner` picks one by val, and of the controls' architectures in the same way.
+    """
+    metric, limits = settings.search.reward, settings.search.limits
+
+    def retrain(role: str, index: int, architecture: Architecture, **fields: Any) -> tuple[Architecture, Trained]:
+        parameter_count, mac_count = search.costs(architecture)
+        fields = {"role": role, "index": index, "macs": mac_count, **fields}
+        name = f"{role}-{index}"
+        trained = trainings.branch("retraining", name, architecture, settings.retrain, **fields)
+        assert trained.record["parameters"] == parameter_count
+        return architecture, trained
+
+    def best(retrained: list[tuple[Architecture, Trained]]) -> Choice:
+        entries = [
+            Entry(trained.score(metric), trained.val_scores, search.costs(architecture)[0])
+            for architecture, trained in retrained
+        ]
+        return choose(
+            entries,
+            data.val.labels.numpy(),
+            metric,
+            rule=settings.winner,
+            tolerance=settings.winner_tolerance,
+            seed=seed_of(search.seed, "winner") % 2**32,
+        )
+
+    def repeated(of: str, name: str, architecture: Architecture, first: Trained) -> list[Trained]:
+        more = [
+            trainings.branch("repeat", f"{name}-repeat{n}", architecture, settings.retrain, of=of)
+            for n in range(1, settings.repeats)
+        ]
+        return [first, *more]
+
+    proposed = [candidate.architecture for candidate in candidates]
+    apart = settings.finalists_apart
+    selected = select(proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate", apart=apart)
+    require_some(selected, limits, len(candidates))
+    dropped = selected.dropped
+    top = [
+        retrain("candidate", index, candidate.architecture, shared_score=candidate.score)
+        for index, candidate in enumerate(candidates[rank] for rank in selected.ranks)
+    ]
+    random: list[tuple[Architecture, Trained]] = []
+    if settings.random:
+        rng = np.random.default_rng(seed_of(search.seed, "random control"))
+        draw = search.allowed.uniform if search.allowed else settings.space.random
+        drawn = draw_distinct(settings.space, control_draws(settings), rng, draw)
+        kept = select(drawn, len(top), limits, search.costs, latencies, role="random")
+        dropped = dropped + kept.dropped
+        random = [retrain("random", index, drawn[rank], shared_score=None) for index, rank in enumerate(kept.ranks)]
+    others: dict[str, list[tuple[Architecture, Trained]]] = {}
+    for strategy, proposals in rivals.items():
+        proposed = [candidate.architecture for candidate in proposals]
+        kept = select(proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy)
+        dropped = dropped + kept.dropped
+        others[strategy] = [
+            retrain(strategy, index, proposed[rank], shared_score=None) for index, rank in enumerate(kept.ranks)
+        ]
+    contestants: dict[str, Contestant] = {}
+    reasons: dict[str, str] = {}
+    for role, group in (("winner", top), ("random", random), *others.items()):
+        if group:
+            position, reason = best(group)
+            architecture, first = group[position]
+            source = "candidate" if role == "winner" else role
+            reasons[role] = reason
+            runs = repeated(role, f"{source}-{position}", architecture, first)
+            contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
+    contestants |= baselines(data, settings, trainings)
+    ranked = [
+        {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": trained.score(metric)}
+        for architecture, trained in top
+    ]
+    selection = selection_sentence(
+        candidates=len(candidates),
+        trained=len(top),
+        judge=settings.judge,
+        dropped=len(selected.dropped),
+        limits=limits,
+        metric=metric,
+        reason=reasons["winner"],
+        threshold_by=settings.threshold_by,
+        apart=apart,
+    )
+    return contestants, ranked, {"selection": selection, "limits": dict(limits.set), "dropped": dropped}
+
+
 def baselines(data: JobData, settings: JobSettings, trainings: Trainings) -> dict[str, Contestant]:
     """Train or read back ``linear_probe`` and ``tail``, those of them that `settings` want and `data` allow."""
     controls = {}
@@ -122,104 +220,6 @@ def selection_sentence(
         f"were trained from scratch; {reason}. The threshold maximises {threshold_by} on val. Test was measured once, "
         "at the end."
     )
-
-
-def train_all(
-    data: JobData,
-    settings: JobSettings,
-    search: Searched,
-    candidates: Sequence[Candidate],
-    rivals: Mapping[str, Sequence[Candidate]],
-    trainings: Trainings,
-    latencies: Latencies,
-) -> tuple[dict[str, Contestant], list[dict[str, Any]], dict[str, Any]]:
-    """Every training of the job: the contestants, the retrained candidates, and how the winner was chosen.
-
-    Of the retrained candidates `settings.winner` picks one by val, and of the controls' architectures in the same way.
-    """
-    metric, limits = settings.search.reward, settings.search.limits
-
-    def retrain(role: str, index: int, architecture: Architecture, **fields: Any) -> tuple[Architecture, Trained]:
-        parameter_count, mac_count = search.costs(architecture)
-        fields = {"role": role, "index": index, "macs": mac_count, **fields}
-        name = f"{role}-{index}"
-        trained = trainings.branch("retraining", name, architecture, settings.retrain, **fields)
-        assert trained.record["parameters"] == parameter_count
-        return architecture, trained
-
-    def best(retrained: list[tuple[Architecture, Trained]]) -> Choice:
-        entries = [
-            Entry(trained.score(metric), trained.val_scores, search.costs(architecture)[0])
-            for architecture, trained in retrained
-        ]
-        return choose(
-            entries,
-            data.val.labels.numpy(),
-            metric,
-            rule=settings.winner,
-            tolerance=settings.winner_tolerance,
-            seed=seed_of(search.seed, "winner") % 2**32,
-        )
-
-    def repeated(of: str, name: str, architecture: Architecture, first: Trained) -> list[Trained]:
-        more = [
-            trainings.branch("repeat", f"{name}-repeat{n}", architecture, settings.retrain, of=of)
-            for n in range(1, settings.repeats)
-        ]
-        return [first, *more]
-
-    proposed = [candidate.architecture for candidate in candidates]
-    apart = settings.finalists_apart
-    selected = select(proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate", apart=apart)
-    require_some(selected, limits, len(candidates))
-    dropped = selected.dropped
-    top = [
-        retrain("candidate", index, candidate.architecture, shared_score=candidate.score)
-        for index, candidate in enumerate(candidates[rank] for rank in selected.ranks)
-    ]
-    random: list[tuple[Architecture, Trained]] = []
-    if settings.random:
-        rng = np.random.default_rng(seed_of(search.seed, "random control"))
-        draw = search.allowed.uniform if search.allowed else settings.space.random
-        drawn = draw_distinct(settings.space, control_draws(settings), rng, draw)
-        kept = select(drawn, len(top), limits, search.costs, latencies, role="random")
-        dropped = dropped + kept.dropped
-        random = [retrain("random", index, drawn[rank], shared_score=None) for index, rank in enumerate(kept.ranks)]
-    others: dict[str, list[tuple[Architecture, Trained]]] = {}
-    for strategy, proposals in rivals.items():
-        proposed = [candidate.architecture for candidate in proposals]
-        kept = select(proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy)
-        dropped = dropped + kept.dropped
-        others[strategy] = [
-            retrain(strategy, index, proposed[rank], shared_score=None) for index, rank in enumerate(kept.ranks)
-        ]
-    contestants: dict[str, Contestant] = {}
-    reasons: dict[str, str] = {}
-    for role, group in (("winner", top), ("random", random), *others.items()):
-        if group:
-            position, reason = best(group)
-            architecture, first = group[position]
-            source = "candidate" if role == "winner" else role
-            reasons[role] = reason
-            runs = repeated(role, f"{source}-{position}", architecture, first)
-            contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
-    contestants |= baselines(data, settings, trainings)
-    ranked = [
-        {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": trained.score(metric)}
-        for architecture, trained in top
-    ]
-    selection = selection_sentence(
-        candidates=len(candidates),
-        trained=len(top),
-        judge=settings.judge,
-        dropped=len(selected.dropped),
-        limits=limits,
-        metric=metric,
-        reason=reasons["winner"],
-        threshold_by=settings.threshold_by,
-        apart=apart,
-    )
-    return contestants, ranked, {"selection": selection, "limits": dict(limits.set), "dropped": dropped}
 
 
 def control_draws(settings: JobSettings) -> int:

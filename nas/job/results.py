@@ -74,24 +74,8 @@ def measure_all(
     metric = settings.search.reward
     winner = contestants["winner"]
     assert winner.architecture is not None
-    scores: dict[str, list[Scores]] = {}
-    figures: dict[str, list[Figures]] = {}
-    if data.test is not None:
-        labels = data.test.labels.numpy()
-        for name, contestant in contestants.items():
-            for trained in contestant.trainings:
-                precision = settings.tail.precision if name == "tail" and settings.tail else "float32"
-                table = predict_scores(trained.module, data.test.features, device=device, precision=precision)
-                scores.setdefault(name, []).append(table)
-                figures.setdefault(name, []).append(measure(table, labels, threshold=trained.val["threshold"]))
-    gains: dict[str, Gain] = {}
-    for name in contestants:
-        if name != "winner" and data.test is not None:
-            ours, theirs = ([float(f[metric] or 0.0) for f in figures[side]] for side in ("winner", name))
-            images = paired_bootstrap(
-                scores["winner"][0], scores[name][0], labels, metric, seed_of(seed, "bootstrap") % 2**32, rounds=300
-            )
-            gains[f"over_{name}"] = gain(ours, theirs, images, fixed=name == "linear_probe")
+    scores, figures = tested(data, settings, contestants, device)
+    gains = gains_of_winner(data, metric, scores, figures, seed=seed)
     val_scores = {name: contestant.trainings[0].val_scores for name, contestant in contestants.items()}
     first_scores = {name: tables[0] for name, tables in scores.items()}
     tail_parameters, tail_macs, tail_bytes = tail_costs(data)
@@ -141,6 +125,47 @@ def measure_all(
     }
     kept = {"val": val_scores["winner"]}
     return result, kept | ({"test": first_scores["winner"]} if scores else {})
+
+
+def tested(
+    data: JobData, settings: JobSettings, contestants: Mapping[str, Contestant], device: torch.device
+) -> tuple[dict[str, list[Scores]], dict[str, list[Figures]]]:
+    """Scores and figures on test of every training of every contestant; both empty without a test split."""
+    scores: dict[str, list[Scores]] = {}
+    figures: dict[str, list[Figures]] = {}
+    if data.test is None:
+        return scores, figures
+    labels = data.test.labels.numpy()
+    for name, contestant in contestants.items():
+        precision = settings.tail.precision if name == "tail" and settings.tail else "float32"
+        scores[name] = [
+            predict_scores(trained.module, data.test.features, device=device, precision=precision)
+            for trained in contestant.trainings
+        ]
+        figures[name] = [
+            measure(table, labels, threshold=trained.val["threshold"])
+            for table, trained in zip(scores[name], contestant.trainings, strict=True)
+        ]
+    return scores, figures
+
+
+def gains_of_winner(
+    data: JobData,
+    metric: str,
+    scores: Mapping[str, Sequence[Scores]],
+    figures: Mapping[str, Sequence[Figures]],
+    *,
+    seed: int,
+) -> dict[str, "Gain"]:
+    """The winner's gain over every other contestant, on test; none without a test split."""
+    gains: dict[str, Gain] = {}
+    for name in figures:
+        if name != "winner" and data.test is not None:
+            ours, theirs = ([float(f[metric] or 0.0) for f in figures[side]] for side in ("winner", name))
+            first, labels = (scores["winner"][0], scores[name][0]), data.test.labels.numpy()
+            images = paired_bootstrap(*first, labels, metric, seed_of(seed, "bootstrap") % 2**32, rounds=300)
+            gains[f"over_{name}"] = gain(ours, theirs, images, fixed=name == "linear_probe")
+    return gains
 
 
 def measured_latencies(

@@ -52,34 +52,6 @@ class SurplusError(Exception):
     """A trial that another worker has in hand already, or one too many."""
 
 
-class Peer(NamedTuple):
-    """A finished trial: its best val score after each epoch so far, and what it cost (None: one objective only)."""
-
-    best: tuple[float, ...]
-    second: float | None
-
-
-def unpromising(epoch: int, best: float, second: float | None, peers: Sequence[Peer]) -> str | None:
-    """Why a trial should stop after `epoch` (from 1) with its best score so far; None where it should go on.
-
-    >>> unpromising(2, 0.7, 100, [Peer((0.6, 0.8), 90)] * 4)
-    'after epoch 2 it is at 0.7000, below 0.8000, the median of the 4 trials that cost no more'
-    >>> unpromising(2, 0.7, 80, [Peer((0.6, 0.8), 90)] * 4)
-    """
-    if epoch < FREE_EPOCHS:
-        return None
-    there = [
-        peer.best[epoch - 1]
-        for peer in peers
-        if FREE_SHARE * len(peer.best) <= epoch <= len(peer.best)
-        and (second is None or peer.second is None or peer.second <= second)
-    ]
-    if len(there) < LEAST_PEERS or best >= median(there):
-        return None
-    which = "finished trials" if second is None else "trials that cost no more"
-    return f"after epoch {epoch} it is at {best:.4f}, below {median(there):.4f}, the median of the {len(there)} {which}"
-
-
 Watch = Callable[[int, float, float | None], str | None]  # epoch, best score so far, cost -> why to stop, if so
 
 
@@ -193,6 +165,34 @@ def keep(trial: optuna.Trial, details: Mapping[str, Any], began: float) -> None:
     """What a trial found, and how long it took, as marks of it."""
     trial.set_user_attr(DETAILS, dict(details))
     trial.set_user_attr(SECONDS, time.perf_counter() - began)
+
+
+class Peer(NamedTuple):
+    """A finished trial: its best val score after each epoch so far, and what it cost (None: one objective only)."""
+
+    best: tuple[float, ...]
+    second: float | None
+
+
+def unpromising(epoch: int, best: float, second: float | None, peers: Sequence[Peer]) -> str | None:
+    """Why a trial should stop after `epoch` (from 1) with its best score so far; None where it should go on.
+
+    >>> unpromising(2, 0.7, 100, [Peer((0.6, 0.8), 90)] * 4)
+    'after epoch 2 it is at 0.7000, below 0.8000, the median of the 4 trials that cost no more'
+    >>> unpromising(2, 0.7, 80, [Peer((0.6, 0.8), 90)] * 4)
+    """
+    if epoch < FREE_EPOCHS:
+        return None
+    there = [
+        peer.best[epoch - 1]
+        for peer in peers
+        if FREE_SHARE * len(peer.best) <= epoch <= len(peer.best)
+        and (second is None or peer.second is None or peer.second <= second)
+    ]
+    if len(there) < LEAST_PEERS or best >= median(there):
+        return None
+    which = "finished trials" if second is None else "trials that cost no more"
+    return f"after epoch {epoch} it is at {best:.4f}, below {median(there):.4f}, the median of the {len(there)} {which}"
 
 
 def peer_of(trial: optuna.trial.FrozenTrial) -> Peer:
