@@ -13,7 +13,7 @@ import torch
 
 from branches.measures.metrics import title_of
 from foundation.files import read_json, write_json
-from foundation.history import History, Progress, read_history
+from foundation.history import Progress, read_history
 from nas.audit.gain import extra_random, fresh_figures, paired, random_at_equal_cost
 from nas.audit.ranking import SIDES, audit_ranking
 from nas.candidates import own_proposals, rank_candidates
@@ -60,13 +60,10 @@ def run_audit(
             progress("audit", finished, total, {})
 
     def trainings(name: str, of: int) -> Trainings:
-        part_folder = folder / "audit" / name
         return Trainings(
             data.train,
             data.val,
-            folder=part_folder,
-            history=History(part_folder / "history.jsonl"),
-            finished=0,
+            folder=folder / "audit" / name,
             seed=of,
             device=device,
             threshold_by=settings.threshold_by,

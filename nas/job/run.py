@@ -17,7 +17,7 @@ from branches.compression import codec_key, on_trunk
 from branches.costs.module import macs, parameters
 from branches.saved import BranchRecord, load_branch, save_branch
 from foundation.files import jsonable, read_json, write_json
-from foundation.history import History, Progress, read_history
+from foundation.history import Progress, read_history
 from foundation.provenance import machine, seed_of, timestamp, versions
 from nas.candidates import Candidate, Searched, candidates_history, own_proposals, rank_candidates
 from nas.enas import Search
@@ -222,13 +222,10 @@ def run_tail_job(
     if data.chosen is None or settings.space.size != 1:
         raise SearchError(f"a branch by hand needs its builder and a space of one choice, of {settings.space.size}.")
     architecture = settings.space.architecture([0] * len(settings.space.decisions))
-    history = History(folder / "history.jsonl")
     trainings = Trainings(
         data.train,
         data.val,
         folder=folder,
-        history=history,
-        finished=0,
         seed=seed,
         device=device,
         threshold_by=settings.threshold_by,

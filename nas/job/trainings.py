@@ -48,7 +48,10 @@ class Trained(NamedTuple):
 
 
 class Trainings:
-    """Trains modules on one attribute's features, each under a name that is done at most once per folder."""
+    """Trains modules on one attribute's features, each under a name that is done at most once per folder.
+
+    history, finished: the history of a search in the same folder, and its size when the search had ended.
+    """
 
     def __init__(
         self,
@@ -56,16 +59,16 @@ class Trainings:
         val: LabelledFeatures,
         *,
         folder: Path,
-        history: History,
-        finished: int,
         seed: int,
         device: torch.device,
         threshold_by: str,
+        history: History | None = None,
+        finished: int = 0,
         progress: Progress | None = None,
     ) -> None:
         self.train, self.val = train, val
         self.folder = folder / "trainings"
-        self.history, self.finished = history, finished
+        self.history, self.finished = history or History(folder / "history.jsonl"), finished
         self.seed, self.device, self.threshold_by, self.progress = seed, device, threshold_by, progress
 
     def branch(self, kind: str, name: str, architecture: Architecture, settings: FitSettings, **fields: Any) -> Trained:
