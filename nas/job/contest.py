@@ -67,39 +67,40 @@ def train_all(
         ]
         return [first, *more]
 
-    proposed = [candidate.architecture for candidate in candidates]
+    dropped: list[dict[str, Any]] = []
+
+    def finalists(
+        role: str, ranked: Sequence[Architecture], count: int, *, shared: Sequence[float] = (), apart: float = 1.0
+    ) -> list[tuple[Architecture, Trained]]:
+        selected = select(ranked, count, limits, search.costs, latencies, role=role, apart=apart)
+        dropped.extend(selected.dropped)
+        if role == "candidate":
+            require_some(selected, limits, len(ranked))
+        return [
+            retrain(role, index, ranked[rank], shared_score=shared[rank] if shared else None)
+            for index, rank in enumerate(selected.ranks)
+        ]
+
+    proposed, scores = [c.architecture for c in candidates], [c.score for c in candidates]
     apart = settings.finalists_apart
-    selected = select(proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate", apart=apart)
-    require_some(selected, limits, len(candidates))
-    dropped = selected.dropped
-    top = [
-        retrain("candidate", index, candidate.architecture, shared_score=candidate.score)
-        for index, candidate in enumerate(candidates[rank] for rank in selected.ranks)
-    ]
-    random: list[tuple[Architecture, Trained]] = []
+    top = finalists("candidate", proposed, settings.retrain_top, shared=scores, apart=apart)
+    over_limits = len(dropped)
+    groups = {"winner": top}
     if settings.random:
         rng = np.random.default_rng(seed_of(search.seed, "random control"))
         draw = search.allowed.uniform if search.allowed else settings.space.random
-        drawn = draw_distinct(settings.space, control_draws(settings), rng, draw)
-        kept = select(drawn, len(top), limits, search.costs, latencies, role="random")
-        dropped = dropped + kept.dropped
-        random = [retrain("random", index, drawn[rank], shared_score=None) for index, rank in enumerate(kept.ranks)]
-    others: dict[str, list[tuple[Architecture, Trained]]] = {}
+        groups["random"] = finalists(
+            "random", draw_distinct(settings.space, control_draws(settings), rng, draw), len(top)
+        )
     for strategy, proposals in rivals.items():
-        proposed = [candidate.architecture for candidate in proposals]
-        kept = select(proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy)
-        dropped = dropped + kept.dropped
-        others[strategy] = [
-            retrain(strategy, index, proposed[rank], shared_score=None) for index, rank in enumerate(kept.ranks)
-        ]
+        groups[strategy] = finalists(strategy, [c.architecture for c in proposals], settings.retrain_top)
     contestants: dict[str, Contestant] = {}
     reasons: dict[str, str] = {}
-    for role, group in (("winner", top), ("random", random), *others.items()):
+    for role, group in groups.items():
         if group:
-            position, reason = best(group)
+            position, reasons[role] = best(group)
             architecture, first = group[position]
             source = "candidate" if role == "winner" else role
-            reasons[role] = reason
             runs = repeated(role, f"{source}-{position}", architecture, first)
             contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
     contestants |= baselines(data, settings, trainings)
@@ -111,7 +112,7 @@ def train_all(
         candidates=len(candidates),
         trained=len(top),
         judge=settings.judge,
-        dropped=len(selected.dropped),
+        dropped=over_limits,
         limits=limits,
         metric=metric,
         reason=reasons["winner"],
