@@ -79,8 +79,8 @@ class ScalarLog:
         """Write the points that are new since the last look; all of them where the records were cut back."""
         from torch.utils.tensorboard import SummaryWriter
 
-        told = self.history.read_bytes() if self.history.exists() else b""
-        whole = told[: told.rfind(b"\n") + 1]
+        text = self.history.read_bytes() if self.history.exists() else b""
+        whole = text[: text.rfind(b"\n") + 1]
         if self._writer is None or not whole.startswith(self._told):
             self.close()
             for old in self.folder.glob(EVENTS):

@@ -145,15 +145,15 @@ class Reinforce:
         self.memory.add(choices, rewards)
         self.baseline = self.recipe.baseline_decay * baseline + (1.0 - self.recipe.baseline_decay) * mean
         self.updates += 1
-        now = Samples(*(figure[: len(choices)] for figure in last))
+        rewarded = Samples(*(figure[: len(choices)] for figure in last))
         return Update(
             loss=loss,
             reward_mean=mean,
             reward_best=float(rewards.max()),
             baseline=self.baseline,
-            entropy=float(now.entropy.mean()),
-            log_prob=float(now.log_prob.mean()),
-            skip_penalty=float(now.skip_penalty.mean()),
+            entropy=float(rewarded.entropy.mean()),
+            log_prob=float(rewarded.log_prob.mean()),
+            skip_penalty=float(rewarded.skip_penalty.mean()),
         )
 
     def _descend(self, choices: Tensor, advantage: Tensor) -> tuple[float, Samples]:

@@ -98,8 +98,8 @@ def kept(rows: Sequence[ScoredImage], values: Sequence[str], lost: list[str]) ->
         assert row.file is not None
         if picture := thumbnail(row.file, lost):
             about = {"split": row.split, "image": row.file.name, "content": row.file.content}
-            said = {"label": values[row.label], "predicted": values[row.predicted]}
-            records.append({**about, **said, "score": float(row.scores[row.predicted]), "picture": picture})
+            answer = {"label": values[row.label], "predicted": values[row.predicted]}
+            records.append({**about, **answer, "score": float(row.scores[row.predicted]), "picture": picture})
     return records
 
 

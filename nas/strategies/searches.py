@@ -101,10 +101,10 @@ def better_neighbour(rewards: BudgetedReward, here: Query, rng: np.random.Genera
         if rewards.empty:
             return None
         column, choice = moves[move]
-        there = space.architecture([*indices[:column], choice, *indices[column + 1 :]])
-        if rewards.allowed and not rewards.allowed(there):
+        architecture = space.architecture([*indices[:column], choice, *indices[column + 1 :]])
+        if rewards.allowed and not rewards.allowed(architecture):
             continue
-        neighbour = rewards.ask(there)
+        neighbour = rewards.ask(architecture)
         if neighbour.reward > here.reward:
             return neighbour
     return None

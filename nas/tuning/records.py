@@ -63,10 +63,10 @@ def study_record(
 
     whole: with the importances of the knobs, which take a moment.
     """
-    every = study.get_trials(deepcopy=False)
+    all_trials = study.get_trials(deepcopy=False)
     # A call for fewer trials than there are already takes none away.
-    total = max([total, *(1 + slot_of(trial, every) for trial in every if trial.state in STATES)])
-    trials, slots = trial_records(study, total), slot_states(every, total)
+    total = max([total, *(1 + slot_of(trial, all_trials) for trial in all_trials if trial.state in STATES)])
+    trials, slots = trial_records(study, total), slot_states(all_trials, total)
     finished = [trial for trial in trials if trial["state"] == "finished"]
     record: dict[str, Any] = {
         "metric": metric,

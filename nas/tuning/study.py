@@ -183,16 +183,17 @@ def unpromising(epoch: int, best: float, second: float | None, peers: Sequence[P
     """
     if epoch < FREE_EPOCHS:
         return None
-    there = [
+    peer_scores = [
         peer.best[epoch - 1]
         for peer in peers
         if FREE_SHARE * len(peer.best) <= epoch <= len(peer.best)
         and (second is None or peer.second is None or peer.second <= second)
     ]
-    if len(there) < LEAST_PEERS or best >= median(there):
+    if len(peer_scores) < LEAST_PEERS or best >= median(peer_scores):
         return None
-    which = "finished trials" if second is None else "trials that cost no more"
-    return f"after epoch {epoch} it is at {best:.4f}, below {median(there):.4f}, the median of the {len(there)} {which}"
+    peers_are = "finished trials" if second is None else "trials that cost no more"
+    middle = f"{median(peer_scores):.4f}, the median of the {len(peer_scores)} {peers_are}"
+    return f"after epoch {epoch} it is at {best:.4f}, below {middle}"
 
 
 def peer_of(trial: optuna.trial.FrozenTrial) -> Peer:

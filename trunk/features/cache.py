@@ -126,13 +126,13 @@ class FeatureCache:
             stats = [path.stat() for path in (record, record.with_suffix(".npy"))]
         except OSError:
             return None
-        now = codec, [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
+        state = codec, [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
         before = self.verified.get(record)
-        if before is not None and before[0] == now:
+        if before is not None and before[0] == state:
             return before[1]
         keys = read_shard_record(record, shape, codec)
         if keys is not None:
-            self.verified[record] = now, keys
+            self.verified[record] = state, keys
         return keys
 
     def missing(self, images: Iterable[str], depths: Sequence[int]) -> Missing:
@@ -286,10 +286,10 @@ def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: s
 def read_shard_record(record: Path, shape: tuple[int, int, int], codec: str | None) -> list[str] | None:
     """The keys of a shard that is whole; None for one that is damaged, or that another codec wrote."""
     try:
-        said = read_json(record)
-        keys: list[str] = said["hashes"]
-        fits = tuple(said["shape"]) == shape and said.get("codec") == codec
-        whole = fits and file_checksum(record.with_suffix(".npy")) == said["sha256"]
+        contents = read_json(record)
+        keys: list[str] = contents["hashes"]
+        fits = tuple(contents["shape"]) == shape and contents.get("codec") == codec
+        whole = fits and file_checksum(record.with_suffix(".npy")) == contents["sha256"]
     except (OSError, json.JSONDecodeError, KeyError, TypeError):
         return None
     return keys if whole else None
