@@ -17,7 +17,7 @@ from branches.saved import BranchRecord, save_branch
 from branches.settings import FitSettings
 from branches.tails import tail_branch
 from foundation.files import write_json
-from foundation.history import History, Progress
+from foundation.history import Progress
 from foundation.locks import only_one
 from foundation.provenance import identity_of, timestamp
 from graftnet.project.settings import control_tail, fit_settings, tail_settings
@@ -66,8 +66,6 @@ def train(
         splits["train"],
         splits["val"],
         folder=folder,
-        history=History(folder / "history.jsonl"),
-        finished=0,
         seed=seed,
         device=data.device,
         threshold_by=data.project.config.retrain.threshold_by,

@@ -22,7 +22,7 @@ from graftnet.searches.features import Announce, AttributeData, attribute_data, 
 from graftnet.searches.plan import SearchPlan, about_features
 from graftnet.searches.warm_start import about_start, prepare_start, resumed, warmed
 from graftnet.trunks.versions import open_trunk
-from nas.job.origin import Origin, described, origin_of
+from nas.job.origin import Origin, origin_of, settings_record
 from nas.job.predictions import ImageFile
 from nas.job.run import run_job
 from nas.settings import JobData
@@ -78,7 +78,7 @@ def plan_search(
         "seed": seed,
         "device": device.type,
         **about_features(project.config.features),
-        **described(settings),
+        **settings_record(settings),
     }
     return resumed(SearchPlan(project, data.subdataset, dict(data.hashes), settings, identity, this_command()))
 

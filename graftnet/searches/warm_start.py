@@ -12,7 +12,7 @@ from foundation.files import jsonable, read_json_if_whole
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.searches.plan import SearchPlan
-from nas.job.origin import described
+from nas.job.origin import settings_record
 from nas.warm_start import Start, checksum, gather, start_of
 
 Sources = Sequence[Mapping[str, str]]  # attribute, search (its folder's name) and checksum of each
@@ -51,7 +51,7 @@ def with_sources(plan: SearchPlan, sources: Sources) -> SearchPlan:
     settings = replace(plan.settings, search=search)
     identity = {
         **plan.identity,
-        **described(settings),
+        **settings_record(settings),
         "warm_start": [dict(source) for source in sources],
         "warm_weights": table.warm_weights,
     }

@@ -42,7 +42,7 @@ def origin_of(data: JobData, settings: JobSettings, *, digest: str, seed: int, d
         "freeze_depth": None,
         "seed": seed,
         "device": device.type,
-        **described(settings),
+        **settings_record(settings),
     }
     parts = {"train": data.train, "val": data.val} | ({} if data.test is None else {"test": data.test})
     counts = {
@@ -64,7 +64,7 @@ def features_digest(data: JobData) -> str:
     return digest.hexdigest()[:12]
 
 
-def described(settings: JobSettings) -> dict[str, Any]:
+def settings_record(settings: JobSettings) -> dict[str, Any]:
     """A job's settings as plain values: what names its folder, and what ``config.json`` shows."""
     values = {
         key: asdict(value) if hasattr(value, "__dataclass_fields__") else value
