@@ -1,8 +1,11 @@
 """A name of the search spaces is a whole entry: built, of the stated shape, counted, exported; a forgotten place fails.
 
-An operation or activation: `search_spaces.operations` (its name) and `branches.layers` (its module); one of a torch
-module that is new here also `branches.export.source.CONSTRUCTORS`. A pooling: `POOLED` and `branches.layers.POOLINGS`.
+An operation or activation: `search_spaces.operations` (its name, and what people call it) and `branches.layers` (its
+module); one of a torch module that is new here also `branches.export.source.CONSTRUCTORS`. A pooling: `POOLED` and
+`branches.layers.POOLINGS`. Both guides, docs/search_spaces.md and the comments of graftnet.toml, name them all.
 """
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +28,7 @@ from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 
 SHAPE = (7, 4, 4)
+GUIDE = Path(__file__).parents[2] / "docs" / "search_spaces.md"
 
 
 def record_of(architecture: Architecture, shape: tuple[int, int, int], kind: str = "branch") -> BranchRecord:
@@ -90,6 +94,23 @@ def test_the_rooms_hold_the_same_names() -> None:
     assert tuple(ACTIVATIONS) == operations.ACTIVATIONS
     assert tuple(POOLINGS) == operations.POOLINGS
     assert {*operations.CHAIN_OPERATIONS, *operations.CELL_OPERATIONS} <= {*operations.OPERATIONS}
+    assert {*operations.HEAD_POOLINGS} <= {*operations.POOLINGS}
+
+
+def test_what_a_space_offers_by_default_is_what_it_offered() -> None:
+    """Another name is for those who ask for it: what was searched with the usual ones stays current."""
+    offered = {
+        space.name: {decision.name.rpartition(".")[2]: decision.choices for decision in space.decisions}
+        for space in (macro_space(1), micro_space(1))
+    }
+    assert offered["macro"]["operation"] == operations.CHAIN_OPERATIONS
+    assert offered["micro"]["operation_a"] == operations.CELL_OPERATIONS
+    assert all(space["pooling"] == ("average", "bilinear") for space in offered.values())
+
+
+@pytest.mark.parametrize("name", [*operations.OPERATIONS, *operations.ACTIVATIONS, *operations.POOLINGS])
+def test_a_name_stands_in_the_guide(name: str) -> None:
+    assert f"`{name}`" in GUIDE.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("operation", operations.OPERATIONS)
