@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from nas.errors import SearchError
 
-ADVANTAGES = ("baseline", "normalised", "rank")  # of nas.advantages
+ADVANTAGES = ("baseline", "normalised", "rank")  # of nas.controller.reinforce.advantages
 
 
 @dataclass(frozen=True)

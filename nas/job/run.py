@@ -51,7 +51,7 @@ def run_tail_job(
     """Run or continue the job in ``folder``: train the space's one tail ``settings.repeats`` times, and the controls.
 
     Returns:
-        As :func:`nas.job.run.run.search_branch`; the branch is of the first training, with the weights of its best
+        As :func:`nas.job.run.search_branch`; the branch is of the first training, with the weights of its best
         epoch on val.
 
     Raises:
@@ -216,7 +216,7 @@ def search_branch(
 ) -> JobResult:
     """Search, train and compare in ``folder``, or continue; only what is needed to continue is written.
 
-    Where the branch was chosen by hand there is no first stage (:mod:`nas.job.run.run`).
+    Where the branch was chosen by hand there is no first stage (:mod:`nas.job.run`).
 
     Returns:
         What the search itself knows of ``result.json``, and the winner as it was trained, on the features of `data`.

@@ -2,7 +2,7 @@
 
 A strategy is a function of space, reward, budget and seed alone. A search that was interrupted is therefore continued
 by calling the same strategy again with a reward that remembers (see
-:class:`nas.strategies.stages.TrialSearch`).
+:class:`nas.strategies.stages.TrialStage`).
 """
 
 from collections.abc import Callable, Hashable

@@ -87,7 +87,7 @@ class Stage(ABC):
 
 
 class TrialStage(Stage):
-    """Short trainings of the architectures that a strategy of :mod:`nas.strategies.searches.searches` asks for."""
+    """Short trainings of the architectures that a strategy of :mod:`nas.strategies.searches` asks for."""
 
     def propose(self, *, progress: Progress | None) -> list[Candidate]:
         """Make all trials; the best, each network once, the first of equals first."""

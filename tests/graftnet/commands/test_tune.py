@@ -245,4 +245,4 @@ def test_reports_need_neither_optuna_nor_torch(folder: Path) -> None:
         f"write_study_report(Path({str(study)!r})); "
         "assert not {'optuna', 'torch', 'sqlalchemy'} & set(sys.modules), 'a report imports them'"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
