@@ -43,6 +43,7 @@ from label_graph.settings import LOSSES, POOLINGS, GraphRecipe, GraphSettings
 from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, JobSettings, SearchSettings
 from nas.strategies.searches import STRATEGIES
 from search_spaces import SpaceError, macro_space, micro_space
+from tests.test_house import MODULES
 from trunk.backbones.find import find_backbone
 from trunk.precision import resolve_precision
 from trunk.pretraining.settings import PretrainSettings
@@ -76,6 +77,14 @@ def test_template_names_every_choice() -> None:
             for rule in rules:
                 if isinstance(rule, OneOf):
                     assert [name for name in rule.names if f'"{name}"' not in part] == [], (table, key)
+
+
+def test_every_key_is_read() -> None:
+    """In some room, as an attribute or by its name; what declares it is neither."""
+    code = "\n".join(path.read_text(encoding="utf-8") for path in MODULES)
+    for table, field in Config.model_fields.items():
+        keys = getattr(field.annotation, "model_fields", {})
+        assert [key for key in keys if not re.search(rf"\.{key}\b|\"{key}\"", code)] == [], table
 
 
 def test_template_quotes_the_name() -> None:
