@@ -61,6 +61,7 @@ def test_an_option_sets_its_key(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert run(["search", "bald", *([options()[name], typed] if typed else [options()[name]])]) == 130
     [(option, (table, key), found)] = caught[0].given()
     assert (option, found) == (options()[name], value)
+    assert name in (key, f"{table}_{key}") or (name, key) == ("branch", "kind")  # it is called after what it sets
     kind = {"branch": Config().branch.model_copy(update={"kind": "tail"})} if table == "branch" else {}
     before = Config().model_copy(update=kind)
     after = caught[0].applied(before)
