@@ -2,13 +2,14 @@
 
 import shutil
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from foundation.bounds import recorded
 from foundation.files import read_json, write_json
 from foundation.history import Progress
 from foundation.locks import only_one
@@ -90,8 +91,8 @@ def train_end_to_end(
         "backbone": config.backbone,
         "preprocessing": preprocessing.to_json(),
         "start": start.fingerprint if start else None,
-        "settings": {**asdict(settings.graph), "direct_epochs": settings.direct_epochs},
-        "images": asdict(settings.images),
+        "settings": {**recorded(settings.graph), "direct_epochs": settings.direct_epochs},
+        "images": recorded(settings.images),
         "seed": seed,
         "device": device.type,
     }

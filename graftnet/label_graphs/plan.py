@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 
 from branches.saved import load_branch
 from branches.training import predict_scores
+from foundation.bounds import recorded
 from foundation.history import Progress
 from foundation.provenance import identity_of, this_command
 from graftnet.bundles.tree import newest_on
@@ -120,7 +121,7 @@ def plan_graph(
         "fingerprint": trunk.fingerprint,
         "freeze_depth": trunk.check_depth(depth_of(project.config)),
         "feature_precision": resolve_precision(project.config.trunk.feature_precision, device),
-        "settings": asdict(settings),
+        "settings": recorded(settings),
         "words": content_hash(words) if words else None,
         "branches": {name: weights_of(folder) for name, folder in branches.items()},
         "seed": seed,

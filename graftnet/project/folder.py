@@ -46,7 +46,7 @@ class Project:
 
     @property
     def current_trunk_file(self) -> Path:
-        """Which version is in use, and which tree was grown on it (:mod:`graftnet.trunks.versions.served`)."""
+        """Which version is in use, and which tree was grown on it (:mod:`graftnet.trunks.served`)."""
         return self.trunks / "current.json"
 
     @property

@@ -68,7 +68,9 @@ class Overrides:
         typer.Option(min=1, metavar="N", help="Of a tail: it ends after the backbone's first N blocks."),
     ] = None
     pooling: Annotated[
-        str | None, Sets("branch"), typer.Option(metavar="NAME", help="Of a tail: average or bilinear.")
+        str | None,
+        Sets("branch"),
+        typer.Option(metavar="NAME", help="Of a tail: how it pools, as branch.pooling."),
     ] = None
     width: Annotated[
         int | None,

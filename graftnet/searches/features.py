@@ -229,7 +229,7 @@ def attribute_data(
     """Read the attribute's sub-dataset as it is today and hash its images; no image passes the trunk.
 
     Args:
-        project: as the attribute has it (:func:`graftnet.project.folder.overrides.project_of`).
+        project: as the attribute has it (:func:`graftnet.project.config.project_of`).
         device: that the trunk will compute on.
         hashes: content hashes that are known already; only other images are read.
 

@@ -1,7 +1,7 @@
 """Switch the trunk's version: make every grafted branch anew beside the old, then change over all at once or not.
 
 What is served stays whole throughout: the new branches and the new tree are written to places of their own, and one
-rename (:mod:`graftnet.trunks.versions.served`) changes over. A killed switch is continued by calling it again.
+rename (:mod:`graftnet.trunks.served`) changes over. A killed switch is continued by calling it again.
 """
 
 import shutil

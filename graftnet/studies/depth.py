@@ -1,13 +1,14 @@
 """The study of one attribute's depth and recipe, planned from a project's settings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from branches.compression import tail_on
 from branches.tails import TailBuilder, tail_branch
+from foundation.bounds import recorded
 from foundation.files import jsonable
 from foundation.history import Progress
 from graftnet.errors import ConfigError
@@ -53,7 +54,9 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
         "device": device.type,
         **about_features(project.config.features),
         **defining_options(request, OPTIONS),
-        "settings": jsonable({**asdict(settings), "spaces": {name: dict(of) for name, of in settings.spaces.items()}}),
+        "settings": jsonable(
+            {**recorded(settings), "spaces": {name: dict(of) for name, of in settings.spaces.items()}}
+        ),
         "knobs": [knob.to_json() for knob in knobs],
     }
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from foundation.bounds import recorded
 from foundation.files import read_json
 from foundation.history import Progress
 from foundation.locks import only_one
@@ -50,7 +51,7 @@ def train_trunk(
     identity = {
         "backbone": table.backbone,
         "image_size": table.image_size,
-        "settings": asdict(settings),
+        "settings": recorded(settings),
         "seed": seed,
         "data": {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets},
         **method_identity(project.config.trunk.method, vars(project.config.trunk)),

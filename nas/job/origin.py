@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from foundation.bounds import recorded
 from foundation.files import jsonable, read_json
 from nas.errors import SearchError
 from nas.job.predictions import ImageFile
@@ -66,11 +67,7 @@ def features_digest(data: JobData) -> str:
 
 def settings_record(settings: JobSettings) -> dict[str, Any]:
     """A job's settings as plain values: what names its folder, and what ``config.json`` shows."""
-    values = {
-        key: asdict(value) if hasattr(value, "__dataclass_fields__") else value
-        for key, value in vars(settings).items()
-        if key != "space"
-    }
+    values = {key: value for key, value in recorded(settings).items() if key != "space"}
     space = {"name": settings.space.name, "settings": jsonable(settings.space.settings)}
     return {"settings": {**values, "space": space}}
 
