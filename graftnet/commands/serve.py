@@ -2,12 +2,13 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from graftnet.commands.options import USE, Json
+from graftnet.commands.options import USE, Images, Json, spread
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
@@ -19,11 +20,49 @@ LIMITS, SPEED, ANSWERS, ACCESS = "Limits", "Speed", "Answers", "Access"
 TOKEN = "GRAFTNET_TOKEN"  # the variable's name
 
 
+@dataclass(eq=False, repr=False)
+class ServeOptions:
+    """The options that are fields of `deployment.serve.settings.ServeSettings`; three are in units for people."""
+
+    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000
+    device: Annotated[str, typer.Option(metavar="NAME", rich_help_panel=SPEED, help="cpu, cuda, or auto.")] = "cpu"
+    graph: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=SPEED, help="parts, joined, or a bundle's variant.")
+    ] = "parts"
+    threads: Annotated[int, typer.Option(min=0, rich_help_panel=SPEED, help="Of onnxruntime; 0: its own choice.")] = 0
+    decoders: Annotated[int, typer.Option(min=1, rich_help_panel=SPEED, help="Threads that decode images.")] = 2
+    max_batch: Annotated[int, typer.Option(min=1, rich_help_panel=SPEED, help="Images per run of the model.")] = 16
+    max_delay: Annotated[
+        float, typer.Option(min=0, rich_help_panel=SPEED, help="Milliseconds a batch waits for more.")
+    ] = 5.0
+    queue: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Images under way; beyond: 503.")] = 256
+    connections: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Open connections; beyond: 503.")] = (
+        512
+    )
+    max_images: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Images per request.")] = 16
+    max_megabytes: Annotated[
+        float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of a request's body.")
+    ] = 16.0
+    max_megapixels: Annotated[float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of an image.")] = 25.0
+    request_megapixels: Annotated[
+        float | None, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Of all its images; twice --max-megapixels.")
+    ] = None
+    decoding_megapixels: Annotated[
+        float | None, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Decoded at once; as --max-megapixels.")
+    ] = None
+    body_timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds to send a body.")] = 20.0
+    timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds an answer may take.")] = 30.0
+    poll: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks whether the bundle changed.")] = 1.0
+
+
+PLAIN = ServeOptions()
+
+
 @commands.command("serve", rich_help_panel=USE)
+@spread
 def serve(
     folder: Bundle,
-    host: Annotated[str, typer.Option("--host", help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 8000,
     token: Annotated[
         str | None,
         typer.Option(
@@ -56,61 +95,7 @@ def serve(
             "--smallest", min=1, metavar="PIXELS", rich_help_panel=ANSWERS, help="Of a person's shorter side."
         ),
     ] = 32,
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", rich_help_panel=SPEED, help="cpu, cuda, or auto.")
-    ] = "cpu",
-    graph: Annotated[
-        str,
-        typer.Option("--graph", metavar="NAME", rich_help_panel=SPEED, help="parts, joined, or a bundle's variant."),
-    ] = "parts",
-    threads: Annotated[
-        int, typer.Option("--threads", min=0, rich_help_panel=SPEED, help="Of onnxruntime; 0: its own choice.")
-    ] = 0,
-    decoders: Annotated[
-        int, typer.Option("--decoders", min=1, rich_help_panel=SPEED, help="Threads that decode images.")
-    ] = 2,
-    max_batch: Annotated[
-        int, typer.Option("--max-batch", min=1, rich_help_panel=SPEED, help="Images per run of the model.")
-    ] = 16,
-    max_delay: Annotated[
-        float, typer.Option("--max-delay", min=0, rich_help_panel=SPEED, help="Milliseconds a batch waits for more.")
-    ] = 5.0,
-    queue: Annotated[
-        int, typer.Option("--queue", min=1, rich_help_panel=LIMITS, help="Images under way; beyond: 503.")
-    ] = 256,
-    connections: Annotated[
-        int, typer.Option("--connections", min=1, rich_help_panel=LIMITS, help="Open connections; beyond: 503.")
-    ] = 512,
-    max_images: Annotated[
-        int, typer.Option("--max-images", min=1, rich_help_panel=LIMITS, help="Images per request.")
-    ] = 16,
-    max_megabytes: Annotated[
-        float, typer.Option("--max-megabytes", min=0.001, rich_help_panel=LIMITS, help="Size of a request's body.")
-    ] = 16.0,
-    max_megapixels: Annotated[
-        float, typer.Option("--max-megapixels", min=0.001, rich_help_panel=LIMITS, help="Size of an image.")
-    ] = 25.0,
-    request_megapixels: Annotated[
-        float | None,
-        typer.Option(
-            "--request-megapixels", min=0.001, rich_help_panel=LIMITS, help="Of all its images; twice --max-megapixels."
-        ),
-    ] = None,
-    decoding_megapixels: Annotated[
-        float | None,
-        typer.Option(
-            "--decoding-megapixels", min=0.001, rich_help_panel=LIMITS, help="Decoded at once; as --max-megapixels."
-        ),
-    ] = None,
-    body_timeout: Annotated[
-        float, typer.Option("--body-timeout", min=0.1, rich_help_panel=LIMITS, help="Seconds to send a body.")
-    ] = 20.0,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, rich_help_panel=LIMITS, help="Seconds an answer may take.")
-    ] = 30.0,
-    poll: Annotated[
-        float, typer.Option("--poll", min=0.05, help="Seconds between two looks whether the bundle changed.")
-    ] = 1.0,
+    options: ServeOptions = PLAIN,
     as_json: Json = False,
 ) -> None:
     """Serve a bundle over HTTP until stopped.
@@ -128,37 +113,18 @@ def serve(
       curl -F images=@a.jpg -F images=@b.jpg 'localhost:8000/predict?attributes=bald'
     """
     from deployment.serve.server import listen
-    from deployment.serve.settings import MIB, ServeSettings
-
-    settings = ServeSettings(
-        host=host,
-        port=port,
-        token=os.environ.get(TOKEN) if token is None else token,
-        allow_hosts=tuple(allow_host or ()),
-        device=device,
-        graph=graph,
-        threads=threads,
-        decoders=decoders,
-        max_batch=max_batch,
-        max_delay=max_delay / 1000,
-        queue=queue,
-        max_images=max_images,
-        max_body=round(max_megabytes * MIB),
-        max_buffered=max(ServeSettings().max_buffered, round(max_megabytes * MIB)),
-        max_pixels=round(max_megapixels * 1e6),
-        max_request_pixels=round((request_megapixels or 2 * max_megapixels) * 1e6),
-        max_decoding=round((decoding_megapixels or max_megapixels) * 1e6),
-        body_timeout=body_timeout,
-        timeout=timeout,
-        connections=connections,
-        poll=poll,
-    )
+    from deployment.serve.settings import ServeSettings
 
     find = None
     if persons:
         from graftnet.data.persons import finder
 
-        find = finder(weights, smallest=smallest, device=device)
+        find = finder(weights, smallest=smallest, device=options.device)
+    settings = ServeSettings(
+        **settings_given(options),
+        token=os.environ.get(TOKEN) if token is None else token,
+        allow_hosts=tuple(allow_host or ()),
+    )
     ready = listen(folder, settings, rules=rules, persons=find)
     if ready.warning is not None:
         typer.echo(ready.warning, err=True)
@@ -166,6 +132,24 @@ def serve(
     answer({"url": ready.url, "attributes": ready.attributes}, text, as_json=as_json)
     sys.stdout.flush()
     ready.run()
+
+
+def settings_given(options: ServeOptions) -> dict[str, Any]:
+    """The options by the names, and in the units, of the server's settings."""
+    from deployment.serve.settings import MIB, ServeSettings
+
+    given = dict(vars(options))
+    body, largest = round(given.pop("max_megabytes") * MIB), given.pop("max_megapixels")
+    request, decoding = given.pop("request_megapixels"), given.pop("decoding_megapixels")
+    return {
+        **given,
+        "max_delay": given["max_delay"] / 1000,
+        "max_body": body,
+        "max_buffered": max(ServeSettings().max_buffered, body),
+        "max_pixels": round(largest * 1e6),
+        "max_request_pixels": round((request or 2 * largest) * 1e6),
+        "max_decoding": round((decoding or largest) * 1e6),
+    }
 
 
 app = typer.Typer(
@@ -197,17 +181,17 @@ def check(rules: RulesFile, bundle: RuledBundle, as_json: Json = False) -> None:
 
     runtime = Runtime(bundle)
     try:
-        found = Rules.read(rules, runtime.contracts)
+        read = Rules.read(rules, runtime.contracts)
     except RulesError as error:
         problems = [{"file": str(rules), "line": line, "message": text} for line, text in error.problems]
         lines = [f"error: {rules}:{line}: {text}" for line, text in error.problems]
         answer({"ok": False, "problems": problems}, "\n".join(lines), as_json=as_json)
         raise typer.Exit(2) from error
-    raw = uncalibrated(runtime, found)
-    names = [rule.name for rule in found.rules]
+    raw = uncalibrated(runtime, read)
+    names = [rule.name for rule in read.rules]
     counted = f"{len(names)} rule{'' if len(names) == 1 else 's'}"
-    lines = [f"{counted}, on {', '.join(found.attributes)}: all is well.", *uncalibrated_lines(raw)]
-    record = {"ok": True, "problems": [], "rules": names, "attributes": found.attributes, "uncalibrated": raw}
+    lines = [f"{counted}, on {', '.join(read.attributes)}: all is well.", *uncalibrated_lines(raw)]
+    record = {"ok": True, "problems": [], "rules": names, "attributes": read.attributes, "uncalibrated": raw}
     answer(record, "\n".join(lines), as_json=as_json)
 
 
@@ -219,10 +203,7 @@ def simulate(
         Path,
         typer.Argument(metavar="LABELLED", exists=True, help="A table (.csv) of images and labels, or a project."),
     ],
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's images are."),
-    ] = None,
+    images: Images = None,
     split: Annotated[
         str, typer.Option("--split", metavar="NAME", help="train, val, test or all; of a table with such a column.")
     ] = "test",
@@ -248,9 +229,9 @@ def simulate(
     A table has a column with the image's file and one per attribute, blank
     where a label is unknown.
     """
-    from graftnet.bundles.rules import simulate_rules, simulation_lines
+    from graftnet.bundles.rules import simulate_rules
     from graftnet.terminal.output import show_progress
 
     with show_progress() as progress:
-        record = simulate_rules(rules, bundle, labelled, images=images, split=split, every=every, progress=progress)
-    answer(record, "\n".join(simulation_lines(record)), as_json=as_json)
+        simulated = simulate_rules(rules, bundle, labelled, images=images, split=split, every=every, progress=progress)
+    answer(*simulated, as_json=as_json)
