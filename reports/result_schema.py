@@ -107,9 +107,13 @@ class ResultRecord(Part):
     parameters: Count = Field(description="trainable weights of the branch")
     macs: Count = Field(description="multiply-accumulates of the branch, for one image")
     latency_ms: float | None = Field(None, description="milliseconds of the branch, as `latency` says")
+    latency_spread: float | None = Field(
+        None, description="by what share the median round took longer than the fastest"
+    )
     tail_parameters: Count | None = Field(description="of the backbone's blocks that the branch replaces")
     tail_macs: Count | None
     tail_latency_ms: float | None = None
+    tail_latency_spread: float | None = None
     parameter_reduction: float | None = Field(description="1 - parameters / tail_parameters")
     val: Metrics = Field(description="by which everything was chosen")
     test: Metrics | None = Field(description="measured once, at the end; null without a test split")
@@ -129,6 +133,7 @@ class ResultRecord(Part):
         None, description="method, and per split the expected calibration error and bins, raw and calibrated"
     )
     verdict: str = Field(description="what the search gained, in a sentence")
+    too_few: dict[str, Any] | None = Field(None, description="value, images: so few of it in test that nothing is told")
     selection: str = Field(description="how the winner was picked, in a sentence")
     seconds: dict[str, float] = Field(description="of each stage, and `total`")
     data: DataRecord

@@ -3,7 +3,8 @@
 from typing import Any
 
 # The front holds measured latencies, and so depends on them.
-TIMED = ("seconds", "created", "command", "latency", "latency_ms", "tail_latency_ms", "front")
+SPREADS = ("latency_spread", "tail_latency_spread")
+TIMED = ("seconds", "created", "command", "latency", "latency_ms", "tail_latency_ms", *SPREADS, "front")
 
 
 def untimed(value: Any) -> Any:

@@ -1,7 +1,8 @@
 """Measure how long a branch takes on the device at hand.
 
-The machine drifts (clocks, other programs), so modules that are to be compared are timed in turn, round by round, and
-the median of the rounds is kept.
+The machine drifts (clocks, other programs), so modules that are to be compared are timed in turn, round by round. What
+counts is the fastest round: other programs can only add to it. How much longer the median round took says how busy the
+machine was.
 """
 
 import time
@@ -16,14 +17,16 @@ from branches.branch import FeatureShape
 from branches.errors import BranchError
 
 WARMUP_ROUNDS = 5
+BUSY = 0.3  # a median round that takes so much longer than the fastest was held up by other programs
 
 
 @dataclass(frozen=True)
 class Latency:
     """Milliseconds of one forward pass of `batch` images in inference mode, features in, logits out.
 
-    median_ms, and the quartiles around it, of `runs` passes on `device` ("cpu", or the accelerator's name); `threads`
-    as torch was set when it was measured.
+    median_ms, the quartiles around it, and min_ms, the fastest, of `runs` passes on `device` ("cpu", or the
+    accelerator's name); `threads` as torch was set when it was measured. Records from before the fastest was kept have
+    no min_ms.
     """
 
     median_ms: float
@@ -33,6 +36,22 @@ class Latency:
     batch: int
     device: str
     threads: int
+    min_ms: float | None = None
+
+    @property
+    def milliseconds(self) -> float:
+        """What the pass takes: the fastest round, where it is known."""
+        return self.median_ms if self.min_ms is None else self.min_ms
+
+    @property
+    def spread(self) -> float | None:
+        """By how much, relatively, the median round took longer than the fastest."""
+        return self.median_ms / self.min_ms - 1 if self.min_ms else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether other programs held up most rounds, so that even the fastest may be slow."""
+        return (self.spread or 0.0) > BUSY
 
     def to_json(self) -> dict[str, Any]:
         """The fields as plain values."""
@@ -82,7 +101,7 @@ def latencies(
 def _summary(times: Sequence[float], batch: int, device: torch.device) -> Latency:
     points = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
     low, median, high = torch.tensor(times, dtype=torch.float64).quantile(points).tolist()
-    return Latency(median, low, high, len(times), batch, device_name(device), torch.get_num_threads())
+    return Latency(median, low, high, len(times), batch, device_name(device), torch.get_num_threads(), min(times))
 
 
 def device_name(device: torch.device) -> str:

@@ -32,6 +32,7 @@ TOLERANCE = 0.1  # of a variant's golden scores, from one machine to another
 PAYS = 0.97  # a graph that takes more of the time of the other is not faster: that much is noise
 FIGURES = ("auroc", "balanced_accuracy")
 WARM_UP = 2
+BUSY = 0.3  # median rounds that take so much longer than the fastest were held up by other programs
 Floats = npt.NDArray[np.float32]
 Batches = Callable[[], Iterator[tuple[Floats, npt.NDArray[np.int64]]]]
 
@@ -52,6 +53,16 @@ class Trial:
     rounds: int = 30
     threads: int = 0
     device: str = "cpu"
+
+
+class Took(NamedTuple):
+    """Milliseconds of the fastest of some rounds, and by what share the median round took longer.
+
+    Other programs only add to a round, so the fastest is the nearest to what a graph takes by itself.
+    """
+
+    fastest: float
+    spread: float
 
 
 class Outcome(NamedTuple):
@@ -149,13 +160,14 @@ def differences(bundle: Path, session: onnxruntime.InferenceSession) -> dict[str
 def times(
     bundle: Path, plain: onnxruntime.InferenceSession, other: onnxruntime.InferenceSession, trial: Trial
 ) -> dict[str, Any]:
-    """Median milliseconds of both on a batch of the golden images, their ratio, and on what it was measured."""
+    """Milliseconds of both on a batch of the golden images, their ratio and spread, and on what it was measured."""
     images = Exported(bundle).golden_images()
     batch = images[np.arange(trial.batch) % len(images)]
-    took = medians({"plain": plain, "variant": other}, batch, rounds=trial.rounds)
+    took = timed({"plain": plain, "variant": other}, batch, rounds=trial.rounds)
     return {
-        "milliseconds": {name: round(value, 3) for name, value in took.items()},
-        "ratio": round(took["variant"] / took["plain"], 3),
+        "milliseconds": {name: round(value.fastest, 3) for name, value in took.items()},
+        "ratio": round(took["variant"].fastest / took["plain"].fastest, 3),
+        "latency_spread": {name: round(value.spread, 3) for name, value in took.items()},
         "measured": {
             "batch": trial.batch,
             "rounds": trial.rounds,
@@ -170,9 +182,13 @@ def times(
 def speed(record: Mapping[str, Any]) -> str:
     """What `times` found, in words."""
     took, where = record["milliseconds"], record["measured"]
+    spread = max(record["latency_spread"].values())
+    busy = (
+        f", on a busy machine: median rounds took up to {spread:.0%} longer than the fastest" if spread > BUSY else ""
+    )
     return (
         f"{took['variant']:.2f} ms against {took['plain']:.2f} ms of {JOINED} ({record['ratio']:.2f} x), batch "
-        f"{where['batch']}, {where['processor']}"
+        f"{where['batch']}, {where['processor']}{busy}"
     )
 
 
@@ -205,10 +221,10 @@ def loss(
     return {**figures, "loss": round(max(falls), 6), "images": len(label)}
 
 
-def medians(
+def timed(
     sessions: Mapping[str, onnxruntime.InferenceSession], images: npt.NDArray[np.float32], *, rounds: int
-) -> dict[str, float]:
-    """Median milliseconds of one run of each session on `images` (N, 3, S, S), all outputs asked for.
+) -> dict[str, Took]:
+    """What one run of each session on `images` (N, 3, S, S) takes, all outputs asked for.
 
     The machine drifts, so they take turns.
     """
@@ -220,4 +236,4 @@ def medians(
             session.run(None, {session.get_inputs()[0].name: images})
             if turn >= WARM_UP:
                 milliseconds[name].append(1000 * (time.perf_counter() - started))
-    return {name: statistics.median(taken) for name, taken in milliseconds.items()}
+    return {name: Took(min(taken), statistics.median(taken) / min(taken) - 1) for name, taken in milliseconds.items()}

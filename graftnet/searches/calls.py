@@ -81,6 +81,8 @@ def search_in(
 
     trunk = open_trunk(project, chosen)
     plan = plan_search(project, trunk, attribute, seed=seed_or(seed, project), device=chosen)
+    if not plan.finished and plan.few_sentence:
+        typer.echo(plan.few_sentence, err=True)
     if sentence := standing_of(plan).sentence(attribute):
         typer.echo(sentence, err=True)
     with show_progress() as progress:

@@ -9,6 +9,7 @@ from foundation.provenance import identity_of
 from graftnet.project.config import FeaturesTable
 from graftnet.project.folder import Project
 from nas.settings import BY_HAND, JobSettings
+from subdatasets.reading.rows import few_sentence
 from subdatasets.subdataset import SubDataset
 
 
@@ -30,6 +31,11 @@ class SearchPlan:
     @property
     def attribute(self) -> str:
         return self.subdataset.attribute.name
+
+    @property
+    def few_sentence(self) -> str:
+        """What to say before val and test are asked more than so few images can tell; empty where there are enough."""
+        return few_sentence(self.attribute, self.subdataset.counts())
 
     @property
     def depth(self) -> int:

@@ -156,6 +156,8 @@ class FleetLines:
     def start(self, jobs: Sequence["Job"], todo: int) -> None:
         """Say what will be done, attribute by attribute; the clock for the time left begins here."""
         for job in jobs:
+            if job.plan and not job.current and job.plan.few_sentence:
+                self.say(job.plan.few_sentence)
             if job.error:
                 self.say(f"{job.attribute} cannot be searched: {job.error}")
             elif job.standing and (sentence := job.standing.sentence(job.attribute)):

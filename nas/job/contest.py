@@ -165,7 +165,7 @@ def select(
     dropped: list[dict[str, Any]] = []
 
     def fits(architecture: Architecture) -> bool:
-        latency_ms = latencies.of([architecture])[0].median_ms if limits.latency_ms else None
+        latency_ms = latencies.of([architecture])[0].milliseconds if limits.latency_ms else None
         cost = Cost(*costs(architecture), latency_ms)
         if broken := limits.broken(cost):
             reasons = (f"{written(name, getattr(cost, name))}, allowed are {limits.set[name]:,g}" for name in broken)

@@ -36,7 +36,7 @@ def front(candidates: Sequence[Candidate], costs: Sequence[Cost], latencies: Seq
     The score is the one with the shared weights. Latencies count in steps of 5 %, so that noise puts none on the front.
     """
     points = [
-        (-candidate.score, cost.parameters, cost.macs, round(math.log(latency.median_ms, LATENCY_STEP)))
+        (-candidate.score, cost.parameters, cost.macs, round(math.log(latency.milliseconds, LATENCY_STEP)))
         for candidate, cost, latency in zip(candidates, costs, latencies, strict=True)
     ]
     chosen = non_dominated(points) if points else []
@@ -47,7 +47,7 @@ def front(candidates: Sequence[Candidate], costs: Sequence[Cost], latencies: Seq
             "score": candidates[index].score,
             "parameters": costs[index].parameters,
             "macs": costs[index].macs,
-            "latency_ms": latencies[index].median_ms,
+            "latency_ms": latencies[index].milliseconds,
         }
         for index in chosen
     ]

@@ -22,6 +22,7 @@ from nas.job.trainings import Figures, Trained
 from nas.limits.latency import Latencies
 from nas.settings import JobData, JobSettings
 from search_spaces import Architecture
+from subdatasets.reading.rows import FEW, rarest
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,12 @@ def measure_all(
     *,
     seed: int,
     device: torch.device,
+    beside: Sequence[Architecture] = (),
 ) -> tuple[dict[str, Any], dict[str, Scores]]:
     """The one look at the test split: every contestant's figures on val and test, and the winner's scores on them.
 
-    The figures are what the records say of the winner and its controls, costs and latencies included.
+    The figures are what the records say of the winner and its controls, costs and latencies included. `beside`: other
+    architectures whose latencies will be set beside them.
     """
     metric = settings.search.reward
     winner = contestants["winner"]
@@ -81,7 +84,8 @@ def measure_all(
     tail_parameters, tail_macs, tail_bytes = tail_costs(data)
     deployed = on_trunk(winner.trainings[0].module, data.train.features)
     reduction = None if tail_parameters is None else 1 - winner.parameters / tail_parameters
-    timed = measured_latencies(data, contestants, latencies)
+    timed = measured_latencies(data, contestants, latencies, beside)
+    few = too_few(data)
     result: dict[str, Any] = {
         "architecture": winner.architecture.to_json(),
         "identity": winner.architecture.identity,
@@ -93,16 +97,19 @@ def measure_all(
         "parts": part_parameters(deployed),
         "bytes": stored_bytes(deployed),
         "tail_bytes": tail_bytes,
-        "latency_ms": timed["winner"].median_ms,
+        "latency_ms": timed["winner"].milliseconds,
+        "latency_spread": timed["winner"].spread,
         "latency": timed["winner"].to_json(),
-        "tail_latency_ms": timed["tail"].median_ms if "tail" in timed else None,
+        "tail_latency_ms": timed["tail"].milliseconds if "tail" in timed else None,
+        "tail_latency_spread": timed["tail"].spread if "tail" in timed else None,
         "val": winner.trainings[0].val,
         "test": figures["winner"][0] if figures else None,
         "controls": {
             name: {
                 "parameters": contestant.parameters,
                 "macs": contestant.macs,
-                "latency_ms": timed[name].median_ms,
+                "latency_ms": timed[name].milliseconds,
+                "latency_spread": timed[name].spread,
                 "val": contestant.trainings[0].val,
                 "test": figures[name][0] if figures else None,
                 "architecture": contestant.architecture.to_json() if contestant.architecture else None,
@@ -121,7 +128,8 @@ def measure_all(
         "gain": {name: value._asdict() for name, value in gains.items()},
         "roc": curves(data, val_scores, first_scores, roc_points),
         "precision_recall": curves(data, val_scores, first_scores, pr_points),
-        "verdict": verdict(metric, figures, gains, reduction, settings),
+        "verdict": verdict(metric, figures, gains, reduction, settings, few=few),
+        **({} if few is None else {"too_few": few._asdict()}),
     }
     kept = {"val": val_scores["winner"]}
     return result, kept | ({"test": first_scores["winner"]} if scores else {})
@@ -169,20 +177,21 @@ def gains_of_winner(
 
 
 def measured_latencies(
-    data: JobData, contestants: Mapping[str, Contestant], latencies: Latencies
+    data: JobData, contestants: Mapping[str, Contestant], latencies: Latencies, beside: Sequence[Architecture] = ()
 ) -> dict[str, Latency]:
-    """The latency of every contestant, and of the tail where there is a backbone."""
+    """The latency of every contestant, and of the tail where there is a backbone, timed in turn."""
     builders: dict[str, Callable[[], nn.Module]] = {}
     if data.tail is not None:
         builders["tail"] = partial(built_tail, data, data.tail)
     for name, contestant in contestants.items():
         if not contestant.searchable:
             builders[name] = partial(on_trunk, contestant.trainings[0].module, data.train.features)
-    timed = latencies.named(builders)
-    for name, contestant in contestants.items():
-        if contestant.searchable and contestant.architecture:
-            (timed[name],) = latencies.of([contestant.architecture])
-    return timed
+    architectures = {
+        name: contestant.architecture
+        for name, contestant in contestants.items()
+        if contestant.searchable and contestant.architecture
+    }
+    return latencies.together(builders, architectures, beside)
 
 
 def tail_costs(data: JobData) -> tuple[int | None, int | None, int | None]:
@@ -256,12 +265,40 @@ def verdict(
     gains: dict[str, Gain],
     reduction: float | None,
     settings: JobSettings,
+    *,
+    few: "TooFew | None" = None,
 ) -> str:
     """One sentence, or the reason why there is none."""
     if not figures:
         return "There is no test split, so nothing is said about the gain; val alone chose the winner."
     mean = float(np.mean([f[metric] for f in figures["winner"]]))
+    if few is not None:
+        return few_images(metric, mean, len(figures["winner"]), few)
     return sentence(metric, mean, len(figures["winner"]), gains, reduction, settings.retrained)
+
+
+class TooFew(NamedTuple):
+    """The rarest value of the test split, of which it holds fewer than `FEW` images."""
+
+    value: str
+    images: int
+
+
+def too_few(data: JobData) -> TooFew | None:
+    """The value with too few test images to tell a gain from luck; None where each has enough, or nothing is tested."""
+    if data.test is None:
+        return None
+    counts = torch.bincount(data.test.labels, minlength=len(data.values)).tolist()
+    value, images = rarest(dict(zip(data.values, counts, strict=True)))
+    return TooFew(value, images) if images < FEW else None
+
+
+def few_images(metric: str, score: float, repeats: int, few: TooFew) -> str:
+    """What stands in the verdict's place: the score, and why no side is called better."""
+    return (
+        f"Test {title_of(metric)} {score:.4f} (mean of {repeats} trainings); too few test images of {few.value!r} "
+        f"({few.images}, it takes {FEW}) to tell whether the search gained anything."
+    )
 
 
 def sentence(

@@ -158,9 +158,6 @@ def search_branch(
         folder, data.train.trunk_shape, data.train.values, device=device, batch=settings.search.latency_batch
     )
     architectures = [candidate.architecture for candidate in candidates]
-    shown_front = front(
-        candidates, [Cost(*search.costs(architecture)) for architecture in architectures], latencies.of(architectures)
-    )
     trainings = Trainings(
         data.train,
         data.val,
@@ -184,7 +181,10 @@ def search_branch(
         for strategy in settings.rivals
     }
     contestants, ranked, chosen = train_all(data, settings, search, candidates, rivals, trainings, latencies)
-    figures, scores = measure_all(data, settings, contestants, latencies, seed=seed, device=device)
+    figures, scores = measure_all(
+        data, settings, contestants, latencies, seed=seed, device=device, beside=architectures
+    )
+    costs = [Cost(*search.costs(architecture)) for architecture in architectures]
     history = read_history(folder / "history.jsonl")
     own, asked = own_proposals(candidates, settings.candidates)
     seconds = stage_seconds(history)
@@ -193,7 +193,7 @@ def search_branch(
     record = {
         **figures,
         **chosen,
-        "front": shown_front,
+        "front": front(candidates, costs, latencies.of(architectures)),
         "retrained": ranked,
         "collapse": collapse(history, own, settings.space, asked=asked, metric=settings.search.reward),
         "seconds": seconds,

@@ -26,7 +26,7 @@ from branches.measures.metrics import Floats
 from foundation.files import read_json, write_json
 from search_spaces.architecture import Architecture
 
-TOGETHER = 16  # modules in memory at a time
+TOGETHER = 32  # modules in memory, and timed in turn, at a time
 RUNS = 30
 FIT_ON, TEST_ON = 80, 20  # architectures a model is fitted on, and judged by
 
@@ -60,6 +60,24 @@ class Latencies:
             self._known.update(zip(names, measured, strict=True))
             write_json(self.path, {name: latency.to_json() for name, latency in self._known.items()})
         return {name: self._known[name] for name in builders}
+
+    def together(
+        self,
+        builders: Mapping[str, Callable[[], nn.Module]],
+        architectures: Mapping[str, Architecture],
+        beside: Sequence[Architecture] = (),
+    ) -> dict[str, Latency]:
+        """The latencies of all that are set side by side, by the names given, timed in turn in the same rounds.
+
+        beside: more architectures to time in those rounds, for `of`. What a limit had timed before keeps its figure.
+        """
+        branches = {
+            architecture.identity: partial(Branch, architecture, self.shape, self.values)
+            for architecture in (*architectures.values(), *beside)
+        }
+        measured = self.named({**builders, **branches})
+        named = {name: measured[architecture.identity] for name, architecture in architectures.items()}
+        return {**{name: measured[name] for name in builders}, **named}
 
 
 @dataclass(frozen=True)
@@ -116,7 +134,7 @@ def latency_model(
     modules = [Branch(architecture, shape, values).to(device) for architecture in architectures]
     measured = latencies(modules, shape, device=device, batch=batch, runs=RUNS)
     works = [branch_workload(architecture, shape, values) for architecture in architectures]
-    times = np.array([latency.median_ms for latency in measured])
+    times = np.array([latency.milliseconds for latency in measured])
     held = len(times) * TEST_ON // (FIT_ON + TEST_ON)
     kinds = sorted({kind for work in works for kind in work})
     rows = np.array([_row(work, kinds) for work in works])

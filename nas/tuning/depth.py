@@ -148,7 +148,7 @@ class DepthObjective:
     def latency(self, module: nn.Module, depth: Depth, shape: FeatureShape) -> float:
         """Median milliseconds of one batch through the branch, as it would be deployed."""
         deployed = on_trunk(module, depth.train.features).to(self.device)
-        return latency(deployed, shape, device=self.device, batch=self.settings.latency_batch).median_ms
+        return latency(deployed, shape, device=self.device, batch=self.settings.latency_batch).milliseconds
 
     def require_fast(self, measured: float, details: Mapping[str, Any]) -> None:
         """Raises PrunedError where the branch is above the limit of latency."""

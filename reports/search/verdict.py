@@ -2,7 +2,7 @@
 
 from reports.layout.formats import METRIC_NAMES, change, count, duration, interval, score, short_count, signed, span
 from reports.layout.pages import Tile, Verdict
-from reports.summaries.comparison import Method, gain_over_random, winner_of
+from reports.summaries.comparison import Method, few_test_images, gain_over_random, winner_of
 from reports.summaries.search import Records, by_hand, reward_metric
 from reports.summaries.values import number, numbers_of, text
 
@@ -10,6 +10,7 @@ _HEADLINES = {
     "better": "Better than random search",
     "worse": "Worse than random search",
     "not told apart": "Not told apart from random search",
+    "too few": "Too few test images to tell",
     "uncompared": "Finished, without a comparison",
     "by hand": "Chosen by hand, not searched",
     "unfinished": "Not finished yet",
@@ -22,6 +23,8 @@ def verdict(records: Records) -> Verdict:
     over_random = gain_over_random(records)
     finished = text(result.get("status")) == "complete"
     alone = "by hand" if by_hand(records) else "uncompared"
+    if over_random and few_test_images(records):
+        alone, over_random = "too few", None
     standing = "unfinished" if not finished else over_random.judgement if over_random else alone
     sentence = text(result.get("verdict")) or _progress(records)
     return Verdict(standing, _HEADLINES[standing], sentence, _tiles(records))
@@ -51,7 +54,7 @@ def _tiles(records: Records) -> tuple[Tile, ...]:
     if winner and (tile := _score_tile(winner, reward_metric(records))):
         tiles.append(tile)
     over_random = gain_over_random(records)
-    if over_random:
+    if over_random and not few_test_images(records):
         ends = interval(over_random.low, over_random.high)
         tiles.append(Tile("gain over random", signed(over_random.difference), f"95 % interval {ends}" if ends else ""))
     if winner and winner.parameters is not None:

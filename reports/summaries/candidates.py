@@ -3,12 +3,13 @@
 import math
 from typing import NamedTuple
 
-from reports.layout.formats import count
+from reports.layout.formats import count, share
 from reports.summaries.comparison import ROLES, methods
 from reports.summaries.curves import Line, by_epoch, thinned
 from reports.summaries.search import Records, reward_metric, winner_identity
 from reports.summaries.values import items, number, numbers_of, table, text, whole
 
+BUSY = 0.3  # as in `branches.costs.latency`
 CHANCE = ("random", "uniform")  # sources of a candidate that nothing has learnt
 
 
@@ -163,6 +164,23 @@ def latency_sentence(records: Records) -> str:
         return ""
     where = device if threads is None or device != "cpu" else f"cpu, {threads} thread{'' if threads == 1 else 's'}"
     images = "one image" if batch == 1 else f"{batch} images"
+    runs = count(number(latency.get("runs")))
+    fastest, median = number(latency.get("min_ms")), number(latency.get("median_ms"))
+    of = f"the median of {runs}"
+    if fastest and median:
+        of = f"the fastest of {runs} rounds in turn (the median round took {share(median / fastest - 1)} longer)"
+    return f" Latency: features in, logits out, {images} on {where}; {of}.{busy_sentence(records)}"
+
+
+def busy_sentence(records: Records) -> str:
+    """Says that latencies were measured on a busy machine; empty where they were not, or nothing is known of it."""
+    controls = table(records.result.get("controls")).values()
+    spreads = [records.result.get("latency_spread"), records.result.get("tail_latency_spread")]
+    spreads += [table(control).get("latency_spread") for control in controls]
+    widest = max((spread for value in spreads if (spread := number(value)) is not None), default=0.0)
+    if widest <= BUSY:
+        return ""
     return (
-        f" Latency: features in, logits out, {images} on {where}; the median of {count(number(latency.get('runs')))}."
+        f" Busy machine: in a comparison of latencies the median round took up to {share(widest)} longer than the "
+        "fastest; trust their order only where it is wide."
     )

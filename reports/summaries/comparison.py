@@ -158,8 +158,15 @@ def gains(records: Records) -> tuple[Gain, ...]:
         images = number(gain.get("images_low")), number(gain.get("images_high"))
         if low == high or (low, high) == images:  # a single training says nothing about the spread over trainings
             (low, high), over = images, "images"
+        if few_test_images(records):
+            low = high = None  # a resampled handful of images gives an interval that means nothing
         known.append(Gain(key, name, difference, low, high, over))
     return tuple(known)
+
+
+def few_test_images(records: Records) -> bool:
+    """Whether the search found too few test images of a value to tell a gain from luck."""
+    return number(table(records.result.get("too_few")).get("images")) is not None
 
 
 def curves_of(records: Records, split: str, kind: str) -> tuple[Curve, ...]:

@@ -1,7 +1,7 @@
 """Both forms of a sub-dataset, read leniently into rows with settled labels and splits."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +79,27 @@ def inspect_counts(reading: Reading) -> None:
             if 0 < counts[split, value] < FEW:
                 few = "1 image" if counts[split, value] == 1 else f"{counts[split, value]} images"
                 reading.warning(f"the value '{value}' has only {few} in {split}")
+
+
+def rarest(counts: Mapping[str, int]) -> tuple[str, int]:
+    """The value with the fewest images, and how many."""
+    value = min(counts, key=lambda name: counts[name])
+    return value, counts[value]
+
+
+def few_sentence(name: str, counts: Mapping[str, Mapping[str, int]]) -> str:
+    """What to know before a search of `name`: splits with fewer than `FEW` images of a value; empty where none has.
+
+    counts: split -> value -> images.
+    """
+    rare = {split: rarest(values) for split, values in counts.items() if any(values.values())}
+    few = [f"{count} of {value!r} in {split}" for split, (value, count) in rare.items() if count < FEW]
+    if not few:
+        return ""
+    return (
+        f"{name} has few images: {', '.join(few)}; with fewer than {FEW} of a value, val chooses by chance and test "
+        "tells no gain, so add images of it."
+    )
 
 
 def _rare(reading: Reading, value: str) -> str:

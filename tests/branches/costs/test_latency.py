@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from branches.costs.latency import WARMUP_ROUNDS, latencies, latency
+from branches.costs.latency import WARMUP_ROUNDS, Latency, latencies, latency
 from branches.errors import BranchError
 
 CPU = torch.device("cpu")
@@ -52,8 +52,26 @@ def test_median_and_quartiles_in_milliseconds_without_the_warm_up(clock: Clock) 
     module = Slow(clock, [9.0] * WARMUP_ROUNDS + [0.001, 0.005, 0.002, 0.004, 0.003], [])
     found = latency(module, (3, 2, 2), device=CPU, batch=4, runs=5)
     assert (found.low_ms, found.median_ms, found.high_ms) == pytest.approx((2.0, 3.0, 4.0))
+    assert (found.milliseconds, found.spread, found.busy) == (pytest.approx(1.0), pytest.approx(2.0), True)
     assert (found.runs, found.batch, found.device, found.threads) == (5, 4, "cpu", torch.get_num_threads())
     assert set(module.seen) == {((4, 3, 2, 2), False, True)}
+
+
+def test_what_other_programs_add_to_half_of_the_rounds_is_not_counted(clock: Clock) -> None:
+    quiet = [0.010] * 6
+    loaded = [0.010, 0.470, 0.441, 0.047, 0.020, 0.010]
+    alone, beside = (
+        latency(Slow(clock, [9.0] * WARMUP_ROUNDS + seconds, []), (3, 2, 2), device=CPU, runs=6)
+        for seconds in (quiet, loaded)
+    )
+    assert alone.milliseconds == pytest.approx(beside.milliseconds) == pytest.approx(10.0)
+    assert (alone.busy, beside.busy) == (False, True)
+    assert beside.median_ms == pytest.approx(33.5)
+
+
+def test_a_record_from_before_the_fastest_was_kept_counts_its_median() -> None:
+    earlier = Latency(2.0, 1.0, 3.0, 30, 1, "cpu", 1)
+    assert (earlier.milliseconds, earlier.spread, earlier.busy) == (2.0, None, False)
 
 
 def test_modules_take_turns_and_keep_their_mode(clock: Clock) -> None:

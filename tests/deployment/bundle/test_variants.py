@@ -13,7 +13,7 @@ import pytest
 
 from deployment.bundle import variants, write_bundle
 from deployment.bundle.change import remove_branch
-from deployment.bundle.variants import Trial, try_variant
+from deployment.bundle.variants import Took, Trial, timed, try_variant
 from deployment.errors import BundleError
 from deployment.runtime import Runtime
 from deployment.runtime.files import read_bundle, read_golden
@@ -40,7 +40,8 @@ def bundle(home: Path, tmp_path: Path) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every variant takes half the time: what this machine is doing decides nothing here."""
     monkeypatch.setattr(
-        "deployment.bundle.variants.medians", lambda sessions, images, rounds: {"plain": 2.0, "variant": 1.0}
+        "deployment.bundle.variants.timed",
+        lambda sessions, images, rounds: {"plain": Took(2.0, 0.0), "variant": Took(1.0, 0.0)},
     )
 
 
@@ -68,6 +69,7 @@ def test_a_variant_is_kept_verified_and_used(bundle: Path) -> None:
     assert outcome.kept, outcome.sentence
     part = read_bundle(bundle)["variants"]["int8"]
     assert (part["ratio"], part["measured"]["rounds"]) == (0.5, 1)
+    assert part["latency_spread"] == {"plain": 0.0, "variant": 0.0}
     assert [check["branch"] for check in Runtime(bundle).verify()] == ["trunk", *NAMES, "joined", "int8"]
     assert problems(bundle) == []
     images = read_golden(bundle / "golden.npz", ["images"])[0]
@@ -92,12 +94,14 @@ def test_a_variant_of_an_earlier_release_is_still_verified_and_used(bundle: Path
 
 def test_what_is_not_faster_is_refused_and_leaves_nothing(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "deployment.bundle.variants.medians", lambda sessions, images, rounds: {"plain": 1.0, "variant": 1.0}
+        "deployment.bundle.variants.timed",
+        lambda sessions, images, rounds: {"plain": Took(1.0, 0.5), "variant": Took(1.0, 0.0)},
     )
     before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
     outcome = try_variant(bundle, "int8", trial(bundle))
     assert not outcome.kept
     assert "1.00 ms against 1.00 ms" in outcome.sentence
+    assert "on a busy machine: median rounds took up to 50% longer than the fastest" in outcome.sentence
     assert {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()} == before
 
 
@@ -180,3 +184,29 @@ def test_mistakes_are_named(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> No
         Runtime(bundle, graph="int8").load()
     with pytest.raises(BundleError, match="no CUDA provider"):
         Runtime(bundle, device="cuda").load()
+
+
+class Session:
+    """Takes the milliseconds it is told, one after the other, by the test's own clock."""
+
+    def __init__(self, clock: list[float], took: list[float]) -> None:
+        self.clock, self.took = clock, took
+
+    def get_inputs(self) -> list[Any]:
+        return [self]
+
+    @property
+    def name(self) -> str:
+        return "images"
+
+    def run(self, *_: object) -> None:
+        self.clock[0] += self.took.pop(0) / 1000
+
+
+def test_the_fastest_round_counts_and_the_spread_says_how_busy_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("deployment.bundle.variants.time.perf_counter", lambda: clock[0])
+    sessions: Any = {"plain": Session(clock, [9, 9, 4, 8, 8]), "variant": Session(clock, [1, 1, 3, 3, 3])}
+    found = timed(sessions, np.zeros((1, 3, 2, 2), np.float32), rounds=3)
+    assert found["plain"] == pytest.approx((4.0, 1.0))
+    assert found["variant"] == pytest.approx((3.0, 0.0))

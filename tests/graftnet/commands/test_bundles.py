@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deployment.bundle.variants import Took
 from graftnet.cli import run
 from tests.graftnet.grafts import make_grafts
 
@@ -18,7 +19,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(made)
-    monkeypatch.setattr("deployment.bundle.variants.medians", lambda *_, rounds: {"plain": 2.0, "variant": 1.0})
+    took = {"plain": Took(2.0, 0.0), "variant": Took(1.0, 0.0)}
+    monkeypatch.setattr("deployment.bundle.variants.timed", lambda *_, rounds: took)
     return made
 
 

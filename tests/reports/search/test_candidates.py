@@ -37,6 +37,23 @@ def test_latency_in_a_sentence() -> None:
     fast = latency | {"device": "H100", "batch": 8}
     assert "8 images on H100; the median" in latency_sentence(records_of(latency=fast))
     assert latency_sentence(records_of()) == ""
+    measured = latency | {"min_ms": 2.0, "median_ms": 2.2}
+    assert "the fastest of 30 rounds in turn (the median round took 10.0" in latency_sentence(
+        records_of(latency=measured)
+    )
+
+
+def test_a_busy_machine_is_named_whichever_side_was_held_up() -> None:
+    latency = {"device": "cpu", "batch": 1, "threads": 2, "runs": 30, "min_ms": 2.0, "median_ms": 2.2}
+    quiet = {"latency_spread": 0.1, "tail_latency_spread": 0.2, "controls": {"random": {"latency_spread": 0.3}}}
+    assert "Busy" not in latency_sentence(records_of(latency=latency, **quiet))
+    for held_up in (
+        {"latency_spread": 1.35},
+        {"tail_latency_spread": 1.35},
+        {"controls": {"a": {"latency_spread": 1.35}}},
+    ):
+        sentence = latency_sentence(records_of(latency=latency, **{**quiet, **held_up}))
+        assert "Busy machine: in a comparison of latencies the median round took up to 135" in sentence
 
 
 def test_a_long_front_is_thinned_and_keeps_its_ends() -> None:
