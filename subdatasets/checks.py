@@ -9,6 +9,7 @@ from foundation.history import Progress
 from subdatasets.errors import DataError
 from subdatasets.image_files import THREADS, inspect_image, over_files
 from subdatasets.reading.problems import Problem, Reading, Row
+from subdatasets.reading.record import read_import_record, recorded_counts
 from subdatasets.reading.rows import inspect_counts, read_rows, row_place
 from subdatasets.splits import FRACTIONS
 from subdatasets.subdataset import SubDataset
@@ -80,6 +81,8 @@ def _reading(source: SubDataset | Path, seed: int, fractions: Sequence[float]) -
     try:
         reading = read_rows(source, seed=seed, fractions=fractions)
         inspect_counts(reading)
+        for reason, count in recorded_counts(read_import_record(reading.source)).items():
+            reading.warning(f"its import passed over {count:,} {reason}")
         return reading
     except DataError as error:
         reading = Reading(source.stem, source.absolute())

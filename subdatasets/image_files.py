@@ -14,8 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from foundation.history import Progress
 from subdatasets.errors import DataError
 
-# Pillow's name -> how files of it end, the usual ending first. What lies in a value folder with another ending is no
-# image; a file that is named (in a table, to `predict`) may be of any format that Pillow reads.
+# Pillow's name -> how files of it end, the usual ending first: what importers write as it is, and bundles read.
 FORMATS = {
     "JPEG": (".jpg", ".jpeg"),
     "PNG": (".png",),
@@ -23,9 +22,17 @@ FORMATS = {
     "GIF": (".gif",),
     "BMP": (".bmp",),
 }
-SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+# What Pillow lists among its formats and is no picture file to learn from: EPS starts another program on whatever the
+# file says, WMF is read on Windows alone, the others are containers that Pillow only recognises.
+_BARRED = ("EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR", "IPTC")
+Image.init()
+# Every format that this Pillow reads, the usual ones first, for it tries them in this order.
+READABLE = (*(name for name in FORMATS if name in Image.OPEN), *sorted({*Image.OPEN} - {*FORMATS} - {*_BARRED}))
+# How files end that lie in a folder as images: what the formats above are called, in any case.
+SUFFIXES = tuple(sorted(suffix for suffix, name in Image.registered_extensions().items() if name in READABLE))
 THREADS = 8
 _CHUNK = 32
+_NAMED = 100  # missing images, in one sentence
 _Result = TypeVar("_Result")
 
 
@@ -43,7 +50,33 @@ def content_hashes(
 ) -> dict[Path, str]:
     """`content_hash` of every distinct path, in the order they first occur; `progress` hears the stage "images"."""
     distinct = list(dict.fromkeys(paths))
+    missing = [path for path in distinct if not path.is_file()]
+    if len(missing) > 1:
+        names = ", ".join(map(str, missing[:_NAMED]))
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        raise DataError(f"there are no images {names}{more}: correct the paths, or leave these {len(missing)} out")
     return dict(zip(distinct, over_files(content_hash, distinct, threads=threads, progress=progress), strict=True))
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a file in a folder counts as an image: by its ending, or where that says nothing by how it begins."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES or suffix in _OTHER_SUFFIXES:
+        return suffix in SUFFIXES
+    try:
+        with Image.open(path, formats=READABLE):
+            return True
+    except Exception:  # Pillow's decoders answer what is no image with nearly every exception there is
+        return False
+
+
+# Endings of files that often lie beside images; they are not opened to see what they are.
+_OTHER_ENDINGS = """
+    txt csv tsv json jsonl xml html htm md yaml yml toml ini log db py ipynb sh pdf doc docx xls xlsx zip gz tar 7z rar
+    npy npz pt pth pkl mat h5 hdf5 parquet mp4 mov avi mkv webm mp3 wav heic heif cr2 cr3 nef arw dng raf orf rw2 svg
+    eps ps ai wmf emf part tmp bak xmp aae exe url lnk
+"""
+_OTHER_SUFFIXES = frozenset(f".{ending}" for ending in _OTHER_ENDINGS.split())
 
 
 def read_image(path: Path) -> Image.Image:
@@ -67,7 +100,7 @@ def decode_image(data: bytes) -> Image.Image:
     if not data:
         raise DataError("is empty")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=READABLE) as image:
             image.load()
             return _as_rgb(_upright(image))
     except (DataError, MemoryError):
