@@ -72,6 +72,17 @@ class SubDataset:
         lines = sorted(f"{hashes[example.path]} {example.value} {example.split}" for example in self.examples)
         return hashlib.sha256("\n".join([head, *lines]).encode("ascii")).hexdigest()
 
+    def shared(self, hashes: Mapping[Path, str]) -> dict[str, int]:
+        """How many images a later split holds of what an earlier one holds too, byte by byte: "train/test" -> number.
+
+        Where it is not empty, what is measured on the later split is too good. `hashes` as for `digest`.
+        """
+        lists = {split: [hashes[example.path] for example in self.split(split)] for split in SPLITS}
+        sets = {split: set(contents) for split, contents in lists.items()}
+        pairs = (("train", "val"), ("train", "test"), ("val", "test"))
+        found = {f"{one}/{other}": sum(each in sets[one] for each in lists[other]) for one, other in pairs}
+        return {pair: count for pair, count in found.items() if count}
+
 
 def read_subdataset(source: Path, *, seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> SubDataset:
     """Read a sub-dataset; its name is the folder's, or the CSV's without suffix.

@@ -159,6 +159,8 @@ def search_in(
     plan = plan_search(project, trunk, attribute, seed=seed_or(seed, project), device=chosen)
     if sentence := standing_of(plan).sentence(attribute):
         typer.echo(sentence, err=True)
+    if not plan.finished and plan.shared_sentence:
+        typer.echo(plan.shared_sentence, err=True)
     with show_progress() as progress:
         found = carry_out(
             plan,
