@@ -81,8 +81,12 @@ def _reading(source: SubDataset | Path, seed: int, fractions: Sequence[float]) -
     try:
         reading = read_rows(source, seed=seed, fractions=fractions)
         inspect_counts(reading)
-        for reason, count in recorded_counts(read_import_record(reading.source)).items():
+        record = read_import_record(reading.source)
+        for reason, count in recorded_counts(record).items():
             reading.warning(f"its import passed over {count:,} {reason}")
+        deep = record.get("deep")
+        if isinstance(deep, dict) and isinstance(deep.get("note"), str):
+            reading.warning(deep["note"])
         return reading
     except DataError as error:
         reading = Reading(source.stem, source.absolute())

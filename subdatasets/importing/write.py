@@ -21,6 +21,7 @@ from subdatasets.attribute import (
     stray_words,
 )
 from subdatasets.errors import DataError
+from subdatasets.importing.depth import depth_note
 from subdatasets.importing.place import Draw, ImageList, drawn_splits, put_in_place
 from subdatasets.reading.problems import SPLIT_NAMES
 from subdatasets.reading.record import read_import_record
@@ -206,6 +207,8 @@ def write_attributes(
         draw = Draw(seed, fractions, tuple(there), near_copies, progress)
         splits, drawn, about = drawn_splits(images, labels, draw)
         told += about
+    deep = depth_note(images.paths)
+    told += [deep[0]] if deep else []
     subdatasets: list[SubDataset] = []
     sidecars: dict[Path, dict[str, Any]] = {}
     found: dict[str, Positive] = {}
@@ -231,6 +234,7 @@ def write_attributes(
             "seed": seed,
             "drawn": drawn is not None,
             "passed_over": dict(passed_over or {}),
+            **({"deep": {"note": deep[0], **deep[1]}} if deep else {}),
         }
     if not subdatasets:
         reasons = "; ".join(f"'{each.column}' {each.reason}" for each in left_out[:5]) or "there is no column of labels"
