@@ -25,6 +25,11 @@ Replace = Annotated[
     bool, typer.Option("--replace", help="Write in the place of what is there, and keep that under a dated name.")
 ]
 
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's images are."),
+]
+
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose parameters that are dataclasses become an option per field; the command gets them whole.

@@ -67,9 +67,9 @@ def add(
     choices = ImportChoices(positive=(positive,) if positive else (), replace=replace)
     summary = import_into(home, folder, name, choices, seed=seed_or(seed, home))
     typer.echo("\n".join(import_lines(summary)), err=True)
-    found = search_in(home, name, seed=seed, device=device)
+    search = search_in(home, name, seed=seed, device=device)
     branch = graft_attribute(home, name)
-    answer({**found.record, "branch": branch}, f"{found.text}\n  grafted {branch}", as_json=as_json)
+    answer({**search.record, "branch": branch}, f"{search.text}\n  grafted {branch}", as_json=as_json)
 
 
 @commands.command("doctor", rich_help_panel=HELP)

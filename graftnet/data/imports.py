@@ -1,4 +1,4 @@
-"""Sub-datasets into a project's data folder, and what the command line says about them."""
+"""Import sub-datasets into a project's data folder, join them to one label table, and describe both in words."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ from subdatasets.labels.join import join_subdatasets
 from subdatasets.labels.read import table_record
 from subdatasets.labels.table import LabelTable
 from subdatasets.reading.rows import FEW
-from subdatasets.subdataset import SubDataset, read_subdataset
+from subdatasets.subdataset import SubDataset
 from subdatasets.words import UNKNOWN
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def project_table(project: Project, attributes: Sequence[str] = (), *, progress:
     names = list(attributes) or project.questions()
     if not names:
         raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")
-    subdatasets = [read_subdataset(project.source(name), seed=project.config.project.seed) for name in names]
+    subdatasets = [project.read(name) for name in names]
     return join_subdatasets(subdatasets, progress=progress)
 
 

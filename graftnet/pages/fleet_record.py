@@ -1,4 +1,4 @@
-"""What only the project knows about its attributes, as a record that the fleet page is made from: ``fleet.json``.
+"""Record of a project's attributes, ``fleet.json``, that the page over all of them is made from.
 
 Freshness (which needs the data), what the trunk costs (which needs the trunk), its versions, what is grafted, and where
 each search lies. Paths count from the record's folder, so that runs/ may be copied elsewhere whole.
@@ -47,16 +47,16 @@ def write_fleet_record(project: Project, *, check: bool = True, progress: Progre
     for number, name in enumerate(names):
         if progress and check:
             progress("checking", number, len(names), {})
-        place = project.latest(name)
+        search = project.latest(name)
         known: dict[str, Any] = {
             "attribute": name,
-            "search": None if place is None else relative(project, place),
+            "search": None if search is None else relative(project, search),
             "grafted": name in grown,
         }
         if check:
             known.update(freshness(project, trunk, problem, name, hashes))
         else:
-            known.update(state=unchecked(place), reasons=[])
+            known.update(state=unchecked(search), reasons=[])
         attributes.append(known)
     record = {
         "project": project.config.project.name,
@@ -113,11 +113,11 @@ def asked_with(project: Project, attribute: str) -> Mapping[str, Any]:
     return read_json_if_whole(results[-1] / "config.json") if results else {}
 
 
-def unchecked(place: Path | None) -> str:
+def unchecked(search: Path | None) -> str:
     """The state of an attribute whose data is not read."""
-    if place is None:
+    if search is None:
         return "missing"
-    return "unchecked" if (place / "result.json").exists() else "unfinished"
+    return "unchecked" if (search / "result.json").exists() else "unfinished"
 
 
 def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
@@ -147,19 +147,19 @@ def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
 
 def links(project: Project) -> list[dict[str, Any]]:
     """Label graphs and studies, newest first: what each one's record says, and its page where there is one."""
-    found = []
+    rows = []
     for folder, (kind, record) in LINKED.items():
-        for place in reversed(by_age((project.runs / folder).glob(f"*/{record}"))):
-            page, told = place / "report.html", read_json_if_whole(place / record)
-            found.append(
+        for run in reversed(by_age((project.runs / folder).glob(f"*/{record}"))):
+            page, told = run / "report.html", read_json_if_whole(run / record)
+            rows.append(
                 {
                     "kind": kind,
-                    "name": place.name,
+                    "name": run.name,
                     "page": relative(project, page) if page.exists() else None,
                     "sentence": told.get("verdict") or trials_of(told),
                 }
             )
-    return found
+    return rows
 
 
 def trials_of(study: Mapping[str, Any]) -> str | None:

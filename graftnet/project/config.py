@@ -22,7 +22,7 @@ from graftnet.errors import ConfigError
 from graftnet.project.config_problems import list_problems
 from label_graph.settings import GraphRecipe
 from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, SearchSettings
-from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
+from search_spaces.operations import ACTIVATIONS, HEAD_POOLINGS, OPERATIONS, POOLINGS
 from trunk.errors import TrunkError
 from trunk.features.settings import STORAGE_RULE, VIEW_RULE, is_view, parse_storage
 from trunk.precision import PRECISIONS
@@ -108,7 +108,7 @@ class SearchTable(Table, SearchSettings, ChoosingSettings, frozen=True):
     widths: Annotated[tuple[Count, ...], Filled] = (8, 16, 32, 64)
     operations: Annotated[tuple[Annotated[str, OneOf(OPERATIONS)], ...], List] = ()
     activations: Annotated[tuple[Annotated[str, OneOf(ACTIVATIONS)], ...], Filled] = ("relu", "silu", "hard_swish")
-    poolings: Annotated[tuple[Annotated[str, OneOf(POOLINGS)], ...], Filled] = POOLINGS
+    poolings: Annotated[tuple[Annotated[str, OneOf(POOLINGS)], ...], Filled] = HEAD_POOLINGS
     warm_start: bool = False
     warm_epochs: Count = 10
     warm_warmup_epochs: Index = 0

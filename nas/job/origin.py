@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from foundation.bounds import recorded
 from foundation.files import jsonable, read_json
 from nas.errors import SearchError
 from nas.job.predictions import ImageFile
@@ -42,7 +43,7 @@ def origin_of(data: JobData, settings: JobSettings, *, digest: str, seed: int, d
         "freeze_depth": None,
         "seed": seed,
         "device": device.type,
-        **described(settings),
+        **settings_record(settings),
     }
     parts = {"train": data.train, "val": data.val} | ({} if data.test is None else {"test": data.test})
     counts = {
@@ -64,13 +65,9 @@ def features_digest(data: JobData) -> str:
     return digest.hexdigest()[:12]
 
 
-def described(settings: JobSettings) -> dict[str, Any]:
+def settings_record(settings: JobSettings) -> dict[str, Any]:
     """A job's settings as plain values: what names its folder, and what ``config.json`` shows."""
-    values = {
-        key: asdict(value) if hasattr(value, "__dataclass_fields__") else value
-        for key, value in vars(settings).items()
-        if key != "space"
-    }
+    values = {key: value for key, value in recorded(settings).items() if key != "space"}
     space = {"name": settings.space.name, "settings": jsonable(settings.space.settings)}
     return {"settings": {**values, "space": space}}
 

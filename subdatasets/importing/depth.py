@@ -1,7 +1,7 @@
 """Grey pictures of more than 8 bits: how bright they get, for 10 bits in a file of 16 are nearly black when read.
 
 `read_image` takes 65535 for white in files of 16 bits, and in files of 32 bits too where one value is above 255.
-Cameras write 10 or 12 bits into them; 3 or 15 of 255 levels are left then. That is said at import, when it costs little.
+Cameras write 10 or 12 bits into them; 3 or 15 of 255 levels are left then. An import says so.
 """
 
 from collections.abc import Sequence

@@ -167,8 +167,8 @@ def test_a_reader_that_stops_reading_is_no_error(monkeypatch: pytest.MonkeyPatch
 
 def test_ctrl_c_stops_the_real_process(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys\nimport graftnet.doctor\nfrom graftnet.cli import main\n"
-        "graftnet.doctor.examine = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+        "import os, signal, sys\nimport graftnet.project.machine\nfrom graftnet.cli import main\n"
+        "graftnet.project.machine.examine = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.argv = ['graftnet', 'doctor']\nmain()"
     )
     found = subprocess.run(

@@ -1,6 +1,7 @@
 """Grey pictures of 10 and 12 bits in files of 16 are told at import, and by the check later; full ones are not."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from subdatasets.importing.folder import import_folder
 def fill(folder: Path, top: int, *, kind: str = "png", dtype: type = np.uint16, count: int = 20) -> None:
     random = np.random.default_rng(0)
     for number in range(count):
-        pixels = random.integers(0, top + 1, (8, 8)).astype(dtype)
+        pixels: np.ndarray[Any, Any] = random.integers(0, top + 1, (8, 8)).astype(dtype)
         pixels[0, 0] = top
         path = folder / ("no", "yes")[number % 2] / f"{number}.{kind}"
         path.parent.mkdir(parents=True, exist_ok=True)
