@@ -79,30 +79,35 @@ _OTHER_ENDINGS = """
 _OTHER_SUFFIXES = frozenset(f".{ending}" for ending in _OTHER_ENDINGS.split())
 
 
-def read_image(path: Path) -> Image.Image:
+def read_image(path: Path, *, white: int | None = None) -> Image.Image:
     """The image of a file, fully decoded, upright (EXIF), mode RGB.
 
     Transparent pixels are laid over black (the background that segmentation leaves), 16-bit grey is scaled to 8 bits,
     of an animation the first frame is taken.
+
+    Args:
+        path: the file.
+        white: what is white in grey pictures of 16 or 32 bits, 1023 for cameras of 10 bits; None: 65535, or in files of
+            32 bits without a value above 255 that.
 
     Raises:
         DataError: the file is missing, truncated, no image, or holds pixels without a known range.
     """
     data = _bytes(path)
     try:
-        return decode_image(data)
+        return decode_image(data, white=white)
     except DataError as error:
         raise DataError(f"{path} {error}: replace the file, or leave it out") from error
 
 
-def decode_image(data: bytes) -> Image.Image:
+def decode_image(data: bytes, *, white: int | None = None) -> Image.Image:
     """The image encoded in `data`, as `read_image` gives it; a DataError's message begins after the file's name."""
     if not data:
         raise DataError("is empty")
     try:
         with Image.open(io.BytesIO(data), formats=READABLE) as image:
             image.load()
-            return _as_rgb(_upright(image))
+            return _as_rgb(_upright(image), white)
     except (DataError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -164,13 +169,14 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def _as_rgb(image: Image.Image, white: int | None) -> Image.Image:
     if image.mode == "F":
         raise DataError("holds floating-point pixels, whose range is unknown (save it with 8 bits per channel)")
     if image.mode == "I" or image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.int64)
-        wide = image.mode != "I" or grey.max(initial=0) > 255
-        image = Image.fromarray(np.clip(grey // 257 if wide else grey, 0, 255).astype(np.uint8))
+        if white is None:
+            white = 65535 if image.mode != "I" or grey.max(initial=0) > 255 else 255
+        image = Image.fromarray((np.clip(grey, 0, white) * 255 // white).astype(np.uint8))
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)

@@ -141,7 +141,7 @@ def check(
 
     home = open_project(project)
     sources = [home.source(name) for name in attributes] if attributes else list(home.sources().values())
-    problems = check_subdatasets(sources)
+    problems = check_subdatasets(sources, white=home.config.data.white)
     errors = sum(problem.severity == "error" for problem in problems)
     shown = [
         {"severity": problem.severity, "file": problem.file, "line": problem.line, "message": problem.message}

@@ -94,6 +94,7 @@ def import_labels_table(
         encoding=choices.encoding,
         seed=seed,
         progress=progress,
+        white=project.config.data.white,
         **choices.of_all,
     )
 
@@ -121,7 +122,9 @@ def import_into(
             f"{name} has a sub-dataset already, the folder {known}; move it out of "
             f"{project.data}, or choose another name."
         )
-    return import_folder(folder, name, project.data, seed=seed, progress=progress, **choices.of_all)
+    return import_folder(
+        folder, name, project.data, white=project.config.data.white, seed=seed, progress=progress, **choices.of_all
+    )
 
 
 def import_record(summary: ImportSummary) -> dict[str, Any]:

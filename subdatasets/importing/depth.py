@@ -20,9 +20,16 @@ _FULL = 32768  # from here on a picture uses its 16 bits
 
 
 def depth_note(
-    paths: Sequence[Path], *, threads: int = THREADS, progress: Progress | None = None
+    paths: Sequence[Path], *, set_white: int = 0, threads: int = THREADS, progress: Progress | None = None
 ) -> tuple[str, dict[str, Any]] | None:
-    """A sentence about pictures that will be nearly black, and how many and how bright; None where there are none."""
+    """A sentence about pictures that will be nearly black, and how many and how bright; None where there are none.
+
+    Args:
+        paths: the pictures.
+        set_white: what `data.white` says; 0: nothing.
+        threads: how many are read at a time.
+        progress: hears the stage "images".
+    """
     deep = [path for path, mode in zip(paths, over_files(_mode, paths, threads=threads), strict=True) if mode in _DEEP]
     if not deep:
         return None
@@ -32,18 +39,20 @@ def depth_note(
     ]
     top = max(brightest, default=0)
     mixed = any(each <= 255 for each in brightest) and top > 255
-    if not brightest or (top >= _FULL and not mixed) or top <= 255:
+    if not brightest or top <= set_white or (not set_white and ((top >= _FULL and not mixed) or top <= 255)):
         return None
     bits = top.bit_length()
     levels = top // 257 + 1
     white = 2**bits - 1
     what = f"{len(deep):,} of {len(paths):,} pictures are grey of 16 or 32 bits, and "
-    if top >= _FULL:
+    if set_white:
+        how = f"the brightest pixel is {top:,}, more than data.white"
+    elif top >= _FULL:
         how = "some of them hold 8 bits and some more, which are scaled differently"
     else:
         how = f"the brightest pixel is {top:,}: read as 16 bits they are nearly black ({levels} of 256 levels)"
-    remedy = f"save them with 8 bits, {white:,} as white" if top < _FULL else "save all of them with 8 bits"
-    return f"{what}{how}; {remedy}, before you train on them", {"images": len(deep), "brightest": top, "white": white}
+    remedy = f"set white = {white} below [data] in graftnet.toml, or save them with 8 bits"
+    return f"{what}{how}; {remedy}, before a trunk sees them", {"images": len(deep), "brightest": top, "white": white}
 
 
 def _mode(path: Path) -> str:

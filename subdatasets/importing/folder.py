@@ -21,6 +21,7 @@ def import_folder(
     unknown: Sequence[str] = UNKNOWN,
     positive: Sequence[str] = (),
     near_copies: bool = False,
+    white: int = 0,
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     replace: bool = False,
@@ -35,6 +36,7 @@ def import_folder(
         unknown: value folders whose images are not labelled.
         positive: the positive value of two, `VALUE` or `NAME=VALUE`.
         near_copies: whether near copies of a picture share a split that is made.
+        white: of grey pictures of 16 or 32 bits, where it is set; 0: it is not, and doubtful ones are told.
         seed: decides over splits that are not given.
         fractions: the shares of train, val and test where splits are not given.
         replace: put it in the place of a sub-dataset of that name, which is kept under a dated name.
@@ -75,5 +77,6 @@ def import_folder(
         passed_over=reading.passed_over,
         positive=positive,
         near_copies=near_copies,
+        white=white,
         progress=progress,
     )

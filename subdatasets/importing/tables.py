@@ -54,6 +54,7 @@ def import_table(
     encoding: str | None = None,
     positive: Sequence[str] = (),
     near_copies: bool = False,
+    white: int = 0,
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     replace: bool = False,
@@ -82,6 +83,7 @@ def import_table(
         encoding: the table's encoding, if it is neither UTF-8 nor UTF-16.
         positive: the positive value of attributes of two, `VALUE` (of all that have it) or `ATTRIBUTE=VALUE`.
         near_copies: whether near copies of a picture share a split that is made.
+        white: of grey pictures of 16 or 32 bits, where it is set; 0: it is not, and doubtful ones are told.
         seed: decides over splits that are not given.
         fractions: the shares of train, val and test where splits are not given.
         replace: put it in the place of sub-datasets of the same name, which are kept under a dated name.
@@ -116,6 +118,7 @@ def import_table(
         passed_over=found.passed_over,
         positive=positive,
         near_copies=near_copies,
+        white=white,
         progress=progress,
     )
 

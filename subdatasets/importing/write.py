@@ -175,6 +175,7 @@ def write_attributes(
     passed_over: Mapping[str, int] | None = None,
     positive: Sequence[str] = (),
     near_copies: bool = False,
+    white: int = 0,
     progress: Progress | None = None,
 ) -> ImportSummary:
     """Write `destination/<attribute>.csv` for every usable column; nothing is written before all are known to be right.
@@ -207,7 +208,7 @@ def write_attributes(
         draw = Draw(seed, fractions, tuple(there), near_copies, progress)
         splits, drawn, about = drawn_splits(images, labels, draw)
         told += about
-    deep = depth_note(images.paths)
+    deep = depth_note(images.paths, set_white=white)
     told += [deep[0]] if deep else []
     subdatasets: list[SubDataset] = []
     sidecars: dict[Path, dict[str, Any]] = {}

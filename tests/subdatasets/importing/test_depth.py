@@ -29,8 +29,20 @@ def test_pictures_that_would_be_black_are_told(top: int, levels: int, kind: str,
     (note,) = [each for each in summary.notes if "nearly black" in each]
     assert f"20 of 20 pictures are grey of 16 or 32 bits, and the brightest pixel is {top:,}" in note
     assert f"({levels} of 256 levels)" in note
-    assert f"{2 ** top.bit_length() - 1:,} as white" in note
+    assert f"set white = {2 ** top.bit_length() - 1} below [data]" in note
     assert note in [each.message for each in check_subdataset(tmp_path / "data/scan.csv")]
+
+
+def test_a_white_that_is_set_ends_the_warning(tmp_path: Path) -> None:
+    fill(tmp_path / "scan", 1000)
+    import_folder(tmp_path / "scan", "scan", tmp_path / "data")
+    told = [each.message for each in check_subdataset(tmp_path / "data/scan.csv", white=1023)]
+    assert not [each for each in told if "bits" in each]
+    assert not [
+        each for each in import_folder(tmp_path / "scan", "a", tmp_path / "data", white=1023).notes if "bits" in each
+    ]
+    notes = import_folder(tmp_path / "scan", "b", tmp_path / "data", white=255).notes
+    assert any("the brightest pixel is 1,000, more than data.white" in each for each in notes)
 
 
 def test_pictures_of_all_bits_and_of_eight_are_fine(tmp_path: Path) -> None:
