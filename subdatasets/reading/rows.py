@@ -151,6 +151,10 @@ def _settle_splits(reading: Reading, seed: int, fractions: Sequence[float]) -> N
     splits = [row.split for row in rows]
     sizes = Counter(splits)
     if sizes[""]:
+        reading.warning(
+            "it says no splits: they are drawn from the whole list each time it is read, and images change theirs when "
+            "others are added (import it, to have splits that stay)"
+        )
         splits = stratified_splits(labels, groups, fractions=fractions, seed=seed)
     elif sizes["train"] and not sizes["val"]:
         if len(fractions) > 1 and fractions[1] > 0:

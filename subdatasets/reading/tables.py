@@ -110,7 +110,7 @@ def _decode(path: Path, encoding: str | None) -> str:
         line = data.count(b"\n", 0, start) + 1
         raise DataError(
             f"{path}, line {line}: the text is not {encoding.removesuffix('-sig').upper()}: save the table as "
-            "'CSV UTF-8', or name its encoding with --encoding where you import it"
+            "'CSV UTF-8', or import it with `graftnet data import --encoding NAME`"
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1

@@ -139,7 +139,7 @@ def test_options_of_a_table(project: Path, capsys: pytest.CaptureFixture[str]) -
     call = ["data", "import", "../t.csv", "--images", "../photos", "--path-column", "file", "--split-column", "where"]
     capsys.readouterr()
     assert run(call) == 2
-    assert "name its encoding with --encoding" in said(capsys)
+    assert "import it with `graftnet data import --encoding NAME`" in said(capsys)
     call += ["--encoding", "cp1252", "--group-column", "who", "--unknown", "pass", "--except", "cap"]
     answer = record(capsys, *call)
     assert answer["attributes"].keys() == {"groe", "hat"}
