@@ -3,7 +3,9 @@
 import errno
 import json
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,65 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True, error: type[Us
             raise
         raise error(f"{path} cannot be written ({problem.strerror}): choose another destination") from problem
     return path
+
+
+def write_new(
+    path: Path, data: bytes, *, replace: bool = False, what: str = "", error: type[UserError] = UserError
+) -> Path | None:
+    """Write a file where nothing of the user's stands, or the same bytes; otherwise refuse, or `replace` it.
+
+    Args:
+        replace: keep what is there beside the new file, as :func:`set_aside` does.
+        what: is there, for the sentence; by default its size and date.
+
+    Returns:
+        Where the old file is kept, None where there was none.
+
+    Raises:
+        UserError: another file is there, or nothing can be written; as ``error``, a room's own.
+    """
+    kept = None
+    if os.path.lexists(path):
+        if path.is_file() and path.read_bytes() == data:
+            return None
+        if not path.is_file():
+            raise error(f"{path} is there already and is no file: choose another destination")
+        if not replace:
+            raise error(
+                f"{path} is there already ({what or described_file(path)}): name another place, or add --replace, "
+                "which keeps it beside the new one under a dated name (in Python replace=True)"
+            )
+        kept = set_aside(path)
+    write_bytes(path, data, error=error)
+    return kept
+
+
+def described_file(path: Path) -> str:
+    """Size and date of a file, to recognise it by."""
+    about = path.stat()
+    return f"{about.st_size:,} bytes, of {time.strftime('%Y-%m-%d %H:%M', time.localtime(about.st_mtime))}"
+
+
+def set_aside(path: Path) -> Path:
+    """Give a file a second, dated name beside it, ``bald.csv.before-2026-07-14T093000``, which is returned.
+
+    Its first name can be given to another file then; at no moment is it under neither.
+    """
+    stem = f"{path.name}.before-{time.strftime('%Y-%m-%dT%H%M%S')}"
+    number = 1
+    while True:
+        kept = path.with_name(stem if number == 1 else f"{stem}-{number}")
+        try:
+            os.link(path, kept, follow_symlinks=False)
+            return kept
+        except FileExistsError:
+            number += 1
+        except (OSError, NotImplementedError):  # a file system without second names
+            if os.path.lexists(kept):
+                number += 1
+                continue
+            shutil.copy2(path, kept)
+            return kept
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -100,7 +100,12 @@ def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> 
             subdataset = project.read(attribute)
             chosen = (subdataset.split("test") + subdataset.split("val"))[:GOLDEN_IMAGES]
             if len(chosen) == GOLDEN_IMAGES:
-                return torch.stack([trunk.preprocessing.apply(read_image(example.path)) for example in chosen])
+                return torch.stack(
+                    [
+                        trunk.preprocessing.apply(read_image(example.path, white=trunk.preprocessing.white))
+                        for example in chosen
+                    ]
+                )
     return None
 
 

@@ -81,7 +81,9 @@ def train_end_to_end(
     settings = settings_of(project, choices, seed=seed)
     start = None if choices.fresh or not project.current else open_trunk(project, torch.device("cpu"))
     config = project.config.trunk
-    preprocessing = start.preprocessing if start else Preprocessing(config.image_size)
+    preprocessing = (
+        start.preprocessing if start else Preprocessing(config.image_size, white=project.config.data.white or None)
+    )
     words = words_of(project) if settings.graph.nodes == "words" else None
     hashes = content_hashes(table.images)
     identity = {

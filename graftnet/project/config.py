@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -71,6 +71,12 @@ class ProjectTable(Table, frozen=True):
     runs: str = "runs"
     seed: Index = 0
     pictures: bool = True
+
+
+class DataTable(Table, frozen=True):
+    """[data]: what the pictures are, where their files do not say it."""
+
+    white: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
 
 
 class TrunkTable(Table, PretrainSettings, frozen=True):
@@ -169,6 +175,7 @@ class Config(Table, frozen=True):
     """graftnet.toml as a whole; every table may be left out."""
 
     project: ProjectTable = ProjectTable()
+    data: DataTable = DataTable()
     trunk: TrunkTable = TrunkTable()
     features: FeaturesTable = FeaturesTable()
     search: SearchTable = SearchTable()

@@ -140,8 +140,9 @@ class Project:
         if not self.data.is_dir():
             return sources
         for path in sorted(self.data.iterdir()):
-            name = path.stem if path.suffix == ".csv" else path.name
-            if path.name.startswith(".") or path.name == IMAGES or not (path.suffix == ".csv" or path.is_dir()):
+            table = path.suffix.casefold() == ".csv"
+            name = path.stem if table else path.name
+            if path.name.startswith(".") or path.name == IMAGES or not (table or path.is_dir()):
                 continue
             if name in sources:
                 raise ConfigError(f"{name} has two sub-datasets, {sources[name]} and {path}; keep one of them.")

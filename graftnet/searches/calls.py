@@ -85,6 +85,8 @@ def search_in(
         typer.echo(plan.few_sentence, err=True)
     if sentence := standing_of(plan).sentence(attribute):
         typer.echo(sentence, err=True)
+    if not plan.finished and plan.shared_sentence:
+        typer.echo(plan.shared_sentence, err=True)
     with show_progress() as progress:
         searched = carry_out(
             plan,

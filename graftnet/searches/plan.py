@@ -49,6 +49,24 @@ class SearchPlan:
         return self.settings.strategy == BY_HAND
 
     @property
+    def shared(self) -> dict[str, int]:
+        """Images that two splits hold both, by pair of splits; empty where none are."""
+        return self.subdataset.shared(self.hashes)
+
+    @property
+    def shared_sentence(self) -> str:
+        """What to say of images in two splits before they are learnt from; empty where there are none."""
+        told = [
+            f"{count:,} of {pair.split('/')[1]} are in {pair.split('/')[0]} too" for pair, count in self.shared.items()
+        ]
+        if not told:
+            return ""
+        return (
+            f"{self.attribute}: of its images, by content, {' and '.join(told)}, so that figures will be too good; "
+            f"`graftnet data check {self.attribute}` names them."
+        )
+
+    @property
     def folder(self) -> Path:
         """Where the search is, or will be."""
         return self.project.searches(self.attribute) / identity_of(self.identity)

@@ -53,6 +53,7 @@ def train_trunk(
         "image_size": table.image_size,
         "settings": recorded(settings),
         "seed": seed,
+        **({"white": white} if (white := project.config.data.white) else {}),
         "data": {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets},
         **method_identity(project.config.trunk.method, vars(project.config.trunk)),
     }
@@ -94,7 +95,7 @@ def train_version(
     training = training_of(identity)(
         subdatasets,
         identity["backbone"],
-        Preprocessing(identity["image_size"]),
+        Preprocessing(identity["image_size"], white=identity.get("white")),
         settings,
         folder=folder / "training",
         seed=seed,
@@ -144,6 +145,9 @@ def use_trunk(project: Project, source: str) -> Path:
         )
     else:
         trunk = load_trunk(path, table.backbone, Preprocessing(table.image_size))
+    white = project.config.data.white
+    if white and trunk.preprocessing.white != white:
+        trunk = Trunk(trunk.backbone, trunk.chain, replace(trunk.preprocessing, white=white))
     folder = project.trunks / trunk.fingerprint[:12]
     if not (folder / "trunk.json").exists():
         keep(trunk, folder, record)
@@ -191,5 +195,11 @@ def open_trunk(project: Project, device: torch.device) -> Trunk:
             f"The trunk in use reads images of {trunk.preprocessing.size} pixels, but trunk.image_size in "
             f"{project.folder / CONFIG_NAME} is {project.config.trunk.image_size}; change the setting, or train or "
             f"choose another trunk."
+        )
+    white = project.config.data.white
+    if white and trunk.preprocessing.white != white:
+        raise TrunkError(
+            f"The trunk in use takes {trunk.preprocessing.white or 'what the file can hold'} for white, but data.white "
+            f"in {project.folder / CONFIG_NAME} is {white}; change the setting, or train or choose another trunk."
         )
     return trunk.to(device)
