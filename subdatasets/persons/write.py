@@ -51,7 +51,7 @@ def read_photos(source: Path, *, images: Path | None = None, columns: Sequence[s
     if source.is_dir():
         files = sorted(path for path in source.absolute().rglob("*") if path.suffix.lower() in SUFFIXES)
         if not files:
-            raise DataError(f"there is no image in {source}: name a folder of {', '.join(sorted(SUFFIXES))}")
+            raise DataError(f"there is no image in {source}: name a folder of pictures, or a table of them")
         return [Photo(path, {}) for path in files]
     table = read_table(source)
     file_column = required_column(table, "path", PATH_COLUMNS)

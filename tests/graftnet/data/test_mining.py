@@ -78,6 +78,20 @@ def test_the_same_seed_mines_the_same_again(made: Path, capsys: pytest.CaptureFi
     assert mine(made, capsys, *options, "--seed", "2")["csv_sha256"] != first
 
 
+def test_what_was_changed_by_hand_is_not_mined_over(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("few", "--clusters", "3", "--name", "changed")
+    mine(made, capsys, *options)
+    target = made / "data" / "changed.csv"
+    changed = target.read_text().rsplit("\n", 2)[0] + "\n"
+    target.write_text(changed)
+    assert run(["data", "mine", *options, "--project", str(made), "--device", "cpu"]) == 2
+    assert "changed.csv was changed since it was mined" in " ".join(capsys.readouterr().err.split())
+    assert target.read_text() == changed
+    mine(made, capsys, *options, "--replace")
+    (kept,) = target.parent.glob("changed.csv.before-*")
+    assert kept.read_text() == changed
+
+
 @pytest.mark.parametrize("storage", ["int8", "pca:4"])
 def test_distances_do_not_depend_on_how_features_are_stored(
     storage: str, made: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
