@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation.errors import UserError
+from foundation.records import read_json as read_json
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -55,19 +56,6 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON; readers see the old file or the new one, never half of it."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds.
-
-    Raises:
-        OSError: it cannot be read. ValueError: it is no text. JSONDecodeError (a ValueError): no JSON, or no object.
-    """
-    text = path.read_text(encoding="utf-8")
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise json.JSONDecodeError("Expecting an object", text, 0)
-    return value
 
 
 def read_json_if_whole(path: Path) -> dict[str, Any]:
