@@ -71,7 +71,9 @@ def test_every_package_stands_on_the_map() -> None:
 @pytest.mark.parametrize("guide", [path for path in GUIDES if path.name not in HISTORIES], ids=name)
 def test_guides_name_files_that_are_there(guide: Path) -> None:
     text = guide.read_text(encoding="utf-8")
-    named = set(re.findall(rf"(?<![\w./-])((?:{'|'.join(ROOMS)}|tests|benchmarks|experiments|docs)/[\w/.-]+\.\w+)", text))
+    named = set(
+        re.findall(rf"(?<![\w./-])((?:{'|'.join(ROOMS)}|tests|benchmarks|experiments|docs)/[\w/.-]+\.\w+)", text)
+    )
     assert {path for path in named if not (HOUSE / path).exists()} == set()
     modules = set(re.findall(r"-m ((?:benchmarks|experiments)\.\w+)", text))
     assert {module for module in modules if not (HOUSE / (module.replace(".", "/") + ".py")).exists()} == set()

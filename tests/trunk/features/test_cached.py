@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,7 +62,10 @@ def test_one_batch_is_read_or_told_ahead_and_no_more(
     coming = prefetched(features, watched_order(), device)
     next(coming)
     assert asked == [4, 1]
-    coming.close()  # waits for the reader
+    until = time.monotonic() + 10  # closing calls off what the reader has not begun
+    while features.gathered != gathered and time.monotonic() < until:
+        time.sleep(0.001)
+    coming.close()
     assert (features.gathered, features.expected) == (gathered, expected)
 
 
