@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
@@ -54,7 +54,7 @@ class Checked:
 
         def check(text: str) -> str:
             if not self.holds(text):
-                raise PydanticCustomError("text", self.words)  # type: ignore[arg-type]
+                raise PydanticCustomError("text", self.words)
             return text
 
         return core_schema.no_info_after_validator_function(check, handler(source))
@@ -82,6 +82,18 @@ def is_plain_path(path: object) -> bool:
     return isinstance(path, str) and all(is_plain_name(part) for part in path.split("/"))
 
 
+def leads_down(path: object) -> bool:
+    """Whether a path of somebody's stays below the folder it counts from, on any system; it may be hidden, or long.
+
+    >>> [leads_down(path) for path in ("train/1.jpg", "../x", "a/../../x", "/etc/x", "C:\\\\x", "a\x00", "..\\\\x")]
+    [True, False, False, False, False, False, False]
+    """
+    if not isinstance(path, str) or not path or "\x00" in path:
+        return False
+    kinds = (PurePosixPath(path), PureWindowsPath(path))
+    return not any(kind.anchor or ".." in kind.parts for kind in kinds)
+
+
 def is_text(text: object) -> bool:
     """Whether it can be written to a file: no half of a pair of characters, no zero byte."""
     return isinstance(text, str) and "\x00" not in text and not re.search("[\ud800-\udfff]", text)
@@ -98,7 +110,7 @@ Share = Annotated[float, Ge(0), Le(1)]
 Shape = Annotated[list[Size], Len(3, 3)]
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
     """The text of a record's file.
 
     Raises:
@@ -109,8 +121,8 @@ def read_text(path: Path) -> str:
         if not stat.S_ISREG(about.st_mode):
             # A pipe would be waited for, a device read for ever.
             raise damaged(path, "it is no file")
-        if about.st_size > MOST_BYTES:
-            raise damaged(path, f"it has {about.st_size} bytes, a record has {MOST_BYTES} at most")
+        if about.st_size > most:
+            raise damaged(path, f"it has {about.st_size} bytes, it may have {most} at most")
         return path.read_bytes().decode("utf-8")
     except (FileNotFoundError, PermissionError):
         raise

@@ -16,14 +16,16 @@ from deployment.bundle.variants import Outcome, Trial, try_variant
 from deployment.runtime.files import read_bundle
 from deployment.runtime.images import read_normalised
 from deployment.targets import TARGETS, Tree
-from foundation.files import read_json, read_json_if_whole
+from foundation.files import read_json_if_whole
+from foundation.records import inside, read_json, read_record
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
-from graftnet.trunks.served import grafted, holding_tree, served
+from graftnet.trunks.served import grafted, holding_tree, require_own, served
 from graftnet.trunks.versions import open_trunk
 from reports.card import card_of
 from subdatasets.image_files import read_image
 from subdatasets.subdataset import Example, read_subdataset
+from trunk.records import TrunkShape
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 8
@@ -42,18 +44,19 @@ def graft_attribute(project: Project, attribute: str) -> Path:
     trunk = open_trunk(project, torch.device("cpu"))
     folder = newest_on(project, attribute, trunk.fingerprint) or folder
     module, record = saved = load_branch(folder / "branch")
+    require_own(folder / "branch", record.attribute, attribute)
     GraftedNet(trunk).graft_saved(saved)
     with holding_tree(project):
         if read_fingerprint(project.current_trunk) != trunk.fingerprint:
             raise ConfigError(f"The trunk was switched while {attribute} was to be grafted; call again.")
-        destination = project.tree / attribute
+        destination = inside(project.tree, attribute)
         save_branch(destination, module, record)
     return destination
 
 
 def read_fingerprint(trunk: Path) -> str:
     """The fingerprint in a trunk's folder."""
-    return str(read_json(trunk / "trunk.json")["fingerprint"])
+    return str(read_record(trunk / "trunk.json", TrunkShape)["fingerprint"])
 
 
 def newest_on(project: Project, attribute: str, fingerprint: str) -> Path | None:
@@ -68,8 +71,8 @@ def open_tree(project: Project) -> GraftedNet:
     """The trunk in use with every grafted branch, both as they are served at one moment."""
     now = served(project)
     net = GraftedNet(Trunk.load(project.trunks / now.version))
-    for folder in grafted(project.runs / now.tree).values():
-        net.graft_saved(folder)
+    for name, folder in grafted(project.runs / now.tree).items():
+        require_own(folder, net.graft_saved(folder), name)
     return net
 
 
@@ -88,6 +91,7 @@ def export_as(project: Project, attributes: Sequence[str], target: str, destinat
         if not (folder / "branch.json").exists():
             project.source(attribute)
             raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
+        require_own(folder, str(read_json(folder / "branch.json").get("attribute")), attribute)
         folders.append(folder)
     images, cards = golden_images(project, trunk, attributes), cards_of(project, attributes)
     return TARGETS[target].write(Tree(trunk, folders, images, cards), destination)
@@ -131,6 +135,7 @@ def add_to_bundle(project: Project, attribute: str, bundle: Path) -> str:
     if attribute not in folders:
         project.source(attribute)
         raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
+    require_own(folders[attribute], str(read_json(folders[attribute] / "branch.json").get("attribute")), attribute)
     return add_branch(bundle, folders[attribute], card=cards_of(project, [attribute]).get(attribute))
 
 

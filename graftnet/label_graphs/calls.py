@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foundation.files import read_json
+from foundation.records import read_json, reading
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, open_project
 from graftnet.project.machine import choose_device
@@ -23,7 +23,13 @@ COLUMNS = (("map", "mAP"), ("cf1", "CF1"), ("of1", "OF1"), ("mean_accuracy", "mA
 
 def graph_run(folder: Path, report: Path) -> Answer:
     """A finished run of the label graph: the verdict, a table of the methods, and where to look."""
-    result = read_json(folder / "result.json")
+    path = folder / "result.json"
+    with reading(path):
+        return shown_run(read_json(path), folder, report)
+
+
+def shown_run(result: dict[str, Any], folder: Path, report: Path) -> Answer:
+    """What a result says, with the table of its methods."""
     split = result["measured_on"]
     rows = [(f"on {split}", "labels", *(title for _, title in COLUMNS))]
     for method, name in NAMES.items():
@@ -93,9 +99,11 @@ def list_runs(folder: Path | None) -> list[dict[str, Any]]:
 
     rows = []
     for run in runs_of(open_project(folder)):
-        result = read_json(run / "result.json")
-        shown = {key: result[key] for key in ("created", "chosen", "verdict")}
-        rows.append({"folder": str(run), "labels": len(result["labels"]), **shown})
+        path = run / "result.json"
+        result = read_json(path)
+        with reading(path):
+            shown = {key: result[key] for key in ("created", "chosen", "verdict")}
+            rows.append({"folder": str(run), "labels": len(result["labels"]), **shown})
     return rows
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from branches.measures.metrics import title_of
-from foundation.files import read_json, write_json
+from foundation.files import write_json
 from foundation.history import History, Progress, read_history
+from foundation.records import read_json, reading
 from nas.audit.gain import extra_random, fresh_figures, paired, random_at_equal_cost
 from nas.audit.ranking import SIDES, audit_ranking
 from nas.candidates import own_proposals, rank_candidates
@@ -205,7 +206,12 @@ def check(folder: Path, data: JobData, settings: JobSettings, *, seeds: int, arc
 
 def read_result(folder: Path) -> dict[str, Any]:
     """The finished search's result.json."""
-    return read_json(folder / "result.json")
+    path = folder / "result.json"
+    result = read_json(path)
+    with reading(path):
+        sum((result["seconds"]["search"], result["seconds"]["total"], result["macs"]))
+        sum(len(result["repeats"][side]) for side in ("winner", "random"))
+    return result
 
 
 def row_of(

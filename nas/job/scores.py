@@ -11,6 +11,7 @@ import torch
 from branches.measures.calibration import calibrate, fit_calibration, held_out, reliability_record
 from nas.settings import JobData
 from trunk.checkpoints import load_checkpoint, save_checkpoint
+from trunk.errors import TrunkError
 
 Scores = npt.NDArray[np.float64]
 
@@ -28,7 +29,10 @@ def keep_scores(folder: Path, scores: Mapping[str, Scores]) -> None:
 
 def read_scores(folder: Path) -> dict[str, Scores]:
     """What `keep_scores` wrote, val first. Raises: TrunkError where the file is not whole."""
-    kept = load_checkpoint(folder / SCORES)[0]
+    path = folder / SCORES
+    if not path.exists():
+        raise TrunkError(f"{path} is missing; restore it, or delete {folder} and run the search again.")
+    kept = load_checkpoint(path)[0]
     return {split: kept[split].numpy() for split in ("val", "test") if split in kept}
 
 

@@ -8,7 +8,6 @@ again. A row's key is the image's content hash, for other views than the plain o
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -68,7 +67,7 @@ class FeatureCache:
         try:
             found = read_json(path)
             theirs = str(found["fingerprint"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (KeyError, ValueError) as error:
             raise TrunkError(f"{path} cannot be read ({error}); delete {self.folder} to compute it anew.") from error
         if found != self.origin:
             raise TrunkError(
@@ -290,7 +289,7 @@ def read_shard_record(record: Path, shape: tuple[int, int, int], codec: str | No
         keys: list[str] = found["hashes"]
         fits = tuple(found["shape"]) == shape and found.get("codec") == codec
         whole = fits and file_checksum(record.with_suffix(".npy")) == found["sha256"]
-    except (OSError, json.JSONDecodeError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return keys if whole else None
 

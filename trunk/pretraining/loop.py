@@ -19,7 +19,14 @@ from torch import Tensor
 from foundation.history import History, Progress, read_history
 from subdatasets.subdataset import SubDataset
 from trunk.backbones.find import block_shapes, find_backbone
-from trunk.checkpoints import decay_groups, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from trunk.checkpoints import (
+    decay_groups,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    restoring,
+    save_checkpoint,
+)
 from trunk.errors import TrunkError
 from trunk.images import DECODING_THREADS, HeldImages, ahead
 from trunk.precision import autocast, resolve_precision
@@ -133,15 +140,18 @@ class Pretraining:
         if not self.checkpoint.exists():
             return False
         tensors, record = load_checkpoint(self.checkpoint)
-        if record["identity"] != self.identity():
-            differing = [key for key, value in self.identity().items() if record["identity"].get(key) != value]
+        with restoring(self.checkpoint):
+            theirs = dict(record["identity"])
+        if theirs != self.identity():
+            differing = [key for key, value in self.identity().items() if theirs.get(key) != value]
             raise TrunkError(
                 f"{self.checkpoint} is of a training with other {', '.join(differing)}; restore those settings to "
                 f"continue it, or delete the file to start anew."
             )
-        self.graph.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("optimizer.")})
-        restore_optimizer(self.optimizer, tensors)
-        self.step, self.seconds, self.auroc = record["step"], record["seconds"], record["auroc"]
+        with restoring(self.checkpoint):
+            self.graph.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("optimizer.")})
+            restore_optimizer(self.optimizer, tensors)
+            self.step, self.seconds, self.auroc = record["step"], record["seconds"], record["auroc"]
         return True
 
     def load_batch(self, step: int) -> tuple[NDArray[np.uint8], Batch]:
