@@ -3,12 +3,14 @@
 import errno
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from foundation.errors import UserError
+from foundation.locks import claim
 from foundation.records import read_json as read_json
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -23,7 +25,9 @@ def replace_atomically(path: Path, write: Callable[[Path], object], *, durable: 
     path.parent.mkdir(parents=True, exist_ok=True)
     # A long name would be too long with what is put around it.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
-    os.close(handle)
+    claim(handle)
+    if sys.platform == "win32":
+        os.close(handle)  # an open file cannot be replaced there
     temporary = Path(name)
     try:
         write(temporary)
@@ -34,6 +38,8 @@ def replace_atomically(path: Path, write: Callable[[Path], object], *, durable: 
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+        if sys.platform != "win32":
+            os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = True, error: type[UserError] = UserError) -> Path:

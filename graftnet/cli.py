@@ -1,5 +1,6 @@
 """The command line: `graftnet COMMAND`. What commands do is in graftnet/commands, one file per group."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, cast
@@ -11,8 +12,8 @@ from graftnet.commands import data, demo, deploy, graph, project, report, search
 from graftnet.commands.options import PANELS
 from graftnet.terminal.failures import explain
 from graftnet.terminal.output import answer
+from graftnet.terminal.stopping import HEARD, INTERRUPTED, exit_code, heed
 
-INTERRUPTED = 130
 # Usage errors share this base class, wherever the installed typer keeps its own.
 UsageError = cast(type[Exception], typer.BadParameter.__mro__[2])
 
@@ -32,7 +33,9 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Exit codes: 0 done, 1 failed at run time, 2 the input or the call was wrong, 130 interrupted.")
+@app.callback(
+    epilog="Exit codes: 0 done, 1 failed at run time, 2 the input or the call was wrong, 130 interrupted, 143 terminated."
+)
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and stop.")
@@ -73,8 +76,11 @@ def run(arguments: Sequence[str]) -> int:
             return 2
         return fail(usage_sentence(error), 2, arguments)
     except Exception as error:
-        return fail(*explain(error), arguments)
-    if code == INTERRUPTED:
+        if not HEARD:
+            return fail(*explain(error), arguments)
+        code = INTERRUPTED  # the signal came in the midst of a library, which made this error of it
+    if code == INTERRUPTED or HEARD:
+        code = exit_code()  # typer says 130 of every KeyboardInterrupt
         return fail("Stopped. What is done is kept; call the same command again to continue.", code, arguments)
     return code if isinstance(code, int) else 0
 
@@ -97,4 +103,6 @@ def fail(message: str, code: int, arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        heed(number)
     sys.exit(run(sys.argv[1:]))

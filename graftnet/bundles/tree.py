@@ -20,6 +20,9 @@ from foundation.files import read_json_if_whole
 from foundation.records import inside, read_json, read_record
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
+from graftnet.project.settings import seed_or
+from graftnet.searches.queue import plan_job
+from graftnet.searches.standing import changes_since
 from graftnet.trunks.served import grafted, holding_tree, require_own, served
 from graftnet.trunks.versions import open_trunk
 from reports.card import card_of
@@ -29,6 +32,7 @@ from trunk.records import TrunkShape
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 8
+DEVICES = ("cpu", "cuda", "mps")
 
 
 def graft_attribute(project: Project, attribute: str) -> Path:
@@ -52,6 +56,34 @@ def graft_attribute(project: Project, attribute: str) -> Path:
         destination = inside(project.tree, attribute)
         save_branch(destination, module, record)
     return destination
+
+
+def not_current(project: Project, attribute: str) -> str:
+    """The sentence where the result that is grafted answers something else than is asked now; empty where it does not.
+
+    It is grafted all the same: whoever asks for it knows what it is.
+    """
+    trunk = open_trunk(project, torch.device("cpu"))
+    folder = newest_on(project, attribute, trunk.fingerprint) or project.latest_search(attribute)
+    asked = read_json_if_whole(folder / "config.json")
+    seed, device = asked.get("seed"), asked.get("device")
+    job = plan_job(
+        project,
+        trunk,
+        attribute,
+        seed=seed_or(seed if isinstance(seed, int) else None, project),
+        device=torch.device(device if device in DEVICES else "cpu"),
+        hashes={},
+    )
+    if job.plan is None:
+        return f"Whether the result of {attribute} is current cannot be told: {job.error}"
+    if job.plan.folder == folder:
+        return ""
+    why = "; ".join(changes_since(folder, job.plan.identity))
+    return (
+        f"The result of {attribute} that was grafted ({folder.name}) is not current{f' ({why})' if why else ''}; run "
+        f"`graftnet search {attribute}`, and graft again, for one that is."
+    )
 
 
 def read_fingerprint(trunk: Path) -> str:

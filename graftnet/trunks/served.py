@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from foundation.files import write_json
 from foundation.folders import file_hashes
-from foundation.locks import only_one
+from foundation.locks import only_one, sweep
 from foundation.records import read_record
 from graftnet.errors import ConfigError
 from graftnet.project.folder import TREE, Project
@@ -107,6 +107,7 @@ def contents(tree: Path) -> dict[str, dict[str, str]]:
 def holding_tree(project: Project) -> Iterator[None]:
     """No other process grafts or switches while the block runs."""
     with only_one(project.runs / TREE, patience=PATIENCE):
+        sweep(project.trunks, deep=False)
         yield
 
 

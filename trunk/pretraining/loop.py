@@ -128,7 +128,14 @@ class Pretraining:
 
     def save(self) -> None:
         """Write the checkpoint, atomically."""
-        record = {"identity": self.identity(), "step": self.step, "seconds": self.seconds, "auroc": self.auroc}
+        history = self.folder / "history.jsonl"
+        record = {
+            "identity": self.identity(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "auroc": self.auroc,
+            "history": history.stat().st_size if history.exists() else 0,
+        }
         save_checkpoint(self.checkpoint, {**self.graph.state_dict(), **optimizer_tensors(self.optimizer)}, record)
 
     def resume(self) -> bool:
@@ -152,6 +159,8 @@ class Pretraining:
             self.graph.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("optimizer.")})
             restore_optimizer(self.optimizer, tensors)
             self.step, self.seconds, self.auroc = record["step"], record["seconds"], record["auroc"]
+        if self.ranks.first and "history" in record:  # those of earlier versions do not say
+            History(self.folder / "history.jsonl").require(record["history"])
         return True
 
     def load_batch(self, step: int) -> tuple[NDArray[np.uint8], Batch]:
