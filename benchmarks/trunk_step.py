@@ -3,7 +3,7 @@
     python -m benchmarks.trunk_step [--backbone small_cnn] [--size 32] [--batch 128] [--threads 1] [--device cpu]
 
 Prints one JSON line. `bare_ms`: forward, cross entropy, backward, AdamW's update of the backbone with one linear layer,
-on a normalised batch that lies ready. `ours_ms`: a step of trunk.training on the same batch as decoded bytes, which
+on a normalised batch that lies ready. `ours_ms`: a step of trunk.pretraining on the same batch as decoded bytes, which
 normalises it, picks the attribute's layer and clips the gradient, too. `loaded_ms`: the same with every batch drawn,
 flipped and shifted by the loader's threads, in an unbroken row once the loader's lead is used up, its images decoded
 in an earlier pass and held in memory; `decoded_ms`: read from JPEG files and decoded each time, as in a first

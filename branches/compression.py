@@ -81,7 +81,7 @@ def folded(branch: Branch, components: Tensor, mean: Tensor) -> Branch:
             f"of the features that it was trained on"
         )
     projection, offset = components.double().cpu(), mean.double().cpu()
-    found = Branch(branch.architecture, (channels, *branch.feature_shape[1:]), branch.values)
+    folded = Branch(branch.architecture, (channels, *branch.feature_shape[1:]), branch.values)
     state = {name: value.detach().cpu() for name, value in branch.state_dict().items()}
     inner = state["stem.convolution.weight"].double().flatten(1)  # (width, K)
     state["stem.convolution.weight"] = (inner @ projection).float()[:, :, None, None]
@@ -89,9 +89,9 @@ def folded(branch: Branch, components: Tensor, mean: Tensor) -> Branch:
     shift = inner @ projection @ offset
     state["stem.norm.running_mean"] = (state["stem.norm.running_mean"].double() + shift).float()
     if branch.head.shortcut_norm is not None:
-        state |= folded_shortcut(branch, state, projection, offset, found.head.shortcut_scale)
-    found.load_state_dict(state)
-    return found.eval()
+        state |= folded_shortcut(branch, state, projection, offset, folded.head.shortcut_scale)
+    folded.load_state_dict(state)
+    return folded.eval()
 
 
 def folded_shortcut(
@@ -117,7 +117,7 @@ def folded_shortcut(
 def folded_probe(probe: LinearProbe, components: Tensor, mean: Tensor) -> LinearProbe:
     """The linear probe on averaged features that gives the logits of `probe` on their components."""
     weight = probe.linear.weight.detach().cpu().double() @ components.double().cpu()
-    found = LinearProbe(components.shape[1], len(weight))
-    found.linear.weight.copy_(weight.float())
-    found.linear.bias.copy_((probe.linear.bias.detach().cpu().double() - weight @ mean.double().cpu()).float())
-    return found.eval()
+    folded = LinearProbe(components.shape[1], len(weight))
+    folded.linear.weight.copy_(weight.float())
+    folded.linear.bias.copy_((probe.linear.bias.detach().cpu().double() - weight @ mean.double().cpu()).float())
+    return folded.eval()

@@ -1,4 +1,4 @@
-"""The one exception of this room."""
+"""BranchError, the one exception for a user's mistake in this room."""
 
 from foundation.errors import UserError
 

@@ -151,12 +151,12 @@ def load_branch(folder: Path) -> tuple[nn.Module, BranchRecord]:
         raise BranchError(f"{folder / WEIGHTS} cannot be read ({error}): save or search the branch again") from error
     module = _build(record, folder)
     expected = {name: (value.shape, value.dtype) for name, value in module.state_dict().items()}
-    found = {name: (value.shape, value.dtype) for name, value in weights.items()}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    held = {name: (value.shape, value.dtype) for name, value in weights.items()}
+    wrong = sorted(name for name in expected.keys() | held.keys() if expected.get(name) != held.get(name))
     if wrong:
         raise BranchError(
-            f"{folder / WEIGHTS} does not fit its {RECORD}: {wrong[0]} is {_described(found.get(wrong[0]))}, must be "
-            f"{_described(expected.get(wrong[0]))} ({len(wrong)} such weights): save or search the branch again"
+            f"{folder / WEIGHTS} does not fit its {RECORD}: {wrong[0]} is {_shape_text(held.get(wrong[0]))}, must be "
+            f"{_shape_text(expected.get(wrong[0]))} ({len(wrong)} such weights): save or search the branch again"
         )
     if any(buffer.is_meta and name not in expected for name, buffer in module.named_buffers()):
         # Constants that are no weights, such as the filter of a blur: made anew.
@@ -196,5 +196,5 @@ def _build(record: BranchRecord, folder: Path, device: str = "meta") -> nn.Modul
         ) from error
 
 
-def _described(part: tuple[torch.Size, torch.dtype] | None) -> str:
+def _shape_text(part: tuple[torch.Size, torch.dtype] | None) -> str:
     return "absent" if part is None else f"{part[1]} {tuple(part[0])}"

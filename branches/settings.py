@@ -1,4 +1,4 @@
-"""How one branch is trained."""
+"""Settings of one branch's training."""
 
 from dataclasses import dataclass
 from typing import Annotated

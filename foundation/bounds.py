@@ -7,7 +7,7 @@ A settings class calls `check_fields` when it is made; graftnet.toml's tables in
 the same annotations.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -23,6 +23,13 @@ class OneOf:
         """pydantic's own rule for names, so that its sentence is too."""
         return handler.generate_schema(Literal[self.names])
 
+
+@dataclass(frozen=True)
+class Later:
+    """A field that came when there were records already; see `recorded`."""
+
+
+LATER = Later()
 
 Count = Annotated[int, Ge(1)]
 Pair = Annotated[int, Ge(2)]  # of a batch: batch norm needs two
@@ -52,9 +59,31 @@ def check_fields(settings: Any, error: type[Exception], table: str = "") -> None
     ValueError: retrain.dropout must lie in [0, 1), is 1.5.
     """
     for field in fields(settings):
-        rules, value = getattr(field.type, "__metadata__", ()), getattr(settings, field.name)
+        rules = tuple(rule for rule in getattr(field.type, "__metadata__", ()) if rule != LATER)
+        value = getattr(settings, field.name)
         if not all(kept(rule, value) for rule in rules):
             raise error(f"{table}{field.name} must {in_words(rules)}, is {value!r}.")
+
+
+def recorded(settings: Any) -> dict[str, Any]:
+    """A dataclass of settings as plain values, for a record whose hash names a folder.
+
+    What a field that is `LATER` has by default is left out: what was made before there was such a field keeps its name,
+    and stays current.
+
+    >>> @dataclass
+    ... class Fit:
+    ...     epochs: Count = 12
+    ...     noise: Annotated[NonNegative, LATER] = 0.0
+    >>> recorded(Fit()), recorded(Fit(noise=0.5))
+    ({'epochs': 12}, {'epochs': 12, 'noise': 0.5})
+    """
+    return {
+        field.name: recorded(value) if is_dataclass(value) else value
+        for field in fields(settings)
+        for value in [getattr(settings, field.name)]
+        if not (LATER in getattr(field.type, "__metadata__", ()) and value == field.default)
+    }
 
 
 def kept(rule: Any, value: Any) -> bool:

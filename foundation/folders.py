@@ -53,7 +53,7 @@ def replaced_folder(destination: Path, marker: str, *, error: type[UserError] = 
             os.close(handle)
 
 
-def exchanged(one: Path, other: Path) -> bool:
+def exchanged(first: Path, second: Path) -> bool:
     """Exchange two existing paths of one file system; False, and nothing done, where the system cannot.
 
     Linux's renameat2(2), which Python's standard library does not offer.
@@ -63,7 +63,7 @@ def exchanged(one: Path, other: Path) -> bool:
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
     if rename is None:
         return False
-    failed: int = rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE)
+    failed: int = rename(AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE)
     return failed == 0
 
 

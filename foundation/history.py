@@ -1,4 +1,4 @@
-"""The history of a run: one JSON object per line, appended as things happen, never rewritten.
+"""The history of a run, one JSON object per line, and the type of callback that hears its progress.
 
 A line is handed to the operating system as a whole, so that a killed process loses at most the line it was writing; a
 torn last line is cut off on opening and ignored on reading. Reports read histories too.
@@ -48,12 +48,6 @@ class History:
             os.truncate(self.path, self._size)
             raise
         self._size += len(data)
-
-    def sync(self) -> int:
-        """Have the disk hold what was written, to survive a power cut too; returns `size`, for the checkpoint."""
-        with open(self.path, "rb+") as file:
-            os.fsync(file.fileno())
-        return self._size
 
     def require(self, size: int) -> None:
         """Refuse a file that is shorter than its checkpoint says, or has no end of a line there: it is not that file.

@@ -1,4 +1,4 @@
-"""One process at a time in a folder: two that search the same attribute would cut each other's history.
+"""Locks of folders, one process at a time: two that search the same attribute would cut each other's history.
 
 And what processes that were killed left half written, which whoever holds a folder clears away.
 """

@@ -1,4 +1,4 @@
-"""What names and signs a record: its identity and date, the command, installed versions and the machine."""
+"""Provenance of a record: seeds of its parts, identity, date, command, installed versions and the machine."""
 
 import hashlib
 import json
@@ -54,13 +54,13 @@ def this_command() -> str:
 
 def versions() -> dict[str, str]:
     """The installed versions that a figure may depend on."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def machine(device: "torch.device") -> str:

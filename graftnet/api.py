@@ -148,7 +148,7 @@ class Project:
         from reports.tables import results
 
         names = sorted(path.name for path in self.opened.searches("").glob("*"))
-        return results(found[-1] for name in names if (found := self.opened.results(name)))
+        return results(finished[-1] for name in names if (finished := self.opened.results(name)))
 
     def attributes(self) -> "DataFrame":
         """A row per attribute: its values, images in train, val and test, finished searches, whether it is grafted.
@@ -160,11 +160,10 @@ class Project:
 
         from graftnet.trunks.served import grafted
         from subdatasets.splits import SPLITS
-        from subdatasets.subdataset import read_subdataset
 
         grown, rows = grafted(self.opened.tree), []
-        for name, source in self.opened.sources().items():
-            subdataset = read_subdataset(source, seed=self.opened.config.project.seed)
+        for name in self.opened.sources():
+            subdataset = self.opened.read(name)
             images = {split: len(subdataset.split(split)) for split in SPLITS}
             searches = len(self.opened.results(name))
             row = {"attribute": name, "values": " / ".join(subdataset.attribute.values), **images}

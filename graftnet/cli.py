@@ -1,9 +1,11 @@
 """The command line: `graftnet COMMAND`. What commands do is in graftnet/commands, one file per group."""
 
+import math
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Annotated, cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -33,9 +35,7 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(
-    epilog="Exit codes: 0 done, 1 failed at run time, 2 the input or the call was wrong, 130 interrupted, 143 terminated."
-)
+@app.callback(epilog="Exit codes: 0 done, 1 failed at run time, 2 the input or the call was wrong, 130 or 143 stopped.")
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and stop.")
@@ -60,10 +60,32 @@ for group in (data, trunk, report, search, tune, graph, deploy, serve, demo, pro
 app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))
 
 
+LONGEST = 1e9  # seconds, some thirty years; what waits for longer overflows
+
+
+def require_finite(command: Any) -> None:
+    """Have every option that takes a number refuse infinity, NaN, and of seconds more than anybody waits."""
+    for part in getattr(command, "commands", {}).values():
+        require_finite(part)
+    for option in command.params:
+        option.callback = partial(finite, option.callback)
+
+
+def finite(before: Callable[..., Any] | None, context: Any, option: Any, value: Any) -> Any:
+    """The value of an option, if it is a number that can be reckoned with."""
+    most = LONGEST if option.name.endswith(("timeout", "poll", "every")) else math.inf
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, float) and not (math.isfinite(number) and number <= most):
+            raise typer.BadParameter(f"{number} is no number to reckon with; give a finite one", context, option)
+    return before(context, option, value) if before else value
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; a user's mistake becomes one sentence on standard error."""
     try:
-        code = typer.main.get_command(app).main(args=list(arguments), prog_name="graftnet", standalone_mode=False)
+        command = typer.main.get_command(app)
+        require_finite(command)
+        code = command.main(args=list(arguments), prog_name="graftnet", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises in this room."""
+"""The exception of a user's mistake about a label graph."""
 
 from foundation.errors import UserError
 

@@ -1,4 +1,4 @@
-"""How a label graph is built and trained on pooled features: what `[label_graph]` and `graftnet tune gcn` choose."""
+"""Settings of a label graph on pooled features: what `[label_graph]` and `graftnet tune gcn` choose."""
 
 from dataclasses import dataclass
 from typing import Annotated

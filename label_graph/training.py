@@ -8,7 +8,6 @@ with the convolutional part frozen: a training takes seconds, so that a tuner ma
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from foundation.bounds import recorded
 from label_graph.building import LabelledPool, build_classifier
 from label_graph.classifier import LabelClassifier
 from label_graph.cooccurrence import PairCounts
@@ -57,7 +57,7 @@ class TrainingState:
         self.module = module
         self.optimizer = optimizer
         self.settings = settings
-        self.identity = [*asdict(settings).values(), *about]
+        self.identity = [*recorded(settings).values(), *about]
         self.file = folder / CHECKPOINT if folder else None
         self.epoch = 0
         self.history: list[dict[str, float]] = []

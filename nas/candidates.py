@@ -1,4 +1,4 @@
-"""From a trained controller to a few architectures worth training: propose, rank with the shared weights.
+"""Candidates for training: proposed by the trained controller, ranked with the shared weights.
 
 The controller's last sample is not its best: candidates are many distinct samples of the trained policy, its mode, the
 architectures that were rewarded best during the search, and uniform draws in case the policy settled in a poor place,
@@ -9,21 +9,22 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 from typing_extensions import TypedDict
 
+from branches.measures.metrics import Scores
 from foundation.files import write_json
-from foundation.history import Progress, read_history
+from foundation.history import History, Progress, read_history
 from foundation.provenance import seed_of
 from foundation.records import Text, read_record, reading
 from nas.enas import Search
 from nas.errors import SearchError
+from nas.limits.allowed import Allowed
 from search_spaces import Architecture
 
 ROUNDS = 50
@@ -54,6 +55,16 @@ class Candidate(NamedTuple):
     source: str
 
 
+class Searched(Protocol):
+    """What the trainings after a search need of it, whichever strategy it followed."""
+
+    seed: int
+    history: History
+    allowed: Allowed | None
+
+    def costs(self, architecture: Architecture) -> tuple[int, int]: ...
+
+
 def rank_candidates(search: Search, count: int, *, progress: Progress | None = None) -> list[Candidate]:
     """Up to ``count`` distinct candidates, best first; kept in ``candidates.json``, so that it is done once."""
     if count < 1:
@@ -64,24 +75,30 @@ def rank_candidates(search: Search, count: int, *, progress: Progress | None = N
     search.history.truncate(search.history_at_end())
     proposed = propose(search, count)
     candidates = []
-    for index, score in enumerate(whole_val_scores(search, [one for one, _ in proposed], progress)):
+    for index, score in enumerate(whole_val_scores(search, [architecture for architecture, _ in proposed], progress)):
         architecture, source = proposed[index]
-        parameters, macs = search.costs(architecture)
         candidates.append(Candidate(architecture, score, source))
-        search.history.append(
-            "candidate",
-            index=index,
-            architecture=architecture.to_json(),
-            identity=architecture.identity,
-            score=score,
-            parameters=parameters,
-            macs=macs,
-            source=source,
-        )
+        record_candidate(search, index, candidates[-1])
     search.history.append("ranking", candidates=len(candidates), seconds=time.perf_counter() - started)
     candidates.sort(key=lambda candidate: -candidate.score)
     write_ranking(search.folder, candidates, search.history.size)
     return candidates
+
+
+def record_candidate(search: Searched, index: int, candidate: Candidate, **fields: object) -> None:
+    """Write a candidate to the search's history."""
+    parameters, macs = search.costs(candidate.architecture)
+    search.history.append(
+        "candidate",
+        index=index,
+        architecture=candidate.architecture.to_json(),
+        identity=candidate.architecture.identity,
+        score=candidate.score,
+        parameters=parameters,
+        macs=macs,
+        source=candidate.source,
+        **fields,
+    )
 
 
 def read_ranking(folder: Path) -> list[Candidate] | None:
@@ -107,24 +124,22 @@ def write_ranking(folder: Path, candidates: Sequence[Candidate], history: int) -
 
 def whole_val_scores(search: Search, architectures: Sequence[Architecture], progress: Progress | None) -> list[float]:
     """Each architecture's reward on all val images; the features are read in parts, so that memory does not grow."""
-    parts: list[list[npt.NDArray[np.float64]]] = [[] for _ in architectures]
+    parts: list[list[Scores]] = [[] for _ in architectures]
     # Parts of equal size: batch statistics of a small remainder would mean little.
     rows = torch.tensor_split(torch.arange(len(search.val)), math.ceil(len(search.val) / IMAGES_AT_ONCE))
     for number, index in enumerate(rows):
-        for place, scores in enumerate(scores_of(search, architectures, index)):
-            parts[place].append(scores)
+        for column, scores in enumerate(scores_of(search, architectures, index)):
+            parts[column].append(scores)
             if progress:
-                progress("candidates", number * len(architectures) + place + 1, len(rows) * len(architectures), {})
+                progress("candidates", number * len(architectures) + column + 1, len(rows) * len(architectures), {})
     labels = search.val.labels
     return [
-        search.rewarded(architecture, np.concatenate(found), labels)
-        for architecture, found in zip(architectures, parts, strict=True)
+        search.rewarded(architecture, np.concatenate(pieces), labels)
+        for architecture, pieces in zip(architectures, parts, strict=True)
     ]
 
 
-def scores_of(
-    search: Search, architectures: Sequence[Architecture], index: Tensor
-) -> Iterator[npt.NDArray[np.float64]]:
+def scores_of(search: Search, architectures: Sequence[Architecture], index: Tensor) -> Iterator[Scores]:
     """Each architecture's scores on these val images, whose features are let go before others are read."""
     features = search.val.features.gather(index).to(search.device)
     for architecture in architectures:
@@ -139,10 +154,10 @@ def own_proposals(candidates: Sequence[Candidate], count: int) -> tuple[list[Arc
 
 def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:
     """Distinct architectures and where they come from: ``mode``, ``best`` (rewarded), ``controller`` or ``uniform``."""
-    found: dict[object, tuple[Architecture, str]] = {}
+    distinct: dict[object, tuple[Architecture, str]] = {}
 
     def add(architecture: Architecture, source: str) -> None:
-        found.setdefault(search.space.key(architecture), (architecture, source))
+        distinct.setdefault(search.space.key(architecture), (architecture, source))
 
     likeliest = search.space.architecture(search.controller.mode().tolist())
     if search.allowed is None or search.allowed(likeliest):
@@ -151,18 +166,18 @@ def propose(search: Search, count: int) -> list[tuple[Architecture, str]]:
         add(architecture, "best")
     uniform = count // UNIFORM_SHARE
     for _ in range(ROUNDS):
-        if len(found) >= min(count - uniform, search.space.size):
+        if len(distinct) >= min(count - uniform, search.space.size):
             break
         for architecture in search.sample_policy(count):
             add(architecture, "controller")
-    found = dict(list(found.items())[: count - uniform])
+    distinct = dict(list(distinct.items())[: count - uniform])
     rng = np.random.default_rng(seed_of(search.seed, "candidates"))
     for _ in range(ROUNDS):
-        if len(found) >= min(count, search.space.size):
+        if len(distinct) >= min(count, search.space.size):
             break
         for architecture in search.sample_uniform(uniform, rng):
             add(architecture, "uniform")
-    return list(found.values())[:count]
+    return list(distinct.values())[:count]
 
 
 def best_rewarded(search: Search, count: int) -> list[Architecture]:

@@ -1,10 +1,10 @@
-"""The search: child training and controller training in turn, read top to bottom.
+"""ENAS: the shared weights and the controller are trained in turn; one search, read top to bottom.
 
 Efficient Neural Architecture Search via Parameter Sharing (Pham et al., 2018), arXiv:1802.03268, section 2.2, as used
 in GraftNet: An Efficient and Flexible Multi-label Image Classification (Jia et al.), section 3.3. Differences: rewards
 come from the val split of the attribute and may be an AUROC; all paths of the first epochs, and as many of the later
-ones as ``fair_share`` says (by default all), train every choice equally often (:mod:`nas.enas`), so that every
-operation has learned something before the controller judges it; a search resumes exactly where it stopped.
+ones as ``fair_share`` says (by default all), train every choice equally often, so that every operation has learned
+something before the controller judges it; a search resumes exactly where it stopped.
 """
 
 import math
@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from branches.costs.architecture import branch_costs
-from branches.measures.metrics import REWARDS
+from branches.measures.metrics import REWARDS, Scores
 from branches.training import adamw, batches, check_splits, class_weights, schedule
 from foundation.history import History, Progress
 from foundation.provenance import seed_of
-from nas.controller.policy import Controller
 from nas.controller.recipes import RECIPES
 from nas.controller.reinforce import Reinforce
 from nas.errors import SearchError
@@ -37,36 +36,6 @@ from search_spaces.decisions import Decision
 from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, restoring, save_checkpoint, under
 from trunk.features.cached import drawn, prefetched
 from trunk.features.source import LabelledFeatures
-
-
-def descend(loss: Tensor, weights: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer, clip: float) -> None:
-    """Gradients of `loss` alone, their common norm clipped to `clip`, and one step of `optimizer`.
-
-    The same numbers as `zero_grad`, `backward`, `clip_grad_norm_` and `step` over all `weights`, in less time;
-    `optimizer` must pass over those that have no gradient, as torch's do.
-    """
-    for weight in weights:
-        weight.grad = None
-    loss.backward()  # type: ignore[no-untyped-call]
-    used = [weight for weight in weights if weight.grad is not None]
-    nn.utils.clip_grad_norm_(used, clip)
-    optimizer.step()
-
-
-def fair_indices(decisions: Sequence[Decision], count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Indices (count, D) of uniformly drawn architectures: in each column, permutations of the choices one by one.
-
-    Of any decision with k choices, each occurs in `count` rows either count // k times or once more.
-    """
-    columns = []
-    for decision in decisions:
-        choices = len(decision.choices)
-        rounds = [rng.permutation(choices) for _ in range(-(-count // choices))]
-        columns.append(np.concatenate(rounds)[:count] if rounds else np.empty(0, dtype=np.int64))
-    return np.stack(columns, axis=1)
-
-
-Scores = npt.NDArray[np.float64]
 
 
 class Search:
@@ -102,18 +71,10 @@ class Search:
             device=device,
             batch=settings.latency_batch,
         )
-        recipe = RECIPES[settings.recipe]
         weights = torch.Generator().manual_seed(seed_of(seed, "supernet"))
         self.supernet = Supernet(space, train.features.shape, train.values, generator=weights).to(device)
-        self.controller = Controller(
-            space.decisions,
-            hidden=settings.hidden,
-            temperature=recipe.temperature,
-            tanh_constant=recipe.tanh_constant,
-            skip_target=recipe.skip_target,
-            generator=torch.Generator().manual_seed(seed_of(seed, "controller")),
-        )
-        self.reinforce = Reinforce(self.controller, recipe, seed=seed_of(seed, "reinforce"))
+        self.reinforce = Reinforce.fresh(space.decisions, RECIPES[settings.recipe], hidden=settings.hidden, seed=seed)
+        self.controller = self.reinforce.controller
         self.optimizer = adamw(self.supernet, self.child)
         self.history = History(folder / "history.jsonl")
         self.epoch = 0
@@ -215,8 +176,8 @@ class Search:
     def scores(self, architecture: Architecture, features: Tensor) -> Scores:
         """Probabilities (n, values) of one path; batch norm takes the statistics of these very features."""
         logits: Tensor = self.supernet(features, architecture)
-        found: Scores = logits.cpu().double().softmax(dim=1).numpy()
-        return found
+        probabilities: Scores = logits.cpu().double().softmax(dim=1).numpy()
+        return probabilities
 
     def rewarded(self, architecture: Architecture, scores: Scores, labels: Tensor) -> float:
         """What scores (n, values) are worth."""
@@ -234,9 +195,9 @@ class Search:
         fair = fair_indices(self.space.decisions, round(fair_share * steps), rng).tolist()
         paths = [self.space.architecture(row) for row in fair]
         if self.allowed is not None:
-            paths = [one if self.allowed(one) else self.allowed.uniform(rng) for one in paths]
+            paths = [path if self.allowed(path) else self.allowed.uniform(rng) for path in paths]
         paths += self.sample_policy(steps - len(paths))
-        return [paths[place] for place in rng.permutation(steps)]
+        return [paths[position] for position in rng.permutation(steps)]
 
     def sample_uniform(self, count: int, rng: np.random.Generator) -> list[Architecture]:
         """``count`` architectures within the limits, drawn uniformly."""
@@ -251,7 +212,7 @@ class Search:
         """The choices (count, D) of ``sample_policy``."""
         if self.allowed is None:
             return self.reinforce.sample(count)
-        return self.allowed.policy(lambda n: self.reinforce.sample(n), count, self.reinforce.generator)
+        return self.allowed.policy(self.reinforce.sample, count, self.reinforce.generator)
 
     @property
     def checkpoint(self) -> Path:
@@ -292,3 +253,30 @@ class Search:
         self.history.require(size)
         if self.epoch < self.settings.epochs:
             self.history.truncate(size)
+
+
+def descend(loss: Tensor, weights: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer, clip: float) -> None:
+    """Gradients of `loss` alone, their common norm clipped to `clip`, and one step of `optimizer`.
+
+    The same numbers as `zero_grad`, `backward`, `clip_grad_norm_` and `step` over all `weights`, in less time;
+    `optimizer` must pass over those that have no gradient, as torch's do.
+    """
+    for weight in weights:
+        weight.grad = None
+    loss.backward()  # type: ignore[no-untyped-call]
+    used = [weight for weight in weights if weight.grad is not None]
+    nn.utils.clip_grad_norm_(used, clip)
+    optimizer.step()
+
+
+def fair_indices(decisions: Sequence[Decision], count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Indices (count, D) of uniformly drawn architectures: in each column, permutations of the choices one by one.
+
+    Of any decision with k choices, each occurs in `count` rows either count // k times or once more.
+    """
+    columns = []
+    for decision in decisions:
+        choices = len(decision.choices)
+        rounds = [rng.permutation(choices) for _ in range(-(-count // choices))]
+        columns.append(np.concatenate(rounds)[:count] if rounds else np.empty(0, dtype=np.int64))
+    return np.stack(columns, axis=1)

@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake in a search."""
+"""SearchError, the one exception for a user's mistake in a search."""
 
 from foundation.errors import UserError
 

@@ -1,4 +1,4 @@
-"""What a search is given: one attribute's features, how it is searched, and what a job does beside; no torch needed."""
+"""Settings of a search and of its job, and the data of one attribute that both are given; no torch needed."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 BY_HAND = "by-hand"  # nothing is searched: the space is the tail's, with one architecture
 
-# ENAS, those of nas.strategies.STRATEGIES, DARTS
+# ENAS, those of nas.strategies.searches.STRATEGIES, DARTS
 SEARCH_STRATEGIES = ("enas", "controller", "random", "local", "nni-random", "nni-evolution", "nni-darts")
 
-WINNER_RULES = ("best", "smallest_within")  # of nas.winner
+WINNER_RULES = ("best", "smallest_within")  # of nas.job.winner
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class SearchSettings:
     ``parameter_penalty`` is subtracted from the reward per million parameters of the branch. ``recipe`` names the
     controller's settings in :mod:`nas.controller.recipes`. ``max_parameters``, ``max_macs`` and ``max_latency``
     (milliseconds per ``latency_batch`` images on this device) are limits that every architecture drawn keeps; 0 for
-    none. Of the paths that train the shared weights, ``fair_share`` are drawn fairly (:mod:`nas.enas`) and the rest by
-    the controller; in the warm-up all are. 0 is ENAS's own way.
+    none. Of the paths that train the shared weights, ``fair_share`` are drawn fairly (`nas.enas.fair_indices`) and the
+    rest by the controller; in the warm-up all are. 0 is ENAS's own way.
     """
 
     epochs: Count = 20

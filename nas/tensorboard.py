@@ -1,4 +1,4 @@
-"""The curves of a search for TensorBoard, made from its records, so that a search that was continued has no step twice.
+"""Curves of a search for TensorBoard, made from its records, so that a continued search has no step twice.
 
 Event files are written anew where the records are not those that were written before: a continued search cuts its
 history back to its last checkpoint.
@@ -45,19 +45,19 @@ def scalars(history: Sequence[Mapping[str, Any]]) -> Iterator[Scalar]:
         elif kind == "candidate":
             yield from points("candidates", record, ("score", "parameters"), seen[kind])
         elif kind == "retraining":
-            place = f"retraining {record.get('role', 'candidate')}/{record.get('identity', seen[kind])}"
-            seen[place] += 1
-            if seen[place] == 1:  # another training of the same architecture is no continuation of the curve
+            prefix = f"retraining {record.get('role', 'candidate')}/{record.get('identity', seen[kind])}"
+            seen[prefix] += 1
+            if seen[prefix] == 1:  # another training of the same architecture is no continuation of the curve
                 for point in record.get("curve", ()):
-                    yield from points(place, point, ("loss", "val_score"), int(point["epoch"]))
+                    yield from points(prefix, point, ("loss", "val_score"), int(point["epoch"]))
 
 
-def points(place: str, record: Mapping[str, Any], fields: Sequence[str], step: int) -> Iterator[Scalar]:
+def points(prefix: str, record: Mapping[str, Any], fields: Sequence[str], step: int) -> Iterator[Scalar]:
     """The fields that hold a number."""
     for field in fields:
         value = record.get(field)
         if isinstance(value, int | float):
-            yield Scalar(f"{place}/{field}", step, float(value))
+            yield Scalar(f"{prefix}/{field}", step, float(value))
 
 
 class ScalarLog:
@@ -79,18 +79,18 @@ class ScalarLog:
         """Write the points that are new since the last look; all of them where the records were cut back."""
         from torch.utils.tensorboard import SummaryWriter
 
-        told = self.history.read_bytes() if self.history.exists() else b""
-        whole = told[: told.rfind(b"\n") + 1]
+        text = self.history.read_bytes() if self.history.exists() else b""
+        whole = text[: text.rfind(b"\n") + 1]
         if self._writer is None or not whole.startswith(self._told):
             self.close()
             for old in self.folder.glob(EVENTS):
                 old.unlink()
             self._writer, self._points = SummaryWriter(str(self.folder), purge_step=0), 0
         if whole:
-            found = list(scalars(read_history(self.history)))
-            for point in found[self._points :]:
+            curve_points = list(scalars(read_history(self.history)))
+            for point in curve_points[self._points :]:
                 self._writer.add_scalar(point.tag, point.value, point.step)
-            self._points = len(found)
+            self._points = len(curve_points)
         self._writer.flush()
         self._told = whole
 

@@ -1,4 +1,4 @@
-"""What a search may start from: the best architectures, and the shared weights, of earlier searches on the same trunk.
+"""Warm starts: the best architectures, and the shared weights, of earlier searches on the same trunk.
 
 The idea of starting a search from other tasks is that of Transfer Learning with Neural AutoML (Wong, Houlsby, Lu,
 Gesmundo, 2018), arXiv:1803.02780. Here the controller carries no task embeddings: a fresh one imitates the best
@@ -64,7 +64,7 @@ def gather(folders: Sequence[Path], space: Space, *, weights: bool = False) -> S
         path = folder / "candidates.json"
         with reading(path):
             ranking = read_json(path)["ranking"]
-            choices += [space.indices(Architecture.from_json(each["architecture"])) for each in ranking[:TOP]]
+            choices += [space.indices(Architecture.from_json(entry["architecture"])) for entry in ranking[:TOP]]
     return Start(averaged_weights(supernets) if weights else {}, torch.tensor(choices, dtype=torch.int64))
 
 

@@ -1,4 +1,4 @@
-"""The one exception of this room."""
+"""The exception of a record that no report can be written from."""
 
 from foundation.errors import UserError
 

@@ -1,4 +1,4 @@
-"""What result.json holds, field by field; `python -m reports.result_schema` prints it as a JSON schema.
+"""The schema of result.json, field by field; `python -m reports.result_schema` prints it as a JSON schema.
 
 docs/result.schema.json is that text. Fields that are not named here may be there too: a reader leaves alone what it
 does not know, and a writer that adds a field breaks nobody.

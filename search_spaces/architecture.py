@@ -1,4 +1,4 @@
-"""One answer to all decisions of a search space: a frozen, hashable, JSON value that knows no torch."""
+"""An architecture: one answer to all decisions of a space, a frozen, hashable JSON value that knows no torch."""
 
 import hashlib
 import json

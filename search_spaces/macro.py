@@ -15,7 +15,7 @@ from search_spaces.architecture import Architecture, Setting
 from search_spaces.decisions import Decision, Space
 from search_spaces.errors import SpaceError
 from search_spaces.isomorphism import canonical_graph
-from search_spaces.operations import ACTIVATIONS, CHAIN_OPERATIONS, OPERATIONS, POOLINGS
+from search_spaces.operations import ACTIVATIONS, CHAIN_OPERATIONS, HEAD_POOLINGS, OPERATIONS, POOLINGS
 from search_spaces.setting_checks import listed, whole, widths_listed
 
 MAX_NODES = 64
@@ -49,7 +49,7 @@ def macro_space(
     depths: Sequence[int] = (),
     operations: Sequence[str] = CHAIN_OPERATIONS,
     activations: Sequence[str] = ("relu", "silu", "hard_swish"),
-    poolings: Sequence[str] = POOLINGS,
+    poolings: Sequence[str] = HEAD_POOLINGS,
     shortcuts: Sequence[bool] = (False, True),
 ) -> Space:
     """The macro search space.

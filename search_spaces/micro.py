@@ -14,7 +14,7 @@ from search_spaces.architecture import Architecture, Setting
 from search_spaces.decisions import Decision, Space
 from search_spaces.errors import SpaceError
 from search_spaces.isomorphism import canonical_labelled_graph
-from search_spaces.operations import ACTIVATIONS, CELL_OPERATIONS, OPERATIONS, POOLINGS
+from search_spaces.operations import ACTIVATIONS, CELL_OPERATIONS, HEAD_POOLINGS, OPERATIONS, POOLINGS
 from search_spaces.setting_checks import listed, whole, widths_listed
 
 MAX_CELLS = 32
@@ -73,7 +73,7 @@ def micro_space(
     depths: Sequence[int] = (),
     operations: Sequence[str] = CELL_OPERATIONS,
     activations: Sequence[str] = ("relu", "silu", "hard_swish"),
-    poolings: Sequence[str] = POOLINGS,
+    poolings: Sequence[str] = HEAD_POOLINGS,
     shortcuts: Sequence[bool] = (False, True),
 ) -> Space:
     """The micro search space.

@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 from search_spaces.architecture import Architecture, Setting
 from search_spaces.decisions import Decision, Space
 from search_spaces.errors import SpaceError
-from search_spaces.operations import POOLED, POOLINGS
+from search_spaces.operations import HEAD_POOLINGS, POOLED, POOLINGS
 from search_spaces.setting_checks import listed, whole, widths_listed
 
 MAX_BLOCKS = 1000
@@ -44,7 +44,7 @@ def tail_space(
     *,
     backbone: str = "inception_v3",
     blocks: Sequence[int] = (11,),
-    poolings: Sequence[str] = POOLINGS,
+    poolings: Sequence[str] = HEAD_POOLINGS,
     widths: Sequence[int] = (64,),
 ) -> Space:
     """The tails of a backbone behind `freeze_depth` blocks; each of `blocks` is how many the backbone has then in all.

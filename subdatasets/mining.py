@@ -82,7 +82,7 @@ def thinned(source: SubDataset, negatives: Sequence[Example], clusters: Sequence
     return mined
 
 
-def described(cluster: Cluster, negatives: Sequence[Example], values: Sequence[str]) -> dict[str, Any]:
+def cluster_record(cluster: Cluster, negatives: Sequence[Example], values: Sequence[str]) -> dict[str, Any]:
     """A cluster as the provenance and the report have it."""
     counts = np.bincount([negatives[row].value for row in cluster.members], minlength=len(values)).tolist()
     return {

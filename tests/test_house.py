@@ -48,7 +48,21 @@ def test_a_file_is_one_idea_neither_a_crumb_nor_a_loaf() -> None:
 
 
 # A first line names the thing; it asks nothing, and does not begin in the middle.
-RIDDLES = ("All", "Everything", "From", "How", "If", "Nothing", "One", "So", "That", "To", "What", "When", "Where")
+RIDDLES: tuple[str, ...] = (
+    "All",
+    "Everything",
+    "From",
+    "How",
+    "If",
+    "Nothing",
+    "One",
+    "So",
+    "That",
+    "To",
+    "What",
+    "When",
+    "Where",
+)
 RIDDLES += ("Whether", "Which", "Who", "Why")
 
 

@@ -25,8 +25,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
     built = subprocess.run([*pip, str(target), str(source)], capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
-    (file,) = target.glob("graftnet-*.whl")
-    return zipfile.ZipFile(file)
+    (packed,) = target.glob("graftnet-*.whl")
+    return zipfile.ZipFile(packed)
 
 
 def test_it_holds_every_file_of_the_rooms_and_no_other(wheel: zipfile.ZipFile) -> None:

@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises in this room."""
+"""TrunkError, the one exception for a user's mistake in this room."""
 
 from foundation.errors import UserError
 

@@ -95,6 +95,10 @@ def micro_parts(architecture: Architecture, shape: FeatureShape, values: int) ->
     return [*pieces, Part(_head, (graph.pooling, width, channels, values, graph.shortcut), (last, shape))]
 
 
+def _head(pooling: str, width: int, channels: int, values: int, shortcut: bool) -> nn.Module:
+    return Head(pooling, width, channels, values, shortcut=shortcut)
+
+
 def _cell_parts(
     cell: CellPlan, outputs: Mapping[int | None, FeatureShape], width: int
 ) -> tuple[list[Part], FeatureShape]:
@@ -104,11 +108,11 @@ def _cell_parts(
     read = outputs[before if previous is None else previous]
     inner = _halved(read) if previous is None and cell.halved else read
     given = _halved(inner) if cell.reduction else inner
-    for plan_ in cell.nodes:
-        for operation, source in zip(plan_.operations, plan_.inputs, strict=True):
+    for node_plan in cell.nodes:
+        for operation, source in zip(node_plan.operations, node_plan.inputs, strict=True):
             stride = stride_of(cell.reduction, source)
             pieces.append(Part(normed, (operation, width, stride), (inner if stride > 1 else given,)))
-        pieces += [Part(Sum, (), (given, given)), Part(activation, (plan_.activation,), (given,))]
+        pieces += [Part(Sum, (), (given, given)), Part(activation, (node_plan.activation,), (given,))]
     if len(cell.loose) > 1:
         pieces.append(Part(Join, (), (given,) * len(cell.loose)))
         joined = (len(cell.loose) * width, *given[1:])
@@ -125,10 +129,6 @@ PARTS: dict[str, Callable[[Architecture, FeatureShape, int], list[Part]]] = {
     "macro": macro_parts,
     "micro": micro_parts,
 }
-
-
-def _head(pooling: str, width: int, channels: int, values: int, shortcut: bool) -> nn.Module:
-    return Head(pooling, width, channels, values, shortcut=shortcut)
 
 
 @lru_cache(maxsize=4096)

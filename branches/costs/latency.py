@@ -76,10 +76,10 @@ def latencies(
         for mode in modes:
             for part, training in mode.items():
                 part.training = training
-    return [_described(times, batch, device) for times in times_of]
+    return [_summary(times, batch, device) for times in times_of]
 
 
-def _described(times: Sequence[float], batch: int, device: torch.device) -> Latency:
+def _summary(times: Sequence[float], batch: int, device: torch.device) -> Latency:
     points = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
     low, median, high = torch.tensor(times, dtype=torch.float64).quantile(points).tolist()
     return Latency(median, low, high, len(times), batch, device_name(device), torch.get_num_threads())

@@ -51,7 +51,7 @@ def macs(module: nn.Module, *shapes: tuple[int, int, int]) -> int:
 
 
 def part_parameters(module: nn.Module) -> dict[str, int]:
-    """Trainable weights by part, in the order in which they compute; they add up to `branches.costs.module.parameters`.
+    """Trainable weights by part, in the order in which they compute; they add up to `parameters`.
 
     A branch has "stem", "node1" ... (or "cell1" ...) and "head"; anything else is taken apart by its children's names.
     """

@@ -1,4 +1,4 @@
-"""What the trunk costs down to a depth: what all branches share, and every network of its own would pay again."""
+"""Costs of the trunk down to a depth: shared by all branches, paid again by every network of its own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -17,6 +17,9 @@ from branches.saved import BranchRecord, plain_state
 from search_spaces import MacroPlan, MicroPlan
 from search_spaces.micro import FIRST_NODE
 
+USUAL_EPSILON = 1e-5  # of a norm
+LONG = 90  # characters of a line's content, from which on a list takes several lines
+
 TEMPLATE = '''\
 """Branch {attribute}: features of the trunk in, one probability per value out.
 
@@ -189,8 +192,6 @@ def _largest(part: nn.MaxPool2d) -> str:
     return f"nn.MaxPool2d({part.kernel_size}, stride={part.stride}, padding={part.padding}{ceiling})"
 
 
-USUAL_EPSILON = 1e-5
-
 # How each plain module of a branch is written down; what is not listed here cannot be exported as source.
 CONSTRUCTORS: dict[type[nn.Module], Callable[..., str]] = {
     nn.Conv2d: _convolution,
@@ -236,9 +237,6 @@ def _leaves(module: nn.Module) -> Iterator[nn.Module]:
             yield from _leaves(part)
     elif not isinstance(module, nn.Identity):
         yield module
-
-
-LONG = 90  # characters of a line's content, from which on a list takes several lines
 
 
 class Middle(NamedTuple):

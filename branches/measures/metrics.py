@@ -16,6 +16,7 @@ import numpy.typing as npt
 from branches.errors import BranchError
 
 Floats = npt.NDArray[np.float64]
+Scores = Floats  # (N, V) probabilities: a row per image, a column per value
 Labels = npt.NDArray[np.int64]
 Reward = Callable[[npt.ArrayLike, npt.ArrayLike], float]
 

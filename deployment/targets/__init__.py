@@ -4,10 +4,8 @@ A form is added by a module beside this one, an entry of `TARGETS`, and a line i
 imported when they are used, so that the command line can read the list without torch.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
     from trunk.trunk import Trunk
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(NamedTuple):
     """What is exported: a trunk on the CPU and saved branches of it; images and cards as `write_bundle` takes them."""
 
     trunk: "Trunk"
@@ -29,6 +26,8 @@ class Tree:
     @contextmanager
     def as_bundle(self) -> Iterator[Path]:
         """A verified bundle of the tree, for as long as another form is made of it."""
+        import tempfile
+
         with tempfile.TemporaryDirectory() as temporary:
             yield _write_bundle(self, Path(temporary) / "bundle")
 

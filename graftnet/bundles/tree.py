@@ -1,4 +1,4 @@
-"""The project's tree: grafted branches, and their export as one bundle."""
+"""The project's tree: graft branches on it, export it, and add to or speed up a bundle made of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -20,19 +20,17 @@ from foundation.files import read_json_if_whole
 from foundation.records import inside, read_json, read_record
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
-from graftnet.project.settings import seed_or
-from graftnet.searches.queue import plan_job
-from graftnet.searches.standing import changes_since
-from graftnet.trunks.served import grafted, holding_tree, require_own, served
+from graftnet.trunks.served import holding_tree, require_own, served
 from graftnet.trunks.versions import open_trunk
 from reports.card import card_of
 from subdatasets.image_files import read_image
-from subdatasets.subdataset import Example, read_subdataset
+from subdatasets.subdataset import Example
 from trunk.records import TrunkShape
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 8
-DEVICES = ("cpu", "cuda", "mps")
+CALIBRATION = 64  # images
+BATCH = 16
 
 
 def graft_attribute(project: Project, attribute: str) -> Path:
@@ -58,34 +56,6 @@ def graft_attribute(project: Project, attribute: str) -> Path:
     return destination
 
 
-def not_current(project: Project, attribute: str) -> str:
-    """The sentence where the result that is grafted answers something else than is asked now; empty where it does not.
-
-    It is grafted all the same: whoever asks for it knows what it is.
-    """
-    trunk = open_trunk(project, torch.device("cpu"))
-    folder = newest_on(project, attribute, trunk.fingerprint) or project.latest_search(attribute)
-    asked = read_json_if_whole(folder / "config.json")
-    seed, device = asked.get("seed"), asked.get("device")
-    job = plan_job(
-        project,
-        trunk,
-        attribute,
-        seed=seed_or(seed if isinstance(seed, int) else None, project),
-        device=torch.device(device if device in DEVICES else "cpu"),
-        hashes={},
-    )
-    if job.plan is None:
-        return f"Whether the result of {attribute} is current cannot be told: {job.error}"
-    if job.plan.folder == folder:
-        return ""
-    why = "; ".join(changes_since(folder, job.plan.identity))
-    return (
-        f"The result of {attribute} that was grafted ({folder.name}) is not current{f' ({why})' if why else ''}; run "
-        f"`graftnet search {attribute}`, and graft again, for one that is."
-    )
-
-
 def read_fingerprint(trunk: Path) -> str:
     """The fingerprint in a trunk's folder."""
     return str(read_record(trunk / "trunk.json", TrunkShape)["fingerprint"])
@@ -99,15 +69,6 @@ def newest_on(project: Project, attribute: str, fingerprint: str) -> Path | None
     return None
 
 
-def open_tree(project: Project) -> GraftedNet:
-    """The trunk in use with every grafted branch, both as they are served at one moment."""
-    now = served(project)
-    net = GraftedNet(Trunk.load(project.trunks / now.version))
-    for name, folder in grafted(project.runs / now.tree).items():
-        require_own(folder, net.graft_saved(folder), name)
-    return net
-
-
 def export_attributes(project: Project, attributes: Sequence[str], destination: Path) -> Path:
     """Write grafted branches and their trunk as one verified bundle."""
     return export_as(project, attributes, "bundle", destination)
@@ -117,16 +78,23 @@ def export_as(project: Project, attributes: Sequence[str], target: str, destinat
     """Write grafted branches and their trunk in one of the forms of `deployment.targets.TARGETS`."""
     now = served(project)
     trunk = Trunk.load(project.trunks / now.version)
-    folders = []
-    for attribute in attributes:
-        folder = project.runs / now.tree / attribute
-        if not (folder / "branch.json").exists():
-            project.source(attribute)
-            raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
-        require_own(folder, str(read_json(folder / "branch.json").get("attribute")), attribute)
-        folders.append(folder)
+    folders = [grafted_branch(project, project.runs / now.tree, attribute) for attribute in attributes]
     images, cards = golden_images(project, trunk, attributes), cards_of(project, attributes)
     return TARGETS[target].write(Tree(trunk, folders, images, cards), destination)
+
+
+def grafted_branch(project: Project, tree: Path, attribute: str) -> Path:
+    """The folder of an attribute's branch in a tree.
+
+    Raises:
+        ConfigError: it is not grafted, or there is no such attribute.
+    """
+    if not (tree / attribute / "branch.json").exists():
+        project.source(attribute)
+        raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
+    folder = inside(tree, attribute)
+    require_own(folder, str(read_json(folder / "branch.json").get("attribute")), attribute)
+    return folder
 
 
 def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> torch.Tensor | None:
@@ -134,7 +102,7 @@ def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> 
     sources = project.sources()
     for attribute in attributes:
         if attribute in sources:
-            subdataset = read_subdataset(sources[attribute], seed=project.config.project.seed)
+            subdataset = project.read(attribute)
             chosen = (subdataset.split("test") + subdataset.split("val"))[:GOLDEN_IMAGES]
             if len(chosen) == GOLDEN_IMAGES:
                 return torch.stack([trunk.preprocessing.apply(read_image(example.path)) for example in chosen])
@@ -153,22 +121,15 @@ def search_of(project: Project, attribute: str) -> Path | None:
     if not grafted:
         return None
     searches = reversed(project.results(attribute))
-    return next((one for one in searches if read_json_if_whole(one / "branch" / "branch.json") == grafted), None)
-
-
-CALIBRATION = 64
-
-BATCH = 16
+    return next(
+        (search for search in searches if read_json_if_whole(search / "branch" / "branch.json") == grafted), None
+    )
 
 
 def add_to_bundle(project: Project, attribute: str, bundle: Path) -> str:
     """Export a grafted branch into a bundle that exists; returns the attribute."""
-    folders = grafted(project.tree)
-    if attribute not in folders:
-        project.source(attribute)
-        raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
-    require_own(folders[attribute], str(read_json(folders[attribute] / "branch.json").get("attribute")), attribute)
-    return add_branch(bundle, folders[attribute], card=cards_of(project, [attribute]).get(attribute))
+    folder = grafted_branch(project, project.tree, attribute)
+    return add_branch(bundle, folder, card=cards_of(project, [attribute]).get(attribute))
 
 
 def speed_up(project: Project, bundle: Path, kind: str, *, images: int, **how: Any) -> Outcome:
@@ -178,9 +139,7 @@ def speed_up(project: Project, bundle: Path, kind: str, *, images: int, **how: A
     alone.
     """
     index = read_bundle(bundle)
-    subdatasets = {
-        name: read_subdataset(project.source(name), seed=project.config.project.seed) for name in index["branches"]
-    }
+    subdatasets = {name: project.read(name) for name in index["branches"]}
     preprocessing = index["preprocessing"]
     share = -(-CALIBRATION // len(subdatasets))
     chosen = [example for data in subdatasets.values() for example in _spread(data.split("train"), share)]
@@ -197,8 +156,8 @@ def speed_up(project: Project, bundle: Path, kind: str, *, images: int, **how: A
 
 def _spread(examples: tuple[Example, ...], count: int) -> list[Example]:
     """At most `count` of them, evenly spaced: values that lie in blocks are all met."""
-    places = np.linspace(0, len(examples) - 1, num=min(count, len(examples))).round().astype(int)
-    return [examples[place] for place in places]
+    rows = np.linspace(0, len(examples) - 1, num=min(count, len(examples))).round().astype(int)
+    return [examples[row] for row in rows]
 
 
 def _batches(

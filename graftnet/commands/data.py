@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graftnet.commands.options import START, Device, Folder, Json, Seed
+from graftnet.commands.options import START, Device, Folder, Images, Json, Seed
 from graftnet.terminal.output import answer
 
 if TYPE_CHECKING:
@@ -24,10 +24,7 @@ def import_(
             metavar="SOURCE", exists=True, help="A table (.csv), one column per attribute; or a folder of values."
         ),
     ],
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's images are."),
-    ] = None,
+    images: Images = None,
     columns: Annotated[
         list[str] | None, typer.Option("--column", metavar="NAME", help="Only this column; may be repeated.")
     ] = None,
@@ -139,7 +136,7 @@ def mine(
       graftnet data mine bald --keep 20000 --clusters 20 --name bald-hard
       graftnet data mine gender --positive other
     """
-    from graftnet.data.mining import MiningChoices, mine_attribute, mining_lines
+    from graftnet.data.mining import MiningChoices, mine_attribute
     from graftnet.project.folder import open_project
     from graftnet.project.machine import choose_device
     from graftnet.project.settings import seed_or
@@ -151,7 +148,7 @@ def mine(
         mined = mine_attribute(
             home, attribute, choices, seed=seed_or(seed, home), device=choose_device(device), progress=progress
         )
-    answer({**mined.record, "report": mined.report}, "\n".join(mining_lines(mined)), as_json=as_json)
+    answer(*mined, as_json=as_json)
 
 
 @app.command("persons")
@@ -213,7 +210,7 @@ def persons(
     settings = CropSettings(smallest=smallest, score=score, fill=fill)  # type: ignore[arg-type]  # it checks
     segmenter = segmenter_of(masks, weights, device=device)
     with show_progress() as progress:
-        found = cut_persons(
+        people = cut_persons(
             home,
             source,
             segmenter,
@@ -225,9 +222,12 @@ def persons(
             seed=seed_or(seed, home) if home else seed or 0,
             progress=progress,
         )
-    attributes = found.imported.subdatasets if found.imported else ()
-    record = {**found.crops._asdict(), "attributes": {one.attribute.name: one.counts() for one in attributes}}
-    answer(record, "\n".join(persons_lines(found)), as_json=as_json)
+    attributes = people.imported.subdatasets if people.imported else ()
+    record = {
+        **people.crops._asdict(),
+        "attributes": {subdataset.attribute.name: subdataset.counts() for subdataset in attributes},
+    }
+    answer(record, "\n".join(persons_lines(people)), as_json=as_json)
 
 
 Output = Annotated[
@@ -303,13 +303,13 @@ def table(
     _say(foreign_table(sources, images or (), index, names), output, as_json=as_json)
 
 
-def _say(found: "LabelTable", output: Path | None, *, as_json: bool) -> None:
+def _say(labels_table: "LabelTable", output: Path | None, *, as_json: bool) -> None:
     from graftnet.data.imports import table_lines
     from subdatasets.labels.read import table_record, write_label_csv
 
     written = []
     if output is not None:
-        write_label_csv(found, output)
+        write_label_csv(labels_table, output)
         written = [f"written to {output}"]
-    record = {**table_record(found), "file": output}
-    answer(record, "\n".join([*table_lines(found), *written]), as_json=as_json)
+    record = {**table_record(labels_table), "file": output}
+    answer(record, "\n".join([*table_lines(labels_table), *written]), as_json=as_json)

@@ -13,11 +13,11 @@ commands = typer.Typer()
 
 @commands.command("demo", rich_help_panel=HELP)
 def demo(
-    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Where the demo's project is made.")] = Path(
+    folder: Annotated[Path, typer.Option(metavar="DIR", help="Where the demo's project is made.")] = Path(
         "graftnet-demo"
     ),
     quick: Annotated[bool, typer.Option("--quick", help="One attribute and short training: about a minute.")] = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Makes the run repeatable.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Makes the run repeatable.")] = 0,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:

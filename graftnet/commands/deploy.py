@@ -259,9 +259,9 @@ def prediction_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     lines = []
     for row in rows:
-        for name, found in row["attributes"].items():
-            value, scores = found["value"], found["scores"]
+        for name, prediction in row["attributes"].items():
+            value, scores = prediction["value"], prediction["scores"]
             shown = list(scores)[1] if len(scores) == 2 else value
-            threshold = "" if found["threshold"] is None else f", threshold {found['threshold']:.3f}"
+            threshold = "" if prediction["threshold"] is None else f", threshold {prediction['threshold']:.3f}"
             lines.append(f"{row['image']}  {name} = {value} ({shown} {scores[shown]:.3f}{threshold})")
     return lines

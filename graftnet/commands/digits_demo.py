@@ -1,4 +1,4 @@
-"""The demo: everything GraftNet does, once, on scikit-learn's digits.
+"""Run the demo: everything GraftNet does, once, on scikit-learn's digits.
 
 It calls what the commands call and says which command that would be.
 """
@@ -41,6 +41,15 @@ FULL = {
 }
 QUICK = {"STEPS": 200, "SEARCH_EPOCHS": 5, "CANDIDATES": 16, "RETRAIN_TOP": 2, "RETRAIN_EPOCHS": 8, "REPEATS": 2}
 PICTURES = 3
+SIDE = 16
+BRIGHTEST = 16  # of scikit-learn's 8 x 8 pictures
+ATTRIBUTES: dict[str, Callable[[int], bool]] = {
+    "has-loop": lambda digit: digit in (0, 6, 8, 9),
+    "even": lambda digit: digit % 2 == 0,
+    "greater-than-four": lambda digit: digit > 4,
+    "seven": lambda digit: digit == 7,
+}
+COLUMNS = ("attribute", "parameters", "reduction", "test AUROC", "random", "linear probe", "tail")
 
 
 def run_demo(folder: Path, *, quick: bool, seed: int, device: str) -> tuple[dict[str, Any], str]:
@@ -59,10 +68,10 @@ def run_demo(folder: Path, *, quick: bool, seed: int, device: str) -> tuple[dict
     say("graftnet trunk train", "one small backbone, trained on all attributes by the dynamic graph")
     with show_progress() as progress:
         train_trunk(project, seed=seed, device=choose_device(device), progress=progress)
-    found = []
+    searches = []
     for name in names:
         say(f"graftnet search {name}", "an ENAS controller designs its branch; the best are retrained and compared")
-        found.append(search_in(project, name, seed=seed, device=device))
+        searches.append(search_in(project, name, seed=seed, device=device))
         graft_attribute(project, name)
     say("graftnet export --all", "the trunk once, every branch, golden inputs")
     bundle = export_attributes(project, names, project.exports / "bundle")
@@ -81,12 +90,12 @@ def run_demo(folder: Path, *, quick: bool, seed: int, device: str) -> tuple[dict
         "bundle": str(bundle),
         "fleet": str(overview),
         "verified": True,
-        "searches": [one.record for one in found],
+        "searches": [search.record for search in searches],
         "predictions": predictions,
         "seconds": seconds,
     }
     shown = [{**row, "image": Path(row["image"]).stem[:12]} for row in predictions]
-    return record, closing_text(found, overview, bundle, shown, seconds)
+    return record, closing_text(searches, overview, bundle, shown, seconds)
 
 
 def say(command: str, purpose: str) -> None:
@@ -116,17 +125,20 @@ def make_project(folder: Path, *, quick: bool) -> Project:
 def test_pictures(project: Project, attribute: str) -> list[Path]:
     """A few pictures of the attribute's test split, of every value in turn."""
     examples = read_subdataset(project.source(attribute)).split("test")
-    by_value = [[one.path for one in examples if one.value == value] for value in sorted({e.value for e in examples})]
+    by_value = [
+        [example.path for example in examples if example.value == value]
+        for value in sorted({example.value for example in examples})
+    ]
     return [path for turn in zip(*by_value, strict=False) for path in turn][:PICTURES]
 
 
 def closing_text(
-    found: Sequence[Answer], overview: Path, bundle: Path, predictions: Sequence[dict[str, Any]], seconds: float
+    searches: Sequence[Answer], overview: Path, bundle: Path, predictions: Sequence[dict[str, Any]], seconds: float
 ) -> str:
     """What came out, as a table, and where to look."""
     shown = "\n".join(f"  {line}" for line in prediction_lines(predictions))
-    reports = "\n".join(f"  {one.record['report']}" for one in found)
-    results = [read_json(Path(one.record["folder"]) / "result.json") for one in found]
+    reports = "\n".join(f"  {search.record['report']}" for search in searches)
+    results = [read_json(Path(search.record["folder"]) / "result.json") for search in searches]
     table = "\n".join(summary_lines(results))
     return (
         f"\nPredictions of the exported bundle (onnxruntime alone):\n{shown}\n\n{table}\n\n"
@@ -134,16 +146,6 @@ def closing_text(
         f"Exported and verified: {bundle}\n"
         f"The demo took {format_seconds(seconds)}. A project of your own: graftnet init people"
     )
-
-
-SIDE = 16
-BRIGHTEST = 16  # of scikit-learn's 8 x 8 pictures
-ATTRIBUTES: dict[str, Callable[[int], bool]] = {
-    "has-loop": lambda digit: digit in (0, 6, 8, 9),
-    "even": lambda digit: digit % 2 == 0,
-    "greater-than-four": lambda digit: digit > 4,
-    "seven": lambda digit: digit == 7,
-}
 
 
 def load_pictures() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -159,9 +161,6 @@ def import_digits(destination: Path, *, seed: int) -> None:
     pictures, digits = load_pictures()
     labels = {name: ["yes" if holds(digit) else "no" for digit in digits] for name, holds in ATTRIBUTES.items()}
     import_labels(pictures, labels, destination, seed=seed)
-
-
-COLUMNS = ("attribute", "parameters", "reduction", "test AUROC", "random", "linear probe", "tail")
 
 
 def summary_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from graftnet.commands.options import SEARCH, Device, Folder, Json, Seed
+from graftnet.commands.options import SEARCH, Device, Folder, Images, Json, Seed
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
@@ -39,8 +39,8 @@ def train(
     """
     from graftnet.label_graphs.calls import train_graph
 
-    found = train_graph(project, attributes or [], seed=seed, device=device, force=force)
-    answer(*found, as_json=as_json)
+    run = train_graph(project, attributes or [], seed=seed, device=device, force=force)
+    answer(*run, as_json=as_json)
 
 
 @app.command("report")
@@ -101,16 +101,11 @@ def end_to_end(
             help="A column per label, 1, 0 or blank, and one for the split. Default: the project's sub-datasets.",
         ),
     ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's images are."),
-    ] = None,
-    direct_epochs: Annotated[
-        int, typer.Option("--direct-epochs", min=0, metavar="N", help="Without the graph first; 0 for none.")
-    ] = 40,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Then with it.")] = 40,
+    images: Images = None,
+    direct_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Without the graph first; 0 for none.")] = 40,
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Then with it.")] = 40,
     learning_rate: Annotated[
-        float, typer.Option("--learning-rate", min=1e-9, metavar="X", help="Of both; a tenth after 10, 20, 30 epochs.")
+        float, typer.Option(min=1e-9, metavar="X", help="Of both; a tenth after 10, 20, 30 epochs.")
     ] = 1e-3,
     fresh: Annotated[bool, typer.Option("--fresh", help="New weights, not those of the trunk in use.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Train again even where it is done.")] = False,
@@ -142,5 +137,7 @@ def end_to_end(
     home, chosen = open_project(project), choose_device(device)
     choices = Choices(table, images, direct_epochs, epochs, learning_rate, fresh)
     with show_progress() as progress:
-        found = train_end_to_end(home, choices, seed=seed_or(seed, home), device=chosen, progress=progress, force=force)
-    answer(*found, as_json=as_json)
+        training = train_end_to_end(
+            home, choices, seed=seed_or(seed, home), device=chosen, progress=progress, force=force
+        )
+    answer(*training, as_json=as_json)

@@ -22,6 +22,11 @@ Seed = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda (cuda:1) or mps.")]
 
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's images are."),
+]
+
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose parameters that are dataclasses become an option per field; the command gets them whole.

@@ -62,9 +62,9 @@ def add(
     home = open_project(project)
     summary = import_folder(home, folder, name, seed=seed_or(seed, home))
     typer.echo("\n".join(import_lines(summary)), err=True)
-    found = search_in(home, name, seed=seed, device=device)
+    search = search_in(home, name, seed=seed, device=device)
     branch = graft_attribute(home, name)
-    answer({**found.record, "branch": branch}, f"{found.text}\n  grafted {branch}", as_json=as_json)
+    answer({**search.record, "branch": branch}, f"{search.text}\n  grafted {branch}", as_json=as_json)
 
 
 @commands.command("doctor", rich_help_panel=HELP)

@@ -18,13 +18,13 @@ def report(
     attribute: Attribute = None,
     compare: Annotated[
         tuple[str, str] | None,
-        typer.Option("--compare", metavar="A B", help="Two searches of ATTR: ids, folders, previous or latest."),
+        typer.Option(metavar="A B", help="Two searches of ATTR: ids, folders, previous or latest."),
     ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Write the page of ATTR's running search again as its records arrive.")
     ] = False,
     every: Annotated[
-        float | None, typer.Option("--every", min=0.1, metavar="S", help="With --watch: look every S seconds.")
+        float | None, typer.Option(min=0.1, metavar="S", help="With --watch: look every S seconds.")
     ] = None,
     into: Annotated[
         Path | None, typer.Option("--files", metavar="DIR", help="Tables as CSV and figures, too, each a file in DIR.")
@@ -32,9 +32,7 @@ def report(
     formats: Annotated[
         list[str] | None, typer.Option("--format", metavar="NAME", help="Of the figures: svg or png. Default: both.")
     ] = None,
-    width: Annotated[
-        int | None, typer.Option("--width", metavar="PIXELS", help="Of the figures. Default: 1200.")
-    ] = None,
+    width: Annotated[int | None, typer.Option(metavar="PIXELS", help="Of the figures. Default: 1200.")] = None,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Of all: read the data to see which results are still current.")
     ] = True,
@@ -94,7 +92,8 @@ def graft(
 
     home = open_project(project)
     home.latest_search(attribute)
-    from graftnet.bundles.tree import graft_attribute, not_current
+    from graftnet.bundles.tree import graft_attribute
+    from graftnet.pages.fleet_record import not_current
 
     branch = graft_attribute(home, attribute)
     if sentence := not_current(home, attribute):

@@ -67,11 +67,11 @@ def search(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="With --features: where the search is written.")
+        Path | None, typer.Option(metavar="DIR", help="With --features: where the search is written.")
     ] = None,
     overrides: Overrides = NONE,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
-    place: PlaceOptions = HERE,
+    where: PlaceOptions = HERE,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="With ATTR: the search's curves as TensorBoard event files too.")
     ] = False,
@@ -104,34 +104,32 @@ def search(
 
     if tensorboard and attribute is None:
         raise ConfigError("--tensorboard goes with one attribute; name it: graftnet search ATTR --tensorboard.")
-    require_one(attribute, everything, features, out, place)
+    require_one(attribute, everything, features, out, where)
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
     if everything:
         from graftnet.searches.search_all import choose_place, failure, fleet_answer, search_all
 
-        accounts = search_all(project, choose_place(place, device), **how)
+        accounts = search_all(project, choose_place(where, device), **how)
         answer(*fleet_answer(accounts), as_json=as_json)
         if failed := failure(accounts):
             typer.echo(failed, err=True)
             raise typer.Exit(1)
         return
     if features:
-        found = search_file(features, out, folder=project, **how)
+        outcome = search_file(features, out, folder=project, **how)
     else:
-        found = search_one(project, str(attribute), tensorboard=tensorboard, **how)
-    answer(*found, as_json=as_json)
+        outcome = search_one(project, str(attribute), tensorboard=tensorboard, **how)
+    answer(*outcome, as_json=as_json)
 
 
 @commands.command("audit", rich_help_panel=USE)
 def audit(
     attribute: Annotated[str, typer.Argument(metavar="ATTR", help="An attribute with a finished search.")],
     seeds: Annotated[
-        int | None,
-        typer.Option("--seeds", min=1, metavar="N", help="Whole searches compared with random search. Default: 3."),
+        int | None, typer.Option(min=1, metavar="N", help="Whole searches compared with random search. Default: 3.")
     ] = None,
     architectures: Annotated[
-        int | None,
-        typer.Option("--architectures", min=3, metavar="M", help="Retrained twice for the ranking. Default: 24."),
+        int | None, typer.Option(min=3, metavar="M", help="Retrained twice for the ranking. Default: 24.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="2 seeds and 10 architectures: a first look.")] = False,
     test: Annotated[bool, typer.Option("--test", help="Measure the chosen ones on test too.")] = False,
@@ -157,7 +155,7 @@ def audit(
     """
     from graftnet.searches.calls import QUICK_ARCHITECTURES, QUICK_SEEDS, audit_one
 
-    found = audit_one(
+    outcome = audit_one(
         project,
         attribute,
         seeds=seeds or (QUICK_SEEDS if quick else 3),
@@ -165,4 +163,4 @@ def audit(
         test=test,
         device=device,
     )
-    answer(*found, as_json=as_json)
+    answer(*outcome, as_json=as_json)

@@ -1,12 +1,13 @@
 """graftnet serve and rules: a bundle behind HTTP, and what its answers lead to."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from graftnet.commands.options import USE, Json
+from graftnet.commands.options import USE, Images, Json, spread
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
@@ -17,11 +18,43 @@ Bundle = Annotated[
 LIMITS, SPEED, ANSWERS = "Limits", "Speed", "Answers"
 
 
+@dataclass(eq=False, repr=False)
+class ServeOptions:
+    """The options that are fields of `deployment.serve.settings.ServeSettings`; three are in units for people."""
+
+    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000
+    device: Annotated[str, typer.Option(metavar="NAME", rich_help_panel=SPEED, help="cpu, cuda, or auto.")] = "cpu"
+    graph: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=SPEED, help="parts, joined, or a bundle's variant.")
+    ] = "parts"
+    threads: Annotated[int, typer.Option(min=0, rich_help_panel=SPEED, help="Of onnxruntime; 0: its own choice.")] = 0
+    decoders: Annotated[int, typer.Option(min=1, rich_help_panel=SPEED, help="Threads that decode images.")] = 2
+    max_batch: Annotated[int, typer.Option(min=1, rich_help_panel=SPEED, help="Images per run of the model.")] = 16
+    max_delay: Annotated[
+        float, typer.Option(min=0, rich_help_panel=SPEED, help="Milliseconds a batch waits for more.")
+    ] = 5.0
+    queue: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Images under way; beyond: 503.")] = 256
+    connections: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Open connections; beyond: 503.")] = (
+        512
+    )
+    max_images: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Images per request.")] = 16
+    max_megabytes: Annotated[
+        float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of a request's body.")
+    ] = 16.0
+    max_megapixels: Annotated[float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of an image.")] = 25.0
+    body_timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds to send a body.")] = 20.0
+    timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds an answer may take.")] = 30.0
+    poll: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks whether the bundle changed.")] = 1.0
+
+
+PLAIN = ServeOptions()
+
+
 @commands.command("serve", rich_help_panel=USE)
+@spread
 def serve(
     folder: Bundle,
-    host: Annotated[str, typer.Option("--host", help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 8000,
     rules: Annotated[
         Path | None,
         typer.Option(
@@ -42,49 +75,7 @@ def serve(
             "--smallest", min=1, metavar="PIXELS", rich_help_panel=ANSWERS, help="Of a person's shorter side."
         ),
     ] = 32,
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", rich_help_panel=SPEED, help="cpu, cuda, or auto.")
-    ] = "cpu",
-    graph: Annotated[
-        str,
-        typer.Option("--graph", metavar="NAME", rich_help_panel=SPEED, help="parts, joined, or a bundle's variant."),
-    ] = "parts",
-    threads: Annotated[
-        int, typer.Option("--threads", min=0, rich_help_panel=SPEED, help="Of onnxruntime; 0: its own choice.")
-    ] = 0,
-    decoders: Annotated[
-        int, typer.Option("--decoders", min=1, rich_help_panel=SPEED, help="Threads that decode images.")
-    ] = 2,
-    max_batch: Annotated[
-        int, typer.Option("--max-batch", min=1, rich_help_panel=SPEED, help="Images per run of the model.")
-    ] = 16,
-    max_delay: Annotated[
-        float, typer.Option("--max-delay", min=0, rich_help_panel=SPEED, help="Milliseconds a batch waits for more.")
-    ] = 5.0,
-    queue: Annotated[
-        int, typer.Option("--queue", min=1, rich_help_panel=LIMITS, help="Images under way; beyond: 503.")
-    ] = 256,
-    connections: Annotated[
-        int, typer.Option("--connections", min=1, rich_help_panel=LIMITS, help="Open connections; beyond: 503.")
-    ] = 512,
-    max_images: Annotated[
-        int, typer.Option("--max-images", min=1, rich_help_panel=LIMITS, help="Images per request.")
-    ] = 16,
-    max_megabytes: Annotated[
-        float, typer.Option("--max-megabytes", min=0.001, rich_help_panel=LIMITS, help="Size of a request's body.")
-    ] = 16.0,
-    max_megapixels: Annotated[
-        float, typer.Option("--max-megapixels", min=0.001, rich_help_panel=LIMITS, help="Size of an image.")
-    ] = 25.0,
-    body_timeout: Annotated[
-        float, typer.Option("--body-timeout", min=0.1, rich_help_panel=LIMITS, help="Seconds to send a body.")
-    ] = 20.0,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, rich_help_panel=LIMITS, help="Seconds an answer may take.")
-    ] = 30.0,
-    poll: Annotated[
-        float, typer.Option("--poll", min=0.05, help="Seconds between two looks whether the bundle changed.")
-    ] = 1.0,
+    options: ServeOptions = PLAIN,
     as_json: Json = False,
 ) -> None:
     """Serve a bundle over HTTP until stopped.
@@ -102,38 +93,29 @@ def serve(
       curl -F images=@a.jpg -F images=@b.jpg 'localhost:8000/predict?attributes=bald'
     """
     from deployment.serve.server import listen
-    from deployment.serve.settings import MIB, ServeSettings
-
-    settings = ServeSettings(
-        host=host,
-        port=port,
-        device=device,
-        graph=graph,
-        threads=threads,
-        decoders=decoders,
-        max_batch=max_batch,
-        max_delay=max_delay / 1000,
-        queue=queue,
-        max_images=max_images,
-        max_body=round(max_megabytes * MIB),
-        max_buffered=max(ServeSettings().max_buffered, round(max_megabytes * MIB)),
-        max_pixels=round(max_megapixels * 1e6),
-        body_timeout=body_timeout,
-        timeout=timeout,
-        connections=connections,
-        poll=poll,
-    )
+    from deployment.serve.settings import ServeSettings
 
     find = None
     if persons:
         from graftnet.data.persons import finder
 
-        find = finder(weights, smallest=smallest, device=device)
-    ready = listen(folder, settings, rules=rules, persons=find)
+        find = finder(weights, smallest=smallest, device=options.device)
+    ready = listen(folder, ServeSettings(**settings_given(options)), rules=rules, persons=find)
     text = f"Serving {', '.join(ready.attributes)} at {ready.url} (Ctrl-C stops)."
     answer({"url": ready.url, "attributes": ready.attributes}, text, as_json=as_json)
     sys.stdout.flush()
     ready.run()
+
+
+def settings_given(options: ServeOptions) -> dict[str, Any]:
+    """The options by the names, and in the units, of the server's settings."""
+    from deployment.serve.settings import MIB, ServeSettings
+
+    given = dict(vars(options))
+    body, pixels = round(given.pop("max_megabytes") * MIB), round(given.pop("max_megapixels") * 1e6)
+    buffered = max(ServeSettings().max_buffered, body)
+    seconds = given.pop("max_delay") / 1000
+    return {**given, "max_delay": seconds, "max_body": body, "max_buffered": buffered, "max_pixels": pixels}
 
 
 app = typer.Typer(
@@ -165,17 +147,17 @@ def check(rules: RulesFile, bundle: RuledBundle, as_json: Json = False) -> None:
 
     runtime = Runtime(bundle)
     try:
-        found = Rules.read(rules, runtime.contracts)
+        read = Rules.read(rules, runtime.contracts)
     except RulesError as error:
         problems = [{"file": str(rules), "line": line, "message": text} for line, text in error.problems]
         lines = [f"error: {rules}:{line}: {text}" for line, text in error.problems]
         answer({"ok": False, "problems": problems}, "\n".join(lines), as_json=as_json)
         raise typer.Exit(2) from error
-    raw = uncalibrated(runtime, found)
-    names = [rule.name for rule in found.rules]
+    raw = uncalibrated(runtime, read)
+    names = [rule.name for rule in read.rules]
     counted = f"{len(names)} rule{'' if len(names) == 1 else 's'}"
-    lines = [f"{counted}, on {', '.join(found.attributes)}: all is well.", *uncalibrated_lines(raw)]
-    record = {"ok": True, "problems": [], "rules": names, "attributes": found.attributes, "uncalibrated": raw}
+    lines = [f"{counted}, on {', '.join(read.attributes)}: all is well.", *uncalibrated_lines(raw)]
+    record = {"ok": True, "problems": [], "rules": names, "attributes": read.attributes, "uncalibrated": raw}
     answer(record, "\n".join(lines), as_json=as_json)
 
 
@@ -187,10 +169,7 @@ def simulate(
         Path,
         typer.Argument(metavar="LABELLED", exists=True, help="A table (.csv) of images and labels, or a project."),
     ],
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's images are."),
-    ] = None,
+    images: Images = None,
     split: Annotated[
         str, typer.Option("--split", metavar="NAME", help="train, val, test or all; of a table with such a column.")
     ] = "test",
@@ -216,9 +195,9 @@ def simulate(
     A table has a column with the image's file and one per attribute, blank
     where a label is unknown.
     """
-    from graftnet.bundles.rules import simulate_rules, simulation_lines
+    from graftnet.bundles.rules import simulate_rules
     from graftnet.terminal.output import show_progress
 
     with show_progress() as progress:
-        record = simulate_rules(rules, bundle, labelled, images=images, split=split, every=every, progress=progress)
-    answer(record, "\n".join(simulation_lines(record)), as_json=as_json)
+        simulated = simulate_rules(rules, bundle, labelled, images=images, split=split, every=every, progress=progress)
+    answer(*simulated, as_json=as_json)

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from foundation.records import read_record
 from graftnet.commands.options import START, Device, Folder, Json, Seed
 from graftnet.terminal.output import answer, text_table
 
@@ -238,6 +237,7 @@ def rollback(project: Folder = None, as_json: Json = False) -> None:
 
 def describe(folder: Path, verb: str, as_json: bool, *, in_use: Path | None = None) -> None:
     """Show what a trunk folder's trunk.json says, and, where ``in_use`` is another folder, how to change over."""
+    from foundation.records import read_record
     from trunk.records import TrunkShape
 
     record = read_record(folder / "trunk.json", TrunkShape)

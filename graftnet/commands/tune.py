@@ -1,55 +1,61 @@
 """graftnet tune: freeze depth, space and recipe of an attribute, or the label graph, by Optuna."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
-from graftnet.commands.options import SEARCH, Device, Folder, Json, Seed
+from graftnet.commands.options import SEARCH, Device, Folder, Json, Seed, spread
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="Tune depth and recipe of an attribute, or the label graph (Optuna).")
 commands.add_typer(app, name="tune", rich_help_panel=SEARCH)
 
-Trials = Annotated[int, typer.Option("--trials", min=1, metavar="N", help="In all, those of earlier calls included.")]
-Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="So many processes at once.")]
+
+Trials = Annotated[int, typer.Option(min=1, metavar="N", help="In all, those of earlier calls included.")]
 Storage = Annotated[
-    str,
-    typer.Option(
-        "--storage", metavar="URL", help="An Optuna storage, as postgresql://user@host/name. Default: a SQLite file."
-    ),
+    str, typer.Option(metavar="URL", help="An Optuna storage, as postgresql://user@host/name. Default: a SQLite file.")
 ]
-Pick = Annotated[
-    str, typer.Option("--pick", metavar="RULE", help="smallest_within (the tolerance of the best), or best.")
-]
-Tolerance = Annotated[
-    float, typer.Option("--tolerance", min=0, metavar="X", help="In standard errors of the best val score.")
-]
+
+
+@dataclass(eq=False, repr=False)
+class DepthOptions:
+    """The options of a depth study that are fields of `graftnet.studies.plan.TuneRequest`."""
+
+    trials: Trials = 30
+    storage: Storage = ""
+    second: Annotated[
+        str, typer.Option(metavar="NAME", help="The second objective: parameters, or latency (measured).")
+    ] = "parameters"
+    depths: Annotated[str | None, typer.Option(metavar="LIST", help="Depths to try, as 3,4,5. Default: all.")] = None
+    with_tail: Annotated[
+        bool, typer.Option("--with-tail", help="Also try the backbone's own blocks behind each depth, fine-tuned.")
+    ] = False
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Of a trial's final training.")] = 6
+    draws: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Architectures that a trial draws and trains shortly.")
+    ] = 4
+    draw_epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Of each of those.")] = 1
+    rule: Annotated[
+        str, typer.Option("--pick", metavar="RULE", help="smallest_within (the tolerance of the best), or best.")
+    ] = "smallest_within"
+    tolerance: Annotated[float, typer.Option(min=0, metavar="X", help="In standard errors of the best val score.")] = (
+        1.0
+    )
+
+
+DEPTH = DepthOptions()
+Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="So many processes at once.")]
 Subject = Annotated[str, typer.Argument(metavar="ATTR|gcn", help="An attribute, or gcn for the label graph.")]
 
 
 @app.command()
+@spread
 def depth(
     attribute: Annotated[str, typer.Argument(metavar="ATTR", help="An attribute with a sub-dataset.")],
-    trials: Trials = 30,
-    second: Annotated[
-        str, typer.Option("--second", metavar="NAME", help="The second objective: parameters, or latency (measured).")
-    ] = "parameters",
-    depths: Annotated[
-        str | None, typer.Option("--depths", metavar="LIST", help="Depths to try, as 3,4,5. Default: all.")
-    ] = None,
-    with_tail: Annotated[
-        bool, typer.Option("--with-tail", help="Also try the backbone's own blocks behind each depth, fine-tuned.")
-    ] = False,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, metavar="N", help="Of a trial's final training.")] = 6,
-    draws: Annotated[
-        int, typer.Option("--draws", min=1, metavar="N", help="Architectures that a trial draws and trains shortly.")
-    ] = 4,
-    draw_epochs: Annotated[int, typer.Option("--draw-epochs", min=1, metavar="N", help="Of each of those.")] = 1,
+    options: DepthOptions = DEPTH,
     workers: Workers = 1,
-    storage: Storage = "",
-    pick: Pick = "smallest_within",
-    tolerance: Tolerance = 1.0,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -71,38 +77,18 @@ def depth(
     After Ctrl-C or kill call it again: it continues. The same call on another
     machine with the same --storage helps.
     """
-    from graftnet.studies.plan import TuneRequest
     from graftnet.studies.run import depths_of, tune_call
 
-    tuned = tune_call(
-        project,
-        lambda home: TuneRequest(
-            home,
-            "depth",
-            attribute,
-            trials=trials,
-            storage=storage,
-            second=second,
-            depths=depths_of(depths),
-            draws=draws,
-            draw_epochs=draw_epochs,
-            epochs=epochs,
-            with_tail=with_tail,
-            rule=pick,
-            tolerance=tolerance,
-            seed=seed,
-            device=device,
-        ),
-        workers=workers,
-    )
+    given = {**vars(options), "depths": depths_of(options.depths)}
+    tuned = tune_call(project, "depth", attribute, seed=seed, device=device, workers=workers, **given)
     answer(*tuned, as_json=as_json)
 
 
 @app.command()
 def gcn(
     trials: Trials = 30,
-    workers: Workers = 1,
     storage: Storage = "",
+    workers: Workers = 1,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -117,14 +103,10 @@ def gcn(
 
     After Ctrl-C or kill call it again: it continues.
     """
-    from graftnet.studies.plan import TuneRequest
     from graftnet.studies.run import tune_call
 
-    tuned = tune_call(
-        project,
-        lambda home: TuneRequest(home, "gcn", trials=trials, storage=storage, rule="best", seed=seed, device=device),
-        workers=workers,
-    )
+    given: dict[str, Any] = {"trials": trials, "storage": storage}
+    tuned = tune_call(project, "gcn", seed=seed, device=device, workers=workers, rule="best", **given)
     answer(*tuned, as_json=as_json)
 
 
@@ -132,7 +114,7 @@ def gcn(
 def apply(
     subject: Subject,
     trial: Annotated[
-        int | None, typer.Option("--trial", min=0, metavar="N", help="Another finished trial than the picked one.")
+        int | None, typer.Option(min=0, metavar="N", help="Another finished trial than the picked one.")
     ] = None,
     project: Folder = None,
     as_json: Json = False,

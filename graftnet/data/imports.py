@@ -1,4 +1,4 @@
-"""Sub-datasets into a project's data folder, and what the command line says about them."""
+"""Import sub-datasets into a project's data folder, join them to one label table, and describe both in words."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,8 +39,8 @@ def import_folder(project: Project, folder: Path, name: str, *, seed: int) -> Im
     known = project.sources().get(name)
     if known is not None and known != target:
         raise ConfigError(f"{name} has a sub-dataset already, {known}; remove it or choose another --name.")
-    found = read_subdataset(folder.resolve(), seed=seed)
-    renamed = replace(found, attribute=Attribute(name, found.attribute.values), source=target)
+    subdataset = read_subdataset(folder.resolve(), seed=seed)
+    renamed = replace(subdataset, attribute=Attribute(name, subdataset.attribute.values), source=target)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_subdataset(renamed, target)
     return ImportSummary((renamed,))
@@ -82,7 +82,7 @@ def project_table(project: Project, attributes: Sequence[str] = (), *, progress:
     names = list(attributes) or project.questions()
     if not names:
         raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")
-    subdatasets = [read_subdataset(project.source(name), seed=project.config.project.seed) for name in names]
+    subdatasets = [project.read(name) for name in names]
     return join_subdatasets(subdatasets, progress=progress)
 
 

@@ -1,7 +1,7 @@
 """Hard negatives of a project's attribute: embed, mine, and write a new sub-dataset with its provenance and report."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,22 +15,21 @@ from foundation.history import Progress
 from foundation.provenance import this_command, timestamp
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
-from graftnet.searches.features import cache_of
+from graftnet.searches.features import AttributeData, cache_of, device_of
+from graftnet.terminal.output import Answer, text_table
 from graftnet.trunks.versions import open_trunk
 from nas.job.pictures import small_picture
 from subdatasets.attribute import Attribute
 from subdatasets.image_files import content_hashes
-from subdatasets.mining import Cluster, MiningSettings, described, kept_number, mine, positive_of, thinned
-from subdatasets.subdataset import Example, SubDataset, csv_bytes, read_subdataset, write_subdataset
+from subdatasets.mining import Cluster, MiningSettings, cluster_record, kept_number, mine, positive_of, thinned
+from subdatasets.subdataset import Example, csv_bytes, write_subdataset
 from trunk.features.source import averaged
-from trunk.trunk import Trunk
+from trunk.precision import resolve_precision
 
 if TYPE_CHECKING:
     from reports.mining import Strip
 
-
 EXAMPLES = 10  # pictures of a group
-
 THUMBNAIL = 72  # pixels
 
 
@@ -50,15 +49,6 @@ class MiningChoices:
     depth: int | None = None
 
 
-@dataclass(frozen=True)
-class Mined:
-    """The new sub-dataset, its provenance (what ``NAME.mining.json`` holds), and the report."""
-
-    subdataset: SubDataset
-    record: dict[str, Any]
-    report: Path
-
-
 def mine_attribute(
     project: Project,
     attribute: str,
@@ -67,20 +57,24 @@ def mine_attribute(
     seed: int,
     device: torch.device,
     progress: Progress | None = None,
-) -> Mined:
-    """Write ``data/NAME.csv``: all positives, the mined train negatives, val and test as they are.
+) -> Answer:
+    """Write ``data/NAME.csv``: all positives, the mined train negatives, val and test as they are; and a report.
+
+    Returns:
+        The new sub-dataset's provenance, which is kept in ``NAME.mining.json``, and the path of the report.
 
     Raises:
         ConfigError: the name is taken by something that was not mined. DataError: the sub-dataset cannot be mined so.
     """
-    source = read_subdataset(project.source(attribute), seed=project.config.project.seed)
+    source = project.read(attribute)
     target = target_of(project, attribute, choices.name or f"{attribute}-mined")
     positive = positive_of(source, choices.positive)
     trunk = open_trunk(project, device)
     depth = len(trunk.chain) if choices.depth is None else trunk.check_depth(choices.depth)
     train = source.split("train")
     hashes = content_hashes([example.path for example in source.examples])
-    embedded = embeddings(project, trunk, [hashes[one.path] for one in train], hashes, depth, progress)
+    precision = resolve_precision(project.config.trunk.feature_precision, device_of(trunk))
+    embedded = embeddings(AttributeData(project, trunk, source, hashes, depth, precision), progress)
     is_positive = np.array([example.value == positive for example in train])
     negatives = [example for example in train if example.value != positive]
     settings = MiningSettings(kept_number(choices.keep, len(negatives)), choices.clusters, choices.close_share)
@@ -102,7 +96,7 @@ def mine_attribute(
         "fingerprint": trunk.fingerprint,
         "depth": depth,
         "counts": mined.counts(),
-        "clusters": [described(cluster, negatives, source.attribute.values) for cluster in clusters],
+        "clusters": [cluster_record(cluster, negatives, source.attribute.values) for cluster in clusters],
         "command": this_command(),
         "created": timestamp(),
     }
@@ -112,7 +106,7 @@ def mine_attribute(
 
     strips = strips_of([example for example in train if example.value == positive], negatives, clusters)
     report = write_mining_report(record, strips, project.reports / f"mining-{mined.attribute.name}.html")
-    return Mined(mined, record, report)
+    return Answer({**record, "report": report}, summary(record, target, report))
 
 
 def target_of(project: Project, attribute: str, name: str) -> Path:
@@ -130,23 +124,17 @@ def target_of(project: Project, attribute: str, name: str) -> Path:
     return target
 
 
-def embeddings(
-    project: Project,
-    trunk: Trunk,
-    contents: Sequence[str],
-    hashes: dict[Path, str],
-    depth: int,
-    progress: Progress | None,
-) -> npt.NDArray[np.float32]:
-    """The globally averaged features after ``depth`` blocks, (N, channels), through the project's cache.
+def embeddings(data: AttributeData, progress: Progress | None = None) -> npt.NDArray[np.float32]:
+    """The globally averaged features of the train images, (N, channels), through the project's cache.
 
     They are cached as float16 whatever `features.storage` says: distances are of the trunk's own channels.
     """
-    cache = cache_of(project.uncompressed, trunk)
-    paths = {content: path for path, content in hashes.items()}
-    cache.fill({content: paths[content] for content in contents}, [depth], progress=progress)
-    found: npt.NDArray[np.float32] = averaged(cache.open(contents, depth)).numpy()
-    return found
+    cache = cache_of(data.project.uncompressed, data.trunk, data.precision)
+    images = {data.hashes[example.path]: example.path for example in data.subdataset.split("train")}
+    cache.fill(images, [data.depth], progress=progress)
+    contents = data.contents[: len(data.subdataset.split("train"))]
+    averages: npt.NDArray[np.float32] = averaged(cache.open(contents, data.depth)).numpy()
+    return averages
 
 
 def strips_of(positives: Sequence[Example], negatives: Sequence[Example], clusters: Sequence[Cluster]) -> "list[Strip]":
@@ -177,18 +165,18 @@ def thumbnails(examples: Sequence[Example]) -> tuple[str, ...]:
     return tuple(small_picture(example.path, THUMBNAIL, quality=80) for example in examples[:EXAMPLES])
 
 
-def mining_lines(mined: Mined) -> list[str]:
+def summary(record: Mapping[str, Any], target: Path, report: Path) -> str:
     """What was kept, a line per cluster, for a person."""
-    record = mined.record
-    lines = [
-        f"{record['attribute']}: {record['kept']:,} of {record['negatives']:,} train negatives kept, beside "
-        f"{record['positives']:,} positives ({mined.subdataset.source})",
-        "  cluster  distance  similarity  images    kept",
-    ]
+    rows = [("cluster", "distance", "similarity", "images", "kept", "")]
     for number, cluster in enumerate(record["clusters"], 1):
-        how = "whole" if cluster["close"] else "thinned"
-        lines.append(
-            f"  {number:>7}  {cluster['distance']:>8.3f}  {cluster['similarity']:>10.3f}  {cluster['size']:>6,}  "
-            f"{cluster['kept']:>6,}  {how}"
-        )
-    return [*lines, f"  report {mined.report}", f"Next: graftnet search {record['attribute']}"]
+        figures = (f"{cluster['distance']:.3f}", f"{cluster['similarity']:.3f}")
+        counts = (f"{cluster['size']:,}", f"{cluster['kept']:,}")
+        rows.append((str(number), *figures, *counts, "whole" if cluster["close"] else "thinned"))
+    head = f"{record['attribute']}: {record['kept']:,} of {record['negatives']:,} train negatives kept, beside "
+    lines = [
+        f"{head}{record['positives']:,} positives ({target})",
+        *(f"  {line}" for line in text_table(rows, ">>>>>")),
+        f"  report {report}",
+        f"Next: graftnet search {record['attribute']}",
+    ]
+    return "\n".join(lines)

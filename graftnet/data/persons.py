@@ -70,22 +70,22 @@ def cut_persons(
     photos = read_photos(source, images=images, columns=columns)
     if out is None and project is None:
         raise ConfigError("There is no project here to put the persons into; name a folder with --out DIR.")
-    place = out or (project.data / IMAGES / FOLDER if project else Path(FOLDER))
-    crops = write_persons(photos, place, segmenter, settings, to_all=to_all, progress=progress)
+    folder = out or (project.data / IMAGES / FOLDER if project else Path(FOLDER))
+    crops = write_persons(photos, folder, segmenter, settings, to_all=to_all, progress=progress)
     if out is not None or project is None or not photos[0].labels:
         return Persons(crops, None)
-    return Persons(crops, import_labels_table(project, crops.table, place, columns, seed=seed))
+    return Persons(crops, import_labels_table(project, crops.table, folder, columns, seed=seed))
 
 
-def persons_lines(found: Persons) -> list[str]:
+def persons_lines(people: Persons) -> list[str]:
     """What came out, for a person."""
-    crops = found.crops
+    crops = people.crops
     lines = [
         f"{crops.crops:,} persons cut out: of {crops.one:,} photos one, of {crops.several:,} several, of "
         f"{crops.none:,} none ({crops.computed:,} photos done now).",
         f"  boxes  {crops.boxes}",
         f"  labels {crops.table}",
     ]
-    if found.imported is None:
+    if people.imported is None:
         return [*lines, f"Next: graftnet data import {crops.table}"]
-    return [*lines, *import_lines(found.imported)]
+    return [*lines, *import_lines(people.imported)]

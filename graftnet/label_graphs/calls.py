@@ -1,4 +1,4 @@
-"""A label graph as the command line runs it: train and compare, list the runs, export the classifiers."""
+"""Call a label graph as the command line does: train and compare, list the runs, export the classifiers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +21,32 @@ NAMES = {
 COLUMNS = (("map", "mAP"), ("cf1", "CF1"), ("of1", "OF1"), ("mean_accuracy", "mA"))
 
 
+def train_graph(
+    folder: Path | None, attributes: Sequence[str], *, seed: int | None, device: str, force: bool
+) -> Answer:
+    """Train and compare a project's label graph, continue that, or return the current run."""
+    project = open_project(folder)
+    for name in attributes:
+        project.source(name)
+    chosen = choose_device(device)
+    from graftnet.label_graphs.plan import plan_graph
+    from graftnet.label_graphs.run import run_graph
+    from graftnet.trunks.versions import open_trunk
+
+    trunk = open_trunk(project, chosen)
+    plan = plan_graph(project, trunk, attributes, seed=seed_or(seed, project), device=chosen)
+    with show_progress() as progress:
+        run = run_graph(plan, trunk, device=chosen, progress=progress, force=force)
+    return with_report(run)
+
+
+def with_report(folder: Path) -> Answer:
+    """Write the page of a finished run."""
+    from reports.label_graph import write_label_graph_report
+
+    return graph_run(folder, write_label_graph_report(folder))
+
+
 def graph_run(folder: Path, report: Path) -> Answer:
     """A finished run of the label graph: the verdict, a table of the methods, and where to look."""
     path = folder / "result.json"
@@ -33,9 +59,11 @@ def shown_run(result: dict[str, Any], folder: Path, report: Path) -> Answer:
     split = result["measured_on"]
     rows = [(f"on {split}", "labels", *(title for _, title in COLUMNS))]
     for method, name in NAMES.items():
-        if found := result["methods"].get(method):
-            cells = (found[split][key] for key, _ in COLUMNS)
-            rows.append((name, str(found["labels"]), *("-" if cell is None else f"{100 * cell:.1f}" for cell in cells)))
+        if figures := result["methods"].get(method):
+            cells = (figures[split][key] for key, _ in COLUMNS)
+            rows.append(
+                (name, str(figures["labels"]), *("-" if cell is None else f"{100 * cell:.1f}" for cell in cells))
+            )
     lines = [result["verdict"], *(f"  {line}" for line in text_table(rows, "<>>>>>"))]
     if result["graph"]["estimated"]:
         lines.append(
@@ -53,32 +81,6 @@ def shown_run(result: dict[str, Any], folder: Path, report: Path) -> Answer:
     return Answer(record, "\n".join(lines))
 
 
-def train_graph(
-    folder: Path | None, attributes: Sequence[str], *, seed: int | None, device: str, force: bool
-) -> Answer:
-    """Train and compare a project's label graph, continue that, or return the current run."""
-    project = open_project(folder)
-    for name in attributes:
-        project.source(name)
-    chosen = choose_device(device)
-    from graftnet.label_graphs.plan import plan_graph
-    from graftnet.label_graphs.run import run_graph
-    from graftnet.trunks.versions import open_trunk
-
-    trunk = open_trunk(project, chosen)
-    plan = plan_graph(project, trunk, attributes, seed=seed_or(seed, project), device=chosen)
-    with show_progress() as progress:
-        found = run_graph(plan, trunk, device=chosen, progress=progress, force=force)
-    return with_report(found)
-
-
-def with_report(folder: Path) -> Answer:
-    """Write the page of a finished run."""
-    from reports.label_graph import write_label_graph_report
-
-    return graph_run(folder, write_label_graph_report(folder))
-
-
 def newest_run(project: Project) -> Path:
     """The folder of the newest finished run.
 
@@ -87,10 +89,10 @@ def newest_run(project: Project) -> Path:
     """
     from graftnet.label_graphs.run import runs_of
 
-    found = runs_of(project)
-    if not found:
+    runs = runs_of(project)
+    if not runs:
         raise ConfigError(f"{project.folder} has no label graph yet; train one with `graftnet graph train`.")
-    return found[-1]
+    return runs[-1]
 
 
 def list_runs(folder: Path | None) -> list[dict[str, Any]]:
@@ -127,5 +129,5 @@ def export_graph(folder: Path | None, destination: Path | None) -> Path:
     if record.fingerprint == trunk.fingerprint:
         images = golden_images(project, trunk, list(dict.fromkeys(label.attribute for label in record.labels)))
         golden = None if images is None else trunk(images, record.freeze_depth)
-    place = destination or project.exports / "label_graph"
-    return export_label_graph(run, place, golden=golden, fingerprint=trunk.fingerprint)
+    target = destination or project.exports / "label_graph"
+    return export_label_graph(run, target, golden=golden, fingerprint=trunk.fingerprint)

@@ -1,14 +1,15 @@
-"""IML-GCN end to end as the command line runs it: a label table, the project's backbone, two stages, one comparison."""
+"""Train a backbone and a label graph end to end (IML-GCN): a label table, two stages, one comparison."""
 
 import shutil
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from foundation.bounds import recorded
 from foundation.files import write_json
 from foundation.history import Progress
 from foundation.locks import only_one
@@ -18,6 +19,7 @@ from graftnet.data.imports import project_table
 from graftnet.label_graphs.plan import words_of
 from graftnet.project.folder import Project
 from graftnet.project.settings import graph_settings, pretrain_settings
+from graftnet.searches.run import to_do
 from graftnet.terminal.output import Answer
 from graftnet.trunks.versions import open_trunk
 from label_graph.end_to_end import EndToEnd, EndToEndSettings, ImageLabeller, Labelling, image_batches, score_images
@@ -92,8 +94,8 @@ def train_end_to_end(
         "backbone": config.backbone,
         "preprocessing": preprocessing.to_json(),
         "start": start.fingerprint if start else None,
-        "settings": {**asdict(settings.graph), "direct_epochs": settings.direct_epochs},
-        "images": asdict(settings.images),
+        "settings": {**recorded(settings.graph), "direct_epochs": settings.direct_epochs},
+        "images": recorded(settings.images),
         "seed": seed,
         "device": device.type,
     }
@@ -101,8 +103,8 @@ def train_end_to_end(
     if (folder / "result.json").exists() and not force:
         return trained_in(folder)
     with only_one(folder):
-        if (folder / "result.json").exists():
-            shutil.rmtree(folder)
+        if not to_do(folder, force=force):
+            return trained_in(folder)  # another process ended it just now
         about = {**identity, "command": this_command(), "versions": versions(), "machine": machine(device)}
         write_json(folder / "config.json", about)
         training = EndToEnd(
@@ -121,9 +123,9 @@ def train_end_to_end(
             if progress:
                 progress("end to end", epoch, total, {"val_map": score})
 
-        found = training.run(report)
+        labelling = training.run(report)
         seconds = round(time.perf_counter() - started, 1)
-        keep(folder, found, training, about | {"seconds_of_last_call": seconds}, seed=seed)
+        keep(folder, labelling, training, about | {"seconds_of_last_call": seconds}, seed=seed)
         shutil.rmtree(folder / "training")
     return trained_in(folder)
 
@@ -142,12 +144,12 @@ def settings_of(project: Project, choices: Choices, *, seed: int) -> EndToEndSet
     return EndToEndSettings(graph, choices.direct_epochs, images=pretrain_settings(project.config))
 
 
-def keep(folder: Path, found: Labelling, training: EndToEnd, about: dict[str, Any], *, seed: int) -> None:
+def keep(folder: Path, labelling: Labelling, training: EndToEnd, about: dict[str, Any], *, seed: int) -> None:
     """Measure both stages, write the backbone as a trunk and the classifiers as its constant, then the result."""
     table, preprocessing = training.table, training.held.preprocessing
-    networks = {"direct": found.direct, "graph": found.network}
-    stages = {stage: measured(network, training) for stage, network in networks.items() if network is not None}
-    trunk = Trunk(training.backbone, found.network.chain, preprocessing)
+    networks = {"direct": labelling.direct, "graph": labelling.network}
+    stages = {stage: measure_stage(network, training) for stage, network in networks.items() if network is not None}
+    trunk = Trunk(training.backbone, labelling.network.chain, preprocessing)
     shapes = {"blocks": len(trunk.chain), "shapes": [list(shape) for shape in trunk.shapes]}
     origin = {"source": "graftnet graph end-to-end", "labels": list(table.labels), "seed": seed}
     trunk.save(folder / "trunk", {**origin, **shapes, "created": timestamp()})
@@ -161,12 +163,12 @@ def keep(folder: Path, found: Labelling, training: EndToEnd, about: dict[str, An
         stages["graph"],
     )
     stages.get("direct", {}).pop("thresholds", None)
-    save_classifiers(folder, found.network.classifier.constant(), record)
-    result = {**about, "stages": stages, "history": found.history, "notes": list(table.notes), "status": "complete"}
+    save_classifiers(folder, labelling.network.classifier.constant(), record)
+    result = {**about, "stages": stages, "history": labelling.history, "notes": list(table.notes), "status": "complete"}
     write_json(folder / "result.json", result)
 
 
-def measured(network: ImageLabeller, training: EndToEnd) -> dict[str, Any]:
+def measure_stage(network: ImageLabeller, training: EndToEnd) -> dict[str, Any]:
     """The figures on val and, where there are test images, on test; thresholds are chosen on val."""
     table: LabelTable = training.table
     network.to(training.device)

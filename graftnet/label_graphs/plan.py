@@ -1,8 +1,8 @@
-"""A project's attributes as one table of labels, joined on image content, with pooled features and branches' scores."""
+"""Data and plan of a project's label graph: attributes joined on image content, pooled features, branches' scores."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 
 from branches.saved import load_branch
 from branches.training import predict_scores
+from foundation.bounds import recorded
 from foundation.history import Progress
 from foundation.provenance import identity_of, this_command
 from graftnet.bundles.tree import newest_on
@@ -27,7 +28,7 @@ from label_graph.settings import GraphSettings
 from subdatasets.image_files import content_hash, content_hashes
 from subdatasets.labels.join import join_subdatasets
 from subdatasets.labels.table import UNKNOWN, LabelTable
-from subdatasets.subdataset import SubDataset, read_subdataset
+from subdatasets.subdataset import SubDataset
 from trunk.features.cache import FeatureCache
 from trunk.features.cached import CachedFeatures
 from trunk.features.estimate import estimate_fill, require_room
@@ -63,106 +64,6 @@ class GraphData:
         """One split, as the training of a label graph takes it."""
         rows = self.rows(split)
         return LabelledPool(features.rows(torch.from_numpy(rows)), self.table.states[rows])
-
-
-def joined(subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> GraphData:
-    """Join sub-datasets on image content; an image that any attribute holds out trains none.
-
-    What an attribute says of such an image in another split than that becomes unknown: its branch may have been trained
-    on it, and would be measured on what it knows.
-
-    Raises:
-        DataError: there is no sub-dataset.
-    """
-    table = join_subdatasets(subdatasets, hashes=hashes)
-    contents = tuple(hashes[path] for path in table.images)
-    place = {content: row for row, content in enumerate(contents)}
-    states, first = table.states.copy(), 0
-    labels: list[Label] = []
-    for subdataset in subdatasets:
-        name, values = subdataset.attribute.name, subdataset.attribute.values
-        shown = values[1:] if len(values) == 2 else values
-        labels += [Label(table.labels[first + number], name, value) for number, value in enumerate(shown)]
-        elsewhere = [
-            place[hashes[example.path]]
-            for example in subdataset.examples
-            if example.split != table.splits[place[hashes[example.path]]]
-        ]
-        states[elsewhere, first : first + len(shown)] = UNKNOWN
-        first += len(shown)
-    return GraphData(replace(table, states=states), contents, tuple(labels))
-
-
-def pooled(
-    project: Project, trunk: Trunk, data: GraphData, *, depth: int, precision: str, progress: Progress | None = None
-) -> PooledFeatures:
-    """The pooled features of all images after ``depth`` blocks, in the table's order, through the project's cache.
-
-    They are the trunk's own, whatever `features.storage` says: the classifiers read these at work.
-    """
-    cache = cache_of(project.uncompressed, trunk, precision)
-    return pool_features(filled(cache, data, data.contents, depth, progress))
-
-
-def filled(
-    cache: FeatureCache, data: GraphData, contents: Sequence[str], depth: int, progress: Progress | None
-) -> CachedFeatures:
-    """The features of these images, computed where they are missing.
-
-    Raises:
-        TrunkError: the disk has not the room for them.
-    """
-    paths = data.paths
-    images = {content: paths[content] for content in contents}
-    cache.fill(
-        images,
-        [depth],
-        before=lambda missing: require_room(estimate_fill(cache, images, [depth], missing)),
-        progress=progress,
-    )
-    return cache.open(contents, depth)
-
-
-def branch_folders(project: Project, trunk: Trunk, attributes: Sequence[str]) -> dict[str, Path]:
-    """Attribute -> its branch on this trunk: the grafted one, else that of its newest finished search."""
-    found = {}
-    for attribute in attributes:
-        grafted = project.tree / attribute
-        newest = newest_on(project, attribute, trunk.fingerprint)
-        if (grafted / "branch.json").exists():
-            found[attribute] = grafted
-        elif newest is not None and (newest / "branch" / "branch.json").exists():
-            found[attribute] = newest / "branch"
-    return found
-
-
-def branch_scores(
-    project: Project,
-    trunk: Trunk,
-    data: GraphData,
-    folders: Mapping[str, Path],
-    rows: npt.NDArray[np.int64],
-    *,
-    precision: str,
-    progress: Progress | None = None,
-) -> npt.NDArray[np.float64]:
-    """What the branches say of the images in ``rows``: probabilities (N, L), nan elsewhere.
-
-    A branch of another trunk, or with other values than the sub-dataset now has, is left out: nan too.
-    """
-    scores = np.full(data.table.states.shape, np.nan)
-    contents = [data.contents[row] for row in rows]
-    cache = cache_of(project.uncompressed, trunk, precision)
-    for attribute, folder in folders.items():
-        module, record = load_branch(folder)
-        columns = data.columns(attribute)
-        values = [data.labels[column].value for column in columns]
-        if record.fingerprint != trunk.fingerprint or not set(values) <= set(record.values):
-            continue
-        features = filled(cache, data, contents, record.freeze_depth, progress)
-        table = predict_scores(module, features)
-        scores[rows[:, None], columns] = table[:, [record.values.index(value) for value in values]]
-    return scores
 
 
 @dataclass(frozen=True)
@@ -206,7 +107,7 @@ def plan_graph(
         ConfigError: a setting cannot be used, or there are not two labels. DataError: a sub-dataset cannot be used.
     """
     names = list(dict.fromkeys(attributes)) or project.questions()
-    subdatasets = [read_subdataset(project.source(name), seed=project.config.project.seed) for name in names]
+    subdatasets = [project.read(name) for name in names]
     hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
     data = joined(subdatasets, hashes)
     if len(data.labels) < 2:
@@ -220,13 +121,59 @@ def plan_graph(
         "fingerprint": trunk.fingerprint,
         "freeze_depth": trunk.check_depth(depth_of(project.config)),
         "feature_precision": resolve_precision(project.config.trunk.feature_precision, device),
-        "settings": asdict(settings),
+        "settings": recorded(settings),
         "words": content_hash(words) if words else None,
         "branches": {name: weights_of(folder) for name, folder in branches.items()},
         "seed": seed,
         "device": device.type,
     }
     return GraphPlan(project, data, settings, branches, words, identity, this_command())
+
+
+def joined(subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> GraphData:
+    """Join sub-datasets on image content; an image that any attribute holds out trains none.
+
+    What an attribute says of such an image in another split than that becomes unknown: its branch may have been trained
+    on it, and would be measured on what it knows.
+
+    Raises:
+        DataError: there is no sub-dataset.
+    """
+    table = join_subdatasets(subdatasets, hashes=hashes)
+    contents = tuple(hashes[path] for path in table.images)
+    row_of = {content: row for row, content in enumerate(contents)}
+    states, first = table.states.copy(), 0
+    labels: list[Label] = []
+    for subdataset in subdatasets:
+        name, values = subdataset.attribute.name, subdataset.attribute.values
+        shown = values[1:] if len(values) == 2 else values
+        labels += [Label(table.labels[first + number], name, value) for number, value in enumerate(shown)]
+        elsewhere = [
+            row_of[hashes[example.path]]
+            for example in subdataset.examples
+            if example.split != table.splits[row_of[hashes[example.path]]]
+        ]
+        states[elsewhere, first : first + len(shown)] = UNKNOWN
+        first += len(shown)
+    return GraphData(replace(table, states=states), contents, tuple(labels))
+
+
+def branch_folders(project: Project, trunk: Trunk, attributes: Sequence[str]) -> dict[str, Path]:
+    """Attribute -> its branch on this trunk: the grafted one, else that of its newest finished search."""
+    folders = {}
+    for attribute in attributes:
+        grafted = project.tree / attribute
+        newest = newest_on(project, attribute, trunk.fingerprint)
+        if (grafted / "branch.json").exists():
+            folders[attribute] = grafted
+        elif newest is not None and (newest / "branch" / "branch.json").exists():
+            folders[attribute] = newest / "branch"
+    return folders
+
+
+def weights_of(folder: Path) -> str:
+    """SHA-256 of a branch's weights: what tells two branches apart."""
+    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
 
 
 def words_of(project: Project) -> Path:
@@ -245,6 +192,60 @@ def words_of(project: Project) -> Path:
     return path
 
 
-def weights_of(folder: Path) -> str:
-    """SHA-256 of a branch's weights: what tells two branches apart."""
-    return hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+def pooled(
+    project: Project, trunk: Trunk, data: GraphData, *, depth: int, precision: str, progress: Progress | None = None
+) -> PooledFeatures:
+    """The pooled features of all images after ``depth`` blocks, in the table's order, through the project's cache.
+
+    They are the trunk's own, whatever `features.storage` says: the classifiers read these at work.
+    """
+    cache = cache_of(project.uncompressed, trunk, precision)
+    return pool_features(features_in(cache, data, data.contents, depth, progress))
+
+
+def branch_scores(
+    project: Project,
+    trunk: Trunk,
+    data: GraphData,
+    folders: Mapping[str, Path],
+    rows: npt.NDArray[np.int64],
+    *,
+    precision: str,
+    progress: Progress | None = None,
+) -> npt.NDArray[np.float64]:
+    """What the branches say of the images in ``rows``: probabilities (N, L), nan elsewhere.
+
+    A branch of another trunk, or with other values than the sub-dataset now has, is left out: nan too.
+    """
+    scores = np.full(data.table.states.shape, np.nan)
+    contents = [data.contents[row] for row in rows]
+    cache = cache_of(project.uncompressed, trunk, precision)
+    for attribute, folder in folders.items():
+        module, record = load_branch(folder)
+        columns = data.columns(attribute)
+        values = [data.labels[column].value for column in columns]
+        if record.fingerprint != trunk.fingerprint or not set(values) <= set(record.values):
+            continue
+        features = features_in(cache, data, contents, record.freeze_depth, progress)
+        table = predict_scores(module, features)
+        scores[rows[:, None], columns] = table[:, [record.values.index(value) for value in values]]
+    return scores
+
+
+def features_in(
+    cache: FeatureCache, data: GraphData, contents: Sequence[str], depth: int, progress: Progress | None
+) -> CachedFeatures:
+    """The features of these images, computed where they are missing.
+
+    Raises:
+        TrunkError: the disk has not the room for them.
+    """
+    paths = data.paths
+    images = {content: paths[content] for content in contents}
+    cache.fill(
+        images,
+        [depth],
+        before=lambda missing: require_room(estimate_fill(cache, images, [depth], missing)),
+        progress=progress,
+    )
+    return cache.open(contents, depth)

@@ -1,4 +1,4 @@
-"""A project's label graph, all the way: join, pool, train with and without the graph, compare on test once, write."""
+"""Run a project's label graph: pool, train with and without the graph, compare on test once, write."""
 
 import shutil
 import time
@@ -18,6 +18,7 @@ from foundation.locks import only_one
 from foundation.provenance import machine, timestamp, versions
 from graftnet.label_graphs.plan import GraphData, GraphPlan, branch_scores, pooled
 from graftnet.project.folder import Project, by_age
+from graftnet.searches.run import to_do
 from label_graph.classifier import LabelClassifier, PooledFeatures
 from label_graph.cooccurrence import (
     Adjacency,
@@ -43,126 +44,9 @@ from trunk.trunk import Trunk
 Floats = npt.NDArray[np.float64]
 
 
-def graph_record(adjacency: Adjacency, counts: PairCounts, data: GraphData, settings: GraphSettings) -> dict[str, Any]:
-    """The graph by co-occurrence: its edges with their probabilities, and which of these are estimated."""
-    train = data.table.states[data.rows("train")]
-    counted = count_pairs(train).known > 0
-    edges = threshold(adjacency.probability, settings.tau)
-    return {
-        "tau": settings.tau,
-        "p": settings.p,
-        "probability": np.round(adjacency.probability, 6).tolist(),
-        "edges": [
-            {
-                "from": int(i),
-                "to": int(j),
-                "probability": float(adjacency.probability[i, j]),
-                "estimated": not counted[i, j],
-            }
-            for i, j in np.argwhere(edges > 0)
-        ],
-        "isolated": list(adjacency.isolated),
-        "absent": list(adjacency.absent),
-        "estimated": counts.estimated,
-        "estimated_pairs": int((~counted & ~np.eye(len(counted), dtype=bool)).sum()) if counts.estimated else 0,
-    }
-
-
-def per_label(
-    data: GraphData, scores: Mapping[str, Mapping[str, Floats]], states: Mapping[str, States]
-) -> list[dict[str, Any]]:
-    """Each label with its images in each split and every method's AUROC and average precision."""
-    found: list[dict[str, Any]] = []
-    for column, label in enumerate(data.labels):
-        images = {}
-        for split in ("train", "val", "test"):
-            mine = data.table.states[data.rows(split), column]
-            images[split] = {"present": int((mine == PRESENT).sum()), "absent": int((mine == ABSENT).sum())}
-        found.append({**vars(label), "images": images, "methods": {}})
-    for method, tables in scores.items():
-        for split, truth in states.items():
-            for entry, figures in zip(found, by_label(tables[split], truth), strict=True):
-                entry["methods"].setdefault(method, {})[split] = figures
-    return found
-
-
-def saved(plan: GraphPlan, trunk: Trunk, module: LabelClassifier, result: Mapping[str, Any]) -> None:
-    """Write the chosen graph's classifiers as a constant into the run's folder."""
-    chosen = plan.settings.graph
-    record = ClassifierRecord(
-        plan.data.labels,
-        tuple(result["thresholds"][chosen]),
-        plan.settings.pooling,
-        trunk.feature_shape(plan.depth),
-        plan.depth,
-        trunk.fingerprint,
-        {split: result["methods"][chosen][split] for split in ("val", "test")},
-    )
-    save_classifiers(plan.folder, module.constant(), record)
-
-
 def runs_of(project: Project) -> list[Path]:
     """The finished runs of a project's label graph, oldest first."""
     return by_age(project.label_graphs.glob("*/result.json"))
-
-
-def compared(
-    plan: GraphPlan, features: PooledFeatures, trained: Mapping[str, TrainedGraph], branches: Floats
-) -> dict[str, Any]:
-    """Every method's figures on val and test, each label's, and what the graph gains: on test, where there is one.
-
-    This is the one place where test is looked at.
-    """
-    data, chosen = plan.data, plan.settings.graph
-    table = features.by(plan.settings.pooling)
-    whole = {graph: predict_probabilities(one.module, table).numpy() for graph, one in trained.items()}
-    splits = {split: data.rows(split) for split in ("val", "test")}
-    states = {split: data.table.states[rows] for split, rows in splits.items() if (data.table.states[rows] == 1).any()}
-    combination = None
-    if not np.isnan(branches).all():
-        whole["branches"] = branches
-        val = splits["val"]
-        combination = combine(branches[val], whole[chosen][val], states["val"])
-        whole["combined"] = combination.scores(branches, whole[chosen])
-    scores = {method: {split: full[splits[split]] for split in states} for method, full in whole.items()}
-    methods, thresholds = described(scores, states)
-    for graph, one in trained.items():
-        module = one.module
-        methods[graph] |= {
-            "epoch": one.epoch,
-            "seconds": one.seconds,
-            "trained_parameters": sum(parameter.numel() for parameter in module.parameters()),
-            "parameters": sum(parameter.numel() for parameter in module.constant().parameters()),
-        }
-    split = "test" if "test" in states else "val"
-    return {
-        "images": {name: len(data.rows(name)) for name in ("train", "val", "test")},
-        "chosen": chosen,
-        "methods": methods,
-        "thresholds": {method: cut.tolist() for method, cut in thresholds.items()},
-        "combination": weights_record(combination, data, branches[splits["val"]]) if combination else None,
-        "measured_on": split,
-        "gains": gains(scores, states[split], chosen, split, seed=plan.settings.seed),
-        "per_label": per_label(data, scores, states),
-    }
-
-
-def weights_record(combination: Combination, data: GraphData, branches: Floats) -> dict[str, Any]:
-    """What combines a branch's score with the graph's at work; ``branches``: of val."""
-    there = set(np.flatnonzero(~np.isnan(branches).any(axis=0)).tolist())
-    return {
-        "branch_weight": combination.weight,
-        "labels": {
-            name: {
-                "branch_centre": float(combination.centre[0, place]),
-                "branch_spread": float(combination.spread[0, place]),
-                "graph_centre": float(combination.centre[1, place]),
-                "graph_spread": float(combination.spread[1, place]),
-            }
-            for place, name in enumerate(data.table.labels)
-            if place in there
-        },
-    }
 
 
 def run_graph(
@@ -186,11 +70,8 @@ def run_graph(
                 f"the sub-datasets alike, or name fewer attributes."
             )
     with only_one(plan.folder):
-        if plan.finished:
-            if not force:
-                return plan.folder  # another process ended it just now
-            # An unfinished run is continued, forced or not: a killed `--force` does not begin again.
-            shutil.rmtree(plan.folder)
+        if not to_do(plan.folder, force=force):
+            return plan.folder  # another process ended it just now
         plan.folder.mkdir(parents=True, exist_ok=True)
         write_json(
             plan.folder / "config.json",
@@ -215,15 +96,15 @@ def finish(plan: GraphPlan, trunk: Trunk, *, device: torch.device, progress: Pro
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LabelGraphWarning)
         trained, counts = train_all(plan, features, branches, counts, device=device, progress=progress)
-    seconds["training"] = sum(one.seconds for one in trained.values())
+    seconds["training"] = sum(training.seconds for training in trained.values())
     started = time.perf_counter()
-    result = compared(plan, features, trained, branches)
+    result = compare_methods(plan, features, trained, branches)
     seconds["comparison"] = time.perf_counter() - started
-    about_graph = [one for one in caught if issubclass(one.category, LabelGraphWarning)]
-    notes = [*data.table.notes, *dict.fromkeys(str(one.message) for one in about_graph)]
-    for one in caught:
-        if one not in about_graph:
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    about_graph = [warning for warning in caught if issubclass(warning.category, LabelGraphWarning)]
+    notes = [*data.table.notes, *dict.fromkeys(str(warning.message) for warning in about_graph)]
+    for warning in caught:
+        if warning not in about_graph:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LabelGraphWarning)  # said in the notes
         adjacency = label_adjacency(counts, tau=plan.settings.tau, p=plan.settings.p, labels=data.table.labels)
@@ -283,7 +164,7 @@ def train_all(
             if progress:
                 progress(stage, epoch, plan.settings.epochs, {"val_map": score})
 
-        found = trained[graph] = train_label_graph(
+        training = trained[graph] = train_label_graph(
             train,
             val,
             replace(plan.settings, graph=graph),
@@ -294,7 +175,126 @@ def train_all(
             folder=plan.folder / "training" / graph,
             report=report,
         )
-        for record in found.history:
+        for record in training.history:
             history.append("epoch", graph=graph, **record)
-        history.append("trained", graph=graph, epoch=found.epoch, val_map=found.val_score, seconds=found.seconds)
+        history.append(
+            "trained", graph=graph, epoch=training.epoch, val_map=training.val_score, seconds=training.seconds
+        )
     return trained, counts
+
+
+def compare_methods(
+    plan: GraphPlan, features: PooledFeatures, trained: Mapping[str, TrainedGraph], branches: Floats
+) -> dict[str, Any]:
+    """Every method's figures on val and test, each label's, and what the graph gains: on test, where there is one.
+
+    This is the one place where test is looked at.
+    """
+    data, chosen = plan.data, plan.settings.graph
+    table = features.by(plan.settings.pooling)
+    whole = {graph: predict_probabilities(training.module, table).numpy() for graph, training in trained.items()}
+    splits = {split: data.rows(split) for split in ("val", "test")}
+    states = {split: data.table.states[rows] for split, rows in splits.items() if (data.table.states[rows] == 1).any()}
+    combination = None
+    if not np.isnan(branches).all():
+        whole["branches"] = branches
+        val = splits["val"]
+        combination = combine(branches[val], whole[chosen][val], states["val"])
+        whole["combined"] = combination.scores(branches, whole[chosen])
+    scores = {method: {split: full[splits[split]] for split in states} for method, full in whole.items()}
+    methods, thresholds = described(scores, states)
+    for graph, training in trained.items():
+        module = training.module
+        methods[graph] |= {
+            "epoch": training.epoch,
+            "seconds": training.seconds,
+            "trained_parameters": sum(parameter.numel() for parameter in module.parameters()),
+            "parameters": sum(parameter.numel() for parameter in module.constant().parameters()),
+        }
+    split = "test" if "test" in states else "val"
+    return {
+        "images": {name: len(data.rows(name)) for name in ("train", "val", "test")},
+        "chosen": chosen,
+        "methods": methods,
+        "thresholds": {method: cut.tolist() for method, cut in thresholds.items()},
+        "combination": weights_record(combination, data, branches[splits["val"]]) if combination else None,
+        "measured_on": split,
+        "gains": gains(scores, states[split], chosen, split, seed=plan.settings.seed),
+        "per_label": per_label(data, scores, states),
+    }
+
+
+def per_label(
+    data: GraphData, scores: Mapping[str, Mapping[str, Floats]], states: Mapping[str, States]
+) -> list[dict[str, Any]]:
+    """Each label with its images in each split and every method's AUROC and average precision."""
+    entries: list[dict[str, Any]] = []
+    for column, label in enumerate(data.labels):
+        images = {}
+        for split in ("train", "val", "test"):
+            mine = data.table.states[data.rows(split), column]
+            images[split] = {"present": int((mine == PRESENT).sum()), "absent": int((mine == ABSENT).sum())}
+        entries.append({**vars(label), "images": images, "methods": {}})
+    for method, tables in scores.items():
+        for split, truth in states.items():
+            for entry, figures in zip(entries, by_label(tables[split], truth), strict=True):
+                entry["methods"].setdefault(method, {})[split] = figures
+    return entries
+
+
+def weights_record(combination: Combination, data: GraphData, branches: Floats) -> dict[str, Any]:
+    """What combines a branch's score with the graph's at work; ``branches``: of val."""
+    there = set(np.flatnonzero(~np.isnan(branches).any(axis=0)).tolist())
+    return {
+        "branch_weight": combination.weight,
+        "labels": {
+            name: {
+                "branch_centre": float(combination.centre[0, column]),
+                "branch_spread": float(combination.spread[0, column]),
+                "graph_centre": float(combination.centre[1, column]),
+                "graph_spread": float(combination.spread[1, column]),
+            }
+            for column, name in enumerate(data.table.labels)
+            if column in there
+        },
+    }
+
+
+def graph_record(adjacency: Adjacency, counts: PairCounts, data: GraphData, settings: GraphSettings) -> dict[str, Any]:
+    """The graph by co-occurrence: its edges with their probabilities, and which of these are estimated."""
+    train = data.table.states[data.rows("train")]
+    counted = count_pairs(train).known > 0
+    edges = threshold(adjacency.probability, settings.tau)
+    return {
+        "tau": settings.tau,
+        "p": settings.p,
+        "probability": np.round(adjacency.probability, 6).tolist(),
+        "edges": [
+            {
+                "from": int(i),
+                "to": int(j),
+                "probability": float(adjacency.probability[i, j]),
+                "estimated": not counted[i, j],
+            }
+            for i, j in np.argwhere(edges > 0)
+        ],
+        "isolated": list(adjacency.isolated),
+        "absent": list(adjacency.absent),
+        "estimated": counts.estimated,
+        "estimated_pairs": int((~counted & ~np.eye(len(counted), dtype=bool)).sum()) if counts.estimated else 0,
+    }
+
+
+def saved(plan: GraphPlan, trunk: Trunk, module: LabelClassifier, result: Mapping[str, Any]) -> None:
+    """Write the chosen graph's classifiers as a constant into the run's folder."""
+    chosen = plan.settings.graph
+    record = ClassifierRecord(
+        plan.data.labels,
+        tuple(result["thresholds"][chosen]),
+        plan.settings.pooling,
+        trunk.feature_shape(plan.depth),
+        plan.depth,
+        trunk.fingerprint,
+        {split: result["methods"][chosen][split] for split in ("val", "test")},
+    )
+    save_classifiers(plan.folder, module.constant(), record)

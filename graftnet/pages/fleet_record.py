@@ -1,4 +1,4 @@
-"""What only the project knows about its attributes, as a record that the fleet page is made from: ``fleet.json``.
+"""Record of a project's attributes, ``fleet.json``, that the page over all of them is made from.
 
 Freshness (which needs the data), what the trunk costs (which needs the trunk), its versions, what is grafted, and where
 each search lies. Paths count from the record's folder, so that runs/ may be copied elsewhere whole.
@@ -16,17 +16,19 @@ from branches.costs.trunk import costs_at, how_timed
 from foundation.files import read_json_if_whole, write_json
 from foundation.history import Progress
 from foundation.provenance import machine, timestamp
+from graftnet.bundles.tree import newest_on
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, by_age
 from graftnet.project.settings import depth_of, seed_or
 from graftnet.searches.queue import plan_job
-from graftnet.searches.standing import standing_of
+from graftnet.searches.standing import changes_since, standing_of
 from graftnet.trunks.served import grafted, trunk_status
 from graftnet.trunks.versions import open_trunk
 from trunk.errors import TrunkError
 from trunk.trunk import Trunk
 
 FLEET = "fleet.json"
+DEVICES = ("cpu", "cuda", "mps")
 LINKED = {"label_graph": ("label graph", "result.json"), "studies": ("study", "study.json")}  # of runs/: kind, record
 
 
@@ -47,16 +49,16 @@ def write_fleet_record(project: Project, *, check: bool = True, progress: Progre
     for number, name in enumerate(names):
         if progress and check:
             progress("checking", number, len(names), {})
-        place = project.latest(name)
+        search = project.latest(name)
         known: dict[str, Any] = {
             "attribute": name,
-            "search": None if place is None else relative(project, place),
+            "search": None if search is None else relative(project, search),
             "grafted": name in grown,
         }
         if check:
             known.update(freshness(project, trunk, problem, name, hashes))
         else:
-            known.update(state=unchecked(place), reasons=[])
+            known.update(state=unchecked(search), reasons=[])
         attributes.append(known)
     record = {
         "project": project.config.project.name,
@@ -107,17 +109,45 @@ def freshness(
     return {"state": standing.state, "reasons": list(standing.reasons)}
 
 
+def not_current(project: Project, attribute: str) -> str:
+    """The sentence where the result that is grafted answers something else than is asked now; empty where it does not.
+
+    It is grafted all the same: whoever asks for it knows what it is.
+    """
+    trunk = open_trunk(project, torch.device("cpu"))
+    folder = newest_on(project, attribute, trunk.fingerprint) or project.latest_search(attribute)
+    asked = read_json_if_whole(folder / "config.json")
+    seed, device = asked.get("seed"), asked.get("device")
+    job = plan_job(
+        project,
+        trunk,
+        attribute,
+        seed=seed_or(seed if isinstance(seed, int) else None, project),
+        device=torch.device(device if device in DEVICES else "cpu"),
+        hashes={},
+    )
+    if job.plan is None:
+        return f"Whether the result of {attribute} is current cannot be told: {job.error}"
+    if job.plan.folder == folder:
+        return ""
+    why = "; ".join(changes_since(folder, job.plan.identity))
+    return (
+        f"The result of {attribute} that was grafted ({folder.name}) is not current{f' ({why})' if why else ''}; run "
+        f"`graftnet search {attribute}`, and graft again, for one that is."
+    )
+
+
 def asked_with(project: Project, attribute: str) -> Mapping[str, Any]:
     """The settings of the newest finished search; empty where there is none that can be read."""
     results = project.results(attribute)
     return read_json_if_whole(results[-1] / "config.json") if results else {}
 
 
-def unchecked(place: Path | None) -> str:
+def unchecked(search: Path | None) -> str:
     """The state of an attribute whose data is not read."""
-    if place is None:
+    if search is None:
         return "missing"
-    return "unchecked" if (place / "result.json").exists() else "unfinished"
+    return "unchecked" if (search / "result.json").exists() else "unfinished"
 
 
 def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
@@ -147,19 +177,19 @@ def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
 
 def links(project: Project) -> list[dict[str, Any]]:
     """Label graphs and studies, newest first: what each one's record says, and its page where there is one."""
-    found = []
+    rows = []
     for folder, (kind, record) in LINKED.items():
-        for place in reversed(by_age((project.runs / folder).glob(f"*/{record}"))):
-            page, told = place / "report.html", read_json_if_whole(place / record)
-            found.append(
+        for run in reversed(by_age((project.runs / folder).glob(f"*/{record}"))):
+            page, told = run / "report.html", read_json_if_whole(run / record)
+            rows.append(
                 {
                     "kind": kind,
-                    "name": place.name,
+                    "name": run.name,
                     "page": relative(project, page) if page.exists() else None,
                     "sentence": told.get("verdict") or trials_of(told),
                 }
             )
-    return found
+    return rows
 
 
 def trials_of(study: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""The pages and files of `graftnet report`: which folders they are about, and where they go."""
+"""Write the pages and files of `graftnet report`: check its options, find the searches, watch a running one."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,6 +11,7 @@ from graftnet.project.folder import Project, by_age
 from reports import write_report
 
 WATCH_EVERY = 5.0  # seconds
+RECORDS = ("history.jsonl", "config.json", "architecture.json", "result.json")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Written:
 def common_folder(files: Iterable[Path]) -> Path:
     """The folder that all the files are in, or below."""
     folders = [file.parent for file in files]
-    return next(one for one in (folders[0], *folders[0].parents) if all(each.is_relative_to(one) for each in folders))
+    return next(
+        folder for folder in (folders[0], *folders[0].parents) if all(each.is_relative_to(folder) for each in folders)
+    )
 
 
 def require_attribute(attribute: str | None, options: Mapping[str, object]) -> None:
@@ -66,6 +69,17 @@ def require_apart(options: Mapping[str, object]) -> None:
     given = [name for name, value in options.items() if value is not None]
     if len(given) > 1:
         raise ConfigError(f"{given[0]} and {given[1]} do not go together; give one of them.")
+
+
+def require_with(option: str, given: bool, others: Mapping[str, object]) -> None:
+    """Refuse the others (those that are not None) where the option they go with is not given.
+
+    Raises:
+        ConfigError: the sentence names both.
+    """
+    for name, value in others.items():
+        if value is not None and not given:
+            raise ConfigError(f"{name} goes with {option}; give both, or leave {name} out.")
 
 
 def write_attribute(project: Project, attribute: str) -> Written:
@@ -93,17 +107,6 @@ def write_every(project: Project, *, check: bool = True) -> Written:
     with show_progress() as progress:
         record = write_fleet_record(project, check=check, progress=progress)
     return Written(dict(sorted(pages.items())), write_fleet_report(record))
-
-
-def require_with(option: str, given: bool, others: Mapping[str, object]) -> None:
-    """Refuse the others (those that are not None) where the option they go with is not given.
-
-    Raises:
-        ConfigError: the sentence names both.
-    """
-    for name, value in others.items():
-        if value is not None and not given:
-            raise ConfigError(f"{name} goes with {option}; give both, or leave {name} out.")
 
 
 def write_watched(project: Project, attribute: str, *, every: float | None) -> Written:
@@ -153,26 +156,23 @@ def chosen_search(project: Project, attribute: str, named: str) -> Path:
         ConfigError: there is none of this name, or several begin so.
     """
     results = project.results(attribute)
-    places = {"latest": -1, "previous": -2}
-    if named in places:
-        if len(results) < -places[named]:
+    positions = {"latest": -1, "previous": -2}
+    if named in positions:
+        if len(results) < -positions[named]:
             have = "only one finished search" if results else "no finished search"
             raise ConfigError(f"{attribute} has {have}, so there is no {named} one; `graftnet search {attribute}`.")
-        return results[places[named]]
+        return results[positions[named]]
     if (Path(named) / "result.json").is_file() or (Path(named) / "history.jsonl").is_file():
         return Path(named)
     every = sorted(path for path in project.searches(attribute).glob("*") if path.is_dir())
-    found = [path for path in every if path.name.startswith(named)]
-    if len(found) != 1:
-        what = "several searches that begin with" if found else "no search"
+    matches = [path for path in every if path.name.startswith(named)]
+    if len(matches) != 1:
+        what = "several searches that begin with" if matches else "no search"
         known = ", ".join(path.name for path in every if not path.name.startswith(".")) or "none"
         raise ConfigError(
             f"{attribute} has {what} {named!r}; there are {known}; name one of them, `previous`, `latest` or a folder."
         )
-    return found[0]
-
-
-FILES = ("history.jsonl", "config.json", "architecture.json", "result.json")
+    return matches[0]
 
 
 def watch(
@@ -225,12 +225,12 @@ def newest_begun(project: Project, attribute: str) -> Path | None:
 
 def stamps(folder: Path) -> tuple[object, ...]:
     """What changes when a record arrives: sizes and times of the files that the page is made from."""
-    found: list[object] = []
-    for name in FILES:
+    states: list[object] = []
+    for name in RECORDS:
         try:
             state = (folder / name).stat()
         except FileNotFoundError:
-            found.append(None)
+            states.append(None)
         else:
-            found.append((state.st_size, state.st_mtime_ns))
-    return tuple(found)
+            states.append((state.st_size, state.st_mtime_ns))
+    return tuple(states)

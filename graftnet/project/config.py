@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -22,11 +22,12 @@ from graftnet.errors import ConfigError
 from graftnet.project.config_problems import list_problems
 from label_graph.settings import GraphRecipe
 from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, SearchSettings
-from search_spaces.operations import ACTIVATIONS, OPERATIONS, POOLINGS
+from search_spaces.operations import ACTIVATIONS, HEAD_POOLINGS, OPERATIONS, POOLINGS
 from trunk.errors import TrunkError
 from trunk.features.settings import STORAGE_RULE, VIEW_RULE, is_view, parse_storage
 from trunk.precision import PRECISIONS
 from trunk.pretraining.settings import BLOCKS, METHODS, NORMALISATIONS, IndeedSettings, Policy, PretrainSettings
+from trunk.records import LARGEST_SIDE
 
 if TYPE_CHECKING:
     from graftnet.project.folder import Project
@@ -77,7 +78,7 @@ class TrunkTable(Table, PretrainSettings, frozen=True):
     """[trunk]: the shared blocks, how they are trained, and when it is time to train them again."""
 
     backbone: str = "inception_v3"
-    image_size: Annotated[int, Ge(8)] = 96
+    image_size: Annotated[int, Ge(8), Le(LARGEST_SIDE)] = 96
     freeze_depth: Index = 0
     weights: str = ""
     attributes: Annotated[tuple[str, ...], List] = ()
@@ -108,7 +109,7 @@ class SearchTable(Table, SearchSettings, ChoosingSettings, frozen=True):
     widths: Annotated[tuple[Count, ...], Filled] = (8, 16, 32, 64)
     operations: Annotated[tuple[Annotated[str, OneOf(OPERATIONS)], ...], List] = ()
     activations: Annotated[tuple[Annotated[str, OneOf(ACTIVATIONS)], ...], Filled] = ("relu", "silu", "hard_swish")
-    poolings: Annotated[tuple[Annotated[str, OneOf(POOLINGS)], ...], Filled] = POOLINGS
+    poolings: Annotated[tuple[Annotated[str, OneOf(POOLINGS)], ...], Filled] = HEAD_POOLINGS
     warm_start: bool = False
     warm_epochs: Count = 10
     warm_warmup_epochs: Index = 0
@@ -222,6 +223,10 @@ def parse_config(text: str, name: str = CONFIG_NAME) -> Config:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: this is not TOML: {error}.") from error
+    except RecursionError as error:
+        raise ConfigError(
+            f"{name}: a value is nested too deeply; write plain ones, as `graftnet init` does."
+        ) from error
     try:
         return Config.model_validate(values)
     except ValidationError as error:

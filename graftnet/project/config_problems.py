@@ -27,8 +27,8 @@ RULES = {
 
 def list_problems(error: "ValidationError", model: "type[BaseModel]", text: str) -> list[str]:
     """One phrase per mistake, in the order of the file ``text`` that was read into ``model``."""
-    found = [(find_line(text, detail["loc"]), describe(detail, model, text)) for detail in error.errors()]
-    return [phrase for _, phrase in sorted(found, key=lambda pair: pair[0] or 0)]
+    phrases = [(find_line(text, detail["loc"]), describe(detail, model, text)) for detail in error.errors()]
+    return [phrase for _, phrase in sorted(phrases, key=lambda pair: pair[0] or 0)]
 
 
 def describe(detail: "ErrorDetails", model: "type[BaseModel]", text: str) -> str:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import TYPE_CHECKING, Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -12,6 +12,9 @@ from foundation.errors import RecordError
 from foundation.records import InnerPath, Name, inside, read_json, read_record
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME, Config, read_config
+
+if TYPE_CHECKING:
+    from subdatasets.subdataset import SubDataset
 
 IMAGES = "images"
 LAST = 2**53  # behind every number of a sequence
@@ -62,7 +65,7 @@ class Project:
 
     @property
     def current_trunk_file(self) -> Path:
-        """Which version is in use, and which tree was grown on it (:mod:`graftnet.trunks.versions.served`)."""
+        """Which version is in use, and which tree was grown on it (:mod:`graftnet.trunks.served`)."""
         return self.trunks / "current.json"
 
     @property
@@ -148,8 +151,8 @@ class Project:
 
     def latest(self, attribute: str) -> Path | None:
         """The newest finished search of an attribute, else the newest one that has begun, else None."""
-        found = self.results(attribute) or by_age(self.searches(attribute).glob("*/history.jsonl"))
-        return found[-1] if found else None
+        folders = self.results(attribute) or by_age(self.searches(attribute).glob("*/history.jsonl"))
+        return folders[-1] if folders else None
 
     def latest_search(self, attribute: str) -> Path:
         """The folder that a report is written about.
@@ -157,11 +160,11 @@ class Project:
         Raises:
             ConfigError: the attribute was never searched.
         """
-        found = self.latest(attribute)
-        if found is None:
+        search = self.latest(attribute)
+        if search is None:
             self.source(attribute)
             raise ConfigError(f"{attribute} is not searched yet; run `graftnet search {attribute}`.")
-        return found
+        return search
 
     def sources(self) -> dict[str, Path]:
         """The attribute's name -> its sub-dataset (a CSV file or a folder), in alphabetical order.
@@ -169,17 +172,27 @@ class Project:
         Raises:
             ConfigError: an attribute has both a CSV and a folder.
         """
-        found: dict[str, Path] = {}
+        sources: dict[str, Path] = {}
         if not self.data.is_dir():
-            return found
+            return sources
         for path in sorted(self.data.iterdir()):
             name = path.stem if path.suffix == ".csv" else path.name
             if path.name.startswith(".") or path.name == IMAGES or not (path.suffix == ".csv" or path.is_dir()):
                 continue
-            if name in found:
-                raise ConfigError(f"{name} has two sub-datasets, {found[name]} and {path}; keep one of them.")
-            found[name] = path
-        return found
+            if name in sources:
+                raise ConfigError(f"{name} has two sub-datasets, {sources[name]} and {path}; keep one of them.")
+            sources[name] = path
+        return sources
+
+    def read(self, attribute: str) -> "SubDataset":
+        """The sub-dataset of one attribute; what has no split of its own gets one by the project's seed.
+
+        Raises:
+            ConfigError: there is none of this name. DataError: it cannot be read.
+        """
+        from subdatasets.subdataset import read_subdataset
+
+        return read_subdataset(self.source(attribute), seed=self.config.project.seed)
 
     def questions(self) -> list[str]:
         """The attributes, without those that were mined from another one: these ask the same of fewer images."""

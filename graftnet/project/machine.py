@@ -1,4 +1,4 @@
-"""What this machine has for GraftNet: versions, devices, cores, memory, disk, and the packages that are missing."""
+"""Examine this machine: versions, devices, cores, memory, disk, missing packages; and choose the device."""
 
 import os
 import platform
@@ -14,7 +14,8 @@ from graftnet.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-
+GIB = 2**30
+NEEDED_DISK = 5 * GIB
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -80,6 +81,7 @@ CORE = (
     "onnxruntime",
     "pydantic",
     "annotated-types",
+    "typing-extensions",
     "typer",
     "rich",
     "jinja2",
@@ -91,11 +93,6 @@ def find_extra(module: str) -> str | None:
     """The extra that brings a module, or None when no extra does."""
     top = module.partition(".")[0]
     return next((extra.name for extra in EXTRAS if top in extra.modules), None)
-
-
-GIB = 2**30
-
-NEEDED_DISK = 5 * GIB
 
 
 def examine() -> dict[str, Any]:

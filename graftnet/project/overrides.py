@@ -1,7 +1,8 @@
 """Options of `graftnet search`: what one call sets in place of graftnet.toml, and where its searches run.
 
 An option is a field of :class:`Overrides`, which says what it is called, how --help explains it and which key it sets;
-the command line makes its options of the fields. What is imported at the top is light, for --help reads it.
+the command line makes its options of the fields. What is imported at the top is light, for --help reads it; nor are
+methods made that nobody calls, which takes longer than all the rest.
 """
 
 import math
@@ -29,7 +30,7 @@ class Sets(NamedTuple):
     key: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Overrides:
     """The options of a call that are settings of [search], [branch] and [trunk]; None leaves graftnet.toml's.
 
@@ -67,7 +68,9 @@ class Overrides:
         typer.Option(min=1, metavar="N", help="Of a tail: it ends after the backbone's first N blocks."),
     ] = None
     pooling: Annotated[
-        str | None, Sets("branch"), typer.Option(metavar="NAME", help="Of a tail: average or bilinear.")
+        str | None,
+        Sets("branch"),
+        typer.Option(metavar="NAME", help="Of a tail: how it pools, as branch.pooling."),
     ] = None
     width: Annotated[
         int | None,
@@ -111,7 +114,6 @@ class Overrides:
 
         Raises ConfigError: an option of a tail where the branch is searched, or the other way round.
         """
-
         if (self.branch or config.branch.kind) == "tail":
             idle = [option for option, _, value in self.given("search") if value is not False]
             why = "a branch of the kind tail is not searched; add --branch searched"
@@ -125,7 +127,7 @@ class Overrides:
         for _, (table, key), value in self.given():
             changed = getattr(config, table).model_copy(update={key: value})
             config = config.model_copy(update={table: changed})
-        return without(config, [place for _, place, _ in self.given()])
+        return without(config, [key for _, key, _ in self.given()])
 
 
 def choices(table: str, key: str) -> list[tuple[str, ...]]:
@@ -145,7 +147,7 @@ def option_of(name: str) -> str:
 NONE = Overrides()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PlaceOptions:
     """How many attributes are searched at a time, and on which machines."""
 

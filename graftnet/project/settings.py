@@ -1,4 +1,4 @@
-"""From the tables of graftnet.toml to the values that the rooms' functions take."""
+"""Turn the tables of graftnet.toml into the values that the rooms' functions take."""
 
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from search_spaces import Space
     from trunk.pretraining.settings import PretrainSettings
     from trunk.trunk import Trunk
+
+
+# The keys of [search] that describe a branch of each space; `depths` counts the one named here.
+SPACE_KEYS = {
+    "macro": ("nodes", "widths", "operations", "activations", "poolings"),
+    "micro": ("nodes", "cells", "reductions", "widths", "operations", "activations", "poolings"),
+}
+DEPTHS_COUNT = {"macro": "nodes", "micro": "cells"}
+
+
+def seed_or(seed: int | None, project: "Project") -> int:
+    """The seed of the call, or the project's."""
+    return project.config.project.seed if seed is None else seed
 
 
 def depth_of(config: Config) -> int:
@@ -49,15 +62,6 @@ def graph_settings(config: Config, *, seed: int) -> "GraphSettings":
     from label_graph.settings import GraphSettings
 
     return GraphSettings(**values_for(GraphSettings, config.label_graph), seed=seed)
-
-
-# The keys of [search] that describe a branch of each space; `depths` counts the one named here.
-SPACE_KEYS = {
-    "macro": ("nodes", "widths", "operations", "activations", "poolings"),
-    "micro": ("nodes", "cells", "reductions", "widths", "operations", "activations", "poolings"),
-}
-
-DEPTHS_COUNT = {"macro": "nodes", "micro": "cells"}
 
 
 def space_of_config(config: Config) -> "Space":
@@ -151,11 +155,6 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
         tail=control_tail(config, device) if controls.tail and with_tail else None,
         **values_for(ChoosingSettings, config.search),
     )
-
-
-def seed_or(seed: int | None, project: "Project") -> int:
-    """The seed of the call, or the project's."""
-    return project.config.project.seed if seed is None else seed
 
 
 def settings_on(config: Config, trunk: "Trunk", device: "torch.device") -> "JobSettings":

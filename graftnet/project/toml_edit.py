@@ -1,4 +1,4 @@
-"""Values of a TOML text changed in place: comments, order and everything else stay as they are."""
+"""Write graftnet.toml: a new project's from the template, and values changed in place with all else left as it is."""
 
 import json
 import re
@@ -11,14 +11,8 @@ from typing import Any
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME
 
-
-def template(name: str) -> str:
-    """The commented graftnet.toml of a project with this name; every setting at its default."""
-    text = (files("graftnet.project") / "graftnet.toml.template").read_text(encoding="utf-8")
-    return text.replace('"@NAME@"', json.dumps(name))
-
-
 KeyPath = tuple[str, ...]  # table names, then the key
+BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def write_project(folder: Path) -> Path:
@@ -40,7 +34,10 @@ def write_project(folder: Path) -> Path:
     return config
 
 
-BARE = re.compile(r"[A-Za-z0-9_-]+")
+def template(name: str) -> str:
+    """The commented graftnet.toml of a project with this name; every setting at its default."""
+    text = (files("graftnet.project") / "graftnet.toml.template").read_text(encoding="utf-8")
+    return text.replace('"@NAME@"', json.dumps(name))
 
 
 def set_values(text: str, changes: Mapping[KeyPath, Any]) -> str:
@@ -52,17 +49,17 @@ def set_values(text: str, changes: Mapping[KeyPath, Any]) -> str:
     wanted = tomllib.loads(text)
     lines = text.splitlines(keepends=True)
     for path, value in changes.items():
-        place = wanted
+        node = wanted
         for table in path[:-1]:
-            place = place.setdefault(table, {})
-        place[path[-1]] = value
+            node = node.setdefault(table, {})
+        node[path[-1]] = value
         lines = with_value(lines, path, value)
     changed = "".join(lines)
     try:
-        found = tomllib.loads(changed)
+        read = tomllib.loads(changed)
     except tomllib.TOMLDecodeError:
-        found = {}
-    if found != json.loads(json.dumps(wanted)):
+        read = {}
+    if read != json.loads(json.dumps(wanted)):
         shown = "; ".join(f"{dotted(path)} = {toml(value)}" for path, value in changes.items())
         raise ConfigError(f"These settings cannot be written into a file of this form; write them by hand: {shown}.")
     return changed
@@ -96,7 +93,7 @@ def extent(lines: Sequence[str], number: int, start: int, end: int) -> tuple[int
     text = ""
     for last in range(number, end):
         line = lines[last][start if last == number else 0 :].rstrip("\n")
-        for stop in [*(found.start() for found in re.finditer("#", line)), len(line)]:
+        for stop in [*(mark.start() for mark in re.finditer("#", line)), len(line)]:
             try:
                 tomllib.loads(f"value = {text}{line[:stop]}")
             except tomllib.TOMLDecodeError:
@@ -116,10 +113,10 @@ def aligned(written: str, before: str, comment: str) -> str:
 
 def header_of(line: str) -> str | None:
     """The table that a line begins, as ``dotted`` writes it; None for other lines."""
-    found = re.match(r"\s*\[([^\[\]]+)\]\s*(#.*)?$", line)
-    if not found:
+    header = re.match(r"\s*\[([^\[\]]+)\]\s*(#.*)?$", line)
+    if not header:
         return None
-    parts = re.findall(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^.\s\"']+", found[1])
+    parts = re.findall(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^.\s\"']+", header[1])
     return dotted(tuple(json.loads(part) if part[0] == '"' else part.strip("'") for part in parts))
 
 

@@ -1,4 +1,4 @@
-"""One search as the command line runs it: an attribute, or a file of features; it ends in a report."""
+"""Call one search or one audit as the command line does: of an attribute or a file of features, with a report."""
 
 from pathlib import Path
 from typing import Any
@@ -11,96 +11,15 @@ from graftnet.errors import ConfigError
 from graftnet.project.config import Config
 from graftnet.project.folder import Project, open_project, project_here
 from graftnet.project.machine import choose_device
-from graftnet.project.overrides import NONE, Overrides, PlaceOptions, open_overridden
+from graftnet.project.overrides import NONE, Overrides, PlaceOptions, open_overridden, overridden
 from graftnet.project.settings import seed_or
 from graftnet.terminal.output import Answer, announce, show_progress
 
 QUICK_SEEDS, QUICK_ARCHITECTURES = 2, 10
-
-
-def audited(audit: dict[str, Any], folder: Path, report: Path) -> Answer:
-    """What audit.json says and the paths; the sentence, what it is made of, and where to look."""
-    cost, collapse = audit["cost"], audit["collapse"]
-    text = (
-        f"{audit['sentence']}\n"
-        f"  {collapse['sentence']}\n"
-        f"  The search took {cost['search_seconds']:.0f} s of the job's {cost['total_seconds']:.0f} s; the audit "
-        f"{cost['audit_trainings']} trainings and {cost['audit_searches']} searches, "
-        f"{cost['audit_seconds']:.0f} s.\n"
-        f"  record {folder / 'audit.json'}\n  report {report}"
-    )
-    return Answer({**audit, "folder": str(folder), "report": str(report)}, text)
-
-
-def audit_one(
-    folder: Path | None, attribute: str, *, seeds: int, architectures: int, test: bool, device: str
-) -> Answer:
-    """Audit the newest finished search of an attribute, or continue its audit.
-
-    Raises:
-        ConfigError: there is none, or the data, the trunk or the settings have changed since.
-    """
-    project = open_project(folder)
-    project.source(attribute)
-    found = project.results(attribute)
-    if not found:
-        raise ConfigError(f"{attribute} has no finished search to audit; run `graftnet search {attribute}` first.")
-    place = found[-1]
-    path = place / "config.json"
-    config = read_json(path)
-    from nas.settings import BY_HAND
-
-    with reading(path):
-        strategy, seed = str(config["strategy"]), int(config["seed"])
-    if strategy == BY_HAND:
-        raise ConfigError(f"The branch of {attribute} was chosen by hand ({place}); there is no search to audit.")
-    chosen = choose_device(device)
-    from graftnet.project.overrides import Overrides, overridden
-    from graftnet.searches.run import job_data, plan_search
-    from graftnet.searches.warm_start import with_sources
-    from graftnet.trunks.versions import open_trunk
-    from nas.audit.run import run_audit
-    from reports import write_report
-
-    trunk = open_trunk(project, chosen)
-    cold = plan_search(overridden(project, Overrides(warm_start=False)), trunk, attribute, seed=seed, device=chosen)
-    with reading(path):
-        plan = with_sources(cold, config.get("warm_start") or ())
-    if plan.folder != place:
-        raise ConfigError(
-            f"The data, the trunk, the device or the settings have changed since {attribute} was searched ({place}); "
-            f"run `graftnet search {attribute}` again, then audit that."
-        )
-    with show_progress() as progress, only_one(place):
-        audit = run_audit(
-            job_data(plan, trunk, progress=progress),
-            plan.settings,
-            folder=place,
-            seed=seed,
-            device=chosen,
-            seeds=seeds,
-            architectures=architectures,
-            test=test,
-            progress=progress,
-        )
-    return audited(audit, place, write_report(place))
-
-
 SHOWN = (
     *("attribute", "verdict", "parameters", "parameter_reduction", "macs", "latency_ms", "limits"),
     *("architecture", "val", "test", "seconds"),
 )
-
-
-def found_in(folder: Path, report: Path) -> Answer:
-    """A finished search: the main entries of its result.json, and where to look."""
-    path = folder / "result.json"
-    result = read_json(path)
-    with reading(path):
-        shown = {key: result[key] for key in SHOWN if key in result}
-        start = f"  {result['start']}\n" if "start" in result else ""
-        text = f"{result['attribute']}: {result['verdict']}\n{start}  result {folder}\n  report {report}"
-    return Answer({**shown, "folder": str(folder), "report": str(report)}, text)
 
 
 def require_one(
@@ -108,7 +27,7 @@ def require_one(
     everything: bool,
     features: Path | None,
     out: Path | None,
-    place: PlaceOptions,
+    where: PlaceOptions,
 ) -> None:
     """Refuse a call that names no search, or several, or gives options of --all to one.
 
@@ -119,8 +38,8 @@ def require_one(
         raise ConfigError("Name one attribute, or give --all, or --features FILE.npz; see `graftnet search --help`.")
     if out and not features:
         raise ConfigError("--out goes with --features; a project's searches are written under its runs/searches.")
-    if place.given and not everything:
-        raise ConfigError(f"{place.given[0]} goes with --all; one search runs here, in this process.")
+    if where.given and not everything:
+        raise ConfigError(f"{where.given[0]} goes with --all; one search runs here, in this process.")
 
 
 def search_one(
@@ -165,7 +84,7 @@ def search_in(
     if sentence := standing_of(plan).sentence(attribute):
         typer.echo(sentence, err=True)
     with show_progress() as progress:
-        found = carry_out(
+        searched = carry_out(
             plan,
             trunk,
             device=chosen,
@@ -175,8 +94,8 @@ def search_in(
             observe=follower.observe if follower else None,
         )
     if follower:
-        typer.echo(f"Curves: tensorboard --logdir {follower.finish(found)}", err=True)
-    return found_in(found, write_report(found))
+        typer.echo(f"Curves: tensorboard --logdir {follower.finish(searched)}", err=True)
+    return found_in(searched, write_report(searched))
 
 
 def search_file(
@@ -201,7 +120,85 @@ def search_file(
     chosen_seed = config.project.seed if seed is None else seed
     chosen = choose_device(device)
     with show_progress() as progress:
-        found = search_features(
+        searched = search_features(
             features, destination, config, seed=chosen_seed, device=chosen, progress=progress, force=force
         )
-    return found_in(found, write_report(found))
+    return found_in(searched, write_report(searched))
+
+
+def found_in(folder: Path, report: Path) -> Answer:
+    """A finished search: the main entries of its result.json, and where to look."""
+    path = folder / "result.json"
+    result = read_json(path)
+    with reading(path):
+        shown = {key: result[key] for key in SHOWN if key in result}
+        start = f"  {result['start']}\n" if "start" in result else ""
+        text = f"{result['attribute']}: {result['verdict']}\n{start}  result {folder}\n  report {report}"
+    return Answer({**shown, "folder": str(folder), "report": str(report)}, text)
+
+
+def audit_one(
+    folder: Path | None, attribute: str, *, seeds: int, architectures: int, test: bool, device: str
+) -> Answer:
+    """Audit the newest finished search of an attribute, or continue its audit.
+
+    Raises:
+        ConfigError: there is none, or the data, the trunk or the settings have changed since.
+    """
+    project = open_project(folder)
+    project.source(attribute)
+    finished = project.results(attribute)
+    if not finished:
+        raise ConfigError(f"{attribute} has no finished search to audit; run `graftnet search {attribute}` first.")
+    searched = finished[-1]
+    path = searched / "config.json"
+    config = read_json(path)
+    from nas.settings import BY_HAND
+
+    with reading(path):
+        strategy, seed = str(config["strategy"]), int(config["seed"])
+    if strategy == BY_HAND:
+        raise ConfigError(f"The branch of {attribute} was chosen by hand ({searched}); there is no search to audit.")
+    chosen = choose_device(device)
+    from graftnet.searches.run import job_data, plan_search
+    from graftnet.searches.warm_start import with_sources
+    from graftnet.trunks.versions import open_trunk
+    from nas.audit.run import run_audit
+    from reports import write_report
+
+    trunk = open_trunk(project, chosen)
+    cold = plan_search(overridden(project, Overrides(warm_start=False)), trunk, attribute, seed=seed, device=chosen)
+    with reading(path):
+        plan = with_sources(cold, config.get("warm_start") or ())
+    if plan.folder != searched:
+        raise ConfigError(
+            f"The data, the trunk, the device or the settings have changed since {attribute} was searched "
+            f"({searched}); run `graftnet search {attribute}` again, then audit that."
+        )
+    with show_progress() as progress, only_one(searched):
+        audit = run_audit(
+            job_data(plan, trunk, progress=progress),
+            plan.settings,
+            folder=searched,
+            seed=seed,
+            device=chosen,
+            seeds=seeds,
+            architectures=architectures,
+            test=test,
+            progress=progress,
+        )
+    return audited(audit, searched, write_report(searched))
+
+
+def audited(audit: dict[str, Any], folder: Path, report: Path) -> Answer:
+    """What audit.json says and the paths; the sentence, what it is made of, and where to look."""
+    cost, collapse = audit["cost"], audit["collapse"]
+    text = (
+        f"{audit['sentence']}\n"
+        f"  {collapse['sentence']}\n"
+        f"  The search took {cost['search_seconds']:.0f} s of the job's {cost['total_seconds']:.0f} s; the audit "
+        f"{cost['audit_trainings']} trainings and {cost['audit_searches']} searches, "
+        f"{cost['audit_seconds']:.0f} s.\n"
+        f"  record {folder / 'audit.json'}\n  report {report}"
+    )
+    return Answer({**audit, "folder": str(folder), "report": str(report)}, text)

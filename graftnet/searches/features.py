@@ -1,4 +1,4 @@
-"""From a project's sub-datasets to labelled features: hash, run the trunk on what is new, open the cache."""
+"""Labelled features of a project's sub-datasets: hash images, run the trunk on what is new, open the cache."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from graftnet.project.settings import depth_of
 from subdatasets.errors import DataError
 from subdatasets.image_files import content_hashes
 from subdatasets.splits import SPLITS
-from subdatasets.subdataset import SubDataset, read_subdataset
+from subdatasets.subdataset import SubDataset
 from trunk.features.cache import FeatureCache, Missing
 from trunk.features.estimate import Estimate, estimate_fill, joined_estimates, require_room
 from trunk.features.source import LabelledFeatures
@@ -69,11 +69,11 @@ class Portion(NamedTuple):
 def portions(project: Project, subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> list[Portion]:
     """What these sub-datasets need, each at its attribute's depth; an image of several is in one portion."""
     keys, training = wanted(project, subdatasets, hashes)
-    places = [depth_of(config_of(project.config, subdataset.attribute.name)) for subdataset in subdatasets]
-    if len(set(places)) == 1:
-        return [Portion(places[:1], keys, training)]
+    cuts = [depth_of(config_of(project.config, subdataset.attribute.name)) for subdataset in subdatasets]
+    if len(set(cuts)) == 1:
+        return [Portion(cuts[:1], keys, training)]
     depths: dict[str, set[int]] = {key: set() for key in keys}
-    for subdataset, depth in zip(subdatasets, places, strict=True):
+    for subdataset, depth in zip(subdatasets, cuts, strict=True):
         for key in wanted(project, [subdataset], hashes)[0]:
             depths[key].add(depth)
     grouped: dict[tuple[int, ...], dict[str, Path]] = {}
@@ -229,7 +229,7 @@ def attribute_data(
     """Read the attribute's sub-dataset as it is today and hash its images; no image passes the trunk.
 
     Args:
-        project: as the attribute has it (:func:`graftnet.project.folder.overrides.project_of`).
+        project: as the attribute has it (:func:`graftnet.project.config.project_of`).
         device: that the trunk will compute on.
         hashes: content hashes that are known already; only other images are read.
 
@@ -237,7 +237,7 @@ def attribute_data(
         ConfigError, DataError: it is gone, or cannot be used. TrunkError: the trunk cannot be cut there.
     """
     depth = trunk.check_depth(depth)
-    subdataset = read_subdataset(project.source(attribute), seed=project.config.project.seed)
+    subdataset = project.read(attribute)
     check_values(subdataset)
     known = hashes or {}
     paths = [example.path for example in subdataset.examples]

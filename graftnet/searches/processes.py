@@ -75,7 +75,7 @@ class Worker:
 
     def __init__(self, context: SpawnContext, threads: int | None) -> None:
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, threads), daemon=True)
+        self.process = context.Process(target=work_for_driver, args=(theirs, threads), daemon=True)
         self.process.start()
         # With our copy closed, the worker's death ends the pipe.
         theirs.close()
@@ -116,14 +116,9 @@ def last_words(code: int | None) -> str:
     return f"Its process ended unexpectedly (exit code {code}); call again to continue it."
 
 
-def serve(pipe: "Connection[Any, Any]", threads: int | None) -> None:
+def work_for_driver(pipe: "Connection[Any, Any]", threads: int | None) -> None:
     """What a worker does until its driver is gone or ends it."""
-    # Ctrl-C reaches every process of the terminal; the driver alone decides what happens then.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_driver, daemon=True).start()
-    if threads:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            os.environ[name] = str(threads)
+    become_worker(threads)
     from graftnet.searches.queue import work
 
     while True:
@@ -132,6 +127,16 @@ def serve(pipe: "Connection[Any, Any]", threads: int | None) -> None:
         except EOFError:
             return
         pipe.send(work(plan, device=device, force=force, send=pipe.send))
+
+
+def become_worker(threads: int | None) -> None:
+    """Make this process one that ends with its driver, and computes with so many threads."""
+    # Ctrl-C reaches every process of the terminal; the driver alone decides what happens then.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_driver, daemon=True).start()
+    if threads:
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = str(threads)
 
 
 def end_with_driver() -> None:

@@ -1,4 +1,4 @@
-"""The queue of attributes: what each one needs, features for all of them in one pass, then one search after another.
+"""The queue of attributes: plan each, fill the cache for all in one pass, then one search after another.
 
 Where the searches run is a :class:`Place`: processes of this machine (``graftnet.searches.processes``) or a Ray cluster
 (``graftnet.searches.ray_cluster``). One attribute's failure, of whatever kind, is its own.
@@ -24,6 +24,7 @@ from graftnet.terminal.failures import explain
 from graftnet.trunks.versions import open_trunk
 from trunk.trunk import Trunk
 
+PLANNING = "planning"
 STEP_EVERY = 0.2  # seconds between two messages about the same stage
 
 
@@ -55,44 +56,6 @@ class Outcome(NamedTuple):
 
 
 Message = Began | Step | Outcome
-
-
-def work(
-    plan: SearchPlan, *, device: str, force: bool, send: Callable[[Message], None], patience: float = 0.0
-) -> Outcome:
-    """Search and write the report; whatever goes wrong becomes the outcome's sentence, so that others can go on."""
-    from reports import write_report
-
-    started = time.monotonic()
-    try:
-        progress = Throttle(plan.attribute, send)
-        folder = carry_out(plan, device=choose_device(device), progress=progress, force=force, patience=patience)
-        report = write_report(folder)
-    except Exception as error:
-        sentence, _ = explain(error, plan.project.runs)
-        return Outcome(plan.attribute, error=sentence, seconds=time.monotonic() - started)
-    return Outcome(plan.attribute, folder, report, seconds=time.monotonic() - started)
-
-
-class Throttle:
-    """A progress callback that sends the first and the last step of a stage, and some in between."""
-
-    def __init__(
-        self, attribute: str, send: Callable[[Message], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.attribute, self.send, self.clock = attribute, send, clock
-        self.stage = ""
-        self.sent = 0.0
-
-    def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
-        now = self.clock()
-        if stage == self.stage and done < total and now - self.sent < STEP_EVERY:
-            return
-        self.stage, self.sent = stage, now
-        self.send(Step(self.attribute, stage, done, total, {name: float(value) for name, value in figures.items()}))
-
-
-PLANNING = "planning"
 
 
 @dataclass(frozen=True)
@@ -177,3 +140,38 @@ def fill(project: Project, trunk: Trunk, jobs: Sequence[Job], progress: Progress
     except Exception:
         return [tried(job) for job in jobs]
     return list(jobs)
+
+
+def work(
+    plan: SearchPlan, *, device: str, force: bool, send: Callable[[Message], None], patience: float = 0.0
+) -> Outcome:
+    """Search and write the report; whatever goes wrong becomes the outcome's sentence, so that others can go on."""
+    from reports import write_report
+
+    started = time.monotonic()
+    try:
+        progress = Throttle(plan.attribute, send)
+        folder = carry_out(plan, device=choose_device(device), progress=progress, force=force, patience=patience)
+        report = write_report(folder)
+    except Exception as error:
+        sentence, _ = explain(error, plan.project.runs)
+        return Outcome(plan.attribute, error=sentence, seconds=time.monotonic() - started)
+    return Outcome(plan.attribute, folder, report, seconds=time.monotonic() - started)
+
+
+class Throttle:
+    """A progress callback that sends the first and the last step of a stage, and some in between."""
+
+    def __init__(
+        self, attribute: str, send: Callable[[Message], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.attribute, self.send, self.clock = attribute, send, clock
+        self.stage = ""
+        self.sent = 0.0
+
+    def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        now = self.clock()
+        if stage == self.stage and done < total and now - self.sent < STEP_EVERY:
+            return
+        self.stage, self.sent = stage, now
+        self.send(Step(self.attribute, stage, done, total, {name: float(value) for name, value in figures.items()}))

@@ -139,11 +139,11 @@ class RayCluster:
                 progress(message.stage, message.done, message.total, message.figures)
             elif isinstance(message, Outcome):
                 raise ConfigError(f"Planning and features failed on the cluster. {message.error}")
-        found: list[Job] | Exception = ray.get(task)
-        if isinstance(found, Exception):
-            raise found
+        jobs: list[Job] | Exception = ray.get(task)
+        if isinstance(jobs, Exception):
+            raise jobs
         command = this_command()
-        return [replace(job, plan=replace(job.plan, command=command)) if job.plan else job for job in found]
+        return [replace(job, plan=replace(job.plan, command=command)) if job.plan else job for job in jobs]
 
     def run(self, plans: Sequence[SearchPlan], *, device: str, force: bool) -> Generator[Message, None, None]:
         task = self.task(search_task)
@@ -165,15 +165,15 @@ def follow(tasks: dict[Any, str], board: Any) -> Iterator[Message]:
         for reference in done:
             attribute = waiting.pop(reference)
             try:
-                found = ray.get(reference)
+                result = ray.get(reference)
             except RayError as error:
                 why = f"{type(error).__name__}: {first_line(error)}"
                 yield Outcome(
                     attribute, error=f"Its workers died {RETRIES + 1} times ({why}); call again to continue it."
                 )
             else:
-                if isinstance(found, Outcome):
-                    yield found
+                if isinstance(result, Outcome):
+                    yield result
 
 
 def read(board: Any) -> list[Message]:

@@ -5,7 +5,7 @@ in the folder, so that a killed renewal continues, and ends the same.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from branches.measures.metrics import measure
 from branches.saved import BranchRecord, save_branch
 from branches.settings import FitSettings
 from branches.tails import tail_branch
+from foundation.bounds import recorded
 from foundation.files import write_json
-from foundation.history import History, Progress
+from foundation.history import Progress
 from foundation.locks import only_one
 from foundation.provenance import identity_of, timestamp
 from graftnet.project.settings import control_tail, fit_settings, tail_settings
@@ -36,7 +37,7 @@ def renew(data: AttributeData, record: BranchRecord, *, seed: int, progress: Pro
     identity = {
         **data.identity,
         "architecture": record.to_json()["architecture"],
-        "recipe": asdict(recipe_of(data, record)),
+        "recipe": recorded(recipe_of(data, record)),
         "repeats": config.retrain.repeats,
         "threshold_by": config.retrain.threshold_by,
         "views": list(config.features.views),
@@ -66,8 +67,6 @@ def train(
         splits["train"],
         splits["val"],
         folder=folder,
-        history=History(folder / "history.jsonl"),
-        finished=0,
         seed=seed,
         device=data.device,
         threshold_by=data.project.config.retrain.threshold_by,

@@ -1,4 +1,4 @@
-"""One attribute's search: features, job, result, branch, in a folder named after what defines it."""
+"""Plan and run one attribute's search: features, job, result, branch, in a folder named after what defines it."""
 
 import shutil
 import time
@@ -22,13 +22,12 @@ from graftnet.searches.features import Announce, AttributeData, attribute_data, 
 from graftnet.searches.plan import SearchPlan, about_features
 from graftnet.searches.warm_start import about_start, prepare_start, resumed, warmed
 from graftnet.trunks.versions import open_trunk
-from nas.job.origin import Origin, described, origin_of
+from nas.job.origin import Origin, origin_of, settings_record
 from nas.job.predictions import ImageFile
 from nas.job.run import run_job
 from nas.settings import JobData
 from subdatasets.image_files import content_hash
 from subdatasets.splits import SPLITS
-from subdatasets.subdataset import read_subdataset
 from trunk.errors import TrunkError
 from trunk.features.estimate import Estimate
 from trunk.features.npz import read_features_file
@@ -45,16 +44,13 @@ def cache_features(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Compute what is missing of the features of these attributes' images."""
-    seed = project.config.project.seed
-    subdatasets = [read_subdataset(project.source(name), seed=seed) for name in attributes]
+    subdatasets = [project.read(name) for name in attributes]
     return fill_cache(project, open_trunk(project, device), subdatasets, announce=announce, progress=progress)
 
 
 def estimate_features(project: Project, attributes: Sequence[str], *, device: torch.device) -> Estimate:
     """What :func:`cache_features` would take."""
-    seed = project.config.project.seed
-    subdatasets = [read_subdataset(project.source(name), seed=seed) for name in attributes]
-    return estimate_cache(project, open_trunk(project, device), subdatasets)
+    return estimate_cache(project, open_trunk(project, device), [project.read(name) for name in attributes])
 
 
 def plan_search(
@@ -82,7 +78,7 @@ def plan_search(
         "seed": seed,
         "device": device.type,
         **about_features(project.config.features),
-        **described(settings),
+        **settings_record(settings),
     }
     return resumed(SearchPlan(project, data.subdataset, dict(data.hashes), settings, identity, this_command()))
 
@@ -225,11 +221,11 @@ def search_features(
     job = JobData(path.stem, values, splits["train"], splits["val"], splits.get("test"))
     known = origin_of(job, settings, digest=identity_of({"file": content_hash(path)}), seed=seed, device=device)
     origin = replace(known, command=this_command(), seconds=time.perf_counter() - started)
-    place = folder / identity_of(dict(known.identity))
-    with only_one(place):
-        if to_do(place, force=force):
-            run_job(job, settings, folder=place, seed=seed, device=device, origin=origin, progress=progress)
-    return place
+    target = folder / identity_of(dict(known.identity))
+    with only_one(target):
+        if to_do(target, force=force):
+            run_job(job, settings, folder=target, seed=seed, device=device, origin=origin, progress=progress)
+    return target
 
 
 def to_do(folder: Path, *, force: bool) -> bool:

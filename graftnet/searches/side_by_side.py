@@ -1,4 +1,4 @@
-"""One attribute's branch on the old trunk beside the one on the new: the figures of both on the same images."""
+"""Compare an attribute's branch on the old trunk with the one on the new: figures of both on the same images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -56,7 +56,7 @@ class Renewed:
         }
 
 
-def compared(
+def compare_branches(
     old: tuple[Project, Trunk, Path],
     new: tuple[Project, Trunk, Path],
     metric: str,
@@ -71,12 +71,12 @@ def compared(
     """
     before, after = load_branch(old[2])[1], load_branch(new[2])[1]
     data = whole_data(*new[:2], after.attribute, after.freeze_depth)
-    figures, scores = measured(data, new[2], progress)
+    figures, scores = measure_branch(data, new[2], progress)
     if before.values != data.subdataset.attribute.values:
         return Renewed(after.attribute, metric, before.metrics, figures, new[2])
     view = replace(data.project, version=old[0].version)
     old_data = replace(data, project=view, trunk=old[1], depth=before.freeze_depth)
-    old_figures, old_scores = measured(old_data, old[2], progress)
+    old_figures, old_scores = measure_branch(old_data, old[2], progress)
     difference = None
     if scores is not None and old_scores is not None:
         labels = [example.value for example in data.subdataset.split("test")]
@@ -84,7 +84,7 @@ def compared(
     return Renewed(after.attribute, metric, old_figures, figures, new[2], difference)
 
 
-def measured(
+def measure_branch(
     data: AttributeData, branch: Path, progress: Progress | None = None
 ) -> tuple[dict[str, Figures | None], npt.NDArray[np.float64] | None]:
     """What a saved branch scores on today's images at its own threshold: {"val", "test"}, and its test scores (N, V).
@@ -115,20 +115,20 @@ def table_lines(branches: Sequence[Renewed], old: str, new: str) -> list[str]:
         return ["No branch is grafted."]
     metric = branches[0].metric.replace("_", " ")
     rows: list[tuple[str, ...]] = [("attribute", "val old", "val new", "test old", "test new", "test new - old")]
-    for one in branches:
-        if one.error:
-            rows.append((one.attribute, f"FAILED: {one.error}"))
+    for renewed in branches:
+        if renewed.error:
+            rows.append((renewed.attribute, f"FAILED: {renewed.error}"))
             continue
-        cells = (written(one.value(side, split)) for split in ("val", "test") for side in ("old", "new"))
-        rows.append((one.attribute, *cells, gain(one.difference)))
+        cells = (score_text(renewed.value(side, split)) for split in ("val", "test") for side in ("old", "new"))
+        rows.append((renewed.attribute, *cells, difference_text(renewed.difference)))
     return [f"{metric} on trunk {old} (old) and {new} (new)", *text_table(rows, "<>>>>")]
 
 
-def written(value: float | None) -> str:
+def score_text(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def gain(difference: tuple[float, float, float] | None) -> str:
+def difference_text(difference: tuple[float, float, float] | None) -> str:
     """The difference with its 95 % interval over images."""
     if difference is None:
         return "not comparable"

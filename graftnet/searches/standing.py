@@ -1,4 +1,4 @@
-"""Where an attribute stands: does its newest result answer what is asked now, and if not, what has changed since?"""
+"""Standing of an attribute: whether its newest result answers what is asked now, and what has changed since."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -104,7 +104,7 @@ def differences(config: Mapping[str, Any], identity: Mapping[str, Any]) -> Itera
     ):
         if config.get(part) != identity.get(part):
             yield f"{name} {shown(config.get(part))} -> {shown(identity.get(part))}"
-    kinds = [kind_of(one["settings"]) for one in (config, identity)]
+    kinds = [kind_of(record["settings"]) for record in (config, identity)]
     if kinds[0] != kinds[1]:
         yield f"branch.kind {shown(kinds[0])} -> {shown(kinds[1])}"
         return
@@ -127,11 +127,11 @@ def kind_of(settings: Mapping[str, Any]) -> str:
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings by dotted name."""
-    found: dict[str, Any] = {}
+    named: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{prefix}{key}"
-        found.update(flat(value, f"{name}.") if isinstance(value, dict) else {name: value})
-    return found
+        named.update(flat(value, f"{name}.") if isinstance(value, dict) else {name: value})
+    return named
 
 
 def key_of(part: str, kind: str) -> str:

@@ -1,7 +1,7 @@
-"""From one version of the trunk to another: every grafted branch made anew beside the old, then all at once or none.
+"""Switch the trunk's version: make every grafted branch anew beside the old, then change over all at once or not.
 
 What is served stays whole throughout: the new branches and the new tree are written to places of their own, and one
-rename (:mod:`graftnet.trunks.versions.served`) changes over. A killed switch is continued by calling it again.
+rename (:mod:`graftnet.trunks.served`) changes over. A killed switch is continued by calling it again.
 """
 
 import shutil
@@ -25,7 +25,7 @@ from graftnet.project.overrides import Overrides, overridden
 from graftnet.searches.features import whole_data
 from graftnet.searches.renew import renew
 from graftnet.searches.run import search_attribute
-from graftnet.searches.side_by_side import Figures, Renewed, compared
+from graftnet.searches.side_by_side import Figures, Renewed, compare_branches
 from graftnet.terminal.failures import explain
 from graftnet.trunks.served import Served, contents, grafted, holding_tree, require_own, serve, served
 from graftnet.trunks.versions import open_trunk
@@ -46,17 +46,17 @@ class Prepared:
 
     @property
     def failed(self) -> list[Renewed]:
-        return [one for one in self.branches if one.error]
+        return [branch for branch in self.branches if branch.error]
 
     def fallen(self, most: float) -> list[Renewed]:
         """The branches whose metric on val fell by more than this."""
-        both = [(one, one.value("old", "val"), one.value("new", "val")) for one in self.branches]
-        return [one for one, old, new in both if old is not None and new is not None and old - new > most]
+        both = [(branch, branch.value("old", "val"), branch.value("new", "val")) for branch in self.branches]
+        return [branch for branch, old, new in both if old is not None and new is not None and old - new > most]
 
     def refusal(self, most: float | None = None) -> str:
         """Why there is no changing over, in a sentence; empty where nothing stands against it."""
         if self.failed:
-            names = ", ".join(one.attribute for one in self.failed)
+            names = ", ".join(branch.attribute for branch in self.failed)
             return (
                 f"Not switched, for {len(self.failed)} of {len(self.branches)} branches failed ({names}): do what the "
                 f"figures' lines say and call again; a branch that is not wanted any more is a folder of "
@@ -64,14 +64,14 @@ class Prepared:
             )
         fallen = [] if most is None else self.fallen(most)
         if fallen:
-            names = ", ".join(one.attribute for one in fallen)
+            names = ", ".join(branch.attribute for branch in fallen)
             return f"Not switched, for the val {self.metric} of {names} fell by more than {most:g} (--max-drop)."
         return ""
 
     def record(self) -> dict[str, Any]:
         """Plain values for --json and for ``switch.json``."""
         head = {"from": self.now.version, "to": self.version, "metric": self.metric}
-        return {**head, "branches": [one.record() for one in self.branches]}
+        return {**head, "branches": [branch.record() for branch in self.branches]}
 
 
 def prepare(
@@ -100,9 +100,9 @@ def prepare(
             record = load_branch(folder)[1]
             require_own(folder, record.attribute, attribute)
             figures = record.metrics
-            found = made_anew(new, new_trunk, record, search=search, seed=seed, progress=progress)
-            both = (old, old_trunk, folder), (new, new_trunk, found)
-            return compared(*both, metric, seed=seed, progress=progress)
+            branch = made_anew(new, new_trunk, record, search=search, seed=seed, progress=progress)
+            both = (old, old_trunk, folder), (new, new_trunk, branch)
+            return compare_branches(*both, metric, seed=seed, progress=progress)
         except Exception as error:
             return Renewed(attribute, metric, figures, error=explain(error, project.runs)[0])
 
@@ -119,11 +119,11 @@ def made_anew(
     if search and not by_hand:
         device = next(trunk.parameters()).device
         view = overridden(view, Overrides(branch="searched", freeze_depth=record.freeze_depth))
-        found = search_attribute(view, record.attribute, seed=seed, device=device, progress=progress)
+        folder = search_attribute(view, record.attribute, seed=seed, device=device, progress=progress)
     else:
         data = whole_data(view, trunk, record.attribute, record.freeze_depth)
-        found = renew(data, record, seed=seed, progress=progress)
-    return found / "branch"
+        folder = renew(data, record, seed=seed, progress=progress)
+    return folder / "branch"
 
 
 def change_over(project: Project, prepared: Prepared) -> Served:
@@ -138,9 +138,9 @@ def change_over(project: Project, prepared: Prepared) -> Served:
     with only_one(trees / "planting"):
         for leftover in trees.glob(".*.part"):
             shutil.rmtree(leftover)
-        place = next_place(trees, prepared.version)
-        plant(project, prepared, place)
-        new = Served(prepared.version, place.relative_to(project.runs).as_posix())
+        folder = next_tree(trees, prepared.version)
+        plant(project, prepared, folder)
+        new = Served(prepared.version, folder.relative_to(project.runs).as_posix())
         with holding_tree(project):
             now = served(project)
             if now != prepared.now or contents(project.runs / now.tree) != prepared.tree:
@@ -149,19 +149,19 @@ def change_over(project: Project, prepared: Prepared) -> Served:
     return new
 
 
-def plant(project: Project, prepared: Prepared, place: Path) -> None:
+def plant(project: Project, prepared: Prepared, folder: Path) -> None:
     """Write the new tree as a whole, each branch tried on the new trunk."""
     net = GraftedNet(Trunk.load(project.trunks / prepared.version))
-    with replaced_folder(place, RECORD) as written:
-        for one in prepared.branches:
-            assert one.branch is not None
-            module, record = load_branch(one.branch)
-            save_branch(written / one.attribute, module, record)
-            net.graft_saved(written / one.attribute)
+    with replaced_folder(folder, RECORD) as written:
+        for renewed in prepared.branches:
+            assert renewed.branch is not None
+            module, record = load_branch(renewed.branch)
+            save_branch(written / renewed.attribute, module, record)
+            net.graft_saved(written / renewed.attribute)
         write_json(written / RECORD, {**prepared.record(), "created": timestamp()})
 
 
-def next_place(trees: Path, version: str) -> Path:
+def next_tree(trees: Path, version: str) -> Path:
     """A folder that no tree had before: one that was served and left must stay as it was."""
     taken = {path.name for path in trees.iterdir()} if trees.is_dir() else set()
     number = next(number for number in range(1, len(taken) + 2) if f"{version}-{number}" not in taken)

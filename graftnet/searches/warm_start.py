@@ -1,4 +1,4 @@
-"""Which earlier searches a planned one starts from, so that a new attribute profits from what others learned.
+"""Sources of a warm start: earlier searches that a planned one begins from, to profit from what others learned.
 
 The sources are part of what defines a search: they are recorded with their checksums in its identity, and therefore in
 the name of its folder. A search that has begun keeps its sources, whatever other attributes find later.
@@ -13,7 +13,7 @@ from foundation.records import reading
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.searches.plan import SearchPlan
-from nas.job.origin import described
+from nas.job.origin import settings_record
 from nas.warm_start import Start, checksum, gather, start_of
 
 Sources = Sequence[Mapping[str, str]]  # attribute, search (its folder's name) and checksum of each
@@ -28,15 +28,14 @@ def resumed(plan: SearchPlan) -> SearchPlan:
     """
     if plan.by_hand or not plan.project.config.search.warm_start:
         return plan
-    found = []
-    results = plan.project.results(plan.attribute)
+    begun, results = [], plan.project.results(plan.attribute)
     for config in sorted(plan.project.searches(plan.attribute).glob("*/config.json")):
         with reading(config):
             other = with_sources(plan, read_json_if_whole(config).get("warm_start") or ())
         if other.folder == config.parent:
             newest = results.index(other.folder) if other.finished else config.stat().st_mtime_ns
-            found.append((other.finished, newest, other))
-    return max(found, key=lambda one: one[:2])[2] if found else plan
+            begun.append((other.finished, newest, other))
+    return max(begun, key=lambda search: search[:2])[2] if begun else plan
 
 
 def warmed(plan: SearchPlan) -> SearchPlan:
@@ -54,7 +53,7 @@ def with_sources(plan: SearchPlan, sources: Sources) -> SearchPlan:
     settings = replace(plan.settings, search=search)
     identity = {
         **plan.identity,
-        **described(settings),
+        **settings_record(settings),
         "warm_start": [dict(source) for source in sources],
         "warm_weights": table.warm_weights,
     }
@@ -64,15 +63,15 @@ def with_sources(plan: SearchPlan, sources: Sources) -> SearchPlan:
 def suitable(plan: SearchPlan) -> list[dict[str, str]]:
     """The newest finished search of every other attribute that has the plan's trunk, depth and search space."""
     space = jsonable(plan.settings.space.settings)
-    found = []
+    sources = []
     for attribute in sorted(others(plan.project, plan.attribute)):
         for folder in reversed(plan.project.results(attribute)):
             config = read_json_if_whole(folder / "config.json")
             same = all(config.get(key) == plan.identity.get(key) for key in SAME)
             if same and config.get("space") == plan.settings.space.name and config.get("space_settings") == space:
-                found.append({"attribute": attribute, "search": folder.name, "checksum": checksum(folder)})
+                sources.append({"attribute": attribute, "search": folder.name, "checksum": checksum(folder)})
                 break
-    return found
+    return sources
 
 
 def others(project: Project, attribute: str) -> Iterator[str]:

@@ -1,13 +1,14 @@
 """The study of one attribute's depth and recipe, planned from a project's settings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from branches.compression import tail_on
 from branches.tails import TailBuilder, tail_branch
+from foundation.bounds import recorded
 from foundation.files import jsonable
 from foundation.history import Progress
 from graftnet.errors import ConfigError
@@ -15,7 +16,7 @@ from graftnet.project.folder import Project
 from graftnet.project.settings import SPACE_KEYS, depth_of, fit_settings, search_settings, tail_settings
 from graftnet.searches.features import attribute_data
 from graftnet.searches.plan import about_features
-from graftnet.studies.plan import StudyPlan, TuneRequest, described
+from graftnet.studies.plan import StudyPlan, TuneRequest, defining_options
 from nas.tuning.depth import Depth, DepthObjective
 from nas.tuning.depth_knobs import DEPTH_KNOBS, SEARCHED, SECONDS, DepthSettings, depth_knobs
 from nas.tuning.knobs import Setting
@@ -52,8 +53,10 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
         "seed": seed,
         "device": device.type,
         **about_features(project.config.features),
-        **described(request, OPTIONS),
-        "settings": jsonable({**asdict(settings), "spaces": {name: dict(of) for name, of in settings.spaces.items()}}),
+        **defining_options(request, OPTIONS),
+        "settings": jsonable(
+            {**recorded(settings), "spaces": {name: dict(of) for name, of in settings.spaces.items()}}
+        ),
         "knobs": [knob.to_json() for knob in knobs],
     }
 
@@ -62,8 +65,8 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
         seen = tuple(example for example in subdataset.examples if example.split != "test")
         part = replace(data, subdataset=replace(subdataset, examples=seen))
         splits = part.splits_at(depths, announce=announce, progress=progress)
-        places = {depth: place(project, trunk, depth, splits[depth]) for depth in depths}
-        return DepthObjective(places, settings, seed, device)
+        cuts = {depth: at_depth(project, trunk, depth, splits[depth]) for depth in depths}
+        return DepthObjective(cuts, settings, seed, device)
 
     about = {
         "values": list(subdataset.attribute.values),
@@ -72,7 +75,7 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
         "depths": depths,
         "depth_before": depth_of(project.config),
         "counts": subdataset.counts(),
-        **described(request, OPTIONS),
+        **defining_options(request, OPTIONS),
     }
     second = SECONDS[request.second]
     return StudyPlan(request, project, seed, identity, about, project.config.search.reward, second, make)
@@ -138,7 +141,7 @@ def space_settings(project: Project, name: str) -> Mapping[str, Any]:
     return settings
 
 
-def place(project: Project, trunk: Trunk, depth: int, splits: Mapping[str, LabelledFeatures]) -> Depth:
+def at_depth(project: Project, trunk: Trunk, depth: int, splits: Mapping[str, LabelledFeatures]) -> Depth:
     """The features at a depth, and the tail behind it."""
     train, values = splits["train"], splits["train"].values
     blocks = len(trunk.chain)

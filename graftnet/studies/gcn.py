@@ -1,11 +1,11 @@
 """The study of a project's label graph, planned from its sub-datasets and [label_graph]."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from foundation.bounds import recorded
 from foundation.history import Progress
 from graftnet.label_graphs.plan import plan_graph, pooled, words_of
 from graftnet.project.folder import Project
@@ -48,7 +48,7 @@ def plan_gcn(request: TuneRequest, project: Project, *, seed: int, device: torch
     identity = {
         **{key: value for key, value in plan.identity.items() if key not in NO_DEFINITION},
         # What is tuned says where the first trial begins; `graftnet tune apply` must not begin another study.
-        "settings": {key: value for key, value in asdict(plan.settings).items() if key not in tuned},
+        "settings": {key: value for key, value in recorded(plan.settings).items() if key not in tuned},
         "words": str(words) if words else None,
         "knobs": [knob.to_json() for knob in knobs],
     }

@@ -85,7 +85,7 @@ class StudyPlan:
         return self.request.storage or sqlite_url(default_storage(self.project))
 
 
-def described(request: TuneRequest, names: tuple[str, ...]) -> dict[str, Any]:
+def defining_options(request: TuneRequest, names: tuple[str, ...]) -> dict[str, Any]:
     """Those options of a call that define its study, as plain values."""
     values = asdict(request)
     return {name: list(values[name]) if isinstance(values[name], tuple) else values[name] for name in names}

@@ -1,4 +1,4 @@
-"""A study's trial written into graftnet.toml, so that the next search uses what was found."""
+"""Studies on disk: find and read their records, and write a trial's settings into graftnet.toml."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,6 @@ from graftnet.terminal.output import Answer
 from nas.tuning.depth_knobs import DEPTH_KNOBS
 
 RECORD = "study.json"
-
 GCN = "gcn"
 
 
@@ -97,34 +96,18 @@ def newest_study(project: Project, subject: str) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    found = [folder for folder in all_studies(project) if subject_of(read_study(folder)) == subject]
-    if not found:
+    studies = [folder for folder in all_studies(project) if subject_of(read_study(folder)) == subject]
+    if not studies:
         if subject != GCN:
             project.source(subject)
         command = "graftnet tune gcn" if subject == GCN else f"graftnet tune depth {subject}"
         raise ConfigError(f"There is no study of {subject} in {studies_folder(project)} yet; run `{command}` first.")
-    return found[-1]
+    return studies[-1]
 
 
 def subject_of(record: dict[str, Any]) -> str:
     """The attribute that a study tunes, or "gcn"."""
     return str(record.get("attribute") or record["study"])
-
-
-def applied(subject: str, study: Path, trial: int, changes: Sequence[tuple[str, Any, Any]], file: Path) -> Answer:
-    """What was written: a study's trial, and per key the old and the new value; none where all stood there already."""
-    record = {
-        "subject": subject,
-        "study": str(study),
-        "trial": trial,
-        "file": str(file),
-        "changes": [{"key": key, "before": before, "now": now} for key, before, now in changes],
-    }
-    if not changes:
-        return Answer(record, f"{file} has the settings of trial {trial} already.")
-    lines = [f"  {key} {toml(before)} -> {toml(now)}" for key, before, now in changes]
-    next_ = "graftnet graph train" if subject == GCN else f"graftnet search {subject}"
-    return Answer(record, "\n".join([f"Trial {trial} of {study.name}, in {file}:", *lines, f"Next: {next_}"]))
 
 
 def apply_study(project: Project, subject: str, *, trial: int | None = None) -> Answer:
@@ -168,8 +151,8 @@ def trial_of(record: Mapping[str, Any], number: int | None, folder: Path) -> Map
         raise ConfigError(
             f"--trial {number} is not a finished trial of {folder}; finished are {', '.join(map(str, finished))}."
         )
-    found: Mapping[str, Any] = finished[number]
-    return found
+    chosen: Mapping[str, Any] = finished[number]
+    return chosen
 
 
 def depth_values(project: Project, attribute: str, trial: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
@@ -203,3 +186,19 @@ def standing_value(project: Project, key: tuple[str, ...]) -> Any:
     if key[-2:] == ("trunk", "freeze_depth"):
         return depth_of(config)
     return list(value) if isinstance(value, tuple) else value
+
+
+def applied(subject: str, study: Path, trial: int, changes: Sequence[tuple[str, Any, Any]], file: Path) -> Answer:
+    """What was written: a study's trial, and per key the old and the new value; none where all stood there already."""
+    record = {
+        "subject": subject,
+        "study": str(study),
+        "trial": trial,
+        "file": str(file),
+        "changes": [{"key": key, "before": before, "now": now} for key, before, now in changes],
+    }
+    if not changes:
+        return Answer(record, f"{file} has the settings of trial {trial} already.")
+    lines = [f"  {key} {toml(before)} -> {toml(now)}" for key, before, now in changes]
+    next_ = "graftnet graph train" if subject == GCN else f"graftnet search {subject}"
+    return Answer(record, "\n".join([f"Trial {trial} of {study.name}, in {file}:", *lines, f"Next: {next_}"]))

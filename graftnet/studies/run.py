@@ -1,10 +1,7 @@
 """Run a study: plan it, work on it in one process or several, write it down, and say what it found."""
 
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -18,7 +15,7 @@ from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, open_project
 from graftnet.project.machine import choose_device
 from graftnet.project.settings import seed_or
-from graftnet.searches.processes import end_with_driver, last_words, threads_for
+from graftnet.searches.processes import become_worker, last_words, threads_for
 from graftnet.studies.plan import StudyPlan, TuneRequest
 from graftnet.studies.records import RECORD, all_studies, read_study, studies_folder, subject_of
 from graftnet.terminal.output import Answer, announce, show_progress, text_table
@@ -37,10 +34,10 @@ LOOK = 0.5  # seconds between two looks at the storage
 SHOWN = ("name", "study", "attribute", "settled", "wanted", "metric", "second", "front", "picked", "importances")
 
 
-def tune_call(folder: Path | None, make: Callable[[Path], TuneRequest], *, workers: int) -> Answer:
-    """Tune, or continue, and write the report; make: the request, of the project's folder."""
+def tune_call(folder: Path | None, kind: str, attribute: str | None = None, *, workers: int, **options: Any) -> Answer:
+    """Tune, or continue, and write the report; ``options``: further fields of the :class:`TuneRequest`."""
     project = open_project(folder)
-    request = make(project.folder)
+    request = TuneRequest(project.folder, kind, attribute, **options)
     if request.attribute is not None:
         project.source(request.attribute)
     with show_progress() as progress:
@@ -73,10 +70,10 @@ def depths_of(text: str | None) -> tuple[int, ...]:
     if text is None:
         return ()
     try:
-        found = tuple(int(part) for part in text.split(","))
+        depths = tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ConfigError(f"--depths must be whole numbers with commas between them, as 3,4,5, is {text!r}.") from None
-    return found
+    return depths
 
 
 def studies_in(project: Project) -> Answer:
@@ -89,7 +86,7 @@ def studies_in(project: Project) -> Answer:
     if not records:
         none = f"{studies_folder(project)} holds no study yet; run `graftnet tune depth ATTR`."
         return Answer({"studies": []}, none)
-    rows = [(one["name"], f"{one['settled']}/{one['wanted']} trials", one["created"]) for one in records]
+    rows = [(record["name"], f"{record['settled']}/{record['wanted']} trials", record["created"]) for record in records]
     return Answer({"studies": records}, "\n".join(text_table(rows)))
 
 
@@ -151,7 +148,7 @@ class Notes:
     def write(self, *, whole: bool = False) -> dict[str, Any]:
         """Write ``study.json``; whole: with the importances of the knobs."""
         plan, request = self.plan, self.plan.request
-        found = study_record(
+        figures = study_record(
             self.study,
             total=request.trials,
             seed=plan.seed,
@@ -169,7 +166,7 @@ class Notes:
             "seed": plan.seed,
             **plan.about,
             "knobs": [knob.to_json() for knob in self.objective.knobs],
-            **found,
+            **figures,
             "command": request.command or this_command(),
             "versions": versions(),
             "machine": machine(choose_device(request.device)),
@@ -197,7 +194,7 @@ def run_workers(
     try:
         for _ in range(workers):
             ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(request, theirs, threads), daemon=True)
+            process = context.Process(target=work_for_driver, args=(request, theirs, threads), daemon=True)
             process.start()
             theirs.close()
             pipes.append(ours)
@@ -227,14 +224,9 @@ def words(pipe: "Connection[Any, Any]", code: int | None) -> str:
     return said
 
 
-def serve(request: TuneRequest, pipe: "Connection[Any, Any]", threads: int | None) -> None:
+def work_for_driver(request: TuneRequest, pipe: "Connection[Any, Any]", threads: int | None) -> None:
     """What a worker does: plan the same study and work on it; its last word is what went wrong, or nothing."""
-    # Ctrl-C reaches every process of the terminal; the driver alone decides what happens then.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_driver, daemon=True).start()
-    if threads:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            os.environ[name] = str(threads)
+    become_worker(threads)
     from graftnet.terminal.failures import explain
 
     try:

@@ -1,15 +1,14 @@
-"""What went wrong, as one sentence and an exit code: 1 failed at run time, 2 the input or the call was wrong."""
+"""Explain failures in one sentence and an exit code: 1 failed at run time, 2 the input or the call was wrong.
+
+What only a failure needs is imported where one is explained: every command imports this module.
+"""
 
 import errno
-import tempfile
-import traceback
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from deployment.errors import BundleError
 from foundation.errors import UserError
-from foundation.files import DISK_FULL
 from graftnet.errors import ConfigError
 
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -29,8 +28,8 @@ def explain(error: BaseException, runs: Path | None = None) -> tuple[str, int]:
         sentence = " ".join(str(error).split())
         return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}.", 2
     if is_disk_full(error):
-        place = getattr(error, "filename", None)
-        return f"The disk is full{f' (writing {place})' if place else ''}; free some space and call again.", 2
+        file = getattr(error, "filename", None)
+        return f"The disk is full{f' (writing {file})' if file else ''}; free some space and call again.", 2
     if isinstance(error, OSError) and error.errno in NOT_ALLOWED:
         return f"{error.filename}: {error.strerror}; choose a place you may read and write.", 2
     if isinstance(error, ModuleNotFoundError) and (extra := _extra_with(error.name or "")):
@@ -54,6 +53,8 @@ def _extra_with(module: str) -> str | None:
 
 def is_disk_full(error: BaseException | None) -> bool:
     """Whether the system had no room left, whichever library noticed it."""
+    from foundation.files import DISK_FULL  # here, as all that --help can do without
+
     while error is not None:
         if (isinstance(error, OSError) and error.errno in DISK_FULL) or "No space left on device" in str(error):
             return True
@@ -63,6 +64,10 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 def write_traceback(error: BaseException, runs: Path | None = None) -> Path:
     """Keep a bug's traceback under the project's runs/, or in the temporary folder outside of a project."""
+    import tempfile
+    import traceback
+    from datetime import UTC, datetime
+
     from graftnet.project.folder import open_project
 
     text = "".join(traceback.format_exception(error))

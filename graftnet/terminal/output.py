@@ -1,6 +1,5 @@
-"""Progress on standard error: bars with the time left on a terminal, a plain line now and then elsewhere."""
+"""Write a command's answer and its progress: text or JSON, tables; bars on a terminal, plain lines elsewhere."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,9 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import typer
 
-from foundation.history import Progress
-
 if TYPE_CHECKING:
+    from foundation.history import Progress
     from trunk.features.estimate import Estimate
 
 
@@ -24,7 +22,11 @@ class Answer(NamedTuple):
 
 def answer(record: Mapping[str, Any], text: str, *, as_json: bool) -> None:
     """Write ``text``, or with ``as_json`` the record as the last line of standard output."""
-    typer.echo(json.dumps(record, default=str) if as_json else text)
+    if as_json:
+        import json  # here, for --help is quicker without
+
+        text = json.dumps(record, default=str)
+    typer.echo(text)
 
 
 def text_table(rows: Sequence[Sequence[str]], right: str = "") -> list[str]:
@@ -53,7 +55,7 @@ LINE_EVERY = 10.0
 
 
 @contextmanager
-def show_progress(stream: TextIO | None = None) -> Iterator[Progress]:
+def show_progress(stream: TextIO | None = None) -> Iterator["Progress"]:
     """A callback (stage, done, total, figures) for the rooms' long functions, shown on ``stream`` (standard error)."""
     stream = stream or sys.stderr
     if stream.isatty():
@@ -64,7 +66,7 @@ def show_progress(stream: TextIO | None = None) -> Iterator[Progress]:
 
 
 @contextmanager
-def show_bars(stream: TextIO) -> Iterator[Progress]:
+def show_bars(stream: TextIO) -> Iterator["Progress"]:
     """One bar per group of stages, the one that is running last."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn

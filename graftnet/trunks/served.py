@@ -1,4 +1,4 @@
-"""What a project serves: a version of the trunk and the tree that was grown on it, changed together or not at all.
+"""State of what a project serves: a trunk version and the tree grown on it, changed together or not at all.
 
 ``runs/trunk/current.json`` names both, and those before them: ``{"version", "tree", "before": [{"version", "tree"}]}``.
 It is replaced by one rename, so that a reader sees the old pair or the new one. A file without ``tree`` means
@@ -43,7 +43,7 @@ def served(project: Project) -> Served:
 
 def history(project: Project) -> list[Served]:
     """What was served before, oldest first."""
-    return [Served(str(one["version"]), str(one["tree"])) for one in project.current.get("before", [])]
+    return [Served(str(pair["version"]), str(pair["tree"])) for pair in project.current.get("before", [])]
 
 
 def serve(project: Project, new: Served) -> None:
@@ -76,7 +76,7 @@ def roll_back(project: Project) -> tuple[Served, Served]:
 
 def write(project: Project, new: Served, before: list[Served]) -> None:
     """Replace the file that says what is served."""
-    record = {**new._asdict(), "before": [one._asdict() for one in before]}
+    record = {**new._asdict(), "before": [pair._asdict() for pair in before]}
     write_json(project.current_trunk_file, record)
 
 
@@ -113,10 +113,10 @@ def holding_tree(project: Project) -> Iterator[None]:
 
 def versions(project: Project) -> list[dict[str, Any]]:
     """What is told of each whole version, oldest first; one whose training has not ended is none yet."""
-    found = []
+    rows = []
     for path in project.trunks.glob("*/trunk.json"):
         record = read_record(path, TrunkShape)
-        found.append(
+        rows.append(
             {
                 "version": path.parent.name,
                 "created": str(record.get("created", "")),
@@ -126,7 +126,7 @@ def versions(project: Project) -> list[dict[str, Any]]:
                 "fingerprint": record.get("fingerprint"),
             }
         )
-    return sorted(found, key=lambda one: (one["created"], one["version"]))
+    return sorted(rows, key=lambda row: (row["created"], row["version"]))
 
 
 def choose_version(project: Project, name: str | None) -> str:
@@ -136,17 +136,17 @@ def choose_version(project: Project, name: str | None) -> str:
         ConfigError: there is none, or several begin so.
     """
     now = served(project).version
-    known = [str(one["version"]) for one in versions(project)]
+    known = [str(row["version"]) for row in versions(project)]
     if name is None:
         others = [version for version in known if version != now]
         if not others:
             raise ConfigError(f"{project.trunks} has no version but {now}; train another with `graftnet trunk train`.")
         return others[-1]
-    found = [version for version in known if version == name] or [one for one in known if one.startswith(name)]
-    if len(found) != 1:
-        what = "several versions that begin with" if found else "no version"
+    matches = [name] if name in known else [version for version in known if version.startswith(name)]
+    if len(matches) != 1:
+        what = "several versions that begin with" if matches else "no version"
         raise ConfigError(f"{project.trunks} has {what} {name!r}; there are {', '.join(known)}.")
-    return found[0]
+    return matches[0]
 
 
 def trunk_status(project: Project) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def trunk_status(project: Project) -> dict[str, Any]:
     table = project.config.trunk
     now = project.current_trunk.name
     every = versions(project)
-    learnt: list[str] = next((one["attributes"] for one in every if one["version"] == now), [])
+    learnt: list[str] = next((row["attributes"] for row in every if row["version"] == now), [])
     advice = advise(learnt, project.questions(), Policy(table.retrain_due, table.retrain_overdue))
     before = history(project)
     return {
@@ -177,12 +177,12 @@ def trunk_status(project: Project) -> dict[str, Any]:
 def status_lines(record: dict[str, Any]) -> list[str]:
     """The status for a person."""
     lines = []
-    for one in record["versions"]:
-        mark = "in use" if one["version"] == record["version"] else ""
-        mark = "before the last switch" if not mark and one["version"] == record["rollback"] else mark
-        learnt = f"{len(one['attributes'])} attributes" if one["attributes"] else "attributes unknown"
+    for row in record["versions"]:
+        mark = "in use" if row["version"] == record["version"] else ""
+        mark = "before the last switch" if not mark and row["version"] == record["rollback"] else mark
+        learnt = f"{len(row['attributes'])} attributes" if row["attributes"] else "attributes unknown"
         lines.append(
-            f"  {one['version']}  {one['created']}  {one['backbone']}, {one['source']}, {learnt}  {mark}".rstrip()
+            f"  {row['version']}  {row['created']}  {row['backbone']}, {row['source']}, {learnt}  {mark}".rstrip()
         )
     lines = ["Versions of the trunk:", *lines, record["sentence"]]
     if record["left_out"]:

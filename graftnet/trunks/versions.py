@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from foundation.bounds import recorded
 from foundation.history import Progress
 from foundation.locks import only_one
 from foundation.provenance import identity_of, timestamp
@@ -19,7 +20,7 @@ from graftnet.project.folder import TREE, Project, open_project
 from graftnet.project.settings import pretrain_settings
 from graftnet.trunks.served import Served, grafted, history, holding_tree, write
 from subdatasets.image_files import content_hashes
-from subdatasets.subdataset import SubDataset, read_subdataset
+from subdatasets.subdataset import SubDataset
 from trunk.errors import TrunkError
 from trunk.precision import resolve_precision
 from trunk.preprocessing import Preprocessing
@@ -44,14 +45,14 @@ def train_trunk(
     """
     table = project.config.trunk
     names = list(table.attributes) or project.questions()
-    subdatasets = [read_subdataset(project.source(name), seed=project.config.project.seed) for name in names]
+    subdatasets = [project.read(name) for name in names]
     hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
     settings = pretrain_settings(project.config)
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
     identity = {
         "backbone": table.backbone,
         "image_size": table.image_size,
-        "settings": asdict(settings),
+        "settings": recorded(settings),
         "seed": seed,
         "data": {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets},
         **method_identity(project.config.trunk.method, vars(project.config.trunk)),
@@ -128,14 +129,12 @@ def use_trunk(project: Project, source: str) -> Path:
     table = project.config.trunk
     path = Path(source).expanduser()
     record: dict[str, Any] = {"source": source, "version": __version__}
+    if (path / CONFIG_NAME).is_file():
+        path = open_project(path).current_trunk
     if source == "imagenet":
         trunk = imagenet_trunk(table.image_size)
     elif source.startswith("timm:"):
         trunk = timm_trunk(source.removeprefix("timm:"), table.image_size)
-    elif (path / CONFIG_NAME).is_file():
-        path = open_project(path).current_trunk
-        trunk = Trunk.load(path)
-        record.update(learnt_from(path))
     elif (path / "trunk.json").is_file():
         trunk = Trunk.load(path)
         record.update(learnt_from(path))

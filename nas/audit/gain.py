@@ -1,4 +1,4 @@
-"""Second part of an audit: what the whole search gains over random search, over several seeds.
+"""Gain of the whole search over random search, over several seeds: the second part of an audit.
 
 Random Search and Reproducibility for Neural Architecture Search (Li, Talwalkar, 2019), arXiv:1902.07638, asks for both
 readings: as many retrained architectures on both sides (equal budget), and as many seconds (equal cost), where random
@@ -101,4 +101,4 @@ def test_figure(data: JobData, fresh: Sequence[Trained], metric: str) -> float:
     assert data.test is not None
     labels = data.test.labels.numpy()
     features = data.test.features
-    return float(np.mean([REWARDS[metric](predict_scores(one.module, features), labels) for one in fresh]))
+    return float(np.mean([REWARDS[metric](predict_scores(trained.module, features), labels) for trained in fresh]))

@@ -1,4 +1,4 @@
-"""First part of an audit: do the shared weights rank architectures as retraining from scratch does?
+"""Ranking by the shared weights against ranking by training from scratch: the first part of an audit.
 
 Architectures from the whole range of the shared ranking are each trained twice, with different seeds: the agreement of
 the shared scores with a retraining is to be read beside that of two retrainings, which no ranking can exceed by much.
@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import kendalltau
 
+from branches.measures.metrics import Floats
 from branches.settings import FitSettings
 from foundation.history import Progress
 from foundation.provenance import seed_of
@@ -22,7 +22,7 @@ from nas.enas import Search
 from nas.job.trainings import Trainings
 from search_spaces import Architecture
 
-Scores = npt.NDArray[np.float64]
+SIDES = ("a", "b")  # the two retrainings
 
 
 class Agreement(NamedTuple):
@@ -49,12 +49,12 @@ def agreement(left: Sequence[float], rights: Sequence[Sequence[float]], *, seed:
         return Agreement(None, None, None, len(ours))
     rng = np.random.default_rng(seed)
     draws = (rng.integers(len(ours), size=len(ours)) for _ in range(rounds))
-    found = [mean_tau(ours[draw], [right[draw] for right in theirs]) for draw in draws]
-    low, high = np.percentile([one for one in found if one is not None], [2.5, 97.5])
+    taus = [mean_tau(ours[draw], [right[draw] for right in theirs]) for draw in draws]
+    low, high = np.percentile([tau for tau in taus if tau is not None], [2.5, 97.5])
     return Agreement(value, float(low), float(high), len(ours))
 
 
-def mean_tau(left: Scores, rights: Sequence[Scores]) -> float | None:
+def mean_tau(left: Floats, rights: Sequence[Floats]) -> float | None:
     """The mean of tau-b of `left` with each of `rights`; None where one of them is not defined."""
     if any(np.ptp(side) == 0 for side in (left, *rights)):
         return None
@@ -62,10 +62,7 @@ def mean_tau(left: Scores, rights: Sequence[Scores]) -> float | None:
     return None if any(map(math.isnan, taus)) else float(np.mean(taus))
 
 
-SIDES = ("a", "b")  # the two retrainings
-
-
-class Scored(NamedTuple):
+class ScoredArchitecture(NamedTuple):
     """An architecture with its score under the shared weights, and whether the policy or chance proposed it."""
 
     architecture: Architecture
@@ -73,10 +70,10 @@ class Scored(NamedTuple):
     source: str
 
 
-def pool(search: Search, candidates: int, progress: Progress | None) -> list[Scored]:
+def pool(search: Search, candidates: int, progress: Progress | None) -> list[ScoredArchitecture]:
     """The search's ranked candidates and as many random architectures, best first by the shared weights."""
     ranked = rank_candidates(search, candidates)
-    known = {search.space.key(one.architecture) for one in ranked}
+    known = {search.space.key(candidate.architecture) for candidate in ranked}
     rng = np.random.default_rng(seed_of(search.seed, "audit pool"))
     random: dict[object, Architecture] = {}
     for _ in range(20 * len(ranked)):
@@ -86,12 +83,19 @@ def pool(search: Search, candidates: int, progress: Progress | None) -> list[Sco
             random.setdefault(key, architecture)
     drawn = list(random.values())
     scores = whole_val_scores(search, drawn, progress)
-    scored = [Scored(one.architecture, one.score, "random" if one.source == "uniform" else "policy") for one in ranked]
-    scored += [Scored(architecture, score, "random") for architecture, score in zip(drawn, scores, strict=True)]
-    return sorted(scored, key=lambda one: (-one.shared, one.architecture.identity))
+    scored = [
+        ScoredArchitecture(
+            candidate.architecture, candidate.score, "random" if candidate.source == "uniform" else "policy"
+        )
+        for candidate in ranked
+    ]
+    scored += [
+        ScoredArchitecture(architecture, score, "random") for architecture, score in zip(drawn, scores, strict=True)
+    ]
+    return sorted(scored, key=lambda candidate: (-candidate.shared, candidate.architecture.identity))
 
 
-def stratified(ranked: list[Scored], count: int) -> list[Scored]:
+def stratified(ranked: list[ScoredArchitecture], count: int) -> list[ScoredArchitecture]:
     """The middle of each of `count` equal parts of a ranking; all of it when it is no longer than that."""
     parts = np.array_split(np.arange(len(ranked)), min(count, len(ranked)))
     return [ranked[int(part[len(part) // 2])] for part in parts]
@@ -111,19 +115,21 @@ def audit_ranking(
     metric = search.settings.reward
     retrained: dict[str, list[float]] = {side: [] for side in SIDES}
     for side in SIDES:
-        for one in chosen:
-            name = f"{one.architecture.identity}-{side}"
-            trained = trainings.branch("retraining", name, one.architecture, settings, shared_score=one.shared)
+        for scored in chosen:
+            name = f"{scored.architecture.identity}-{side}"
+            trained = trainings.branch("retraining", name, scored.architecture, settings, shared_score=scored.shared)
             # The shared score has the penalty for parameters in it.
             penalty = search.settings.parameter_penalty * trained.record["parameters"] / 1e6
             retrained[side].append(trained.score(metric) - penalty)
             done()
-    return compared(chosen, retrained, metric, seed=seed_of(search.seed, "audit bootstrap") % 2**32)
+    return ranking_record(chosen, retrained, metric, seed=seed_of(search.seed, "audit bootstrap") % 2**32)
 
 
-def compared(chosen: list[Scored], retrained: dict[str, list[float]], metric: str, *, seed: int) -> dict[str, Any]:
+def ranking_record(
+    chosen: list[ScoredArchitecture], retrained: dict[str, list[float]], metric: str, *, seed: int
+) -> dict[str, Any]:
     """tau over the whole range, over its better half, and the ceiling, with the scores they are made of."""
-    shared, sides = [one.shared for one in chosen], [retrained[side] for side in SIDES]
+    shared, sides = [scored.shared for scored in chosen], [retrained[side] for side in SIDES]
     half = (len(chosen) + 1) // 2
     return {
         "tau": agreement(shared, sides, seed=seed)._asdict(),
@@ -133,8 +139,13 @@ def compared(chosen: list[Scored], retrained: dict[str, list[float]], metric: st
         "spread": float(np.std(np.mean(sides, axis=0))),
         "metric": metric,
         "architectures": [
-            {"identity": one.architecture.identity, "source": one.source, "shared": one.shared, "retrained": list(both)}
-            for one, both in zip(chosen, zip(*sides, strict=True), strict=True)
+            {
+                "identity": scored.architecture.identity,
+                "source": scored.source,
+                "shared": scored.shared,
+                "retrained": list(both),
+            }
+            for scored, both in zip(chosen, zip(*sides, strict=True), strict=True)
         ],
         "how": (
             "The search's candidates and as many random architectures, ranked by the shared weights; the middle one of "

@@ -1,4 +1,4 @@
-"""An LSTM policy that answers the decisions of a search space one after the other.
+"""The controller: an LSTM policy that answers the decisions of a search space one after the other.
 
 Efficient Neural Architecture Search via Parameter Sharing (Pham, Guan, Zoph, Le, Dean, 2018), arXiv:1802.03268,
 section 2.4 and appendix; logit temperature and tanh constant after Bello et al. (2017), arXiv:1611.09940.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-from nas.controller.lstm import Step, steps_of
+from nas.controller.steps import steps_of
 from nas.errors import SearchError
 from search_spaces.decisions import Decision
 
@@ -43,6 +43,23 @@ class Controller(nn.Module):
     Raises SearchError for a space without decisions or an edge that is not (False, True) with source and node.
     """
 
+    decisions: tuple[Decision, ...]
+    hidden: int
+    temperature: float | None
+    tanh_constant: float | None
+    skip_target: float
+    cell: nn.LSTMCell
+    start: nn.Parameter  # (hidden,), the first input
+    embeddings: nn.Parameter  # (steps with a softmax, widest, hidden)
+    heads: nn.Parameter  # (steps with a softmax, widest, hidden)
+    biases: nn.Parameter  # (steps with a softmax, widest)
+    outside: nn.Parameter | None  # anchors of sources that decide nothing before, (sources, hidden)
+    anchor_weight: nn.Parameter  # W_a, (hidden, hidden); this and the next two only where there are edges
+    query_weight: nn.Parameter  # W_b, (hidden, hidden)
+    attention: nn.Parameter  # v, (hidden,)
+    _sizes: Tensor  # (D,) choices of each decision
+    _closed: Tensor  # (D, widest) 0, or CLOSED where a decision has no such choice
+
     def __init__(
         self,
         decisions: Sequence[Decision],
@@ -66,27 +83,23 @@ class Controller(nn.Module):
         self.temperature = temperature
         self.tanh_constant = tanh_constant
         self.skip_target = skip_target
-        self._steps: tuple[Step, ...]
         self._steps, outside = steps_of(self.decisions)
-        tables = sum(not step.sources for step in self._steps)
-        self._widest = max(len(decision.choices) for decision in self.decisions)
         self._edges = [column for step in self._steps if step.sources for column in step.columns]
+        sizes = torch.tensor([len(decision.choices) for decision in self.decisions])
+        self._widest = int(sizes.max())
 
-        self.cell: nn.LSTMCell = skip_init(nn.LSTMCell, hidden, hidden)  # type: ignore[no-untyped-call]
+        tables = sum(not step.sources for step in self._steps)
+        self.cell = skip_init(nn.LSTMCell, hidden, hidden)  # type: ignore[no-untyped-call]
         self.start = nn.Parameter(torch.empty(hidden))
         self.embeddings = nn.Parameter(torch.empty(tables, self._widest, hidden))
         self.heads = nn.Parameter(torch.empty(tables, self._widest, hidden))
         self.biases = nn.Parameter(torch.empty(tables, self._widest))
-        # anchors of sources that decide nothing before
         self.outside = nn.Parameter(torch.empty(outside, hidden)) if outside else None
         if self._edges:
-            self.anchor_weight = nn.Parameter(torch.empty(hidden, hidden))  # W_a
-            self.query_weight = nn.Parameter(torch.empty(hidden, hidden))  # W_b
-            self.attention = nn.Parameter(torch.empty(hidden))  # v
-        sizes = torch.tensor([len(decision.choices) for decision in self.decisions])
-        closed = torch.arange(self._widest)[None, :] >= sizes[:, None]
-        self._sizes: Tensor
-        self._closed: Tensor
+            self.anchor_weight = nn.Parameter(torch.empty(hidden, hidden))
+            self.query_weight = nn.Parameter(torch.empty(hidden, hidden))
+            self.attention = nn.Parameter(torch.empty(hidden))
+        closed = torch.arange(self._widest) >= sizes[:, None]
         self.register_buffer("_sizes", sizes, persistent=False)
         self.register_buffer("_closed", torch.zeros(closed.shape).masked_fill(closed, CLOSED), persistent=False)
         self.reset_parameters(generator)
@@ -131,32 +144,33 @@ class Controller(nn.Module):
         anchors = {} if self.outside is None else {-1 - i: row.expand(n, -1) for i, row in enumerate(self.outside)}
         tables = zip(self.heads, self.biases, self.embeddings, strict=True)
         x, h, c = self.start.expand(n, -1), self.start.new_zeros(n, self.hidden), self.start.new_zeros(n, self.hidden)
-        answers, scores = [], []
+        all_choices, all_logits = [], []
         for step in self._steps:
             h, c = self.cell(x, (h, c))
             if step.anchor is not None:
                 anchors[step.anchor] = h
-            columns = slice(step.columns[0], step.columns[-1] + 1)
             if step.sources:
                 sources = torch.stack([anchors[source] for source in step.sources], 1)  # (n, edges, hidden)
-                key, query = F.linear(sources, self.anchor_weight), F.linear(h, self.query_weight)
-                q = torch.tanh(key + query[:, None]) @ self.attention  # (n, edges)
-                logits = F.pad(torch.stack((-q, q), -1), (0, self._widest - 2))
+                logits = self._edge_logits(sources, h)
             else:
                 head, bias, embedding = next(tables)
-                logits = F.linear(h, head, bias)[:, None]
+                logits = F.linear(h, head, bias)[:, None]  # (n, 1, widest)
+            columns = slice(step.columns[0], step.columns[-1] + 1)
             logits = self._squashed(logits) + self._closed[columns]
-            choice = choose(columns, logits)
-            if step.sources:
-                on = choice.to(h.dtype)
-                x = (on[:, None] @ sources)[:, 0] / (1.0 + on.sum(1, keepdim=True))
-            else:
-                x = F.embedding(choice[:, 0], embedding)
-            answers.append(choice)
-            scores.append(logits)
-        return torch.cat(answers, 1), torch.cat(scores, 1)
+            choices = choose(columns, logits)
+            x = _mean_of_chosen(sources, choices) if step.sources else F.embedding(choices[:, 0], embedding)
+            all_choices.append(choices)
+            all_logits.append(logits)
+        return torch.cat(all_choices, 1), torch.cat(all_logits, 1)
+
+    def _edge_logits(self, sources: Tensor, h: Tensor) -> Tensor:
+        """(-q, q) of the edges from `sources` (n, edges, hidden), q = v . tanh(W_a anchor + W_b h)."""
+        key, query = F.linear(sources, self.anchor_weight), F.linear(h, self.query_weight)
+        q = torch.tanh(key + query[:, None]) @ self.attention  # (n, edges)
+        return F.pad(torch.stack((-q, q), -1), (0, self._widest - 2))  # (n, edges, widest)
 
     def _squashed(self, logits: Tensor) -> Tensor:
+        """tanh_constant * tanh(z / temperature), where these are given."""
         if self.temperature is not None:
             logits = logits / self.temperature
         return logits if self.tanh_constant is None else self.tanh_constant * torch.tanh(logits)
@@ -172,3 +186,9 @@ class Controller(nn.Module):
         target = edges.new_tensor([1.0 - self.skip_target, self.skip_target]).log()
         skip_penalty = (edges.exp() * (edges - target)).sum(-1).mean(1)
         return Samples(choices, log_prob, entropy, skip_penalty)
+
+
+def _mean_of_chosen(anchors: Tensor, choices: Tensor) -> Tensor:
+    """The sum of the anchors (n, edges, hidden) whose edges (n, edges) are on, over 1 + their number: (n, hidden)."""
+    on = choices.to(anchors.dtype)
+    return (on[:, None] @ anchors)[:, 0] / (1.0 + on.sum(1, keepdim=True))

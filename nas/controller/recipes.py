@@ -1,10 +1,10 @@
-"""How the controller is trained: the paper's recipe, and a stronger one for few rewards."""
+"""Recipes of the controller's training: the paper's, and stronger ones for few rewards."""
 
 from dataclasses import dataclass, replace
 
 from nas.errors import SearchError
 
-ADVANTAGES = ("baseline", "normalised", "rank")  # of nas.advantages
+ADVANTAGES = ("baseline", "normalised", "rank")  # of nas.controller.reinforce.advantages
 
 
 @dataclass(frozen=True)

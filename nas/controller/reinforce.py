@@ -1,4 +1,4 @@
-"""REINFORCE on a controller: it knows decisions and rewards, not what is built nor how it is rewarded.
+"""REINFORCE: train a controller on rewards, whatever its architectures build and however they are rewarded.
 
 Simple statistical gradient-following algorithms for connectionist reinforcement learning (Williams, 1992), with the
 moving-average baseline of ENAS (Pham et al., 2018), arXiv:1802.03268. Differences from ENAS: the baseline starts at the
@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from foundation.provenance import seed_of
 from nas.controller.policy import Controller, Samples
 from nas.controller.recipes import ADVANTAGES, PAPER, Recipe
 from nas.errors import SearchError
+from search_spaces.decisions import Decision
 from trunk.checkpoints import optimizer_tensors, restore_optimizer, under
 
 
@@ -63,9 +65,9 @@ class Memory:
         """Take in `choices` (n, D) with their `rewards` (n,), and keep the best; of equals the older."""
         if not self.capacity:
             return
-        found = dict(zip(map(tuple, self.choices.tolist()), self.rewards.tolist(), strict=True))
-        found.update(zip(map(tuple, choices.tolist()), rewards.tolist(), strict=True))
-        best = sorted(found.items(), key=lambda item: -item[1])[: self.capacity]
+        reward_of = dict(zip(map(tuple, self.choices.tolist()), self.rewards.tolist(), strict=True))
+        reward_of.update(zip(map(tuple, choices.tolist()), rewards.tolist(), strict=True))
+        best = sorted(reward_of.items(), key=lambda item: -item[1])[: self.capacity]
         self.load(
             torch.tensor([choice for choice, _ in best]),
             torch.tensor([reward for _, reward in best], dtype=torch.float64),
@@ -107,6 +109,19 @@ class Reinforce:
         self.generator = torch.Generator().manual_seed(seed)
         self.optimizer = torch.optim.Adam(controller.parameters(), lr=recipe.learning_rate, fused=True)
 
+    @classmethod
+    def fresh(cls, decisions: Sequence[Decision], recipe: Recipe, *, hidden: int, seed: int) -> "Reinforce":
+        """With a new controller for `decisions`, its logits as `recipe` says; everything drawn from `seed`."""
+        controller = Controller(
+            decisions,
+            hidden=hidden,
+            temperature=recipe.temperature,
+            tanh_constant=recipe.tanh_constant,
+            skip_target=recipe.skip_target,
+            generator=torch.Generator().manual_seed(seed_of(seed, "controller")),
+        )
+        return cls(controller, recipe, seed=seed_of(seed, "reinforce"))
+
     def sample(self, n: int) -> Tensor:
         """The choices (n, D) of `n` architectures to be rewarded, drawn without gradients."""
         return self.controller.draw(n, self.generator)
@@ -114,31 +129,31 @@ class Reinforce:
     def update(self, choices: Tensor, rewards: Sequence[float] | Tensor) -> Update:
         """Learn from `rewards` (n,) of `choices` (n, D). Raises SearchError when a reward is missing or not finite."""
         choices = choices.detach().cpu()
-        found = torch.as_tensor(rewards, dtype=torch.float64).detach().cpu()
-        if found.shape != (len(choices),) or not len(choices):
+        rewards = torch.as_tensor(rewards, dtype=torch.float64).detach().cpu()
+        if rewards.shape != (len(choices),) or not len(choices):
             raise SearchError(
-                f"An update takes one reward per architecture; got rewards of shape {tuple(found.shape)} for "
+                f"An update takes one reward per architecture; got rewards of shape {tuple(rewards.shape)} for "
                 f"{len(choices)} architectures."
             )
-        if not bool(torch.isfinite(found).all()):
-            raise SearchError(f"Rewards must be finite numbers, not {found.tolist()}; check the reward function.")
-        mean = float(found.mean())
+        if not bool(torch.isfinite(rewards).all()):
+            raise SearchError(f"Rewards must be finite numbers, not {rewards.tolist()}; check the reward function.")
+        mean = float(rewards.mean())
         baseline = mean if self.baseline is None else self.baseline
         remembered = self.memory.without(choices)
-        advantage = advantages(torch.cat([found, remembered.rewards]), baseline, self.recipe.advantage)
+        advantage = advantages(torch.cat([rewards, remembered.rewards]), baseline, self.recipe.advantage)
         loss, last = self._descend(torch.cat([choices, remembered.choices]), advantage)
-        self.memory.add(choices, found)
+        self.memory.add(choices, rewards)
         self.baseline = self.recipe.baseline_decay * baseline + (1.0 - self.recipe.baseline_decay) * mean
         self.updates += 1
-        now = Samples(*(figure[: len(choices)] for figure in last))
+        rewarded = Samples(*(figure[: len(choices)] for figure in last))
         return Update(
             loss=loss,
             reward_mean=mean,
-            reward_best=float(found.max()),
+            reward_best=float(rewards.max()),
             baseline=self.baseline,
-            entropy=float(now.entropy.mean()),
-            log_prob=float(now.log_prob.mean()),
-            skip_penalty=float(now.skip_penalty.mean()),
+            entropy=float(rewarded.entropy.mean()),
+            log_prob=float(rewarded.log_prob.mean()),
+            skip_penalty=float(rewarded.skip_penalty.mean()),
         )
 
     def _descend(self, choices: Tensor, advantage: Tensor) -> tuple[float, Samples]:
@@ -190,9 +205,9 @@ class Reinforce:
                 expected[f"adam.{number}.exp_avg"] = expected[f"adam.{number}.exp_avg_sq"] = weight
         for name, tensor in expected.items():
             if name not in tensors or tensors[name].shape != tensor.shape:
-                found = f"shape {tuple(tensors[name].shape)}" if name in tensors else "nothing"
+                held = f"shape {tuple(tensors[name].shape)}" if name in tensors else "nothing"
                 raise SearchError(
-                    f"The saved controller has {found} for {name!r} where this search has shape {tuple(tensor.shape)}; "
+                    f"The saved controller has {held} for {name!r} where this search has shape {tuple(tensor.shape)}; "
                     "use the space and settings it was saved with."
                 )
         self.controller.load_state_dict(under(tensors, "controller."))

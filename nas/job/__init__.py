@@ -1,4 +1,4 @@
-"""One attribute's job: search, candidates, trainings, controls, one test, one finished folder."""
+"""Jobs: one attribute's search, candidates, trainings, controls, one test, one finished folder."""
 
 from nas.job.run import run_job
 

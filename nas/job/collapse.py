@@ -1,4 +1,4 @@
-"""The cheap part of an audit, which every search carries: has the policy collapsed before it had learned enough?
+"""Signs that the policy collapsed before it had learned enough: the cheap part of an audit, in every search.
 
 All of it is read from the search's history and candidates; nothing is trained or scored.
 """
@@ -40,7 +40,7 @@ def collapse(
     path = [record["entropy"] / uniform for record in updates] if uniform else []
     wanted = min(asked, space.size)
     rng = np.random.default_rng(0)
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "entropy_first": updates[0]["entropy"] if updates else None,
         "entropy_last": updates[-1]["entropy"] if updates else None,
         "entropy_uniform": uniform,
@@ -54,10 +54,10 @@ def collapse(
         "candidates_asked": wanted,
         **agreement_of_retrained(history, metric),
     }
-    found["alarms"] = alarms(found)
-    found["thresholds"] = THRESHOLDS
-    found["sentence"] = sentence(found)
-    return found
+    figures["alarms"] = alarms(figures)
+    figures["thresholds"] = THRESHOLDS
+    figures["sentence"] = sentence(figures)
+    return figures
 
 
 def duplicates(keys: Sequence[object]) -> float:
@@ -83,32 +83,32 @@ def agreement_of_retrained(history: Sequence[Mapping[str, Any]], metric: str) ->
     return {"tau_of_retrained": None if math.isnan(tau) else tau, "retrained": len(pairs)}
 
 
-def alarms(found: Mapping[str, Any]) -> list[str]:
+def alarms(figures: Mapping[str, Any]) -> list[str]:
     """What is beyond its threshold, in words; empty when all is well."""
     raised = []
-    if (at_end := found["entropy_share_last"]) is not None and at_end < LOW_ENTROPY:
+    if (at_end := figures["entropy_share_last"]) is not None and at_end < LOW_ENTROPY:
         raised.append(f"the policy ended at {at_end:.0%} of a uniform policy's entropy")
-    elif (half_way := found["entropy_share_half"]) is not None and half_way < EARLY_ENTROPY:
+    elif (half_way := figures["entropy_share_half"]) is not None and half_way < EARLY_ENTROPY:
         raised.append(f"half-way the policy was down to {half_way:.0%} of a uniform policy's entropy")
-    repeated = found["duplicates_last"]
-    if repeated is not None and repeated - found["duplicates_uniform"] > MANY_DUPLICATES:
-        raised.append(f"{repeated:.0%} of its last {found['samples_last']} samples were duplicates")
-    if found["candidates_distinct"] < FEW_CANDIDATES * found["candidates_asked"]:
-        raised.append(f"it proposed {found['candidates_distinct']} of {found['candidates_asked']} candidates")
+    repeated = figures["duplicates_last"]
+    if repeated is not None and repeated - figures["duplicates_uniform"] > MANY_DUPLICATES:
+        raised.append(f"{repeated:.0%} of its last {figures['samples_last']} samples were duplicates")
+    if figures["candidates_distinct"] < FEW_CANDIDATES * figures["candidates_asked"]:
+        raised.append(f"it proposed {figures['candidates_distinct']} of {figures['candidates_asked']} candidates")
     return raised
 
 
-def sentence(found: Mapping[str, Any]) -> str:
+def sentence(figures: Mapping[str, Any]) -> str:
     """One sentence for the user."""
-    if found["alarms"]:
+    if figures["alarms"]:
         return (
-            f"The controller has collapsed: {'; '.join(found['alarms'])}. Its samples are too much alike: lower "
+            f"The controller has collapsed: {'; '.join(figures['alarms'])}. Its samples are too much alike: lower "
             "search.updates_per_epoch, or set search.recipe to one with more entropy."
         )
-    if found["entropy_share_last"] is None:
+    if figures["entropy_share_last"] is None:
         return "The controller was never updated, so the candidates are random."
     return (
-        f"No collapse: the policy ended at {found['entropy_share_last']:.0%} of a uniform policy's entropy, "
-        f"{found['duplicates_last']:.0%} of its last {found['samples_last']} samples were duplicates, and "
-        f"it proposed {found['candidates_distinct']} distinct candidates."
+        f"No collapse: the policy ended at {figures['entropy_share_last']:.0%} of a uniform policy's entropy, "
+        f"{figures['duplicates_last']:.0%} of its last {figures['samples_last']} samples were duplicates, and "
+        f"it proposed {figures['candidates_distinct']} distinct candidates."
     )

@@ -1,4 +1,4 @@
-"""Every training of a job: the candidates, the random control and the rivals from scratch, the probe and the tail.
+"""Train the contestants of a job: candidates, random control and rivals from scratch, the probe and the tail.
 
 Val chooses on all sides, and in the same way; what breaks a limit is not trained.
 """
@@ -12,7 +12,7 @@ from torch import nn
 from branches.compression import on_trunk
 from branches.costs.module import macs, parameters
 from foundation.provenance import seed_of
-from nas.candidates import Candidate
+from nas.candidates import Candidate, Searched
 from nas.errors import SearchError
 from nas.job.results import Contestant
 from nas.job.trainings import Trained, Trainings
@@ -20,109 +20,7 @@ from nas.job.winner import Choice, Entry, choose
 from nas.limits.latency import Latencies
 from nas.limits.limits import Cost, Limits, written
 from nas.settings import JobData, JobSettings
-from nas.strategies.stages import Searched
 from search_spaces import Architecture, Space
-
-
-def baselines(data: JobData, settings: JobSettings, trainings: Trainings) -> dict[str, Contestant]:
-    """Train or read back ``linear_probe`` and ``tail``, those of them that `settings` want and `data` allow."""
-    found = {}
-    if settings.probe:
-        found["linear_probe"] = contestant(data, trainings.probe(settings.search.reward))
-    if settings.tail is not None and data.tail is not None:
-        found["tail"] = contestant(data, trainings.tail("tail", data.tail, settings.tail))
-    return found
-
-
-def contestant(data: JobData, trained: Trained) -> Contestant:
-    """One training with the costs of its module as it is deployed, on the trunk's own features."""
-    module: nn.Module = on_trunk(trained.module, data.train.features)
-    return Contestant([trained], parameters(module), macs(module, data.train.trunk_shape))
-
-
-class Selected(NamedTuple):
-    """The places of the chosen architectures in their ranking, and a record of each that was dropped on the way."""
-
-    places: list[int]
-    dropped: list[dict[str, Any]]
-
-
-def select(
-    architectures: Sequence[Architecture],
-    count: int,
-    limits: Limits,
-    costs: Callable[[Architecture], tuple[int, int]],
-    latencies: Latencies,
-    *,
-    role: str,
-    apart: float = 1.0,
-) -> Selected:
-    """The first `count` architectures within the limits, in order; latency is measured where it is limited.
-
-    One whose parameters differ by less than the factor `apart` from those of a better one waits until no other is left.
-    """
-    places: list[int] = []
-    sizes: list[int] = []
-    waiting: list[int] = []
-    dropped: list[dict[str, Any]] = []
-
-    def fits(architecture: Architecture) -> bool:
-        latency_ms = latencies.of([architecture])[0].median_ms if limits.latency_ms else None
-        cost = Cost(*costs(architecture), latency_ms)
-        if broken := limits.broken(cost):
-            reasons = (f"{written(name, getattr(cost, name))}, allowed are {limits.set[name]:,g}" for name in broken)
-            dropped.append(
-                {"role": role, "identity": architecture.identity, **cost._asdict(), "reason": "; ".join(reasons)}
-            )
-        return not broken
-
-    for place, architecture in enumerate(architectures):
-        if len(places) == count:
-            break
-        size = costs(architecture)[0]
-        if any(max(size, other) < apart * min(size, other) for other in sizes):
-            waiting.append(place)
-        elif fits(architecture):
-            places.append(place)
-            sizes.append(size)
-    for place in waiting:
-        if len(places) < count and fits(architectures[place]):
-            places.append(place)
-    return Selected(sorted(places), dropped)
-
-
-def require_some(selected: Selected, limits: Limits, count: int) -> None:
-    """Raises SearchError when none of the `count` candidates is within the limits."""
-    if selected.places:
-        return
-    least = " and ".join(written(name, min(one[name] for one in selected.dropped)) for name in limits.set)
-    raise SearchError(
-        f"None of the {count} candidates has {limits.text} on this device; the least of each among them is {least}: "
-        "raise the limit that is too low, or allow smaller widths."
-    )
-
-
-def described(
-    *,
-    candidates: int,
-    trained: int,
-    judge: str,
-    dropped: int,
-    limits: Limits,
-    metric: str,
-    reason: str,
-    threshold_by: str,
-    apart: float = 1.0,
-) -> str:
-    """How the winner was found, with the figures that applied."""
-    kept = f" with {limits.text}" if limits else ""
-    over = f" ({dropped} more were dropped, measured outside the limits)" if dropped else ""
-    sizes = f", {apart:g} x apart in parameters while there are such," if apart > 1 else ""
-    return (
-        f"Of {candidates} candidates{kept}, the {trained} that {judge} highest by val {metric}{sizes}{over} "
-        f"were trained from scratch; {reason}. The threshold maximises {threshold_by} on val. Test was measured once, "
-        "at the end."
-    )
 
 
 def train_all(
@@ -169,51 +67,52 @@ def train_all(
         ]
         return [first, *more]
 
-    proposed = [candidate.architecture for candidate in candidates]
+    dropped: list[dict[str, Any]] = []
+
+    def finalists(
+        role: str, ranked: Sequence[Architecture], count: int, *, shared: Sequence[float] = (), apart: float = 1.0
+    ) -> list[tuple[Architecture, Trained]]:
+        selected = select(ranked, count, limits, search.costs, latencies, role=role, apart=apart)
+        dropped.extend(selected.dropped)
+        if role == "candidate":
+            require_some(selected, limits, len(ranked))
+        return [
+            retrain(role, index, ranked[rank], shared_score=shared[rank] if shared else None)
+            for index, rank in enumerate(selected.ranks)
+        ]
+
+    proposed, scores = [c.architecture for c in candidates], [c.score for c in candidates]
     apart = settings.finalists_apart
-    selected = select(proposed, settings.retrain_top, limits, search.costs, latencies, role="candidate", apart=apart)
-    require_some(selected, limits, len(candidates))
-    dropped = selected.dropped
-    top = [
-        retrain("candidate", index, candidate.architecture, shared_score=candidate.score)
-        for index, candidate in enumerate(candidates[place] for place in selected.places)
-    ]
-    random: list[tuple[Architecture, Trained]] = []
+    top = finalists("candidate", proposed, settings.retrain_top, shared=scores, apart=apart)
+    over_limits = len(dropped)
+    groups = {"winner": top}
     if settings.random:
         rng = np.random.default_rng(seed_of(search.seed, "random control"))
         draw = search.allowed.uniform if search.allowed else settings.space.random
-        drawn = draw_distinct(settings.space, control_draws(settings), rng, draw)
-        kept = select(drawn, len(top), limits, search.costs, latencies, role="random")
-        dropped = dropped + kept.dropped
-        random = [retrain("random", index, drawn[place], shared_score=None) for index, place in enumerate(kept.places)]
-    others: dict[str, list[tuple[Architecture, Trained]]] = {}
-    for strategy, found in rivals.items():
-        proposed = [candidate.architecture for candidate in found]
-        kept = select(proposed, settings.retrain_top, limits, search.costs, latencies, role=strategy)
-        dropped = dropped + kept.dropped
-        others[strategy] = [
-            retrain(strategy, index, proposed[place], shared_score=None) for index, place in enumerate(kept.places)
-        ]
+        groups["random"] = finalists(
+            "random", draw_distinct(settings.space, control_draws(settings), rng, draw), len(top)
+        )
+    for strategy, proposals in rivals.items():
+        groups[strategy] = finalists(strategy, [c.architecture for c in proposals], settings.retrain_top)
     contestants: dict[str, Contestant] = {}
     reasons: dict[str, str] = {}
-    for role, group in (("winner", top), ("random", random), *others.items()):
+    for role, group in groups.items():
         if group:
-            place, reason = best(group)
-            architecture, first = group[place]
+            position, reasons[role] = best(group)
+            architecture, first = group[position]
             source = "candidate" if role == "winner" else role
-            reasons[role] = reason
-            runs = repeated(role, f"{source}-{place}", architecture, first)
+            runs = repeated(role, f"{source}-{position}", architecture, first)
             contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
     contestants |= baselines(data, settings, trainings)
     ranked = [
         {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": trained.score(metric)}
         for architecture, trained in top
     ]
-    selection = described(
+    selection = selection_sentence(
         candidates=len(candidates),
         trained=len(top),
         judge=settings.judge,
-        dropped=len(selected.dropped),
+        dropped=over_limits,
         limits=limits,
         metric=metric,
         reason=reasons["winner"],
@@ -221,6 +120,107 @@ def train_all(
         apart=apart,
     )
     return contestants, ranked, {"selection": selection, "limits": dict(limits.set), "dropped": dropped}
+
+
+def baselines(data: JobData, settings: JobSettings, trainings: Trainings) -> dict[str, Contestant]:
+    """Train or read back ``linear_probe`` and ``tail``, those of them that `settings` want and `data` allow."""
+    controls = {}
+    if settings.probe:
+        controls["linear_probe"] = contestant(data, trainings.probe(settings.search.reward))
+    if settings.tail is not None and data.tail is not None:
+        controls["tail"] = contestant(data, trainings.tail("tail", data.tail, settings.tail))
+    return controls
+
+
+def contestant(data: JobData, trained: Trained) -> Contestant:
+    """One training with the costs of its module as it is deployed, on the trunk's own features."""
+    module: nn.Module = on_trunk(trained.module, data.train.features)
+    return Contestant([trained], parameters(module), macs(module, data.train.trunk_shape))
+
+
+class Selected(NamedTuple):
+    """The ranks (from 0) of the chosen architectures, and a record of each that was dropped on the way."""
+
+    ranks: list[int]
+    dropped: list[dict[str, Any]]
+
+
+def select(
+    architectures: Sequence[Architecture],
+    count: int,
+    limits: Limits,
+    costs: Callable[[Architecture], tuple[int, int]],
+    latencies: Latencies,
+    *,
+    role: str,
+    apart: float = 1.0,
+) -> Selected:
+    """The first `count` architectures within the limits, in order; latency is measured where it is limited.
+
+    One whose parameters differ by less than the factor `apart` from those of a better one waits until no other is left.
+    """
+    ranks: list[int] = []
+    sizes: list[int] = []
+    waiting: list[int] = []
+    dropped: list[dict[str, Any]] = []
+
+    def fits(architecture: Architecture) -> bool:
+        latency_ms = latencies.of([architecture])[0].median_ms if limits.latency_ms else None
+        cost = Cost(*costs(architecture), latency_ms)
+        if broken := limits.broken(cost):
+            reasons = (f"{written(name, getattr(cost, name))}, allowed are {limits.set[name]:,g}" for name in broken)
+            dropped.append(
+                {"role": role, "identity": architecture.identity, **cost._asdict(), "reason": "; ".join(reasons)}
+            )
+        return not broken
+
+    for rank, architecture in enumerate(architectures):
+        if len(ranks) == count:
+            break
+        size = costs(architecture)[0]
+        if any(max(size, other) < apart * min(size, other) for other in sizes):
+            waiting.append(rank)
+        elif fits(architecture):
+            ranks.append(rank)
+            sizes.append(size)
+    for rank in waiting:
+        if len(ranks) < count and fits(architectures[rank]):
+            ranks.append(rank)
+    return Selected(sorted(ranks), dropped)
+
+
+def require_some(selected: Selected, limits: Limits, count: int) -> None:
+    """Raises SearchError when none of the `count` candidates is within the limits."""
+    if selected.ranks:
+        return
+    least = " and ".join(written(name, min(record[name] for record in selected.dropped)) for name in limits.set)
+    raise SearchError(
+        f"None of the {count} candidates has {limits.text} on this device; the least of each among them is {least}: "
+        "raise the limit that is too low, or allow smaller widths."
+    )
+
+
+def selection_sentence(
+    *,
+    candidates: int,
+    trained: int,
+    judge: str,
+    dropped: int,
+    limits: Limits,
+    metric: str,
+    reason: str,
+    threshold_by: str,
+    apart: float = 1.0,
+) -> str:
+    """How the winner was found, with the figures that applied."""
+    kept = f" with {limits.text}" if limits else ""
+    over = f" ({dropped} more were dropped, measured outside the limits)" if dropped else ""
+    sizes = f", {apart:g} x apart in parameters while there are such," if apart > 1 else ""
+    return (
+        f"Of {candidates} candidates{kept}, the {trained} that {judge} highest by val {metric}{sizes}{over} "
+        f"were trained from scratch; {reason}. The threshold maximises {threshold_by} on val. Test was measured once, "
+        "at the end."
+    )
 
 
 def control_draws(settings: JobSettings) -> int:
@@ -235,11 +235,11 @@ def draw_distinct(
     draw: Callable[[np.random.Generator], Architecture] | None = None,
 ) -> list[Architecture]:
     """``count`` different random architectures, or as many as the space holds, or as ``draw`` finds of it."""
-    found: dict[object, Architecture] = {}
+    distinct: dict[object, Architecture] = {}
     draw = draw or space.random
     for _ in range(1000 * count):
-        if len(found) == min(count, space.size):
+        if len(distinct) == min(count, space.size):
             break
         architecture = draw(rng)
-        found.setdefault(space.key(architecture), architecture)
-    return list(found.values())
+        distinct.setdefault(space.key(architecture), architecture)
+    return list(distinct.values())

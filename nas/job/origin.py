@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from typing_extensions import TypedDict
 
+from foundation.bounds import recorded
 from foundation.files import jsonable
 from foundation.records import Depth, Digest, Text, Whole, read_record
 from nas.errors import SearchError
@@ -63,7 +64,7 @@ def origin_of(data: JobData, settings: JobSettings, *, digest: str, seed: int, d
         "freeze_depth": None,
         "seed": seed,
         "device": device.type,
-        **described(settings),
+        **settings_record(settings),
     }
     parts = {"train": data.train, "val": data.val} | ({} if data.test is None else {"test": data.test})
     counts = {
@@ -85,13 +86,9 @@ def features_digest(data: JobData) -> str:
     return digest.hexdigest()[:12]
 
 
-def described(settings: JobSettings) -> dict[str, Any]:
+def settings_record(settings: JobSettings) -> dict[str, Any]:
     """A job's settings as plain values: what names its folder, and what ``config.json`` shows."""
-    values = {
-        key: asdict(value) if hasattr(value, "__dataclass_fields__") else value
-        for key, value in vars(settings).items()
-        if key != "space"
-    }
+    values = {key: value for key, value in recorded(settings).items() if key != "space"}
     space = {"name": settings.space.name, "settings": jsonable(settings.space.settings)}
     return {"settings": {**values, "space": space}}
 

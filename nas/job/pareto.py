@@ -40,7 +40,7 @@ def front(candidates: Sequence[Candidate], costs: Sequence[Cost], latencies: Seq
         for candidate, cost, latency in zip(candidates, costs, latencies, strict=True)
     ]
     chosen = non_dominated(points) if points else []
-    found = [
+    records = [
         {
             "identity": candidates[index].architecture.identity,
             "architecture": candidates[index].architecture.to_json(),
@@ -51,4 +51,4 @@ def front(candidates: Sequence[Candidate], costs: Sequence[Cost], latencies: Seq
         }
         for index in chosen
     ]
-    return sorted(found, key=lambda one: (one["parameters"], -one["score"]))
+    return sorted(records, key=lambda record: (record["parameters"], -record["score"]))

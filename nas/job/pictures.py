@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from branches.activation_maps import CAM, activation_maps
 from branches.errors import BranchError
+from branches.measures.metrics import Scores
 from foundation.files import write_json
-from nas.job.predictions import ImageFile, Scored, Scores, most_confident, scored_images, write_predictions
+from nas.job.predictions import ImageFile, ScoredImage, most_confident, scored_images, write_predictions
 from nas.settings import JobData
 from subdatasets.errors import DataError
 from subdatasets.image_files import read_image
@@ -61,7 +62,7 @@ def record_images(
 
 def write_pictures(
     path: Path,
-    rows: Sequence[Scored],
+    rows: Sequence[ScoredImage],
     examples: Sequence[tuple[ImageFile, int]],
     values: Sequence[str],
     *,
@@ -90,33 +91,35 @@ def write_pictures(
     write_json(path, {**shown, "counts": counts, "missing": [gone] if gone else []})
 
 
-def kept(rows: Sequence[Scored], values: Sequence[str], lost: list[str]) -> list[dict[str, Any]]:
+def kept(rows: Sequence[ScoredImage], values: Sequence[str], lost: list[str]) -> list[dict[str, Any]]:
     """What is recorded of scored images; those that cannot be read are named in `lost`."""
-    found = []
+    records = []
     for row in rows:
         assert row.file is not None
         if picture := thumbnail(row.file, lost):
             about = {"split": row.split, "image": row.file.name, "content": row.file.content}
-            said = {"label": values[row.label], "predicted": values[row.predicted]}
-            found.append({**about, **said, "score": float(row.scores[row.predicted]), "picture": picture})
-    return found
+            answer = {"label": values[row.label], "predicted": values[row.predicted]}
+            records.append({**about, **answer, "score": float(row.scores[row.predicted]), "picture": picture})
+    return records
 
 
 def kept_examples(
     examples: Sequence[tuple[ImageFile, int]], values: Sequence[str], lost: list[str]
 ) -> list[dict[str, Any]]:
     """A few training images of each value, evenly spread over their order."""
-    each, found = max(1, EXAMPLES // len(values)), []
+    each, records = max(1, EXAMPLES // len(values)), []
     for value in range(len(values)):
         files = [file for file, of in examples if of == value]
         for file in files[:: max(1, len(files) // each)][:each]:
             if picture := thumbnail(file, lost):
-                found.append({"image": file.name, "content": file.content, "label": values[value], "picture": picture})
-    return found[:EXAMPLES]
+                records.append(
+                    {"image": file.name, "content": file.content, "label": values[value], "picture": picture}
+                )
+    return records[:EXAMPLES]
 
 
 def activation(
-    rows: Sequence[Scored],
+    rows: Sequence[ScoredImage],
     values: Sequence[str],
     branch: nn.Module,
     val: LabelledFeatures,
@@ -130,20 +133,20 @@ def activation(
         row for right in (True, False) for row in most_confident(mapped, right=right, values=len(values), each=each)
     ]
     try:
-        where = torch.tensor([row.place for row in chosen], dtype=torch.int64)
+        rows_of_split = torch.tensor([row.row for row in chosen], dtype=torch.int64)
         asked = torch.tensor([row.predicted for row in chosen], dtype=torch.int64)
-        method, maps = activation_maps(branch, val.features.gather(where).to(device), asked.to(device))
+        method, maps = activation_maps(branch, val.features.gather(rows_of_split).to(device), asked.to(device))
     except BranchError as error:
         return {"missing": str(error), "pictures": []}
-    found = []
-    for row, one in zip(chosen, scaled(maps.cpu()).tolist(), strict=True):
-        found += [{**record, "map": one} for record in kept([row], values, lost)]
+    pictures = []
+    for row, scaled_map in zip(chosen, scaled(maps.cpu()).tolist(), strict=True):
+        pictures += [{**record, "map": scaled_map} for record in kept([row], values, lost)]
     how = (
         "CAM: what each position adds to the predicted value's logit, against the others"
         if method == CAM
         else "Grad-CAM: where the branch's last map, weighted by the slope of the predicted value's logit, is strong"
     )
-    return {"method": method, "how": how, "pictures": found}
+    return {"method": method, "how": how, "pictures": pictures}
 
 
 def scaled(maps: Tensor) -> Tensor:

@@ -4,16 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
+from branches.measures.metrics import Scores
 from foundation.files import write_bytes
 
 if TYPE_CHECKING:
     import pandas
-
-Scores = npt.NDArray[np.float64]
 
 
 class ImageFile(NamedTuple):
@@ -24,11 +21,11 @@ class ImageFile(NamedTuple):
     content: str
 
 
-class Scored(NamedTuple):
-    """One image with its scores (V,). `place`: its row in the split. `file`: None where only features were given."""
+class ScoredImage(NamedTuple):
+    """One image with its scores (V,). `row`: its row in the split. `file`: None where only features were given."""
 
     split: str
-    place: int
+    row: int
     file: ImageFile | None
     label: int
     predicted: int
@@ -45,19 +42,19 @@ def scored_images(
     labels: Mapping[str, Tensor],
     files: Mapping[str, Sequence[ImageFile]] | None,
     threshold: float | None,
-) -> list[Scored]:
+) -> list[ScoredImage]:
     """Every image of the splits in `scores` (N, V), in order.
 
     threshold: of two values, the score from which the second is predicted; None: the highest score is. A confidence of
     0 lies on the threshold, 1 is as far from it as can be; of more than two values it is the predicted one's score.
     """
-    found = []
+    images = []
     for split, table in scores.items():
-        for place, (row, label) in enumerate(zip(table, labels[split].tolist(), strict=True)):
-            file = files[split][place] if files is not None else None
-            predicted, confidence = decided(row, threshold)
-            found.append(Scored(split, place, file, label, predicted, row, confidence))
-    return found
+        for row, (image_scores, label) in enumerate(zip(table, labels[split].tolist(), strict=True)):
+            file = files[split][row] if files is not None else None
+            predicted, confidence = decided(image_scores, threshold)
+            images.append(ScoredImage(split, row, file, label, predicted, image_scores, confidence))
+    return images
 
 
 def decided(scores: Scores, threshold: float | None) -> tuple[int, float]:
@@ -72,7 +69,7 @@ def decided(scores: Scores, threshold: float | None) -> tuple[int, float]:
     return 0, (threshold - score) / threshold
 
 
-def predictions_table(rows: Sequence[Scored], values: Sequence[str]) -> "pandas.DataFrame":
+def predictions_table(rows: Sequence[ScoredImage], values: Sequence[str]) -> "pandas.DataFrame":
     """A line per image: split, image, content (SHA-256), label, predicted, and `score of VALUE` for every value.
 
     Where only features were given, `image` is the row in its array and `content` is empty.
@@ -81,7 +78,7 @@ def predictions_table(rows: Sequence[Scored], values: Sequence[str]) -> "pandas.
 
     columns: dict[str, list[Any]] = {
         "split": [row.split for row in rows],
-        "image": [row.file.name if row.file else f"row {row.place}" for row in rows],
+        "image": [row.file.name if row.file else f"row {row.row}" for row in rows],
         "content": [row.file.content if row.file else "" for row in rows],
         "label": [values[row.label] for row in rows],
         "predicted": [values[row.predicted] for row in rows],
@@ -90,15 +87,15 @@ def predictions_table(rows: Sequence[Scored], values: Sequence[str]) -> "pandas.
     return DataFrame({**columns, **scores})
 
 
-def write_predictions(path: Path, rows: Sequence[Scored], values: Sequence[str]) -> None:
+def write_predictions(path: Path, rows: Sequence[ScoredImage], values: Sequence[str]) -> None:
     """Write the table as CSV, whole or not at all, with all digits of a score."""
     write_bytes(path, predictions_table(rows, values).to_csv(index=False, lineterminator="\n").encode())
 
 
-def most_confident(rows: Sequence[Scored], *, right: bool, values: int, each: int) -> list[Scored]:
+def most_confident(rows: Sequence[ScoredImage], *, right: bool, values: int, each: int) -> list[ScoredImage]:
     """Of the images of each value, the `each` most confident ones that were right, or wrong; the surest first."""
-    found = []
+    confident = []
     for value in range(values):
         of_value = [row for row in rows if row.label == value and row.right is right]
-        found += sorted(of_value, key=lambda row: -row.confidence)[:each]
-    return sorted(found, key=lambda row: -row.confidence)
+        confident += sorted(of_value, key=lambda row: -row.confidence)[:each]
+    return sorted(confident, key=lambda row: -row.confidence)

@@ -1,4 +1,4 @@
-"""One attribute's search, all the way: shared weights and controller, candidates, trainings, controls, one test.
+"""Run one attribute's job: shared weights and controller, candidates, trainings, controls, one test.
 
 The val split decides everything (reward, ranking, weights kept, winner, threshold); the test split is measured once, at
 the end. Every stage leaves its work in the folder, so that a killed job called again continues, and ends the same;
@@ -17,10 +17,10 @@ from branches.compression import codec_key, on_trunk
 from branches.costs.module import macs, parameters
 from branches.saved import BranchRecord, load_branch, save_branch
 from foundation.files import jsonable, write_json
-from foundation.history import History, Progress, read_history
+from foundation.history import Progress, read_history
 from foundation.provenance import machine, seed_of, timestamp, versions
 from foundation.records import read_json
-from nas.candidates import Candidate, candidates_history, own_proposals, rank_candidates
+from nas.candidates import Candidate, Searched, candidates_history, own_proposals, rank_candidates
 from nas.enas import Search
 from nas.errors import SearchError
 from nas.job.collapse import collapse
@@ -34,82 +34,10 @@ from nas.job.trainings import Trained, Trainings
 from nas.limits.latency import Latencies
 from nas.limits.limits import Cost
 from nas.settings import BY_HAND, JobData, JobSettings
-from nas.strategies.stages import Searched, Stage, TrialStage
+from nas.strategies.stages import Stage, TrialStage
 from nas.warm_start import Start
 from search_spaces import Architecture
 from search_spaces.tail import tail_plan
-
-
-def run_tail_job(
-    data: JobData,
-    settings: JobSettings,
-    *,
-    folder: Path,
-    seed: int,
-    device: torch.device,
-    progress: Progress | None = None,
-) -> JobResult:
-    """Run or continue the job in ``folder``: train the space's one tail ``settings.repeats`` times, and the controls.
-
-    Returns:
-        As :func:`nas.job.run.run.search_branch`; the branch is of the first training, with the weights of its best
-        epoch on val.
-
-    Raises:
-        SearchError: nothing builds the branch, or the space leaves a choice.
-    """
-    if data.chosen is None or settings.space.size != 1:
-        raise SearchError(f"a branch by hand needs its builder and a space of one choice, of {settings.space.size}.")
-    architecture = settings.space.architecture([0] * len(settings.space.decisions))
-    history = History(folder / "history.jsonl")
-    trainings = Trainings(
-        data.train,
-        data.val,
-        folder=folder,
-        history=history,
-        finished=0,
-        seed=seed,
-        device=device,
-        threshold_by=settings.threshold_by,
-        progress=progress,
-    )
-    metric, features, shape = settings.search.reward, data.train.features, data.train.trunk_shape
-    costs = macs(on_trunk(data.chosen(torch.Generator().manual_seed(0)), features), shape)
-    about = {"architecture": architecture.to_json(), "identity": architecture.identity}
-
-    def train(kind: str, name: str, **fields: Any) -> Trained:
-        own = seed_of(seed, "training", name)
-        build = data.chosen
-        assert build is not None
-        return trainings.fitted(
-            kind,
-            name,
-            lambda: build(torch.Generator().manual_seed(own)),
-            settings.retrain,
-            own,
-            {**fields, **about},
-        )
-
-    first = train("retraining", BY_HAND, role="candidate", index=0, macs=costs, shared_score=None)
-    more = [train("repeat", f"{BY_HAND}-repeat{n}", of="winner") for n in range(1, settings.repeats)]
-    winner = Contestant([first, *more], parameters(on_trunk(first.module, features)), costs, architecture)
-    contestants = {"winner": winner, **baselines(data, settings, trainings)}
-    latencies = Latencies(folder, shape, data.train.values, device=device, batch=settings.search.latency_batch)
-    figures, scores = measure_all(data, settings, contestants, latencies, seed=seed, device=device)
-    selection = (
-        f"chosen by hand and not searched: {tail_plan(architecture).described()}, fine-tuned from the trunk's weights; "
-        f"val chose the epoch, and the threshold by {settings.threshold_by}"
-    )
-    record = {
-        **figures,
-        "selection": selection,
-        "front": [],
-        "limits": {},
-        "dropped": [],
-        "retrained": [{"identity": architecture.identity, "shared": None, "val": first.score(metric)}],
-        "seconds": stage_seconds(read_history(folder / "history.jsonl")),
-    }
-    return JobResult(record, first.module, scores)
 
 
 def run_job(
@@ -156,16 +84,16 @@ def run_job(
         return JobResult(read_json(folder / "result.json"), load_branch(folder / "branch")[0], read_scores(folder))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
-    found = search_branch(data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress)
-    keep_scores(folder, found.scores)
-    seconds = {"features": origin.seconds, **found.record["seconds"]}
-    calibration, calibrated = calibrated_winner(data, found.scores)
+    result = search_branch(data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress)
+    keep_scores(folder, result.scores)
+    seconds = {"features": origin.seconds, **result.record["seconds"]}
+    calibration, calibrated = calibrated_winner(data, result.scores)
     shown = ("attribute", "values", "fingerprint", "freeze_depth", "views", "storage", "seed")
     record = jsonable(
         {
             **{key: identity[key] for key in shown if key in identity},
             **setting,
-            **found.record,
+            **result.record,
             "seconds": {**seconds, "total": sum(seconds.values())},
             "calibration": calibrated,
             **known,
@@ -175,7 +103,7 @@ def run_job(
         }
     )
     write_json(folder / "architecture.json", record["architecture"])
-    deployed = on_trunk(found.branch, data.train.features)
+    deployed = on_trunk(result.branch, data.train.features)
     by_hand, threshold = settings.strategy == BY_HAND, record["val"]["threshold"]
     saved = BranchRecord(
         attribute=data.attribute,
@@ -194,15 +122,15 @@ def run_job(
     record_images(
         data,
         folder,
-        found.branch,
-        found.scores,
+        result.branch,
+        result.scores,
         origin.files,
         threshold=threshold,
         device=device,
         pictures=origin.pictures,
     )
     write_json(folder / "result.json", record)
-    return JobResult(record, deployed, found.scores)
+    return JobResult(record, deployed, result.scores)
 
 
 def search_branch(
@@ -217,7 +145,7 @@ def search_branch(
 ) -> JobResult:
     """Search, train and compare in ``folder``, or continue; only what is needed to continue is written.
 
-    Where the branch was chosen by hand there is no first stage (:mod:`nas.job.run.run`).
+    Where the branch was chosen by hand there is no first stage, see `run_tail_job`.
 
     Returns:
         What the search itself knows of ``result.json``, and the winner as it was trained, on the features of `data`.
@@ -231,7 +159,9 @@ def search_branch(
         folder, data.train.trunk_shape, data.train.values, device=device, batch=settings.search.latency_batch
     )
     architectures = [candidate.architecture for candidate in candidates]
-    shown_front = front(candidates, [Cost(*search.costs(one)) for one in architectures], latencies.of(architectures))
+    shown_front = front(
+        candidates, [Cost(*search.costs(architecture)) for architecture in architectures], latencies.of(architectures)
+    )
     trainings = Trainings(
         data.train,
         data.val,
@@ -270,6 +200,75 @@ def search_branch(
         "seconds": seconds,
     }
     return JobResult(record, contestants["winner"].trainings[0].module, scores)
+
+
+def run_tail_job(
+    data: JobData,
+    settings: JobSettings,
+    *,
+    folder: Path,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> JobResult:
+    """Run or continue the job in ``folder``: train the space's one tail ``settings.repeats`` times, and the controls.
+
+    Returns:
+        As `search_branch`; the branch is of the first training, with the weights of its best
+        epoch on val.
+
+    Raises:
+        SearchError: nothing builds the branch, or the space leaves a choice.
+    """
+    if data.chosen is None or settings.space.size != 1:
+        raise SearchError(f"a branch by hand needs its builder and a space of one choice, of {settings.space.size}.")
+    architecture = settings.space.architecture([0] * len(settings.space.decisions))
+    trainings = Trainings(
+        data.train,
+        data.val,
+        folder=folder,
+        seed=seed,
+        device=device,
+        threshold_by=settings.threshold_by,
+        progress=progress,
+    )
+    metric, features, shape = settings.search.reward, data.train.features, data.train.trunk_shape
+    costs = macs(on_trunk(data.chosen(torch.Generator().manual_seed(0)), features), shape)
+    about = {"architecture": architecture.to_json(), "identity": architecture.identity}
+
+    def train(kind: str, name: str, **fields: Any) -> Trained:
+        own = seed_of(seed, "training", name)
+        build = data.chosen
+        assert build is not None
+        return trainings.fitted(
+            kind,
+            name,
+            lambda: build(torch.Generator().manual_seed(own)),
+            settings.retrain,
+            own,
+            {**fields, **about},
+        )
+
+    first = train("retraining", BY_HAND, role="candidate", index=0, macs=costs, shared_score=None)
+    more = [train("repeat", f"{BY_HAND}-repeat{n}", of="winner") for n in range(1, settings.repeats)]
+    winner = Contestant([first, *more], parameters(on_trunk(first.module, features)), costs, architecture)
+    contestants = {"winner": winner, **baselines(data, settings, trainings)}
+    latencies = Latencies(folder, shape, data.train.values, device=device, batch=settings.search.latency_batch)
+    figures, scores = measure_all(data, settings, contestants, latencies, seed=seed, device=device)
+    selection = (
+        f"chosen by hand and not searched: {tail_plan(architecture).described()}, fine-tuned from the trunk's weights; "
+        f"val chose the epoch, and the threshold by {settings.threshold_by}"
+    )
+    record = {
+        **figures,
+        "selection": selection,
+        "front": [],
+        "limits": {},
+        "dropped": [],
+        "retrained": [{"identity": architecture.identity, "shared": None, "val": first.score(metric)}],
+        "seconds": stage_seconds(read_history(folder / "history.jsonl")),
+    }
+    return JobResult(record, first.module, scores)
 
 
 def find_candidates(

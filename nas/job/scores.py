@@ -1,30 +1,25 @@
-"""The winner's scores and everyone's curves, kept as records: a page is drawn from them without network or data."""
+"""The winner's scores on disk, every contestant's curves, and the winner's calibration."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from branches.measures.calibration import calibrate, fit_calibration, held_out, reliability_record
+from branches.measures.metrics import Scores
 from nas.settings import JobData
 from trunk.checkpoints import load_checkpoint, save_checkpoint
 from trunk.errors import TrunkError
 
-Scores = npt.NDArray[np.float64]
-
 Points = Callable[..., dict[str, list[float]]]
-
 SCORES = "scores.safetensors"
-
 POINTS_OF_MANY = 60  # of a curve, where there is one per value
 
 
 def keep_scores(folder: Path, scores: Mapping[str, Scores]) -> None:
     """Write the winner's probabilities (N, V) on "val" and "test": test is measured once, and need not be again."""
-    save_checkpoint(folder / SCORES, {split: torch.from_numpy(found) for split, found in scores.items()}, {})
+    save_checkpoint(folder / SCORES, {split: torch.from_numpy(table) for split, table in scores.items()}, {})
 
 
 def read_scores(folder: Path) -> dict[str, Scores]:
@@ -42,28 +37,28 @@ def curves(data: JobData, val: Mapping[str, Scores], test: Mapping[str, Scores],
     val, test: the scores (N, V) of each contestant; test may be empty.
     """
     splits = {"val": (val, data.val), "test": (test, data.test)}
-    known = {split: (found, part.labels.numpy()) for split, (found, part) in splits.items() if part is not None}
+    known = {split: (tables, part.labels.numpy()) for split, (tables, part) in splits.items() if part is not None}
     if len(data.values) == 2:
         return {
-            split: {name: points(scores, labels) for name, scores in found.items()}
-            for split, (found, labels) in known.items()
+            split: {name: points(scores, labels) for name, scores in tables.items()}
+            for split, (tables, labels) in known.items()
         }
     return {
         split: {
             "winner": {
-                value: points(found["winner"], labels, POINTS_OF_MANY, value=index)
+                value: points(tables["winner"], labels, POINTS_OF_MANY, value=index)
                 for index, value in enumerate(data.values)
                 if 0 < (labels == index).sum() < len(labels)
             }
         }
-        for split, (found, labels) in known.items()
+        for split, (tables, labels) in known.items()
     }
 
 
 def calibrated_winner(data: JobData, scores: Mapping[str, Scores]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The calibration that goes into the branch's record, and the record ``calibration`` of ``result.json``.
 
-    scores: the winner's, (N, V), on "val" and where there is one on "test" (:func:`nas.job.scores.keep_scores`).
+    scores: the winner's, (N, V), on "val" and where there is one on "test" (`keep_scores`).
 
     Returns:
         :func:`branches.measures.calibration.fit_calibration` of val; and ``{"method", "images", "cross_validated_nll",

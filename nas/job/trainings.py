@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from branches.branch import Branch
 from branches.costs.architecture import branch_costs
-from branches.measures.metrics import best_threshold, measure
+from branches.measures.metrics import Scores, best_threshold, measure
 from branches.probe import LinearProbe, linear_probe
 from branches.settings import FitSettings
 from branches.training import fit
@@ -33,7 +32,7 @@ class Trained(NamedTuple):
     """A finished training: the module with the kept weights, its scores on val (N, V) and its history record."""
 
     module: nn.Module
-    val_scores: npt.NDArray[np.float64]
+    val_scores: Scores
     record: dict[str, Any]
 
     @property
@@ -49,7 +48,10 @@ class Trained(NamedTuple):
 
 
 class Trainings:
-    """Trains modules on one attribute's features, each under a name that is done at most once per folder."""
+    """Trains modules on one attribute's features, each under a name that is done at most once per folder.
+
+    history, finished: the history of a search in the same folder, and its size when the search had ended.
+    """
 
     def __init__(
         self,
@@ -57,16 +59,16 @@ class Trainings:
         val: LabelledFeatures,
         *,
         folder: Path,
-        history: History,
-        finished: int,
         seed: int,
         device: torch.device,
         threshold_by: str,
+        history: History | None = None,
+        finished: int = 0,
         progress: Progress | None = None,
     ) -> None:
         self.train, self.val = train, val
         self.folder = folder / "trainings"
-        self.history, self.finished = history, finished
+        self.history, self.finished = history or History(folder / "history.jsonl"), finished
         self.seed, self.device, self.threshold_by, self.progress = seed, device, threshold_by, progress
 
     def branch(self, kind: str, name: str, architecture: Architecture, settings: FitSettings, **fields: Any) -> Trained:
@@ -113,7 +115,7 @@ class Trainings:
             started = time.perf_counter()
             probe = linear_probe(self.train, self.val, metric=metric)
             fields = {"name": "linear_probe", "inverse_penalty": probe.inverse_penalty, "curve": probe.curve, "seed": 0}
-            return self.described("control", probe.module, probe.val_scores, started, fields)
+            return self.recorded("control", probe.module, probe.val_scores, started, fields)
 
         channels = self.train.features.shape[0]
         return self.once("linear_probe", work, lambda: LinearProbe(channels, self.train.values))
@@ -141,7 +143,7 @@ class Trainings:
                 progress=self.progress,
                 stage=f"{stage} {name}",
             )
-            return self.described(
+            return self.recorded(
                 kind,
                 module,
                 done.val_scores,
@@ -151,9 +153,7 @@ class Trainings:
 
         return self.once(name, work, build)
 
-    def described(
-        self, kind: str, module: nn.Module, scores: npt.NDArray[np.float64], started: float, fields: dict[str, Any]
-    ) -> Trained:
+    def recorded(self, kind: str, module: nn.Module, scores: Scores, started: float, fields: dict[str, Any]) -> Trained:
         """A training's record: its figures on val at the threshold that val chooses.
 
         A training that diverged scores every value alike, so that it comes last instead of ending the job.
@@ -168,7 +168,7 @@ class Trainings:
         }
         return Trained(module, scores, record)
 
-    def figures(self, scores: npt.NDArray[np.float64]) -> Figures:
+    def figures(self, scores: Scores) -> Figures:
         """Every metric on val; with two values the threshold is the best one by the chosen rule."""
         labels = self.val.labels.numpy()
         threshold = best_threshold(scores, labels, by=self.threshold_by) if scores.shape[1] == 2 else None

@@ -1,4 +1,4 @@
-"""Which of the retrained architectures wins, by val alone, and the sentence that says so.
+"""Choose the winner of the retrained architectures, by val alone, and say why in a sentence.
 
 "best": the highest val score. "smallest_within": the one with the fewest parameters among those whose val score is at
 most so many standard errors below the best, as in the one-standard-error rule of Classification and Regression Trees
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from branches.measures.metrics import REWARDS
+from branches.measures.metrics import REWARDS, Scores
 
 ROUNDS = 300
 
@@ -21,14 +21,14 @@ class Entry(NamedTuple):
     """One retrained architecture: its val score and probabilities (N, V), and its size."""
 
     score: float
-    probabilities: npt.NDArray[np.float64]
+    probabilities: Scores
     parameters: int
 
 
 class Choice(NamedTuple):
     """The place of the winner among the entries, and how it was found, in words with the figures that decided."""
 
-    place: int
+    position: int
     reason: str
 
 
@@ -64,14 +64,12 @@ def choose(
     return Choice(smallest, reason)
 
 
-def standard_error(
-    probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], metric: str, *, seed: int
-) -> float:
+def standard_error(probabilities: Scores, labels: npt.NDArray[np.int64], metric: str, *, seed: int) -> float:
     """The standard error of a metric over images, by bootstrap: redrawn with replacement within each value."""
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(labels == value) for value in np.unique(labels)]
-    found = []
+    redrawn = []
     for _ in range(ROUNDS):
         draw = np.concatenate([rng.choice(group, len(group)) for group in groups])
-        found.append(REWARDS[metric](probabilities[draw], labels[draw]))
-    return float(np.std(found, ddof=1))
+        redrawn.append(REWARDS[metric](probabilities[draw], labels[draw]))
+    return float(np.std(redrawn, ddof=1))

@@ -1,4 +1,4 @@
-"""The architectures of a space that stay within limits, and how to draw them: uniformly, or from a policy.
+"""The architectures of a space that stay within limits: drawn uniformly, or from a policy.
 
 Draws outside the limits are rejected and drawn again, so that what is left follows the uniform distribution or the
 policy, cut off at the limits. REINFORCE sees nothing of the cut: it raises the log-probability of good architectures
@@ -63,16 +63,16 @@ class Allowed:
 
         `generator` orders the repairs, and is not used without one.
         """
-        found: list[list[int]] = []
+        kept: list[list[int]] = []
         rejected: list[list[int]] = []
-        while len(found) < count and len(rejected) < TRIES * count:
-            drawn = len(found) + len(rejected)
-            wanted = (count - len(found)) * (1.0 if not drawn else drawn / max(len(found), 1))
+        while len(kept) < count and len(rejected) < TRIES * count:
+            drawn = len(kept) + len(rejected)
+            wanted = (count - len(kept)) * (1.0 if not drawn else drawn / max(len(kept), 1))
             for row in draw(max(1, min(AT_ONCE, round(wanted)))).tolist():
-                (found if self(self.space.architecture(row)) else rejected).append(row)
-        if len(found) < count:
-            found += self.repair(torch.tensor(rejected[: count - len(found)]), generator).tolist()
-        return torch.tensor(found[:count], dtype=torch.int64)
+                (kept if self(self.space.architecture(row)) else rejected).append(row)
+        if len(kept) < count:
+            kept += self.repair(torch.tensor(rejected[: count - len(kept)]), generator).tolist()
+        return torch.tensor(kept[:count], dtype=torch.int64)
 
     def repair(self, choices: Tensor, generator: torch.Generator) -> Tensor:
         """`choices` (n, D), those outside the limits repaired."""
@@ -82,10 +82,10 @@ class Allowed:
     def repaired(self, indices: Sequence[int], order: Sequence[int]) -> list[int]:
         """`indices` changed, in this `order` of decisions, toward the known allowed architecture until allowed."""
         changed = list(indices)
-        for place in order:
+        for column in order:
             if self(self.space.architecture(changed)):
                 break
-            changed[place] = self.known[place]
+            changed[column] = self.known[column]
         return changed
 
     @property
@@ -103,9 +103,9 @@ class Allowed:
         before = None
         while least[0] > 1 and before != least:
             before = least
-            for place, decision in enumerate(self.space.decisions):
+            for column, decision in enumerate(self.space.decisions):
                 for choice in range(len(decision.choices)):
-                    other = (*indices[:place], choice, *indices[place + 1 :])
+                    other = (*indices[:column], choice, *indices[column + 1 :])
                     excess = self._excess(other)
                     if excess < least:
                         indices, least = other, excess
@@ -113,13 +113,13 @@ class Allowed:
 
     def _refusal(self) -> str:
         cost = self.cost(self.space.architecture(self.known))
-        found = " and ".join(written(name, getattr(cost, name)) for name in self.limits.set)
+        least = " and ".join(written(name, getattr(cost, name)) for name in self.limits.set)
         broken = self.limits.broken(cost)
         options = " and ".join(
             f"--{SETTINGS[name].replace('_', '-')} (search.{SETTINGS[name]} in graftnet.toml)" for name in broken
         )
         return (
-            f"No architecture of this {self.space.name} space has {self.limits.text}; the smallest found has {found}: "
+            f"No architecture of this {self.space.name} space has {self.limits.text}; the smallest found has {least}: "
             f"raise {options}, or allow smaller widths."
         )
 

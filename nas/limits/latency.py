@@ -1,4 +1,4 @@
-"""Latency of any architecture from a few dozen measured ones: what a sampler needs that respects a latency limit.
+"""Latencies of architectures: measured ones, kept by name, and a model of all others, fitted on a few dozen of them.
 
 The time of a branch is a sum over its tensor operations: so much per call, and so much per multiply-accumulate or
 written number of each kind (`branches.costs.module`), none of them negative, by least squares on relative errors.
@@ -9,11 +9,10 @@ were three to four times as far off, because a decision's time depends on the wi
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.optimize import nnls
 from scipy.stats import kendalltau
@@ -23,13 +22,14 @@ from branches.branch import Branch, FeatureShape
 from branches.costs.architecture import Part, branch_workload, part_workload, parts
 from branches.costs.latency import Latency, latencies
 from branches.costs.module import Workload
+from branches.measures.metrics import Floats
 from foundation.files import write_json
 from foundation.records import read_json, reading
 from search_spaces.architecture import Architecture
 
 TOGETHER = 16  # modules in memory at a time
-
 RUNS = 30
+FIT_ON, TEST_ON = 80, 20  # architectures a model is fitted on, and judged by
 
 
 class Latencies:
@@ -46,9 +46,12 @@ class Latencies:
 
     def of(self, architectures: Sequence[Architecture]) -> list[Latency]:
         """The latency of each architecture's branch."""
-        builders = {one.identity: (lambda one=one: Branch(one, self.shape, self.values)) for one in architectures}
-        found = self.named(builders)
-        return [found[one.identity] for one in architectures]
+        builders = {
+            architecture.identity: partial(Branch, architecture, self.shape, self.values)
+            for architecture in architectures
+        }
+        measured = self.named(builders)
+        return [measured[architecture.identity] for architecture in architectures]
 
     def named(self, builders: Mapping[str, Callable[[], nn.Module]]) -> dict[str, Latency]:
         """The latency of each module by name; only those not known yet are built, and measured."""
@@ -60,11 +63,6 @@ class Latencies:
             self._known.update(zip(names, measured, strict=True))
             write_json(self.path, {name: latency.to_json() for name, latency in self._known.items()})
         return {name: self._known[name] for name in builders}
-
-
-FIT_ON, TEST_ON = 80, 20
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def latency_model(
     modules = [Branch(architecture, shape, values).to(device) for architecture in architectures]
     measured = latencies(modules, shape, device=device, batch=batch, runs=RUNS)
     works = [branch_workload(architecture, shape, values) for architecture in architectures]
-    times = np.array([one.median_ms for one in measured])
+    times = np.array([latency.median_ms for latency in measured])
     held = len(times) * TEST_ON // (FIT_ON + TEST_ON)
     kinds = sorted({kind for work in works for kind in work})
     rows = np.array([_row(work, kinds) for work in works])

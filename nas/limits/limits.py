@@ -1,4 +1,4 @@
-"""What a branch may cost at most: parameters, multiply-accumulates, measured latency."""
+"""Limits of a branch's costs: parameters, multiply-accumulates, measured latency."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A search by NNI's DARTS: a mixture of all architectures is trained, its likeliest choices are the one candidate.
+"""NNI's DARTS: a mixture of all architectures is trained, its likeliest choices are the one candidate.
 
 DARTS: Differentiable Architecture Search (Liu, Simonyan, Yang, 2019), arXiv:1806.09055, first order, as NNI 3.0 has it:
 the weights learn from the train split, the choices' probabilities from the val split, a batch of each in turn. The
@@ -19,7 +19,7 @@ from branches.measures.metrics import REWARDS
 from branches.training import check_splits, class_weights, predict_scores
 from foundation.history import Progress
 from foundation.provenance import seed_of
-from nas.candidates import Candidate
+from nas.candidates import Candidate, record_candidate
 from nas.errors import SearchError
 from nas.strategies.nni_extra import quiet_nni, require_nni
 from nas.strategies.nni_mixture import Batches, MacroMixture, MixtureTraining
@@ -104,7 +104,12 @@ class DartsStage(Stage):
         scores = predict_scores(mixture, val.features, device=self.device)
         score = REWARDS[search.reward](scores, val.labels.numpy())
         candidate = Candidate(architecture, self.penalised(score, architecture), self.settings.strategy)
-        self.record(0, candidate, probabilities={one.name: list(probabilities[one.name].values()) for one in decisions})
+        record_candidate(
+            self,
+            0,
+            candidate,
+            probabilities={decision.name: list(probabilities[decision.name].values()) for decision in decisions},
+        )
         return [candidate]
 
     def trainer(self, epochs: int) -> Any:

@@ -1,4 +1,4 @@
-"""The extra `nni`: is it installed, and how is it kept from writing to the user's terminal?"""
+"""The extra `nni`: require it where it is needed, and keep it from writing to the user's terminal."""
 
 import logging
 import warnings

@@ -49,7 +49,9 @@ class Choices(ExecutableModelSpace):  # type: ignore[misc]
     def architecture(self) -> Architecture:
         """The architecture of a frozen space."""
         assert self.sample is not None
-        return self.space.architecture([one.index(self.sample[one.name]) for one in self.space.decisions])
+        return self.space.architecture(
+            [decision.index(self.sample[decision.name]) for decision in self.space.decisions]
+        )
 
 
 class RewardEngine(ExecutionEngine):  # type: ignore[misc]
@@ -64,9 +66,9 @@ class RewardEngine(ExecutionEngine):  # type: ignore[misc]
         """Ask for the rewards, and tell the strategy."""
         for model in models:
             architecture = model.architecture()
-            found = float(self.reward(architecture))
-            self.queries.append(Query(architecture, found))
-            self.dispatch_model_event(FinalMetricEvent(model, found))
+            reward = float(self.reward(architecture))
+            self.queries.append(Query(architecture, reward))
+            self.dispatch_model_event(FinalMetricEvent(model, reward))
             self.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Trained))
 
     def idle_worker_available(self) -> bool:

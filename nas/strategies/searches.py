@@ -1,8 +1,8 @@
-"""Ways to search a space by asking for the reward of one architecture after another, all called alike.
+"""Strategies by name: each searches a space by asking for the reward of one architecture after another.
 
 A strategy is a function of space, reward, budget and seed alone. A search that was interrupted is therefore continued
 by calling the same strategy again with a reward that remembers (see
-:class:`nas.strategies.stages.TrialSearch`).
+:class:`nas.strategies.stages.TrialStage`).
 """
 
 from collections.abc import Callable, Hashable
@@ -82,31 +82,30 @@ def local_search(
     in one decision and come in random order.
     """
     rewards, rng = BudgetedReward(space, reward, budget, allowed), np.random.default_rng(seed)
-    while (place := rewards.draw(rng)) is not None:
-        here: Query | None = place
+    while (here := rewards.draw(rng)) is not None:
         while here is not None:
-            place, here = here, better_neighbour(rewards, here, rng)
+            here = better_neighbour(rewards, here, rng)
     return rewards.queries
 
 
-def better_neighbour(rewards: BudgetedReward, place: Query, rng: np.random.Generator) -> Query | None:
+def better_neighbour(rewards: BudgetedReward, here: Query, rng: np.random.Generator) -> Query | None:
     """The first neighbour with more reward, in random order; None when there is none, or no budget to find it."""
-    space, indices = rewards.space, rewards.space.indices(place.architecture)
+    space, indices = rewards.space, rewards.space.indices(here.architecture)
     moves = [
-        (at, other)
-        for at, one in enumerate(indices)
-        for other in range(len(space.decisions[at].choices))
-        if other != one
+        (column, choice)
+        for column, current in enumerate(indices)
+        for choice in range(len(space.decisions[column].choices))
+        if choice != current
     ]
     for move in rng.permutation(len(moves)):
         if rewards.empty:
             return None
-        at, other = moves[move]
-        there = space.architecture([*indices[:at], other, *indices[at + 1 :]])
-        if rewards.allowed and not rewards.allowed(there):
+        column, choice = moves[move]
+        architecture = space.architecture([*indices[:column], choice, *indices[column + 1 :]])
+        if rewards.allowed and not rewards.allowed(architecture):
             continue
-        neighbour = rewards.ask(there)
-        if neighbour.reward > place.reward:
+        neighbour = rewards.ask(architecture)
+        if neighbour.reward > here.reward:
             return neighbour
     return None
 

@@ -1,10 +1,9 @@
-"""The first stage of a job where it is not ENAS: what every such search leaves to the trainings that follow."""
+"""The first stage of a job where it is not ENAS: short trainings that end in ranked candidates."""
 
 import time
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -13,22 +12,12 @@ from branches.costs.architecture import branch_costs
 from branches.training import fit
 from foundation.history import History, Progress, read_history
 from foundation.provenance import seed_of
-from nas.candidates import Candidate, read_ranking, write_ranking
+from nas.candidates import Candidate, read_ranking, record_candidate, write_ranking
 from nas.errors import SearchError
-from nas.limits.allowed import Allowed, within
+from nas.limits.allowed import within
 from nas.settings import JobData, JobSettings
 from nas.strategies.searches import STRATEGIES
 from search_spaces import Architecture
-
-
-class Searched(Protocol):
-    """What the trainings after a search need of it, whichever strategy it followed."""
-
-    seed: int
-    history: History
-    allowed: Allowed | None
-
-    def costs(self, architecture: Architecture) -> tuple[int, int]: ...
 
 
 class Stage(ABC):
@@ -70,29 +59,14 @@ class Stage(ABC):
         penalty = self.settings.search.parameter_penalty
         return score - penalty * self.costs(architecture)[0] / 1e6 if penalty else score
 
-    def record(self, index: int, candidate: Candidate, **fields: object) -> None:
-        """Write a candidate to the history."""
-        parameter_count, mac_count = self.costs(candidate.architecture)
-        self.history.append(
-            "candidate",
-            index=index,
-            architecture=candidate.architecture.to_json(),
-            identity=candidate.architecture.identity,
-            score=candidate.score,
-            parameters=parameter_count,
-            macs=mac_count,
-            source=candidate.source,
-            **fields,
-        )
-
 
 class TrialStage(Stage):
-    """Short trainings of the architectures that a strategy of :mod:`nas.strategies.searches.searches` asks for."""
+    """Short trainings of the architectures that a strategy of :mod:`nas.strategies.searches` asks for."""
 
     def propose(self, *, progress: Progress | None) -> list[Candidate]:
         """Make all trials; the best, each network once, the first of equals first."""
         settings, space = self.settings, self.settings.space
-        done = [one for one in read_history(self.history.path) if one["kind"] == "candidate"]
+        done = [record for record in read_history(self.history.path) if record["kind"] == "candidate"]
         trials: list[Candidate] = []
 
         def reward(architecture: Architecture) -> float:
@@ -126,7 +100,7 @@ class TrialStage(Stage):
         short = replace(settings, epochs=self.settings.trial_epochs)
         fitted = fit(branch, train, val, short, seed=seed, device=self.device)
         trial = Candidate(architecture, self.penalised(fitted.val_score, architecture), self.settings.strategy)
-        self.record(index, trial, seed=seed, epoch=fitted.epoch, seconds=time.perf_counter() - started)
+        record_candidate(self, index, trial, seed=seed, epoch=fitted.epoch, seconds=time.perf_counter() - started)
         return trial
 
     def check_same(self, record: dict[str, object], architecture: Architecture) -> None:

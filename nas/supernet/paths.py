@@ -1,4 +1,4 @@
-"""The shared weights of the micro space, and an architecture's path through them.
+"""The shared weights of the macro and the micro space, and an architecture's path through them.
 
 As in the authors' code of Efficient Neural Architecture Search via Parameter Sharing (Pham et al., 2018),
 arXiv:1802.03268, a cell's 1x1 convolution has a block of weights per node, of which a path takes those of its loose
@@ -20,6 +20,8 @@ from search_spaces.architecture import Architecture
 from search_spaces.decisions import Space
 from search_spaces.macro import plan
 from search_spaces.micro import FIRST_NODE, CellPlan, micro_plan
+
+TWICE = 2  # a node of a cell may use one operation for both its inputs
 
 
 class MacroWeights(SharedWeights):
@@ -50,21 +52,16 @@ class MacroWeights(SharedWeights):
         width = graph.width
         parts = {"stem": self.stem_view(width)}
         for index, (operation, chosen, _) in enumerate(graph.nodes):
-            key = (index, operation, chosen, width)
-            parts[f"nodes.{index}"] = self._views.get(key) or self._node_view(*key)
+            parts[f"nodes.{index}"] = self._node_view(index, operation, chosen, width)
         parts["head"] = self.head_view(graph.pooling, graph.shortcut, width)
         return parts
 
     def _node_view(self, index: int, operation: str, activation: str, width: int) -> Part:
-        nodes = cast(nn.ModuleList, self.nodes)
-        weights = cast(nn.ModuleDict, nodes[index])[operation]
-        part = self._views[index, operation, activation, width] = view(
-            weights, node(operation, activation, width), width
-        )
-        return part
+        def make() -> Part:
+            weights = self.get_submodule(f"nodes.{index}.{operation}")
+            return view(weights, node(operation, activation, width), width)
 
-
-TWICE = 2  # a node may use one operation for both its inputs
+        return self.made_once((index, operation, activation, width), make)
 
 
 class NodePath(NamedTuple):
@@ -139,9 +136,12 @@ class MicroWeights(SharedWeights):
         for index, cell in enumerate(graph.cells):
             if cell.halved:
                 parts[f"cells.{index}.halve"] = self._halve_view(cell.number, graph.width)
-            for place in range(len(cell.nodes)):
-                first, second = self._node_views(cell, place, graph.width)
-                parts |= {f"cells.{index}.nodes.{place}.first": first, f"cells.{index}.nodes.{place}.second": second}
+            for position in range(len(cell.nodes)):
+                first, second = self._node_views(cell, position, graph.width)
+                parts |= {
+                    f"cells.{index}.nodes.{position}.first": first,
+                    f"cells.{index}.nodes.{position}.second": second,
+                }
             if len(cell.loose) > 1:
                 parts[f"cells.{index}.merge"] = self._merge_view(cell.number, cell.loose, graph.width)
         parts["head"] = self.head_view(graph.pooling, graph.shortcut, graph.width)
@@ -149,43 +149,42 @@ class MicroWeights(SharedWeights):
 
     def _path(self, cell: CellPlan, width: int) -> CellPath:
         nodes = []
-        for place, pair in enumerate(cell.nodes):
-            first, second = self._node_views(cell, place, width)
+        for position, pair in enumerate(cell.nodes):
+            first, second = self._node_views(cell, position, width)
             nodes.append(NodePath(first.fill(), second.fill(), self._activations[pair.activation]))
         halve = self._halve_view(cell.number, width).fill() if cell.halved else None
         merge = self._merge_view(cell.number, cell.loose, width).fill() if len(cell.loose) > 1 else None
         return CellPath(halve, nodes, merge)
 
-    def _node_views(self, cell: CellPlan, place: int, width: int) -> tuple[Part, Part]:
-        (first, second), (left, right), _ = cell.nodes[place]
-        at = (cell.number, place)
+    def _node_views(self, cell: CellPlan, position: int, width: int) -> tuple[Part, Part]:
+        (first, second), (left, right), _ = cell.nodes[position]
+        at = (cell.number, position)
         return (
             self._operation_view(*at, first, 0, stride_of(cell.reduction, left), width),
             self._operation_view(*at, second, int(first == second), stride_of(cell.reduction, right), width),
         )
 
-    def _operation_view(self, number: int, place: int, name: str, use: int, stride: int, width: int) -> Part:
-        key = (number, place, name, use, stride, width)
-        if key not in self._views:
-            weights = self._cell(number).get_submodule(f"nodes.{place}.{name}.{use}")
-            self._views[key] = view(weights, normed(name, width, stride), width)
-        return self._views[key]
+    def _operation_view(self, number: int, position: int, name: str, use: int, stride: int, width: int) -> Part:
+        def make() -> Part:
+            weights = self._cell(number).get_submodule(f"nodes.{position}.{name}.{use}")
+            return view(weights, normed(name, width, stride), width)
+
+        return self.made_once((number, position, name, use, stride, width), make)
 
     def _halve_view(self, number: int, width: int) -> Part:
-        key = (number, "halve", width)
-        if key not in self._views:
-            weights = self._cell(number).get_submodule("halve")
-            self._views[key] = view(weights, projection(width, width, stride=2), width)
-        return self._views[key]
+        def make() -> Part:
+            return view(self._cell(number).get_submodule("halve"), projection(width, width, stride=2), width)
+
+        return self.made_once((number, "halve", width), make)
 
     def _merge_view(self, number: int, loose: tuple[int, ...], width: int) -> Part:
-        key = (number, "merge", loose, width)
-        if key not in self._views:
+        def make() -> Part:
             cell = self._cell(number)
             blocks = [cell.get_submodule(f"merge.{node - FIRST_NODE}") for node in loose]
             made = {"convolution.weight": partial(_merge_weight, blocks, width)}
-            self._views[key] = view(cell, projection(len(loose) * width, width), width, made)
-        return self._views[key]
+            return view(cell, projection(len(loose) * width, width), width, made)
+
+        return self.made_once((number, "merge", loose, width), make)
 
     def _cell(self, number: int) -> nn.Module:
         return cast(nn.ModuleList, self.cells)[number - 1]

@@ -1,4 +1,4 @@
-"""What the shared weights of all spaces have in common: stem and head, and views of them at one width.
+"""Stem, head and views at one width: the shared weights that all spaces have in common.
 
 Widths share as in Slimmable Neural Networks (Yu et al., 2019), arXiv:1812.08928: a narrower path reads the first
 channels of the widest convolutions and has batch norms of its own.
@@ -105,22 +105,26 @@ class SharedWeights(nn.Module):
 
     def stem_view(self, width: int) -> Part:
         """The stem at one width."""
-        key = ("stem", width)
-        if key not in self._views:
-            self._views[key] = view(self.stem, stem(self.channels, width), width)
-        return self._views[key]
+        return self.made_once(("stem", width), lambda: view(self.stem, stem(self.channels, width), width))
 
     def head_view(self, pooling: str, shortcut: bool, width: int) -> Part:
         """The head at one width."""
-        key = ("head", pooling, shortcut, width)
-        if key not in self._views:
+
+        def make() -> Part:
             head = Head(pooling, width, self.channels, self.values, shortcut=shortcut)
             head.dropout = self.dropout  # one switch for every path
             pooled = cast(nn.Linear, self.pooled[pooling])
             axes = [(self.values, *pooled_shape(pooling, size)) for size in (self.widest, width)]
             weight = partial(_head_weight, pooled, self.shortcut if shortcut else None, *axes)
             bias = borrowed(pooled, "bias", (self.values,))
-            self._views[key] = emptied(head, {"linear.weight": weight, "linear.bias": bias})
+            return emptied(head, {"linear.weight": weight, "linear.bias": bias})
+
+        return self.made_once(("head", pooling, shortcut, width), make)
+
+    def made_once(self, key: tuple[object, ...], make: Callable[[], Part]) -> Part:
+        """The view of this key; a path is walked thousands of times, its views are made the first time."""
+        if key not in self._views:
+            self._views[key] = make()
         return self._views[key]
 
 

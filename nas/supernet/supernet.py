@@ -1,4 +1,4 @@
-"""The shared child weights: any architecture of a space is a path through one set of weights.
+"""The supernet: any architecture of a space is a path through one set of weights.
 
 Efficient Neural Architecture Search via Parameter Sharing (Pham et al., 2018), arXiv:1802.03268. A path runs the very
 modules of a branch, their parameters set to the shared ones before each run, so that it computes what the extracted

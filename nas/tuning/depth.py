@@ -1,4 +1,4 @@
-"""What a trial of `graftnet tune depth` does: a small search at one depth of the trunk, with one recipe.
+"""Trials of `graftnet tune depth`: a small search at one depth of the trunk, with one recipe.
 
 A setting of the study says where the trunk is cut, what a branch may be made of and how it is trained. A trial finds
 out what a search so set would end with, for a fraction of its cost, the way a search does: a few architectures are
@@ -28,6 +28,7 @@ from branches.settings import FitSettings
 from branches.training import Fit, fit
 from foundation.provenance import seed_of
 from nas.errors import SearchError
+from nas.job.contest import draw_distinct
 from nas.job.winner import standard_error
 from nas.limits.allowed import Allowed
 from nas.limits.limits import Cost
@@ -36,8 +37,6 @@ from nas.tuning.knobs import Knob, Setting, nearest
 from nas.tuning.study import Outcome, PrunedError, Watch
 from search_spaces import Architecture, Space, space_from_json
 from trunk.features.source import LabelledFeatures
-
-TRIES = 200  # draws of an architecture that the space has not given yet
 
 
 class Depth(NamedTuple):
@@ -130,8 +129,8 @@ class DepthObjective:
 
         Raises PrunedError where no architecture keeps the limits.
         """
-        described = f"{space.name} {sorted(space.settings.items())}"
-        rng = np.random.default_rng(seed_of(self.seed, "architectures", described))
+        space_text = f"{space.name} {sorted(space.settings.items())}"
+        rng = np.random.default_rng(seed_of(self.seed, "architectures", space_text))
         limits = replace(self.settings.limits, latency_ms=0)
         draw: Callable[[np.random.Generator], Architecture] = space.random
         if limits:
@@ -139,18 +138,12 @@ class DepthObjective:
                 draw = Allowed(
                     space,
                     limits,
-                    lambda one: Cost(*branch_costs(one, train.trunk_shape, train.values)),
+                    lambda architecture: Cost(*branch_costs(architecture, train.trunk_shape, train.values)),
                     seed=seed_of(self.seed, "limits"),
                 ).uniform
             except SearchError as error:
                 raise PrunedError(str(error), {}) from error
-        found: dict[object, Architecture] = {}
-        for _ in range(TRIES):
-            if len(found) == self.settings.draws:
-                break
-            architecture = draw(rng)
-            found.setdefault(space.key(architecture), architecture)
-        return list(found.values())
+        return draw_distinct(space, self.settings.draws, rng, draw)
 
     def latency(self, module: nn.Module, depth: Depth, shape: FeatureShape) -> float:
         """Median milliseconds of one batch through the branch, as it would be deployed."""

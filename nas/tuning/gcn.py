@@ -1,4 +1,4 @@
-"""What a trial of `graftnet tune gcn` does: train the label graph on pooled features, for mean average precision."""
+"""Trials of `graftnet tune gcn`: train the label graph on pooled features, for mean average precision."""
 
 import warnings
 from collections.abc import Sequence
@@ -113,9 +113,9 @@ class GcnObjective:
 def standard_error(probabilities: torch.Tensor, states: States, *, seed: int) -> float:
     """The standard error of the mean average precision (N, L) over images, by bootstrap."""
     generator = torch.Generator().manual_seed(seed)
-    given, found = torch.from_numpy(states), []
+    given, precisions = torch.from_numpy(states), []
     for _ in range(ROUNDS):
         rows = torch.randint(len(given), (len(given),), generator=generator)
-        found.append(mean_average_precision(probabilities[rows], given[rows]))
-    values = torch.tensor(found, dtype=torch.float64)
+        precisions.append(mean_average_precision(probabilities[rows], given[rows]))
+    values = torch.tensor(precisions, dtype=torch.float64)
     return float(values[values.isfinite()].std()) if bool(values.isfinite().sum() > 1) else 0.0

@@ -1,4 +1,4 @@
-"""What a study may turn: named knobs with their ranges, some of them only where another knob makes them matter."""
+"""Knobs of a study: named values with their ranges, some only where another knob makes them matter."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which setting a trial tries: the project's own first, then what the tree-structured Parzen estimator proposes.
+"""Settings of the trials: the project's own first, then what the tree-structured Parzen estimator proposes.
 
 Algorithms for Hyper-Parameter Optimization (Bergstra et al., 2011), section 4, in its multi-objective form
 (Ozaki et al., 2022) as Optuna has it. Different from it: each trial draws from a seed of its own slot, so that a study
@@ -76,9 +76,9 @@ def importances(study: Study, objective: int, seed: int) -> Mapping[str, float]:
     values = {trial.values[objective] for trial in finished}
     if len(finished) < 4 or len(values) < 2:
         return {}
-    found = optuna.importance.get_param_importances(
+    shares = optuna.importance.get_param_importances(
         study,
         evaluator=optuna.importance.FanovaImportanceEvaluator(seed=seed % 2**32),
         target=lambda trial: trial.values[objective],
     )
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in shares.items()}

@@ -1,4 +1,4 @@
-"""Which trial of a study comes next, so that each is finished once, whoever was killed meanwhile.
+"""Slots of a study: each trial is finished once, whoever was killed meanwhile.
 
 A study of N trials has the slots 0 .. N - 1. A trial's number says its slot when it is the first try; a retried trial
 carries the slot of the one that was killed. Slots, not numbers, give the seeds: a study that was killed and continued
@@ -23,7 +23,7 @@ TRIES = 5  # of one slot; after that it is given up, as its setting ends every p
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
-class Standing(NamedTuple):
+class SlotStates(NamedTuple):
     """The slots of a study by where they stand. `lost`: begun, but nobody is at work on them any more."""
 
     finished: frozenset[int]
@@ -41,10 +41,10 @@ def slot_of(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> int:
     """The slot of a trial: its own mark where it is a retry, else its place among the first tries."""
     if SLOT in trial.user_attrs:
         return int(trial.user_attrs[SLOT])
-    return trial.number - sum(SLOT in one.user_attrs and one.number < trial.number for one in trials)
+    return trial.number - sum(SLOT in other.user_attrs and other.number < trial.number for other in trials)
 
 
-def standing(trials: Sequence[FrozenTrial], total: int) -> Standing:
+def slot_states(trials: Sequence[FrozenTrial], total: int) -> SlotStates:
     """Where each slot below `total` stands."""
     states: dict[int, list[TrialState]] = {}
     for trial in trials:
@@ -53,18 +53,18 @@ def standing(trials: Sequence[FrozenTrial], total: int) -> Standing:
             tries.append(trial.state)
     finished, given_up, busy, lost = set(), set(), set(), []
     for slot in sorted(states):
-        found = states[slot]
+        tries = states[slot]
         if slot >= total:
             continue
-        if any(state in FINISHED for state in found):
+        if any(state in FINISHED for state in tries):
             finished.add(slot)
-        elif any(not state.is_finished() for state in found):
+        elif any(not state.is_finished() for state in tries):
             busy.add(slot)
-        elif len(found) >= TRIES:
+        elif len(tries) >= TRIES:
             given_up.add(slot)
         else:
             lost.append(slot)
-    return Standing(frozenset(finished), frozenset(given_up), frozenset(busy), tuple(lost))
+    return SlotStates(frozenset(finished), frozenset(given_up), frozenset(busy), tuple(lost))
 
 
 def owner() -> str:
@@ -124,20 +124,20 @@ def is_nobodys(study: optuna.Study, trial: FrozenTrial) -> bool:
     return datetime.now() - (trial.datetime_start or datetime.now()) > timedelta(seconds=GRACE)
 
 
-def take_up(study: optuna.Study, total: int) -> Standing:
+def take_up(study: optuna.Study, total: int) -> SlotStates:
     """Queue again what was lost, first slot first; returns where the slots stood before."""
     trials = study.get_trials(deepcopy=False)
-    found = standing(trials, total)
-    for slot in found.lost:
+    states = slot_states(trials, total)
+    for slot in states.lost:
         before = [trial for trial in trials if slot_of(trial, trials) == slot][-1]
         # Of a setting that was not drawn to its end nothing is kept: what is left would be drawn otherwise.
         study.enqueue_trial(before.params if SETTING in before.user_attrs else {}, user_attrs={SLOT: slot})
-    return found
+    return states
 
 
 def is_surplus(study: optuna.Study, number: int, total: int) -> bool:
     """Whether a trial that was just begun is one too many: beyond the last slot, or its slot is in better hands."""
     trials = study.get_trials(deepcopy=False)
     slot = slot_of(trials[number], trials)
-    others = (one for one in trials[:number] if slot_of(one, trials) == slot)
-    return slot >= total or any(one.state != TrialState.FAIL for one in others)
+    others = (other for other in trials[:number] if slot_of(other, trials) == slot)
+    return slot >= total or any(other.state != TrialState.FAIL for other in others)

@@ -1,4 +1,4 @@
-"""Where studies are kept: an Optuna storage by its URL, SQLite unless another one is named.
+"""Storage of studies: Optuna's, by its URL; SQLite unless another one is named.
 
 A running trial tells the storage every few seconds that it is alive; one that has been silent for `GRACE` seconds was
 killed, on whichever machine.
@@ -64,8 +64,8 @@ def open_storage(url: str) -> RDBStorage:
                 )
         except DBAPIError as error:
             # Two that come first at once both make the tables and note their version, and one finds them there.
-            there = isinstance(error, IntegrityError) or "already exists" in str(error)
-            if there and time.monotonic() < last:
+            others_made_it = isinstance(error, IntegrityError) or "already exists" in str(error)
+            if others_made_it and time.monotonic() < last:
                 time.sleep(0.2)
                 continue
             reason = " ".join(str(error.orig or error).split())

@@ -1,7 +1,7 @@
 """Tuning with Optuna: a study asks for settings, an objective tries each on val, until so many trials are settled.
 
 Any number of workers, on one machine or several, may work on a study: they share its storage. Killed trials are tried
-again (`nas.tuning.slots`), unpromising ones stopped early (`nas.tuning.study`), and a study that is called again
+again (`nas.tuning.slots`), unpromising ones stopped early (`unpromising`), and a study that is called again
 continues. The test split is never looked at.
 """
 
@@ -21,44 +21,12 @@ from optuna.trial import TrialState
 from foundation.provenance import seed_of
 from nas.tuning.knobs import Knob, Setting, asked
 from nas.tuning.sampler import SlotSampler
-from nas.tuning.slots import OWNER, SETTING, VOID, is_surplus, owner, reap, register, slot_of, standing, take_up
-
-LEAST_PEERS = 4  # fewer have no say
-
-FREE_EPOCHS, FREE_SHARE = 2, 0.25  # before so many epochs, or this share of all, scores say little
-
-
-class Peer(NamedTuple):
-    """A finished trial: its best val score after each epoch so far, and what it cost (None: one objective only)."""
-
-    best: tuple[float, ...]
-    second: float | None
-
-
-def unpromising(epoch: int, best: float, second: float | None, peers: Sequence[Peer]) -> str | None:
-    """Why a trial should stop after `epoch` (from 1) with its best score so far; None where it should go on.
-
-    >>> unpromising(2, 0.7, 100, [Peer((0.6, 0.8), 90)] * 4)
-    'after epoch 2 it is at 0.7000, below 0.8000, the median of the 4 trials that cost no more'
-    >>> unpromising(2, 0.7, 80, [Peer((0.6, 0.8), 90)] * 4)
-    """
-    if epoch < FREE_EPOCHS:
-        return None
-    there = [
-        peer.best[epoch - 1]
-        for peer in peers
-        if FREE_SHARE * len(peer.best) <= epoch <= len(peer.best)
-        and (second is None or peer.second is None or peer.second <= second)
-    ]
-    if len(there) < LEAST_PEERS or best >= median(there):
-        return None
-    which = "finished trials" if second is None else "trials that cost no more"
-    return f"after epoch {epoch} it is at {best:.4f}, below {median(there):.4f}, the median of the {len(there)} {which}"
-
+from nas.tuning.slots import OWNER, SETTING, VOID, is_surplus, owner, reap, register, slot_of, slot_states, take_up
 
 POLL = 0.5  # seconds between two looks at what other workers do
-
 DETAILS, SECONDS, REASON = "details", "seconds", "pruned"  # marks of a trial
+LEAST_PEERS = 4  # fewer have no say
+FREE_EPOCHS, FREE_SHARE = 2, 0.25  # before so many epochs, or this share of all, scores say little
 
 
 class Outcome(NamedTuple):
@@ -139,7 +107,7 @@ def run_study(
                 continue
             try:
                 study.optimize(
-                    partial(one_trial, study=study, objective=objective, total=trials, seed=seed),
+                    partial(run_trial, study=study, objective=objective, total=trials, seed=seed),
                     n_trials=1,
                     catch=(SurplusError, UpdateFinishedTrialError),
                 )
@@ -150,7 +118,7 @@ def run_study(
 
 def settled_count(study: optuna.Study, total: int) -> int:
     """How many of the study's first `total` trials need no further work."""
-    return standing(study.get_trials(deepcopy=False), total).settled
+    return slot_states(study.get_trials(deepcopy=False), total).settled
 
 
 def anything_left(study: optuna.Study, total: int) -> bool:
@@ -158,17 +126,17 @@ def anything_left(study: optuna.Study, total: int) -> bool:
     trials = study.get_trials(deepcopy=False)
     if any(trial.state == TrialState.WAITING for trial in trials):
         return True
-    found = standing(trials, total)
-    return found.settled + len(found.busy) + len(found.lost) < total
+    states = slot_states(trials, total)
+    return states.settled + len(states.busy) + len(states.lost) < total
 
 
 def given_away(study: optuna.Study) -> bool:
     """Whether others took this worker for dead, as after a long silence of its network, and failed its last trial."""
-    mine = [one for one in study.get_trials(deepcopy=False) if one.user_attrs.get(OWNER) == owner()]
+    mine = [trial for trial in study.get_trials(deepcopy=False) if trial.user_attrs.get(OWNER) == owner()]
     return bool(mine) and mine[-1].state == TrialState.FAIL
 
 
-def one_trial(trial: optuna.Trial, *, study: optuna.Study, objective: Objective, total: int, seed: int) -> Any:
+def run_trial(trial: optuna.Trial, *, study: optuna.Study, objective: Objective, total: int, seed: int) -> Any:
     """Ask for a setting and try it; what it found is kept with the trial."""
     if is_surplus(study, trial.number, total):
         trial.set_user_attr(VOID, "surplus")
@@ -176,12 +144,12 @@ def one_trial(trial: optuna.Trial, *, study: optuna.Study, objective: Objective,
     trial.set_user_attr(OWNER, owner())
     trials = study.get_trials(deepcopy=False)
     slot = slot_of(trials[trial.number], trials)
-    peers = [peer_of(one) for one in trials if one.state == TrialState.COMPLETE]
+    peers = [peer_of(finished) for finished in trials if finished.state == TrialState.COMPLETE]
     setting = asked(objective.knobs, trial)
     trial.set_user_attr(SETTING, setting)
     began = time.perf_counter()
     try:
-        found = objective(setting, seed=seed_of(seed, "trial", slot), watch=partial(unpromising, peers=peers))
+        outcome = objective(setting, seed=seed_of(seed, "trial", slot), watch=partial(unpromising, peers=peers))
     except PrunedError as pruned:
         keep(trial, pruned.details, began)
         trial.set_user_attr(REASON, str(pruned))
@@ -189,14 +157,43 @@ def one_trial(trial: optuna.Trial, *, study: optuna.Study, objective: Objective,
     except KeyboardInterrupt:
         trial.set_user_attr(VOID, "interrupted")
         raise
-    keep(trial, found.details, began)
-    return found.score if found.second is None else (found.score, found.second)
+    keep(trial, outcome.details, began)
+    return outcome.score if outcome.second is None else (outcome.score, outcome.second)
 
 
 def keep(trial: optuna.Trial, details: Mapping[str, Any], began: float) -> None:
     """What a trial found, and how long it took, as marks of it."""
     trial.set_user_attr(DETAILS, dict(details))
     trial.set_user_attr(SECONDS, time.perf_counter() - began)
+
+
+class Peer(NamedTuple):
+    """A finished trial: its best val score after each epoch so far, and what it cost (None: one objective only)."""
+
+    best: tuple[float, ...]
+    second: float | None
+
+
+def unpromising(epoch: int, best: float, second: float | None, peers: Sequence[Peer]) -> str | None:
+    """Why a trial should stop after `epoch` (from 1) with its best score so far; None where it should go on.
+
+    >>> unpromising(2, 0.7, 100, [Peer((0.6, 0.8), 90)] * 4)
+    'after epoch 2 it is at 0.7000, below 0.8000, the median of the 4 trials that cost no more'
+    >>> unpromising(2, 0.7, 80, [Peer((0.6, 0.8), 90)] * 4)
+    """
+    if epoch < FREE_EPOCHS:
+        return None
+    peer_scores = [
+        peer.best[epoch - 1]
+        for peer in peers
+        if FREE_SHARE * len(peer.best) <= epoch <= len(peer.best)
+        and (second is None or peer.second is None or peer.second <= second)
+    ]
+    if len(peer_scores) < LEAST_PEERS or best >= median(peer_scores):
+        return None
+    peers_are = "finished trials" if second is None else "trials that cost no more"
+    middle = f"{median(peer_scores):.4f}, the median of the {len(peer_scores)} {peers_are}"
+    return f"after epoch {epoch} it is at {best:.4f}, below {middle}"
 
 
 def peer_of(trial: optuna.trial.FrozenTrial) -> Peer:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from search_spaces import operations
+
 NOTHING = "–"
 SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
@@ -14,27 +16,8 @@ class Names(dict[str, str]):
         return key
 
 
-OPERATION_NAMES = Names(
-    {
-        "conv3x3": "convolution 3×3",
-        "conv5x5": "convolution 5×5",
-        "separable3x3": "separable 3×3",
-        "separable5x5": "separable 5×5",
-        "average_pool3x3": "average pool 3×3",
-        "max_pool3x3": "max pool 3×3",
-        "identity": "identity",
-    }
-)
-ACTIVATION_NAMES = Names(
-    {
-        "relu": "ReLU",
-        "silu": "SiLU",
-        "hard_swish": "hard swish",
-        "leaky_relu": "leaky ReLU",
-        "gelu": "GELU",
-        "tanh": "tanh",
-    }
-)
+OPERATION_NAMES = Names(operations.OPERATION_NAMES)
+ACTIVATION_NAMES = Names(operations.ACTIVATION_NAMES)
 METRIC_NAMES = Names(
     {
         "auroc": "AUROC",

@@ -1,4 +1,4 @@
-"""One table with many attribute columns -> one sub-dataset per column, all sharing the image files."""
+"""Import a table with many attribute columns: one sub-dataset per column, all sharing the image files."""
 
 import re
 from collections import Counter

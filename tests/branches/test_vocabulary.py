@@ -1,7 +1,8 @@
 """A name of the search spaces is a whole entry: built, of the stated shape, counted, exported; a forgotten place fails.
 
-An operation or activation: `search_spaces.operations` (its name) and `branches.layers` (its module); one of a torch
-module that is new here also `branches.export.source.CONSTRUCTORS`. A pooling: `POOLED` and `branches.layers.POOLINGS`.
+An operation or activation: `search_spaces.operations` (its name, and what people call it) and `branches.layers` (its
+module); one of a torch module that is new here also `branches.export.source.CONSTRUCTORS`. A pooling: `POOLED` and
+`branches.layers.POOLINGS`. The comments of graftnet.toml name them all: tests/graftnet/project/test_config.py.
 """
 
 import numpy as np
@@ -90,6 +91,18 @@ def test_the_rooms_hold_the_same_names() -> None:
     assert tuple(ACTIVATIONS) == operations.ACTIVATIONS
     assert tuple(POOLINGS) == operations.POOLINGS
     assert {*operations.CHAIN_OPERATIONS, *operations.CELL_OPERATIONS} <= {*operations.OPERATIONS}
+    assert {*operations.HEAD_POOLINGS} <= {*operations.POOLINGS}
+
+
+def test_what_a_space_offers_by_default_is_what_it_offered() -> None:
+    """Another name is for those who ask for it: what was searched with the usual ones stays current."""
+    offered = {
+        space.name: {decision.name.rpartition(".")[2]: decision.choices for decision in space.decisions}
+        for space in (macro_space(1), micro_space(1))
+    }
+    assert offered["macro"]["operation"] == operations.CHAIN_OPERATIONS
+    assert offered["micro"]["operation_a"] == operations.CELL_OPERATIONS
+    assert all(space["pooling"] == ("average", "bilinear") for space in offered.values())
 
 
 @pytest.mark.parametrize("operation", operations.OPERATIONS)

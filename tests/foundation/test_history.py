@@ -64,7 +64,7 @@ def test_every_cut_of_a_file_reads_as_the_records_before_it(tmp_path) -> None:
 def test_truncate_returns_to_a_checkpoint(tmp_path) -> None:
     history = History(tmp_path / "history.jsonl")
     history.append("a")
-    size = history.sync()
+    size = history.size
     history.append("b")
     resumed = History(history.path)
     resumed.truncate(size)

@@ -20,7 +20,7 @@ from branches.export.source import branch_source
 from branches.saved import load_branch
 from deployment.runtime.files import read_bundle, read_contract
 from foundation.history import History, read_history
-from graftnet.bundles.tree import newest_on, open_tree, search_of
+from graftnet.bundles.tree import grafted_branch, newest_on, search_of
 from graftnet.cli import run
 from graftnet.label_graphs.calls import graph_run
 from graftnet.project.config import parse_config
@@ -125,7 +125,12 @@ def config(home: Path) -> object:
 def result(home: Path) -> object:
     folder, project = home / "project" / LOOP, project_of(home)
     read_records(folder)
-    return project.results("loop"), project.next_in_sequence("loop"), found_in(folder, folder), read_result(folder)
+    return (
+        project.results("loop"),
+        project.next_in_sequence("loop"),
+        found_in(folder, folder),
+        read_result(folder / "result.json"),
+    )
 
 
 def branch(home: Path) -> object:
@@ -136,7 +141,8 @@ def branch(home: Path) -> object:
 
 
 def grafted(home: Path) -> object:
-    return open_tree(project_of(home))
+    project = project_of(home)
+    return load_branch(grafted_branch(project, project.tree, "range"))
 
 
 def study(home: Path) -> object:
@@ -199,7 +205,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "bundle": ("bundle/bundle.json", lambda home: read_bundle(home / "bundle")),
     "contract": ("bundle/loop/branch.json", lambda home: read_contract(home / "bundle" / "loop")),
 }
-HEAVY = ("tree", "weights", "trunk")  # open a trunk each time
+HEAVY = ("weights", "trunk")  # open a trunk each time
 
 
 @pytest.mark.parametrize("reader", READERS)

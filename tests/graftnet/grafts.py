@@ -5,16 +5,18 @@ from pathlib import Path
 import torch
 
 from branches.branch import Branch
+from branches.grafting import GraftedNet
 from branches.probe import LinearProbe
 from branches.saved import BranchRecord, save_branch
-from graftnet.bundles.tree import open_tree
 from graftnet.project.folder import Project, open_project
+from graftnet.trunks.served import grafted, served
 from graftnet.trunks.versions import open_trunk, train_trunk
 from search_spaces import macro_space
 from subdatasets.image_files import read_image
 from subdatasets.importing.arrays import import_labels
 from subdatasets.subdataset import read_subdataset
 from tests.graftnet.searches.test_run import CONFIG, make_pictures
+from trunk.trunk import Trunk
 
 CPU = torch.device("cpu")
 KINDS = {"bright": "branch", "corner": "tail", "shape": "linear_probe"}
@@ -57,6 +59,15 @@ def make_grafts(folder: Path) -> Project:
         save_branch(project.tree / name, modules[name], record)
     train_trunk(project, seed=1, device=CPU)
     return project
+
+
+def open_tree(project: Project) -> GraftedNet:
+    """The trunk in use with every grafted branch, both as they are served at one moment."""
+    now = served(project)
+    net = GraftedNet(Trunk.load(project.trunks / now.version))
+    for folder in grafted(project.runs / now.tree).values():
+        net.graft_saved(folder)
+    return net
 
 
 def predictions(project: Project) -> dict[str, torch.Tensor]:

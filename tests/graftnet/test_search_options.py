@@ -1,5 +1,6 @@
 """Every option of `graftnet search` reaches the setting that it names."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import typer
 
 from graftnet.cli import app, run
 from graftnet.project.config import Config
-from graftnet.project.overrides import Overrides, PlaceOptions
+from graftnet.project.overrides import Overrides, PlaceOptions, choices
 from graftnet.searches import calls as searching
 from graftnet.searches import search_all as fleet
 
@@ -60,12 +61,22 @@ def test_an_option_sets_its_key(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert run(["search", "bald", *([options()[name], typed] if typed else [options()[name]])]) == 130
     [(option, (table, key), found)] = caught[0].given()
     assert (option, found) == (options()[name], value)
+    assert name in (key, f"{table}_{key}") or (name, key) == ("branch", "kind")  # it is called after what it sets
     kind = {"branch": Config().branch.model_copy(update={"kind": "tail"})} if table == "branch" else {}
     before = Config().model_copy(update=kind)
     after = caught[0].applied(before)
     assert getattr(getattr(after, table), key) == value
     untouched = getattr(after, table).model_copy(update={key: getattr(getattr(before, table), key)})
     assert after.model_copy(update={table: untouched}) == before
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_the_help_of_an_option_names_all_its_choices_or_none(name: str) -> None:
+    command = typer.main.get_command(app).commands["search"]  # type: ignore[attr-defined]
+    (parameter,) = (parameter for parameter in command.params if parameter.name == name)
+    ((_, (table, key), _),) = Overrides(**{name: GIVEN[name][1]}).given()
+    for names in choices(table, key):
+        assert [word for word in names if re.search(rf"(?<![\w-]){word}(?![\w-])", parameter.help)] in ([], [*names])
 
 
 @pytest.mark.parametrize("name", PLACE)

@@ -11,7 +11,7 @@ STEP = 16  # pixels from one size that is tried to the next, when one was too sm
 
 
 def find_backbone(name: str) -> Backbone:
-    """The table of this name: one of :data:`trunk.backbones.chain.chain.BACKBONES`, or a convolutional model of timm's.
+    """The table of this name: one of :data:`trunk.backbones.chain.BACKBONES`, or a convolutional model of timm's.
 
     Raises:
         TrunkError: there is none, or it cannot be cut into blocks.

@@ -16,10 +16,10 @@ def block_table(backbone: str, size: int | None = None, freeze_depth: int = 0) -
 
     Raises: TrunkError: there is no such backbone, it cannot be cut, or the images are too small for it.
     """
-    found = find_backbone(backbone)
-    side = size or found.image_size
+    chosen = find_backbone(backbone)
+    side = size or chosen.image_size
     with torch.device("meta"):
-        chain = found.build()
+        chain = chosen.build()
     rows = [
         {
             "block": number,
@@ -32,11 +32,11 @@ def block_table(backbone: str, size: int | None = None, freeze_depth: int = 0) -
             "parameters": weights(chain, number),
         }
         for number, (name, (channels, height, width)) in enumerate(
-            zip(found.block_names, block_shapes(found.name, side), strict=True)
+            zip(chosen.block_names, block_shapes(chosen.name, side), strict=True)
         )
     ]
-    depth = freeze_depth or found.freeze_depth
-    return {"backbone": found.name, "image_size": side, "freeze_depth": depth, "blocks": rows}
+    depth = freeze_depth or chosen.freeze_depth
+    return {"backbone": chosen.name, "image_size": side, "freeze_depth": depth, "blocks": rows}
 
 
 def weights(chain: BlockChain, number: int) -> int:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from foundation.files import DISK_FULL, read_json, replace_atomically, write_json
 from foundation.history import Progress
+from foundation.locks import sweep
 from trunk.errors import TrunkError
 from trunk.features.cached import CachedFeatures
 from trunk.features.codecs import Codec, Moments, fit_codec, read_codec, stored_channels
@@ -65,13 +66,13 @@ class FeatureCache:
             self.guarded(lambda: write_json(path, self.origin))
             return
         try:
-            found = read_json(path)
-            theirs = str(found["fingerprint"])
+            origin = read_json(path)
+            theirs = str(origin["fingerprint"])
         except (KeyError, ValueError) as error:
             raise TrunkError(f"{path} cannot be read ({error}); delete {self.folder} to compute it anew.") from error
-        if found != self.origin:
+        if origin != self.origin:
             raise TrunkError(
-                f"The feature cache {self.folder} was written by trunk {theirs[:12]} ({found.get('precision')}), this "
+                f"The feature cache {self.folder} was written by trunk {theirs[:12]} ({origin.get('precision')}), this "
                 f"is trunk {self.trunk.fingerprint[:12]} ({self.precision}); use another folder or delete this one."
             )
 
@@ -122,16 +123,16 @@ class FeatureCache:
     def keys_of(self, record: Path, shape: tuple[int, int, int], codec: str | None) -> list[str] | None:
         """What `read_shard_record` says; files that have not changed since this object read them are not read again."""
         try:
-            found = [path.stat() for path in (record, record.with_suffix(".npy"))]
+            stats = [path.stat() for path in (record, record.with_suffix(".npy"))]
         except OSError:
             return None
-        now = codec, [(one.st_ino, one.st_size, one.st_mtime_ns) for one in found]
+        state = codec, [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
         before = self.verified.get(record)
-        if before is not None and before[0] == now:
+        if before is not None and before[0] == state:
             return before[1]
         keys = read_shard_record(record, shape, codec)
         if keys is not None:
-            self.verified[record] = now, keys
+            self.verified[record] = state, keys
         return keys
 
     def missing(self, images: Iterable[str], depths: Sequence[int]) -> Missing:
@@ -164,6 +165,7 @@ class FeatureCache:
             return 0
         if before:
             before(missing)
+        sweep(self.folder)
         codecs = self.fitted(images, depths, fit_on)
         keys, done = list(missing), 0
         waiting: dict[int, list[tuple[str, NDArray[Any]]]] = {depth: [] for depth in depths}
@@ -285,10 +287,10 @@ def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: s
 def read_shard_record(record: Path, shape: tuple[int, int, int], codec: str | None) -> list[str] | None:
     """The keys of a shard that is whole; None for one that is damaged, or that another codec wrote."""
     try:
-        found = read_json(record)
-        keys: list[str] = found["hashes"]
-        fits = tuple(found["shape"]) == shape and found.get("codec") == codec
-        whole = fits and file_checksum(record.with_suffix(".npy")) == found["sha256"]
+        contents = read_json(record)
+        keys: list[str] = contents["hashes"]
+        fits = tuple(contents["shape"]) == shape and contents.get("codec") == codec
+        whole = fits and file_checksum(record.with_suffix(".npy")) == contents["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return keys if whole else None

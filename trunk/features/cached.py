@@ -24,7 +24,7 @@ Rows = NDArray[np.int64]
 class CachedFeatures:
     """Rows (N, 2) of one depth's shards: (shard, row in it) each; nothing is held in memory but this index.
 
-    A :class:`trunk.features.source.source.FeatureSource`. `shape` (C, H, W) is what is read; `views` (V, N, 2) are the
+    A :class:`trunk.features.source.FeatureSource`. `shape` (C, H, W) is what is read; `views` (V, N, 2) are the
     rows of the same images' other views, which only :func:`drawn` reads.
     """
 

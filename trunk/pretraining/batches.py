@@ -1,4 +1,4 @@
-"""Batches of the dynamic graph: which images a step trains on, which of their labels count, what is changed on them.
+"""Batches of the dynamic graph: the images of a step, the labels that count, and the changes made to the pixels.
 
 GraftNet: An Efficient and Flexible Multi-label Image Classification and Its Application (Jia et al.), section 3.2: one
 attribute at random, a batch of its sub-dataset. Beyond the paper, as options: several attributes per step; attributes
@@ -20,6 +20,9 @@ from trunk.errors import TrunkError
 from trunk.preprocessing import IMAGENET_MEAN
 from trunk.pretraining.dynamic_graph import UNKNOWN, PooledImages
 from trunk.pretraining.settings import POWERS, PretrainSettings
+
+GREY = np.round(np.array(IMAGENET_MEAN) * 255).astype(np.uint8)
+LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,6 @@ def shares_of(images: PooledImages, power: float) -> NDArray[np.float64]:
     return shares
 
 
-GREY = np.round(np.array(IMAGENET_MEAN) * 255).astype(np.uint8)
-LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)
-
-
 class Changes(NamedTuple):
     """What happens to each image of a batch: None stands for a change that the settings leave out.
 
@@ -155,8 +154,8 @@ def change(pixels: NDArray[np.uint8], changes: Changes, settings: PretrainSettin
     if changes.corners is not None:
         margin = round(size * settings.pad)
         padded = np.pad(pixels, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="reflect")
-        places = enumerate(changes.corners.tolist())
-        pixels = np.stack([padded[n, y : y + size, x : x + size] for n, (y, x) in places])
+        corners = enumerate(changes.corners.tolist())
+        pixels = np.stack([padded[n, y : y + size, x : x + size] for n, (y, x) in corners])
     if changes.factors is not None:
         pixels = recoloured(pixels, changes.factors)
     if changes.erased is not None:

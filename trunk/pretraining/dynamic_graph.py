@@ -24,6 +24,7 @@ from trunk.errors import TrunkError
 from trunk.precision import autocast
 
 UNKNOWN = -1
+BATCH_SIZE = 128  # of validation
 
 
 class DynamicGraph(nn.Module):
@@ -135,9 +136,6 @@ def pool_images(subdatasets: Sequence[SubDataset], *, hashes: Mapping[Path, str]
         train_rows.append([np.array(own, dtype=np.int64) for own in by_value])
         val_rows.append(np.array([rows[hashes[example.path]] for example in val], dtype=np.int64))
     return PooledImages(paths, labels, train_rows, val_rows)
-
-
-BATCH_SIZE = 128
 
 
 @torch.inference_mode()

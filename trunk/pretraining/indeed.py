@@ -21,6 +21,8 @@ from torch import Tensor
 from trunk.pretraining.dynamic_graph import UNKNOWN
 from trunk.pretraining.settings import IndeedSettings
 
+SMALLEST_SCALE = 1e-12  # of a feature vector or its range; below, it counts as zero
+
 
 def partial_coco(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Which images share a label (eq. 1) and also differ in one (eq. 2): symmetric, (N, N).
@@ -66,9 +68,6 @@ def draw_pairs(labels: NDArray[np.integer], rng: np.random.Generator) -> NDArray
         ranks[joined] = ranks[:, joined] = -1
     default = np.flatnonzero(alone)
     return np.concatenate([*pairs, np.stack([default, default], axis=1)])
-
-
-SMALLEST_SCALE = 1e-12
 
 
 class Six(NamedTuple):
@@ -145,7 +144,7 @@ def indeed_loss(
     Args:
         features: (N, n), not negative; float32, whatever the backbone ran in.
         labels: (N, C), 1 present, 0 absent, -1 unknown.
-        pairs: (P, 2) rows, as `trunk.pretraining.indeed.draw_pairs` gives them.
+        pairs: (P, 2) rows, as `draw_pairs` gives them.
         classify: the one classifier of all six features, (M, n) -> (M, C).
         settings: lambda, the normalisation and the blocks; with one block alone the other's loss is left out.
     """

@@ -7,7 +7,6 @@ Several ranks (:mod:`trunk.pretraining.ranks`) share each step's batch and end, 
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from foundation.bounds import recorded
 from foundation.history import History, Progress, read_history
 from subdatasets.subdataset import SubDataset
 from trunk.backbones.find import block_shapes, find_backbone
@@ -120,7 +120,7 @@ class Pretraining:
         return {
             "backbone": self.backbone,
             "preprocessing": self.preprocessing.to_json(),
-            "settings": {**asdict(self.settings), "precision": self.precision},
+            "settings": {**recorded(self.settings), "precision": self.precision},
             "seed": self.seed,
             "attributes": {s.attribute.name: list(s.attribute.values) for s in self.subdatasets},
             "images": len(self.images.paths),

@@ -6,7 +6,6 @@ carry the labels of several attributes.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foundation.bounds import recorded
 from trunk.errors import TrunkError
 from trunk.pretraining.batches import Batch
 from trunk.pretraining.indeed import draw_pairs, indeed_loss
@@ -42,7 +42,7 @@ class IndeedPretraining(MultiLabelPretraining):
             )
 
     def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "method": "indeed", "indeed": asdict(self.indeed)}
+        return {**super().identity(), "method": "indeed", "indeed": recorded(self.indeed)}
 
     def loss(self, images: Tensor, batch: Batch) -> Tensor:
         classes = self.classes(batch)
@@ -89,7 +89,7 @@ def method_identity(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     method = METHODS[name]
     own: Any = method.settings and method.settings(**{field: table[key] for field, key in method.keys.items()})
-    return {"method": name, **({name: asdict(own)} if own else {})}
+    return {"method": name, **({name: recorded(own)} if own else {})}
 
 
 def method_of(identity: Mapping[str, Any]) -> Method:

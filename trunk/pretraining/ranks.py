@@ -1,4 +1,4 @@
-"""Ranks: the processes that train one trunk together, and what they tell each other, which is sums alone.
+"""Ranks: the processes that train one trunk together, and the sums by which they do.
 
 PyTorch's DistributedDataParallel averages gradients over ranks and wants every rank to use every parameter; here a step
 uses some attributes' layers only, and a sum over ranks of losses that are already divided by the whole batch is exactly
@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, distributed, nn
 
 from trunk.errors import TrunkError
+
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # of torchrun
+PATIENCE = timedelta(hours=1)  # while the first rank validates, the others wait
 
 
 @dataclass(frozen=True)
@@ -79,21 +82,13 @@ class Ranks:
             )
 
 
-VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-
-PATIENCE = timedelta(hours=1)  # while the first rank validates, the others wait
-
-
 @contextmanager
-def ranks_of_torchrun(device: "torch.device") -> Iterator[tuple["Ranks", "torch.device"]]:
+def ranks_of_torchrun(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
     """This process's place among its ranks and its own device, while the block runs: nccl on GPUs, gloo on CPUs.
 
     Raises:
         TrunkError: the device cannot be shared by ranks, or there are more ranks here than GPUs.
     """
-    from torch import cuda, distributed
-    from torch import device as torch_device
-
     if not all(name in os.environ for name in VARIABLES) or int(os.environ["WORLD_SIZE"]) == 1:
         yield Ranks(), device
         return
@@ -101,13 +96,13 @@ def ranks_of_torchrun(device: "torch.device") -> Iterator[tuple["Ranks", "torch.
         raise TrunkError(f"Several ranks train on cpu or cuda, not on {device.type}; give --device cpu.")
     if device.type == "cuda":
         local = int(os.environ["LOCAL_RANK"])
-        if local >= cuda.device_count():
+        if local >= torch.cuda.device_count():
             raise TrunkError(
-                f"torchrun started more ranks than the {cuda.device_count()} GPU(s) of this machine; give "
-                f"--nproc-per-node {cuda.device_count()}, or --device cpu."
+                f"torchrun started more ranks than the {torch.cuda.device_count()} GPU(s) of this machine; give "
+                f"--nproc-per-node {torch.cuda.device_count()}, or --device cpu."
             )
-        device = torch_device("cuda", local)
-        cuda.set_device(device)
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size()), device

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from deployment.serve.settings import MIB, ServeSettings
 from graftnet.cli import run
+from graftnet.commands.serve import ServeOptions, settings_given
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
@@ -42,3 +44,9 @@ def test_a_mistake_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     assert run(["serve", *words]) == 2
     assert expected in said(capsys)
+
+
+def test_options_have_the_defaults_and_units_of_the_server() -> None:
+    assert ServeSettings(**settings_given(ServeOptions())) == ServeSettings()
+    given = settings_given(ServeOptions(max_delay=7.0, max_megabytes=0.5, max_megapixels=2.5))
+    assert (given["max_delay"], given["max_body"], given["max_pixels"]) == (0.007, MIB // 2, 2_500_000)

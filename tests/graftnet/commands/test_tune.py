@@ -12,9 +12,11 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from graftnet.cli import run
+from graftnet.commands.tune import DepthOptions
 from graftnet.project.config import CONFIG_NAME, LabelGraphTable, config_of
 from graftnet.project.folder import open_project
 from graftnet.searches.features import cache_of
+from graftnet.studies.plan import TuneRequest
 from graftnet.studies.records import default_storage, newest_study, read_study, standing_value
 from graftnet.trunks.versions import open_trunk
 from nas.tuning.depth_knobs import DEPTH_KNOBS
@@ -245,4 +247,11 @@ def test_reports_need_neither_optuna_nor_torch(folder: Path) -> None:
         f"write_study_report(Path({str(study)!r})); "
         "assert not {'optuna', 'torch', 'sqlalchemy'} & set(sys.modules), 'a report imports them'"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+def test_options_have_the_defaults_of_a_request() -> None:
+    request = TuneRequest(Path(), "depth")
+    options = vars(DepthOptions())
+    assert options.pop("depths") is None  # as a user writes them; () in a request
+    assert options == {name: getattr(request, name) for name in options}

@@ -1,18 +1,21 @@
 """graftnet.toml: every mistake at once, the template, and the seam to the rooms' settings."""
 
+import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from pydantic import ValidationError
 
+from branches.measures.metrics import REWARDS
 from branches.settings import FitRecipe, FitSettings
-from foundation.bounds import check_fields
+from foundation.bounds import OneOf, check_fields
 from graftnet.errors import ConfigError
 from graftnet.project.config import (
     RIVALS,
@@ -40,6 +43,7 @@ from label_graph.settings import LOSSES, POOLINGS, GraphRecipe, GraphSettings
 from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, JobSettings, SearchSettings
 from nas.strategies.searches import STRATEGIES
 from search_spaces import SpaceError, macro_space, micro_space
+from tests.test_house import MODULES
 from trunk.backbones.find import find_backbone
 from trunk.precision import resolve_precision
 from trunk.pretraining.settings import PretrainSettings
@@ -58,6 +62,29 @@ def test_template_holds_every_setting_at_its_default() -> None:
         assert isinstance(field.annotation, type)
         assert issubclass(field.annotation, Table)
         assert set(written[table]) == set(field.annotation.model_fields), table
+
+
+def test_template_names_every_choice() -> None:
+    """A key that takes one of some names says which, in its own line or the comment above its group."""
+    text = template("graftnet")
+    for table, field in Config.model_fields.items():
+        if table == "attributes":
+            continue
+        (part,) = re.findall(rf"^\[{table}\]\n(.*?)(?=^\[|\Z)", text, re.M | re.S)
+        for key, own in field.annotation.model_fields.items():  # type: ignore[union-attr]
+            inner = get_args(own.annotation)[:1]
+            rules = [*own.metadata, *(rule for kind in inner for rule in getattr(kind, "__metadata__", ()))]
+            for rule in rules:
+                if isinstance(rule, OneOf):
+                    assert [name for name in rule.names if f'"{name}"' not in part] == [], (table, key)
+
+
+def test_every_key_is_read() -> None:
+    """In some room, as an attribute or by its name; what declares it is neither."""
+    code = "\n".join(path.read_text(encoding="utf-8") for path in MODULES)
+    for table, field in Config.model_fields.items():
+        keys = getattr(field.annotation, "model_fields", {})
+        assert [key for key in keys if not re.search(rf"\.{key}\b|\"{key}\"", code)] == [], table
 
 
 def test_template_quotes_the_name() -> None:
@@ -196,8 +223,14 @@ def test_the_controls_own_keys_are_the_rooms_defaults() -> None:
 
 
 def test_reading_settings_needs_no_torch() -> None:
-    code = "import sys, graftnet.config; sys.exit('torch' in sys.modules)"
+    code = "import sys, graftnet.project.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def quoted(names: Iterable[str]) -> str:
+    """'a', 'b' or 'c'."""
+    *first, last = map(repr, names)
+    return f"{', '.join(first)} or {last}"
 
 
 def test_all_mistakes_are_listed_at_once_with_lines_and_remedies() -> None:
@@ -228,8 +261,7 @@ weight_decay = nan
         "search.widths[1] (line 9) must be an integer, is 'a'",
         "search.widths[2] (line 9) must be an integer, is true",
         "search.widths[3] (line 9) must be at least 1, is 0",
-        "search.reward (line 10) must be one of 'auroc', 'average_precision', 'balanced_accuracy' or 'accuracy', "
-        "is 'aurok'",
+        f"search.reward (line 10) must be one of {quoted(REWARDS)}, is 'aurok'",
         "retrain.dropout (line 12) must be less than 1, is 1.5",
         "retrain.weight_decay (line 13) must be a finite number, is nan",
         "tail (line 14) is not a table (did you mean tail in [controls]?)",

@@ -43,7 +43,7 @@ def test_extra_of_a_submodule() -> None:
 
 
 def test_packages_are_those_of_the_distribution() -> None:
-    setup = (Path(__file__).parents[2] / "setup.cfg").read_text(encoding="utf-8")
+    setup = (Path(__file__).parents[3] / "setup.cfg").read_text(encoding="utf-8")
     required = setup.split("install_requires =")[1].split("[options.packages.find]")[0]
     listed = [line.strip() for line in required.splitlines() if line.strip() and "#" not in line]
     assert [line.split(">")[0].split("=")[0] for line in listed] == list(CORE)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from graftnet.bundles.tree import graft_attribute, open_tree
+from graftnet.bundles.tree import graft_attribute
 from graftnet.cli import run
 from graftnet.errors import ConfigError
 from graftnet.project.config import Config, config_of, parse_config
@@ -15,6 +15,7 @@ from graftnet.searches.features import cache_of
 from graftnet.searches.queue import survey
 from graftnet.searches.run import cache_features, estimate_features, plan_search, search_attribute
 from graftnet.trunks.versions import open_trunk
+from tests.graftnet.grafts import open_tree
 from tests.graftnet.searches.test_run import CONFIG, CPU, make_project
 
 OWN = """

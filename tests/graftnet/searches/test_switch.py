@@ -340,7 +340,7 @@ def test_a_version_whose_depth_is_too_small_for_a_branch(project: Project, capsy
 
 def started(folder: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "graftnet", "trunk", "switch", "--yes", "--device", "cpu", "--json"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

@@ -15,7 +15,7 @@ from scipy.stats import kendalltau, ttest_rel
 from foundation.files import write_json
 from foundation.history import History, read_history
 from nas.audit.gain import Paired, paired
-from nas.audit.ranking import Scored, stratified
+from nas.audit.ranking import ScoredArchitecture, stratified
 from nas.audit.run import audit_sentence, run_audit
 from nas.errors import SearchError
 from nas.job.run import run_job
@@ -150,7 +150,10 @@ def test_what_cannot_be_audited_is_refused(job_data: JobData, folder: Path, tmp_
 
 
 def test_stratified_takes_the_middle_of_each_part() -> None:
-    ranked = [Scored(JOB.space.architecture([0] * len(JOB.space.decisions)), float(n), "policy") for n in range(12)]
+    ranked = [
+        ScoredArchitecture(JOB.space.architecture([0] * len(JOB.space.decisions)), float(n), "policy")
+        for n in range(12)
+    ]
     assert [one.shared for one in stratified(ranked, 4)] == [1.0, 4.0, 7.0, 10.0]
     assert stratified(ranked, 100) == ranked
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from nas.controller.lstm import Step, steps_of
 from nas.controller.policy import Controller
+from nas.controller.steps import Step, steps_of
 from nas.errors import SearchError
 from search_spaces import SPACES
 from search_spaces.decisions import Decision

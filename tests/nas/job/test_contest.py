@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from branches.costs.latency import Latency
-from nas.job.contest import described, select
+from nas.job.contest import select, selection_sentence
 from nas.limits.latency import Latencies
 from nas.limits.limits import Limits
 from nas.settings import JobSettings
@@ -26,7 +26,7 @@ def places(parameters: list[int], count: int, apart: float, limits: Limits | Non
     latencies = Latencies(Path("nowhere"), (3, 4, 4), 2, device=torch.device("cpu"))
     return select(
         ranked, count, limits or Limits(), lambda one: (sizes[one], 1), latencies, role="candidate", apart=apart
-    ).places
+    ).ranks
 
 
 def test_without_a_distance_the_first_are_chosen() -> None:
@@ -70,8 +70,10 @@ def test_the_sentence_says_how_far_apart() -> None:
     counts = {"candidates": 9, "trained": 2, "dropped": 0}
     words = {"judge": "the shared weights rank", "metric": "auroc", "reason": "it won", "threshold_by": "f1"}
     about: dict[str, Any] = {**counts, **words, "limits": Limits()}
-    assert "highest by val auroc were trained" in described(**about)
-    assert "highest by val auroc, 1.5 x apart in parameters while there are such, were" in described(**about, apart=1.5)
+    assert "highest by val auroc were trained" in selection_sentence(**about)
+    assert "highest by val auroc, 1.5 x apart in parameters while there are such, were" in selection_sentence(
+        **about, apart=1.5
+    )
 
 
 def test_only_shared_weights_need_finalists_apart() -> None:

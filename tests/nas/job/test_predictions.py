@@ -16,7 +16,7 @@ from branches.probe import LinearProbe
 from nas.job.pictures import NO_IMAGES, write_pictures
 from nas.job.predictions import (
     ImageFile,
-    Scored,
+    ScoredImage,
     decided,
     most_confident,
     predictions_table,
@@ -51,7 +51,7 @@ def test_of_many_values_the_highest_score_decides() -> None:
     assert decided(np.array([0.2, 0.5, 0.3]), None) == (1, 0.5)
 
 
-def rows_of(files: list[ImageFile] | None, values: int = 3, count: int = 12) -> list[Scored]:
+def rows_of(files: list[ImageFile] | None, values: int = 3, count: int = 12) -> list[ScoredImage]:
     rng = np.random.default_rng(0)
     scores = rng.dirichlet(np.ones(values), count)
     labels = torch.from_numpy(rng.integers(0, values, count))
@@ -89,12 +89,12 @@ def test_features_without_images_are_told_by_their_row(tmp_path: Path) -> None:
 )
 def test_the_table_is_written_as_the_standard_library_writes_it(column: list[float], values: list[str]) -> None:
     scores = np.array([[1 - score] + [score] * (len(values) - 1) for score in column])
-    rows = [Scored("val", place, None, 0, 1, row, 0.0) for place, row in enumerate(scores)]
+    rows = [ScoredImage("val", place, None, 0, 1, row, 0.0) for place, row in enumerate(scores)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["split", "image", "content", "label", "predicted", *(f"score of {value}" for value in values)])
     for row in rows:
-        writer.writerow(["val", f"row {row.place}", "", values[0], values[1], *map(repr, row.scores.tolist())])
+        writer.writerow(["val", f"row {row.row}", "", values[0], values[1], *map(repr, row.scores.tolist())])
     assert predictions_table(rows, values).to_csv(index=False, lineterminator="\n") == text.getvalue()
 
 

@@ -21,22 +21,22 @@ ENTRIES = [entry(2.0, 500), entry(1.98, 300), entry(1.97, 300), entry(1.0, 10)]
 
 
 def test_the_best_wins_and_of_equals_the_smaller() -> None:
-    assert choose(ENTRIES, LABELS, "auroc", rule="best", tolerance=1.0, seed=0).place == 0
+    assert choose(ENTRIES, LABELS, "auroc", rule="best", tolerance=1.0, seed=0).position == 0
     twins = [*ENTRIES, entry(2.0, 499), entry(2.0, 499)]
     found = choose(twins, LABELS, "auroc", rule="best", tolerance=1.0, seed=0)
-    assert found.place == 4
+    assert found.position == 4
     assert f"best val auroc, {ENTRIES[0].score:.4f}" in found.reason
 
 
 def test_the_smallest_within_the_tolerance_wins() -> None:
     found = choose(ENTRIES, LABELS, "auroc", rule="smallest_within", tolerance=1.0, seed=0)
-    assert found.place == 1  # as small as the next one, and better; the smallest of all is too bad
+    assert found.position == 1  # as small as the next one, and better; the smallest of all is too bad
     margin = standard_error(ENTRIES[0].probabilities, LABELS, "auroc", seed=0)
     assert ENTRIES[0].score - margin > ENTRIES[3].score
     assert f"of the 3 within {margin:.4f} of the best val auroc" in found.reason
     assert f"300 with val auroc {ENTRIES[1].score:.4f}, where the best has 500" in found.reason
-    assert choose(ENTRIES, LABELS, "auroc", rule="smallest_within", tolerance=0.0, seed=0).place == 0
-    assert choose(ENTRIES, LABELS, "auroc", rule="smallest_within", tolerance=1e3, seed=0).place == 3
+    assert choose(ENTRIES, LABELS, "auroc", rule="smallest_within", tolerance=0.0, seed=0).position == 0
+    assert choose(ENTRIES, LABELS, "auroc", rule="smallest_within", tolerance=1e3, seed=0).position == 3
 
 
 def test_the_standard_error_is_that_of_a_share_and_of_an_area() -> None:

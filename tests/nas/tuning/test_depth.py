@@ -1,7 +1,9 @@
 """A trial of a depth study, on features of a few images at three depths."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from search_spaces import Architecture
 from search_spaces.registry import space_of
 from tests.nas.conftest import make_split
 
+GUIDE = Path(__file__).parents[3] / "docs" / "tuning.md"
 SETTING: Setting = {
     "freeze_depth": 2,
     "space": "macro",
@@ -140,11 +143,19 @@ def test_latency_as_the_second_objective_is_measured() -> None:
     assert found.second == found.details["latency_ms"] > 0
 
 
+def guide_knobs() -> dict[str, bool]:
+    """The knobs of docs/tuning.md's table, and whether each has the star of those that mean nothing to a tail."""
+    (table,) = re.findall(r"^\| knob \|.*?\n\n", GUIDE.read_text(encoding="utf-8"), re.M | re.S)
+    cells = [row.split("|")[1] for row in table.strip().splitlines()[2:]]
+    return {knob: bool(star) for cell in cells for knob, star in re.findall(r"`(\w+)`(\*?)", cell)}
+
+
 def test_knobs_of_a_study() -> None:
     row = {knob.name: knob for knob in depth_knobs([3, 4, 5], replace(BASE, with_tail=True))}
     assert (row["freeze_depth"].low, row["freeze_depth"].high) == (3, 5)
     assert row["space"].choices == ("macro", "micro", "tail")
-    assert {name for name, knob in row.items() if knob.only} == {"nodes", "width", "dropout", "parameter_penalty"}
+    assert {name: knob.only is not None for name, knob in row.items()} == guide_knobs()
+    assert row["nodes"].only == row["dropout"].only == ("space", ("macro", "micro"))
     assert depth_knobs([2, 5], BASE)[0].choices == (2, 5)
     assert depth_knobs([4], BASE)[0].choices == (4,)
     # With one architecture to choose from, a penalty does nothing.

@@ -1,6 +1,8 @@
 """A trial of the label graph's study, on a few made-up images with four labels."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from nas.tuning.knobs import Setting, asked
 from nas.tuning.study import PrunedError
 from tests.nas.tuning.test_study import Asked
 
+GUIDE = Path(__file__).parents[3] / "docs" / "tuning.md"
 LABELS = ("a", "b", "c", "d")
 SETTING: Setting = {
     "tau": 0.3,
@@ -115,3 +118,16 @@ def test_the_standard_error_is_of_the_images() -> None:
 def test_every_knob_is_a_setting_of_the_label_graph() -> None:
     assert {knob.name for knob in gcn_knobs(4, words=True)} == SETTING.keys()
     assert SETTING.keys() <= set(GraphSettings.__dataclass_fields__)
+    (said,) = re.findall(r"`graftnet tune gcn` tunes .*?\.", GUIDE.read_text(encoding="utf-8"), re.S)
+    assert {*re.findall(r"`(\w+)`", said)} == SETTING.keys()
+
+
+@pytest.mark.parametrize("name", SETTING)
+def test_every_knob_changes_the_trial(name: str) -> None:
+    """A value that no trial has been asked for so far reaches the training."""
+    trials = objective()
+    knob = next(knob for knob in trials.knobs if knob.name == name)
+    setting = {**SETTING, **({knob.only[0]: knob.only[1][0]} if knob.only else {})}
+    one, other = (knob.choices[0], knob.choices[-1]) if knob.choices else (knob.low, knob.high)
+    low, high = (trials({**setting, name: value}, seed=5, watch=never).details for value in (one, other))
+    assert low != high

@@ -39,13 +39,13 @@ def test_the_front_is_what_nothing_beats_cheapest_first() -> None:
 )
 def test_the_picked_trial(rule: str, tolerance: float, place: int, said: str) -> None:
     found = pick(TRIALS, metric="AUROC", second="parameters", rule=rule, tolerance=tolerance)
-    assert found.place == place
+    assert found.position == place
     assert said in found.reason
 
 
 def test_a_study_of_one_objective_takes_its_best() -> None:
     alone = [{**one, "second": None} for one in TRIALS]
-    assert pick(alone, metric="mAP", second=None, rule="smallest_within", tolerance=1.0).place == 1
+    assert pick(alone, metric="mAP", second=None, rule="smallest_within", tolerance=1.0).position == 1
 
 
 @unsynced()

@@ -14,7 +14,7 @@ from nas.errors import SearchError
 from nas.tuning import study as tuning
 from nas.tuning.knobs import Knob, asked, nearest, rounded
 from nas.tuning.records import study_record, trial_records
-from nas.tuning.slots import TRIES, VOID, owner, reap, standing
+from nas.tuning.slots import TRIES, VOID, owner, reap, slot_states
 from nas.tuning.storage import open_storage, sqlite_url
 from nas.tuning.study import Peer, open_study, run_study, settled_count, unpromising
 from tests.nas.studying import FIRST, KNOBS, Arithmetic, unsynced
@@ -146,12 +146,12 @@ def test_a_trial_of_another_machine_is_taken_up_when_it_is_silent_and_not_before
     storage.record_heartbeat(elsewhere._trial_id)
     with tuning.quiet():
         reap(study)
-    assert standing(study.trials, 5).busy == {0}
+    assert slot_states(study.trials, 5).busy == {0}
     with storage.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')")
     with tuning.quiet():
         reap(study)
-    assert standing(study.trials, 5).lost == (0,)
+    assert slot_states(study.trials, 5).lost == (0,)
     assert ran(tmp_path, 5) == whole[:5]
 
 

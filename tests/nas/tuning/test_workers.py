@@ -22,7 +22,7 @@ from tests.nas.postgres import postgres
 from tests.nas.studying import Arithmetic
 from tests.nas.tuning.test_study import ran, told
 
-ROOT = str(Path(__file__).parents[2])
+ROOT = str(Path(__file__).parents[3])
 
 
 def start(url: str, trials: int, *, pause: float = 0.0) -> subprocess.Popen[bytes]:
