@@ -10,14 +10,14 @@ import numpy.typing as npt
 import torch
 
 from branches.grafting import GraftedNet
-from branches.saved import load_branch, save_branch
+from branches.saved import RECORD, BranchShape, load_branch, save_branch
 from deployment.bundle.change import add_branch
 from deployment.bundle.variants import Outcome, Trial, try_variant
 from deployment.runtime.files import read_bundle
 from deployment.runtime.images import read_normalised
 from deployment.targets import TARGETS, Tree
 from foundation.files import read_json_if_whole
-from foundation.records import inside, read_json, read_record
+from foundation.records import inside, read_json, read_record, reading
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.trunks.served import holding_tree, require_own, served
@@ -64,7 +64,10 @@ def read_fingerprint(trunk: Path) -> str:
 def newest_on(project: Project, attribute: str, fingerprint: str) -> Path | None:
     """The newest finished search on this trunk: while a switch is prepared, there are newer ones on another."""
     for folder in reversed(project.results(attribute)):
-        if read_json(folder / "config.json").get("fingerprint") == fingerprint:
+        path = folder / "config.json"
+        with reading(path):
+            theirs = read_json(path)["fingerprint"]
+        if theirs == fingerprint:
             return folder
     return None
 
@@ -93,7 +96,7 @@ def grafted_branch(project: Project, tree: Path, attribute: str) -> Path:
         project.source(attribute)
         raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
     folder = inside(tree, attribute)
-    require_own(folder, str(read_json(folder / "branch.json").get("attribute")), attribute)
+    require_own(folder, read_record(folder / RECORD, BranchShape)["attribute"], attribute)
     return folder
 
 
