@@ -81,7 +81,7 @@ def bare(bundle: Path, images: Path, *, threads: int, decoders: int, batch: int,
     """Images per second of a loop: decode a batch ahead, run the model."""
     from deployment.runtime import Runtime
     from deployment.runtime.images import normalised
-    from deployment.serve.predictor import decode
+    from deployment.serve.decoding import decode
 
     runtime = Runtime(bundle, threads=threads)
     preprocessing = runtime.bundle["preprocessing"]

@@ -1,6 +1,7 @@
 """Calibrate an exported branch's scores as `branches.measures.calibration` fitted it, with numpy alone."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 from deployment.errors import BundleError
 
+TEMPERATURES = (1e-6, 1e6)
 SMALLEST = 1e-12  # as `branches.measures.calibration` has it
 Floats = npt.NDArray[np.float64]
 
@@ -30,6 +32,38 @@ def calibrated(calibration: Mapping[str, Any] | None, scores: npt.ArrayLike) -> 
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"the calibration of a branch cannot be used ({error}): export it again") from error
     return mapped
+
+
+def require_calibration(calibration: Mapping[str, Any], values: int) -> None:
+    """Raises: ValueError (or what a record of another form raises) for one that some scores could not be put through.
+
+    values: how many the branch has.
+    """
+    method = calibration["method"]
+    if method == "temperature":
+        _require(_lies(calibration["temperature"], *TEMPERATURES), "temperature", calibration["temperature"])
+        return
+    _require(method == "isotonic", "method", method)
+    curves = calibration["curves"]
+    _require(len(curves) == (1 if values == 2 else values), "number of curves", len(curves))
+    for curve in curves:
+        scores, mapped = curve["scores"], curve["calibrated"]
+        _require(0 < len(scores) == len(mapped), "number of points", len(mapped))
+        _require(all(_lies(score, -1.0, 2.0) for score in scores), "scores", scores)
+        _require(all(left <= right for left, right in pairwise(scores)), "order of scores", scores)
+        _require(all(_lies(value, 0.0, 1.0) for value in mapped), "calibrated", mapped)
+    # Of more than two values the curves' results are divided by their sum, which must be none of 0.
+    lowest = sum(min(curve["calibrated"]) for curve in curves)
+    _require(values == 2 or lowest > 0, "sum of the lowest", lowest)
+
+
+def _lies(value: object, lowest: float, highest: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and lowest <= value <= highest
+
+
+def _require(holds: bool, what: str, value: object) -> None:
+    if not holds:
+        raise ValueError(f"the {what} of its calibration cannot be {str(value)[:80]}")
 
 
 def _applied(calibration: Mapping[str, Any], table: Floats) -> Floats:

@@ -11,7 +11,7 @@ Variants (`deployment.bundle.variants`) know the branches they were made of; the
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,11 @@ from deployment.bundle.write import folder_for, listed
 from deployment.errors import BundleError
 from deployment.runtime.checks import graph_check, relative_error
 from deployment.runtime.exported import Exported
-from deployment.runtime.files import read_bundle, sha256_of
+from deployment.runtime.files import CHANGE, LEFTOVERS, left_by_change, listed_in, read_bundle, sha256_of
 from foundation.files import replace_atomically, write_json
 from foundation.locks import in_turn
 
 PENDING = f".{JOINED}.next"
-LEFTOVERS = (".*.part", f".{JOINED}.*")
 
 
 def add_branch(bundle: Path, saved: Path, *, card: str | None = None) -> str:
@@ -56,6 +55,7 @@ def add_branch(bundle: Path, saved: Path, *, card: str | None = None) -> str:
         images, session = exported.golden_images(), exported.session(bundle / "trunk.onnx")
         features = session.run([index["outputs"][str(record.freeze_depth)]], {session.get_inputs()[0].name: images})
         folder = folder_for(record.attribute, index, bundle)
+        announce(bundle, index, folder.name)
         try:
             export_branch(loaded, folder, golden=torch.from_numpy(features[0]))
             commit(bundle, index, {**index["branches"], record.attribute: listed(folder, card)})
@@ -72,6 +72,7 @@ def remove_branch(bundle: Path, attribute: str) -> None:
             raise BundleError(f"there is no branch {attribute!r} in {bundle}; there are {', '.join(index['branches'])}")
         if len(index["branches"]) == 1:
             raise BundleError(f"{attribute!r} is the only branch of {bundle}: delete the folder instead")
+        announce(bundle, index)
         commit(bundle, index, {name: part for name, part in index["branches"].items() if name != attribute})
 
 
@@ -116,8 +117,28 @@ def changing(bundle: Path) -> Iterator[dict[str, Any]]:
         index = finish(bundle)
         for pattern in LEFTOVERS:
             for path in bundle.glob(pattern):
-                (_remove_folder if path.is_dir() else Path.unlink)(path)
-        yield index
+                _remove(path)
+        _sweep(bundle)
+        try:
+            yield index
+        except Exception:
+            _sweep(bundle)
+            raise
+        _sweep(bundle)
+
+
+def announce(bundle: Path, index: Mapping[str, Any], *coming: str) -> None:
+    """Note what a change is about to write, and what is listed now: a kill may leave either unlisted."""
+    write_json(bundle / CHANGE, {"names": sorted({*listed_in(index), *coming})})
+
+
+def _sweep(bundle: Path) -> None:
+    """Remove what an announced change has left unlisted, and its note."""
+    if not (bundle / CHANGE).is_file():
+        return
+    for name in left_by_change(bundle) - listed_in(read_bundle(bundle)):
+        _remove(bundle / name)
+    (bundle / CHANGE).unlink()
 
 
 def _require_sound(bundle: Path, index: dict[str, Any]) -> None:
@@ -133,5 +154,8 @@ def _require_sound(bundle: Path, index: dict[str, Any]) -> None:
         raise RuntimeError(f"the joined graph of {bundle} does not give the branches' scores: {check['problem']}")
 
 
-def _remove_folder(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from branches.export.folder import TOLERANCE, relative_error, run_onnx, write_onnx
-from deployment.bundle.change import changing
+from deployment.bundle.change import announce, changing
 from deployment.bundle.write import folder_for
 from deployment.errors import BundleError
 from deployment.runtime.checks import problems_of
@@ -117,6 +117,7 @@ def put_label_graph(bundle: Path, exported: Path) -> tuple[str, ...]:
             )
         old = index.get("label_graph")
         folder = folder_for("labels", index, bundle)
+        announce(bundle, index, folder.name)
         with replaced_folder(folder, f"{LABEL_GRAPH}.json") as written:
             for name in (*record["files"], f"{LABEL_GRAPH}.json"):
                 shutil.copyfile(exported / name, written / name)

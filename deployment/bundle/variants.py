@@ -18,7 +18,7 @@ import onnx
 import onnxruntime
 
 from branches.measures.metrics import measure
-from deployment.bundle.change import changing
+from deployment.bundle.change import announce, changing
 from deployment.bundle.joined import JOINED
 from deployment.bundle.precision import in_integers
 from deployment.errors import BundleError
@@ -87,8 +87,11 @@ def try_variant(bundle: Path, kind: str, trial: Trial) -> Outcome:
             digest = sha256_of(pending)
             # Named by content: the index that is in force never lists a file that is being replaced.
             name = f"graftnet-{kind}-{digest[:8]}.onnx"
+            announce(bundle, index, name)
             pending.replace(bundle / name)
             others[kind] = {"file": name, "sha256": digest, **outcome.record}
+        elif old:
+            announce(bundle, index)
         if outcome.kept or old:
             write_json(bundle / "bundle.json", {**index, "variants": others})
         if old and old["file"] != others.get(kind, {}).get("file"):

@@ -22,13 +22,12 @@ from deployment.bundle.joined import JOINED, joined_graph
 from deployment.errors import BundleError
 from deployment.runtime.checks import problems_of
 from deployment.runtime.exported import Exported
-from deployment.runtime.files import FORMAT, read_contract
+from deployment.runtime.files import CARD, FORMAT, read_contract
 from foundation.files import write_json
 from foundation.folders import file_hashes, replaced_folder
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 2
-CARD = "card.md"
 STANDALONE = "runtime.pyz"
 RESERVED = ("bundle.json", "golden.npz", "trunk.onnx", JOINED, STANDALONE)
 ROOM = Path(__file__).parents[1]

@@ -11,20 +11,25 @@ import onnxruntime
 
 from deployment.errors import BundleError
 from deployment.runtime.exported import Exported, open_session
-from deployment.runtime.files import changed, read_checked, read_golden
+from deployment.runtime.files import CARD, changed, listed_in, read_checked, read_golden, unlisted
 
 Floats = npt.NDArray[np.float32]
 Verdict = dict[str, Any]
 
 
 def bundle_checks(exported: Exported) -> list[Verdict]:
-    """One verdict per branch; of a whole bundle the trunk's before them, those of its joined graphs after them."""
+    """One verdict per branch; of a whole bundle the trunk's before them, those of its joined graphs after them.
+
+    One more, named "bundle", says where it holds what its index does not list.
+    """
     checks = [
         verdict(name, _branch_problems(exported, name), partial(_branch_error, exported, name), contract["tolerance"])
         for name, contract in exported.contracts.items()
     ]
     if exported.bundle_folder != exported.folder:
         return checks
+    if extra := [] if exported.changing else unlisted(exported.folder, listed_in(exported.bundle)):
+        checks.append({"branch": "bundle", "max_relative_error": 0.0, "ok": False, "problem": "; ".join(extra)})
     bundle = exported.bundle
     trunk = partial(_image_error, exported)
     checks.insert(0, verdict("trunk", changed(exported.folder, bundle["files"]), trunk, bundle["tolerance"]))
@@ -96,7 +101,9 @@ def _own_golden(part: Mapping[str, Any]) -> dict[str, Floats]:
 def _branch_problems(exported: Exported, name: str) -> list[str]:
     folder, contract = exported.branches[name], exported.contracts[name]
     problems = changed(folder, contract["files"])
-    if exported.bundle_folder is not None:
+    if exported.bundle_folder is None:
+        problems += unlisted(folder, {*contract["files"], "branch.json", CARD})
+    else:
         listed = exported.bundle["branches"].get(name)
         if listed is None:
             return [*problems, f"bundle.json does not list {name!r}"]

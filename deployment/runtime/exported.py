@@ -42,6 +42,7 @@ class Exported:
         self.graph = graph
         self.folder = Path(folder)
         self._index = index
+        self.changing = index is not None
         self.threads = threads
         self.device = device
         self._sessions: dict[Path, onnxruntime.InferenceSession] = {}

@@ -11,12 +11,14 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from deployment.calibration import require_calibration
 from deployment.errors import BundleError
 
 FORMAT = 1
@@ -25,9 +27,14 @@ GOLDEN_BYTES = 2**31
 LARGEST_SIDE = 8192
 LOOSEST = 0.1
 LABEL_GRAPH = "label_graph"
+CARD = "card.md"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # Left by whoever imports a branch.py; never read by the runtime.
 IGNORED = ("__pycache__",)
+# What a change of the bundle writes beside the files it lists, and leaves when it is killed: the next one clears it.
+LEFTOVERS = (".*.part", ".graftnet.onnx.*")
+# Names what a change under way may leave unlisted; gone when it has ended.
+CHANGE = ".graftnet.change"
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -84,6 +91,8 @@ def read_contract(folder: Path) -> dict[str, Any]:
         shape = record["input"]["shape"]
         _require(len(shape) == 4 and all(_is_size(side) for side in shape[1:]), "input shape", shape)
         _require(record["output"]["shape"][1:] == [len(record["values"])], "output shape", record["output"]["shape"])
+        if record.get("calibration") is not None:
+            require_calibration(record["calibration"], len(record["values"]))
     return record
 
 
@@ -209,9 +218,37 @@ def changed(folder: Path, hashes: Mapping[str, str], *, whole: bool = False) -> 
         elif sha256_of(path) != expected:
             problems.append(f"{path} changed since it was exported")
     if whole and folder.is_dir():
-        unlisted = {path.name for path in folder.iterdir()} - hashes.keys() - set(IGNORED)
-        problems += [f"{folder / name} is not listed" for name in sorted(unlisted)]
+        extra = {path.name for path in folder.iterdir()} - hashes.keys() - set(IGNORED)
+        problems += [f"{folder / name} is not listed" for name in sorted(extra)]
     return problems
+
+
+def listed_in(index: Mapping[str, Any]) -> set[str]:
+    """The names of all files and folders of a bundle, by its index."""
+    parts = [*index["branches"].values(), *([index["label_graph"]] if index.get("label_graph") else [])]
+    folders, graphs = (part["folder"] for part in parts), (graph["file"] for graph in _graphs(index))
+    return {"bundle.json", *index["files"], *folders, *graphs}
+
+
+def left_by_change(bundle: Path) -> set[str]:
+    """Names that a change which was cut short may have left unlisted; none where no change is under way."""
+    path = bundle / CHANGE
+    if path.is_symlink() or not path.is_file():
+        return set()
+    names = read_record(path).get("names")
+    if not isinstance(names, list) or not all(map(is_plain_name, names)):
+        raise BundleError(f"{path} lists no names: delete it")
+    return set(names)
+
+
+def unlisted(folder: Path, known: set[str]) -> list[str]:
+    """A sentence per file or folder that is none of these, nor left by an earlier change."""
+    names = {path.name for path in folder.iterdir()} - known - {*IGNORED, CHANGE} - left_by_change(folder)
+    return [
+        f"{folder / name} is not listed"
+        for name in sorted(names)
+        if not any(fnmatchcase(name, pattern) for pattern in LEFTOVERS)
+    ]
 
 
 def read_golden(path: Path, names: Sequence[str]) -> list[npt.NDArray[np.float32]]:

@@ -3,7 +3,7 @@
 The pixels are those that the toolkit trains on: upright, transparent parts over black, 16-bit grey scaled to 8 bits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from PIL import Image, ImageOps
 
 from deployment.errors import BundleError
 
+ORIENTATION = 0x0112  # the tag of EXIF
+STRIP = 2**17  # pixels that are converted at a time
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -53,7 +55,10 @@ def read_normalised(path: Path, preprocessing: Mapping[str, Any]) -> npt.NDArray
 
 
 def pixels_of(opened: Image.Image) -> Image.Image:
-    """An opened image, decoded: upright, mode RGB; of an animation the first frame. Raises what Pillow raises."""
+    """An opened image, decoded: upright, mode RGB; of an animation the first frame. Raises what Pillow raises.
+
+    It may be the opened one itself; where it is another, nothing as large as these two stands beside them.
+    """
     opened.load()
     return _as_rgb(_upright(opened))
 
@@ -70,6 +75,8 @@ def normalised(image: Image.Image, preprocessing: Mapping[str, Any]) -> npt.NDAr
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
+        if image.getexif().get(ORIENTATION, 1) == 1:
+            return image  # which exif_transpose would copy
         return ImageOps.exif_transpose(image)
     except Exception:  # a broken EXIF block says nothing about the pixels, which are already decoded
         return image
@@ -79,10 +86,27 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range; save it with 8 bits per channel")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        grey = np.asarray(image).astype(np.int64)
-        wide = image.mode != "I" or grey.max(initial=0) > 255
-        image = Image.fromarray(np.clip(grey // 257 if wide else grey, 0, 255).astype(np.uint8))
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    return image.convert("RGB") if image.mode != "RGB" else image.copy()
+        wide = image.mode != "I" or image.getextrema()[1] > 255
+        return _in_strips(image, lambda strip: _eight_bits(strip, wide=wide))
+    if image.has_transparency_data:
+        return _in_strips(image, _over_black)
+    return image if image.mode == "RGB" else _in_strips(image, lambda strip: strip)
+
+
+def _in_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """The RGB image of what `convert` makes of some rows at a time."""
+    result = Image.new("RGB", image.size)
+    rows = max(1, STRIP // max(1, image.width))
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(top + rows, image.height))
+        result.paste(convert(image.crop(box)).convert("RGB"), box)
+    return result
+
+
+def _eight_bits(grey: Image.Image, *, wide: bool) -> Image.Image:
+    values = np.asarray(grey)
+    return Image.fromarray(np.clip(values // 257 if wide else values, 0, 255).astype(np.uint8))
+
+
+def _over_black(image: Image.Image) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image.convert("RGBA"))

@@ -76,3 +76,8 @@ class Runtime(Exported):
                     f"branch {name!r} belongs to trunk {contract['fingerprint']}, the trunk beside it is "
                     f"{self.bundle['fingerprint']}: export them together again"
                 )
+            if str(contract["freeze_depth"]) not in self.bundle["outputs"]:
+                raise BundleError(
+                    f"branch {name!r} sits after {contract['freeze_depth']} blocks, where the trunk beside it gives no "
+                    f"map: export them together again"
+                )

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from deployment.runtime.images import MEDIA_TYPES
+from deployment.serve.access import HEADERS, Guard
 from deployment.serve.loading import LoadedBundle, Reloader
 from deployment.serve.metrics import Measured, Metrics
 from deployment.serve.openapi import describe
@@ -26,8 +27,6 @@ from deployment.serve.persons import FindPersons
 from deployment.serve.predictor import Predictor
 from deployment.serve.requests import Bodies, Refusal, images_of
 from deployment.serve.settings import ServeSettings
-
-HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 
 
 def build_app(
@@ -99,6 +98,7 @@ def build_app(
         return _json({"error": "The server failed on this request: its log says why."}, 500)
 
     app.add_middleware(Bodies, settings=settings, metrics=metrics)
+    app.add_middleware(Guard, settings=settings, metrics=metrics)
     app.add_middleware(Measured, metrics=metrics)
     return app
 

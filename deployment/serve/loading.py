@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from deployment.serve.metrics import Metrics
 
 Floats = npt.NDArray[np.float32]
 Signature = tuple[tuple[str, int, int, int], ...]
+PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:)?[/\\][^\s,;:'\")]+")
 logger = logging.getLogger("graftnet.serve")
 
 
@@ -124,11 +126,12 @@ class Reloader:
         if now == self._tried or not settled:
             return
         try:
-            fresh = self.load(self.folder)
+            fresh = self.load(self.folder.absolute())  # so that the sentence of an error can lose the whole path
             if signature(self.folder, self.also) != now:
                 return  # changed while it was read: look again
         except BundleError as error:
-            self.refused = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "problem": str(error)}
+            problem = without_paths(str(error), [self.folder, *([self.also] if self.also else [])])
+            self.refused = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "problem": problem}
             self.metrics.reloads.labels("refused").inc()
             self.metrics.bundle_refused.set(1)
             logger.warning("the changed bundle is refused, the old one stays: %s", error)
@@ -148,6 +151,14 @@ class Reloader:
                 await asyncio.to_thread(self.look)
             except Exception:  # a disk that fails for a moment must not end the watch
                 logger.exception("the bundle could not be looked at")
+
+
+def without_paths(problem: str, paths: Sequence[Path]) -> str:
+    """A sentence for strangers: files of a folder are named from it on, and no other path stays."""
+    for path in paths:
+        for known in dict.fromkeys((str(path.absolute()), str(path.resolve()))):
+            problem = problem.replace(f"{known}{os.sep}", "").replace(known, path.absolute().name)
+    return PATH.sub("...", problem)
 
 
 def signature(folder: Path, also: Path | None = None) -> Signature:

@@ -9,12 +9,17 @@ from deployment.serve.settings import ServeSettings
 
 REFUSALS = {
     "400": ("The body is no form", "The body is no multipart form with its boundary: send it again."),
+    "401": (
+        "No token, or another",
+        "The token is missing or wrong: send it as Authorization: Bearer, or as X-API-Key.",
+    ),
     "408": ("The body came too slowly", "The body did not arrive within 20 s: send it faster."),
     "413": (
         "Too many bytes, pixels or images",
         "The image has 6,000 x 5,000 pixels; 25,000,000 are allowed: send a smaller one.",
     ),
     "415": ("Not an image of a known type", f"The image is no {FORMAT_NAMES}: convert it."),
+    "421": ("Another host is meant", "The server does not answer to this Host: use its address."),
     "422": (
         "An image, attribute or parameter that cannot be used",
         "The image is truncated or damaged: send the whole file.",
@@ -22,6 +27,10 @@ REFUSALS = {
     "503": ("Too busy; try again after the seconds in Retry-After", "The server has as many images as it can take."),
 }
 BINARY = {"type": "string", "format": "binary"}
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 TEXT, NUMBER, TRUTH = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
 
 
@@ -45,7 +54,8 @@ def describe(bundle: LoadedBundle, settings: ServeSettings, *, persons: bool = F
             "/metrics": {"get": _text("Counters for Prometheus", "text/plain")},
             "/": {"get": _text("A page to drop an image on", "text/html")},
         },
-        "components": {"schemas": _schemas(bundle, persons=persons)},
+        "components": {"schemas": _schemas(bundle, persons=persons), "securitySchemes": SECURITY},
+        "security": [{name: []} for name in SECURITY] if settings.token else [],
     }
 
 
@@ -58,7 +68,8 @@ def _predict(bundle: LoadedBundle, settings: ServeSettings, example: Mapping[str
             "images": {"type": "array", "items": BINARY, "minItems": 1, "maxItems": settings.max_images},
         },
     }
-    refusals = {status: _response(text, "Error", {"error": sentence}) for status, (text, sentence) in REFUSALS.items()}
+    known = [(status, said) for status, said in REFUSALS.items() if status != "401" or settings.token]
+    refusals = {status: _response(text, "Error", {"error": sentence}) for status, (text, sentence) in known}
     refusals["503"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
     return {
         "operationId": "predict",

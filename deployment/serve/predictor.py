@@ -1,30 +1,17 @@
-"""Predict from encoded images: admission, decoding threads, the batcher, and the time an answer has.
-
-Hostile bytes become a refusal before they cost memory or time. The pixels are those of `deployment.runtime.images`, and
-so those that the trunk was trained on: upright, RGB, of an animation the first frame. The size is read in the header,
-before a pixel is decoded. Two attacks are cheap to send and slow to read: progressive JPEGs with thousands of scans,
-each a pass over all pixels (Two Issues with the JPEG Standard, libjpeg-turbo, 2015), and files of a million tiny
-chunks; scans and reads are therefore counted.
-"""
+"""Predict from encoded images: admission, decoding threads, the batcher, and the time an answer has."""
 
 import asyncio
-import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from PIL import Image, UnidentifiedImageError
-
-from deployment.runtime.images import FORMAT_NAMES, FORMATS, pixels_of
 from deployment.serve.batching import Batcher, Floats, Job
+from deployment.serve.decoding import Room, decode, pixels_together
 from deployment.serve.loading import LoadedBundle
 from deployment.serve.metrics import Metrics
 from deployment.serve.persons import FindPersons, View, views_of
 from deployment.serve.requests import Refusal
 from deployment.serve.settings import ServeSettings
-
-MAX_SCANS = 64  # encoders write about ten
-MAX_READS = 50_000
 
 
 class Scored(NamedTuple):
@@ -93,6 +80,7 @@ class Predictor:
         self.loop = asyncio.get_running_loop()
         self.batcher = Batcher(self.loop, metrics, max_batch=settings.max_batch, max_delay=settings.max_delay)
         self._decoders = ThreadPoolExecutor(settings.decoders, "decoder")
+        self._room = Room(settings.max_decoding)
         self._under_way = 0
 
     async def predict(
@@ -107,11 +95,14 @@ class Predictor:
         self._count(len(images))
         pictures = [Picture(self.loop) for _ in images]
         try:
-            self.batcher.expect(len(images))
-            for number, (picture, data) in enumerate(zip(pictures, images, strict=True), start=1):
-                which = f"Image {number}" if len(images) > 1 else "The image"
-                self._decoders.submit(self._decode, picture, data, bundle, attributes, which)
-            scored = await asyncio.wait_for(_all(pictures), self.settings.timeout)
+            async with asyncio.timeout(self.settings.timeout):
+                if len(images) > 1:
+                    await self._require_few_pixels(images)
+                self.batcher.expect(len(images))
+                for number, (picture, data) in enumerate(zip(pictures, images, strict=True), start=1):
+                    which = f"Image {number}" if len(images) > 1 else "The image"
+                    self._decoders.submit(self._decode, picture, data, bundle, attributes, which)
+                scored = await _all(pictures)
         except TimeoutError as error:
             seconds = f"{self.settings.timeout:g} s"
             raise Refusal(503, "timeout", f"The answer took longer than {seconds}: try again later.") from error
@@ -134,7 +125,10 @@ class Predictor:
         try:
             if picture.answer.done():
                 return
-            views = views_of(decode(data, max_pixels=self.settings.max_pixels), bundle.preprocessing, self.persons)
+            with self._room.lent() as take:
+                decoded = decode(data, max_pixels=self.settings.max_pixels, admit=take)
+                views = views_of(decoded, bundle.preprocessing, self.persons)
+                del decoded
             for part, view in zip(picture.see(views), views, strict=True):
                 self.batcher.submit(Job(bundle, attributes, part, view.image))
             if not views:
@@ -145,6 +139,14 @@ class Predictor:
         finally:
             self.batcher.expect(-1)
 
+    async def _require_few_pixels(self, images: Sequence[bytes]) -> None:
+        """Raises: Refusal when the images have too many pixels together, by their headers."""
+        most = self.settings.max_request_pixels
+        pixels = await self.loop.run_in_executor(self._decoders, pixels_together, images)
+        if pixels > most:
+            said = f"The images have {pixels:,} pixels together; {most:,} are allowed: send several requests."
+            raise Refusal(413, "pixels", said)
+
     def _count(self, images: int) -> None:
         self._under_way += images
         self.metrics.queue_depth.set(self._under_way)
@@ -154,50 +156,3 @@ async def _all(pictures: Sequence[Picture]) -> list[list[Scored]]:
     if len(pictures) == 1:
         return [await pictures[0].answer]
     return await asyncio.gather(*(picture.answer for picture in pictures))
-
-
-class _CountedReads(io.BytesIO):
-    """Bytes that may be read piece by piece so often and no more."""
-
-    left = MAX_READS
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.left -= 1
-        if self.left < 0:
-            raise Refusal(422, "chunks", "is cut into more pieces than an image needs: save it again")
-        return super().read(size)
-
-
-def decode(data: bytes, *, max_pixels: int) -> Image.Image:
-    """One encoded image, upright and RGB. Raises: Refusal, whose sentence begins after "the image"."""
-    if not data:
-        raise Refusal(422, "empty", "is empty: send the bytes of an image")
-    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
-        raise Refusal(422, "scans", f"is a JPEG of more than {MAX_SCANS} scans: save it again")
-    try:
-        with Image.open(_CountedReads(data), formats=list(FORMATS)) as opened:
-            _require_size(opened.width, opened.height, max_pixels)
-            return pixels_of(opened)
-    except Refusal:
-        raise
-    except UnidentifiedImageError as error:
-        if data.startswith(tuple(kind.beginning for kind in FORMATS.values())):
-            raise Refusal(422, "damaged", "is truncated or damaged: send the whole file") from error
-        raise Refusal(415, "type", f"is no {FORMAT_NAMES}: convert it") from error
-    except Image.DecompressionBombError as error:
-        raise Refusal(413, "pixels", f"has too many pixels; {max_pixels:,} are allowed: send a smaller one") from error
-    except MemoryError as error:
-        raise Refusal(503, "memory", "does not fit in the memory that is free now: try again later") from error
-    except Exception as error:  # Pillow's decoders answer broken files with nearly every exception there is
-        raise Refusal(422, "damaged", f"is truncated or damaged ({_first_line(error)}): send the whole file") from error
-
-
-def _require_size(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise Refusal(
-            413, "pixels", f"has {width:,} x {height:,} pixels; {max_pixels:,} are allowed: send a smaller one"
-        )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -37,7 +37,7 @@ class Refusal(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """What goes with the status."""
-        return {"retry-after": "1"} if self.status == 503 else {}
+        return {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}.get(self.status, {})
 
     @property
     def body(self) -> bytes:
@@ -58,6 +58,20 @@ async def send_refusal(send: Send, refusal: Refusal) -> None:
     await send({"type": "http.response.body", "body": refusal.body})
 
 
+async def refuse_unread(refusal: Refusal, scope: Scope, receive: Receive, send: Send, *, timeout: float) -> None:
+    """Answer a request whose body is not wanted: what the client must send first is thrown away, for `timeout` s."""
+    headers = dict(scope["headers"])
+    if b"content-length" in headers or b"transfer-encoding" in headers:
+        try:
+            async with asyncio.timeout(timeout):
+                await _drain(_chunks(receive), headers)
+        except TimeoutError:
+            pass
+        except _Gone:
+            return
+    await send_refusal(send, refusal)
+
+
 class Bodies:
     """The ASGI application `app` behind the limits of `settings`."""
 
@@ -73,6 +87,7 @@ class Bodies:
             await self.app(scope, receive, send)
             return
         body = bytearray()
+        held = 0
         try:
             try:
                 await self._read(body, dict(scope["headers"]), receive)
@@ -82,9 +97,12 @@ class Bodies:
                 self.metrics.refused.labels(refusal.reason).inc()
                 await send_refusal(send, refusal)
                 return
-            await self.app(scope, _from_memory(bytes(body), receive), send)
+            replay = _from_memory(bytes(body), receive)
+            held = len(body)
+            body.clear()  # one copy is enough while the images are looked at
+            await self.app(scope, replay, send)
         finally:
-            self._held -= len(body)
+            self._held -= held or len(body)
 
     async def _read(self, body: bytearray, headers: dict[bytes, bytes], receive: Receive) -> None:
         """Fill `body`. Raises: Refusal when a limit is passed; _Gone when the client is."""
@@ -142,14 +160,15 @@ async def _drain(chunks: AsyncIterator[bytes], headers: Mapping[bytes, bytes]) -
 
 def _from_memory(body: bytes, receive: Receive) -> Receive:
     """A receive that gives the whole body at once, then what `receive` gives."""
-    given = False
+    left: bytes | None = body
+    del body
 
     async def replay() -> Message:
-        nonlocal given
-        if given:
+        nonlocal left
+        if left is None:
             return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        given, left = left, None
+        return {"type": "http.request", "body": given, "more_body": False}
 
     return replay
 

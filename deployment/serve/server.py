@@ -11,6 +11,7 @@ import math
 import signal
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deployment.errors import BundleError
+from deployment.serve.access import HEADERS
 from deployment.serve.app import build_app
+from deployment.serve.hosts import is_loopback
 from deployment.serve.loading import LoadedBundle, Reloader
 from deployment.serve.metrics import Metrics
 from deployment.serve.persons import FindPersons
@@ -39,6 +42,7 @@ class Listening(NamedTuple):
     socket: socket.socket
     url: str
     attributes: tuple[str, ...]
+    warning: str | None = None
 
     def run(self) -> None:
         """Answer until SIGINT, SIGTERM or `server.should_exit`."""
@@ -57,6 +61,8 @@ def listen(
     Raises: BundleError when bundle or rules cannot be served or the address cannot be listened at.
     """
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # else it remarks on every broken form
+    # Pillow has a sentence for each of the 65,535 broken entries that an image may have, and keeps them all.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     metrics = Metrics()
     load = partial(LoadedBundle, threads=settings.threads, device=settings.device, graph=settings.graph, rules=rules)
     reloader = Reloader(folder, load, metrics, also=rules)
@@ -74,7 +80,15 @@ def listen(
     )
     host, port = listening.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    return Listening(uvicorn.Server(config), listening, url, reloader.current.attributes)
+    return Listening(uvicorn.Server(config), listening, url, reloader.current.attributes, _warning(host, settings))
+
+
+def _warning(host: str, settings: ServeSettings) -> str | None:
+    """What somebody should know whose server answers others; None for one of this machine alone."""
+    if is_loopback(host):
+        return None
+    asked = "whoever reaches it may ask, for there is no --token" if settings.token is None else "a token is asked for"
+    return f"The server listens beyond this machine, at {host}: {asked}, and nothing is encrypted."
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -85,9 +99,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
         listening.listen(BACKLOG)
         return listening
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listening.close()
-        detail = error.strerror or str(error)
+        detail = getattr(error, "strerror", None) or str(error)
         raise BundleError(f"cannot listen at {host}:{port} ({detail}): choose another --host or --port") from error
 
 
@@ -160,7 +174,7 @@ class LimitedProtocol(H11Protocol):
             "content-type: application/json",
             f"content-length: {len(refusal.body)}",
             "connection: close",
-            *(f"{name}: {value}" for name, value in refusal.headers.items()),
+            *(f"{name}: {value}" for name, value in {**HEADERS, **refusal.headers}.items()),
         ]
         self.transport.write("\r\n".join([*head, "", ""]).encode() + refusal.body)
         self.transport.close()

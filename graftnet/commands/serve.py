@@ -1,5 +1,6 @@
 """graftnet serve and rules: a bundle behind HTTP, and what its answers lead to."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ commands = typer.Typer()
 Bundle = Annotated[
     Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False, help="A bundle's folder (graftnet export).")
 ]
-LIMITS, SPEED, ANSWERS = "Limits", "Speed", "Answers"
+LIMITS, SPEED, ANSWERS, ACCESS = "Limits", "Speed", "Answers", "Access"
+TOKEN = "GRAFTNET_TOKEN"  # the variable's name
 
 
 @dataclass(eq=False, repr=False)
@@ -43,6 +45,12 @@ class ServeOptions:
         float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of a request's body.")
     ] = 16.0
     max_megapixels: Annotated[float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of an image.")] = 25.0
+    request_megapixels: Annotated[
+        float | None, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Of all its images; twice --max-megapixels.")
+    ] = None
+    decoding_megapixels: Annotated[
+        float | None, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Decoded at once; as --max-megapixels.")
+    ] = None
     body_timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds to send a body.")] = 20.0
     timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds an answer may take.")] = 30.0
     poll: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks whether the bundle changed.")] = 1.0
@@ -55,6 +63,18 @@ PLAIN = ServeOptions()
 @spread
 def serve(
     folder: Bundle,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token", metavar="WORD", rich_help_panel=ACCESS, help=f"Ask for it; better in {TOKEN}: ps shows a call."
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host", metavar="NAME", rich_help_panel=ACCESS, help="Requests may call it so too; * is anything."
+        ),
+    ] = None,
     rules: Annotated[
         Path | None,
         typer.Option(
@@ -87,7 +107,7 @@ def serve(
     \b
     Examples:
       graftnet serve runs/exports/bundle
-      graftnet serve bundle/ --host 0.0.0.0 --port 8080 --max-batch 32
+      GRAFTNET_TOKEN=WORD graftnet serve bundle/ --host 0.0.0.0 --allow-host cams.example.org
       graftnet serve bundle/ --rules rules.toml --persons
       curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' localhost:8000/predict
       curl -F images=@a.jpg -F images=@b.jpg 'localhost:8000/predict?attributes=bald'
@@ -100,7 +120,14 @@ def serve(
         from graftnet.data.persons import finder
 
         find = finder(weights, smallest=smallest, device=options.device)
-    ready = listen(folder, ServeSettings(**settings_given(options)), rules=rules, persons=find)
+    settings = ServeSettings(
+        **settings_given(options),
+        token=os.environ.get(TOKEN) if token is None else token,
+        allow_hosts=tuple(allow_host or ()),
+    )
+    ready = listen(folder, settings, rules=rules, persons=find)
+    if ready.warning is not None:
+        typer.echo(ready.warning, err=True)
     text = f"Serving {', '.join(ready.attributes)} at {ready.url} (Ctrl-C stops)."
     answer({"url": ready.url, "attributes": ready.attributes}, text, as_json=as_json)
     sys.stdout.flush()
@@ -112,10 +139,17 @@ def settings_given(options: ServeOptions) -> dict[str, Any]:
     from deployment.serve.settings import MIB, ServeSettings
 
     given = dict(vars(options))
-    body, pixels = round(given.pop("max_megabytes") * MIB), round(given.pop("max_megapixels") * 1e6)
-    buffered = max(ServeSettings().max_buffered, body)
-    seconds = given.pop("max_delay") / 1000
-    return {**given, "max_delay": seconds, "max_body": body, "max_buffered": buffered, "max_pixels": pixels}
+    body, largest = round(given.pop("max_megabytes") * MIB), given.pop("max_megapixels")
+    request, decoding = given.pop("request_megapixels"), given.pop("decoding_megapixels")
+    return {
+        **given,
+        "max_delay": given["max_delay"] / 1000,
+        "max_body": body,
+        "max_buffered": max(ServeSettings().max_buffered, body),
+        "max_pixels": round(largest * 1e6),
+        "max_request_pixels": round((request or 2 * largest) * 1e6),
+        "max_decoding": round((decoding or largest) * 1e6),
+    }
 
 
 app = typer.Typer(

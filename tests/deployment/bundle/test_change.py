@@ -216,3 +216,22 @@ def test_a_change_that_was_cut_short_is_finished_by_the_next(
     assert sound(bundle) == ["image", "hat"]
     assert list(joined_scores(bundle)) == ["image", "hat"]
     assert not list(bundle.glob(".*"))
+
+
+def test_what_a_cut_short_change_left_is_swept_by_the_next_and_nothing_else(
+    home: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_once(home / "saved" / "hat", bundle, tmp_path / "ready", monkeypatch)
+    step = 0
+    while not (bundle / "hat").is_dir() or "hat" in read_bundle(bundle)["branches"]:
+        shutil.rmtree(bundle)
+        shutil.copytree(home / "bundle", bundle)
+        assert not killed_at(step, lambda: add_branch(bundle, home / "saved" / "hat"), monkeypatch)
+        step += 1
+    assert sound(bundle) == ["bald", "image"]  # unlisted, but known to be left by a change
+    (bundle / "notes.txt").touch()
+    remove_branch(bundle, "image")
+    assert sorted(path.name for path in bundle.iterdir() if path.is_dir()) == ["bald"]
+    assert [check["problem"] for check in Runtime(bundle).verify() if not check["ok"]] == [
+        f"{bundle / 'notes.txt'} is not listed"
+    ]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from deployment.runtime.images import FORMAT_NAMES, FORMATS, MEDIA_TYPES, read_normalised
 from deployment.serve.app import page
-from deployment.serve.predictor import decode
+from deployment.serve.decoding import decode
 from subdatasets.image_files import FORMATS as FORMATS_ON_DISK
 
 GUIDE = Path(__file__).parents[3] / "docs" / "serving.md"

@@ -1,5 +1,6 @@
 """Bundles that somebody changed: refused or found by verify, each with the place named; nothing outside is read."""
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -12,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from deployment.bundle import write_bundle
+from deployment.calibration import require_calibration
 from deployment.errors import BundleError
 from deployment.runtime import Runtime
 from deployment.runtime.files import is_plain_name, read_golden
@@ -129,6 +132,109 @@ def test_links_are_not_followed(bundle: Path, tmp_path: Path) -> None:
 def test_a_file_that_is_not_listed_is_found(bundle: Path) -> None:
     (bundle / "bald" / "extra.py").write_text("")
     assert "extra.py is not listed" in problem(bundle, "bald")
+
+
+@pytest.mark.parametrize(
+    "name", ["extra.py", "notes.txt", ".hidden", "other/branch.onnx", "graftnet-int8.onnx", "x.part"]
+)
+def test_a_file_or_folder_that_the_bundle_lists_nowhere_is_found(bundle: Path, name: str) -> None:
+    assert all(check["ok"] for check in Runtime(bundle).verify())
+    (bundle / name).parent.mkdir(exist_ok=True)
+    (bundle / name).write_bytes((bundle / "trunk.onnx").read_bytes())
+    assert problem(bundle, "bundle") == f"{bundle / name.partition('/')[0]} is not listed"
+    (bundle / "two").touch()
+    assert problem(bundle, "bundle").count("is not listed") == 2
+
+
+def test_a_branch_alone_holds_nothing_else_either(bundle: Path, tmp_path: Path) -> None:
+    alone = shutil.copytree(bundle / "bald", tmp_path / "alone")
+    (alone / "card.md").write_text("# bald\n")
+    assert all(check["ok"] for check in Runtime(alone).verify())
+    (alone / "extra.py").touch()
+    assert problem(alone, "bald") == f"{alone / 'extra.py'} is not listed"
+
+
+def test_a_note_of_a_change_that_is_none_is_refused(bundle: Path) -> None:
+    for text in ("[]", '{"names": ["../x"]}', '{"names": 3}', ""):
+        (bundle / ".graftnet.change").write_text(text)
+        with pytest.raises(BundleError, match=r"graftnet\.change"):
+            Runtime(bundle).verify()
+
+
+def curve(scores: object, mapped: object) -> dict[str, object]:
+    return {"method": "isotonic", "curves": [{"scores": scores, "calibrated": mapped}]}
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        {},
+        [],
+        "temperature",
+        {"method": "platt"},
+        {"method": "temperature"},
+        {"method": "temperature", "temperature": 0},
+        {"method": "temperature", "temperature": -1.0},
+        {"method": "temperature", "temperature": 1e-320},
+        {"method": "temperature", "temperature": float("nan")},
+        {"method": "temperature", "temperature": float("inf")},
+        {"method": "temperature", "temperature": "1"},
+        {"method": "temperature", "temperature": True},
+        {"method": "temperature", "temperature": 10**400},
+        {"method": "isotonic"},
+        {"method": "isotonic", "curves": []},
+        {"method": "isotonic", "curves": [{"scores": [0.0, 1.0], "calibrated": [0.1, 0.9]}] * 2},
+        curve([], []),
+        curve([0.0, 1.0], [0.5]),
+        curve([0.0, 1.0], [0.5, 1.5]),
+        curve([0.0, 1.0], [float("nan"), 0.5]),
+        curve([1.0, 0.0], [0.1, 0.5]),
+        curve([0.0, float("inf")], [0.1, 0.5]),
+        curve([0.0, 1.0], ["a", "b"]),
+        curve([0.0, 10**400], [0.1, 0.5]),
+        curve({"0": 1}, [0.1]),
+        curve(None, None),
+    ],
+    ids=str,
+)
+def test_a_calibration_that_predict_refuses_is_refused_by_verify(bundle: Path, calibration: object) -> None:
+    path = bundle / "bald" / "branch.json"
+    edit(path, lambda record: record.update(calibration=calibration))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edit(bundle / "bundle.json", lambda record: branch(record)["files"].update({"branch.json": digest}))
+    with pytest.raises(BundleError, match=r"branch\.json is no record of a branch"):
+        Runtime(bundle).verify()
+
+
+@pytest.mark.parametrize(
+    "calibration", [None, {"method": "temperature", "temperature": 1.5}, curve([0.1, 0.1, 0.9], [0.2, 0.3, 0.3])]
+)
+def test_a_calibration_that_verify_passes_predict_uses(bundle: Path, calibration: object) -> None:
+    path = bundle / "bald" / "branch.json"
+    edit(path, lambda record: record.update(calibration=calibration))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edit(bundle / "bundle.json", lambda record: branch(record)["files"].update({"branch.json": digest}))
+    assert all(check["ok"] for check in Runtime(bundle).verify())
+    runtime = Runtime(bundle)
+    for score in (0.0, 1e-30, 0.5, 1.0):
+        found = runtime.decide("bald", np.array([1 - score, score], np.float32))["calibrated"]
+        assert (found is None) == (calibration is None)
+        assert found is None or sum(found.values()) == pytest.approx(1)
+
+
+def test_curves_that_sum_to_nothing_are_refused() -> None:
+    empty = {"scores": [0.0, 1.0], "calibrated": [0.0, 1.0]}
+    with pytest.raises(ValueError, match="sum of the lowest"):
+        require_calibration({"method": "isotonic", "curves": [empty] * 3}, 3)
+    some = {"scores": [0.0, 1.0], "calibrated": [0.01, 1.0]}
+    require_calibration({"method": "isotonic", "curves": [empty, empty, some]}, 3)
+
+
+def test_a_depth_that_the_trunk_gives_no_map_of_is_one_sentence(bundle: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    edit(bundle / "bald" / "branch.json", lambda record: record.update(freeze_depth=7))
+    with pytest.raises(BundleError, match="gives no map"):
+        Runtime(bundle).predict([tmp_path / "a.png"])
 
 
 def test_a_changed_file_is_never_run(bundle: Path) -> None:

@@ -44,7 +44,7 @@ def serving(
     reloader = Reloader(folder, lambda path: LoadedBundle(path, threads=1, rules=rules), metrics, also=rules)
     app = build_app(reloader, chosen, metrics, persons)
     app.state.reloader, app.state.metrics = reloader, metrics
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         yield client
 
 

@@ -134,7 +134,7 @@ def test_the_description_knows_the_bundle(client: Client) -> None:
     assert post["parameters"][0]["schema"]["items"]["enum"] == list(BRANCHES)
     example = post["responses"]["200"]["content"]["application/json"]["example"]
     assert list(example["predictions"][0]["attributes"]) == list(BRANCHES)
-    assert set(post["responses"]) == {"200", "400", "408", "413", "415", "422", "503"}
+    assert set(post["responses"]) == {"200", "400", "408", "413", "415", "421", "422", "503"}
 
 
 @pytest.mark.parametrize(

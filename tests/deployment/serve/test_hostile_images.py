@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from deployment.runtime.images import normalised
-from deployment.serve.predictor import MAX_SCANS, decode
+from deployment.serve.decoding import MAX_SCANS, decode
 from deployment.serve.requests import Refusal
 from subdatasets.image_files import decode_image
 from tests.deployment.serve.conftest import Client
@@ -33,8 +33,27 @@ def png(width: int, height: int, *chunks: bytes, depth: int = 8, colour: int = 0
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks or [chunk(b"IDAT", zlib.compress(b"\0" * 100))]) + END
 
 
+def run_length_bmp(width: int, height: int) -> bytes:
+    """A BMP whose run-length data jump: Pillow reads them in Python, pixel by pixel where a line ends early."""
+    header = struct.pack("<IHHIIiiHHIIiiII", 154, 0, 0, 1078, 40, width, height, 1, 8, 1, 0, 0, 0, 256, 0)
+    return b"BM" + header + bytes(1024) + b"\0\2\0\xff" + bytes(8)
+
+
+def exif_bomb(entries: int) -> bytes:
+    """A TIFF directory whose every entry holds most of the block: entries x 60,000 bytes for who copies them."""
+    listed = b"".join(struct.pack("<HHLL", tag, 7, 12 * entries, 8) for tag in range(1, entries + 1))
+    return b"II*\0" + struct.pack("<LH", 8, entries) + listed
+
+
+def with_segment(marker: int, data: bytes) -> bytes:
+    """A JPEG with one segment more."""
+    jpeg = saved(Image.fromarray(noise(16, 16, 3)), "JPEG")
+    return jpeg[:2] + struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data + jpeg[2:]
+
+
 END = chunk(b"IEND", b"")
 TINY = chunk(b"IDAT", zlib.compress(b"\0\7"))
+WORDS = zlib.compress(b"a" * 999_000 + "\U0001f600".encode() * 200, 9)  # one million characters, of four bytes each
 BOMB = zlib.compress(b"\0" * 50_000_000, 9)
 
 
@@ -90,6 +109,8 @@ def test_strange_images_are_read_as_training_reads_them(make: Callable[[], bytes
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+# Pillow warns of what it passes over; the server does not repeat it.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 HOSTILE = {
     "zero-byte": (lambda: b"", 422, "is empty"),
     "text": (lambda: b"hello, I am an image", 415, "is no JPEG"),
@@ -127,6 +148,11 @@ HOSTILE = {
     "idat-bomb": (lambda: png(1, 1, chunk(b"IDAT", BOMB)), 200, ""),
     "many-chunks": (lambda: png(1, 1, *[chunk(b"teXt", b"")] * 60_000, TINY), 422, "more pieces"),
     "many-scans": (many_scans, 422, "scans"),
+    "many-texts": (lambda: png(1, 1, *[chunk(b"iTXt", b"t\0\1\0\0\0" + WORDS)] * 17, TINY), 422, "texts"),
+    "run-length-bmp": (lambda: run_length_bmp(50_000, 1_000), 413, "50,000 x 1,000 pixels"),
+    "exif-bomb-png": (lambda: png(1, 1, chunk(b"eXIf", exif_bomb(9_000)), TINY), 200, ""),
+    "exif-bomb-jpeg": (lambda: with_segment(0xE1, b"Exif\0\0" + exif_bomb(5_000)), 200, ""),
+    "mpf-bomb-jpeg": (lambda: with_segment(0xE2, b"MPF\0" + exif_bomb(5_000)), 200, ""),
 }
 
 

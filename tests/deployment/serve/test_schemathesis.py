@@ -36,7 +36,7 @@ for kind in KINDS:
 
 @pytest.fixture(scope="module")
 def schema(bundle: Path, serving: Serving) -> Iterator[BaseSchema]:
-    with serving(bundle) as client:
+    with serving(bundle, allow_hosts=("testserver",)) as client:
         yield schemathesis.openapi.from_asgi("/openapi.json", client.app)
 
 

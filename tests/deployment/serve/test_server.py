@@ -61,12 +61,12 @@ def said(connection: socket.socket) -> tuple[int, str]:
 
 
 def post(headers: str) -> bytes:
-    return f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n{headers}\r\n\r\n".encode()
+    return f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n{headers}\r\n\r\n".encode()
 
 
 SLOW = {
     "silent": (b"", 408, "headers"),
-    "half-a-header": (b"POST /predict HTTP/1.1\r\nHost: a\r\nX", 408, "headers"),
+    "half-a-header": (b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX", 408, "headers"),
     "half-a-body": (post("Content-Length: 1000") + b"x" * 10, 408, "body"),
     "no-body": (post("Content-Length: 1000"), 408, "body"),
     "half-a-chunk": (post("Transfer-Encoding: chunked") + b"ff\r\nabc", 408, "body"),

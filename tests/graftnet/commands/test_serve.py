@@ -35,6 +35,9 @@ def test_a_missing_package_is_said_with_its_extra(
         ([".", "--port", "70000"], "--port"),
         ([".", "--max-images", "300"], "lower max_images"),
         ([".", "--rules", "none.toml"], "none.toml"),
+        ([".", "--host", ""], "the --host is empty"),
+        ([".", "--token", ""], "the token is empty"),
+        ([".", "--allow-host", "http://a"], "--allow-host 'http://a' is no host"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -50,3 +53,11 @@ def test_options_have_the_defaults_and_units_of_the_server() -> None:
     assert ServeSettings(**settings_given(ServeOptions())) == ServeSettings()
     given = settings_given(ServeOptions(max_delay=7.0, max_megabytes=0.5, max_megapixels=2.5))
     assert (given["max_delay"], given["max_body"], given["max_pixels"]) == (0.007, MIB // 2, 2_500_000)
+
+
+def test_an_empty_variable_for_the_token_opens_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GRAFTNET_TOKEN", "")
+    assert run(["serve", str(tmp_path)]) == 2
+    assert "GRAFTNET_TOKEN" in said(capsys)
