@@ -169,7 +169,8 @@ def graph_record(home: Path) -> object:
 def search_history(home: Path) -> object:
     path = home / "project" / LOOP / "history.jsonl"
     read_records(path.parent)
-    return read_history(path), History(path).require(0)
+    History(path).require(0)
+    return read_history(path)
 
 
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {

@@ -4,6 +4,7 @@ GraftNet: An Efficient and Flexible Multi-label Image Classification and Its App
 Several ranks (:mod:`trunk.pretraining.ranks`) share each step's batch and end, but for rounding, as one process would.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from foundation.bounds import recorded
 from foundation.history import History, Progress, read_history
+from foundation.records import reading
 from subdatasets.subdataset import SubDataset
 from trunk.backbones.find import block_shapes, find_backbone
 from trunk.checkpoints import (
@@ -281,9 +283,9 @@ def history_until(path: Path, step: int) -> History:
     Interrupted runs redo the steps after their last checkpoint: records past it would stand twice.
     """
     history = History(path)
-    records = read_history(path)
-    history.truncate(0)
-    for record in records:
-        if record["step"] <= step:
-            history.append(**record)
+    records, lines = read_history(path), path.read_bytes().splitlines(keepends=True)
+    kept = itertools.takewhile(lambda pair: pair[0]["step"] <= step, zip(records, lines, strict=True))
+    # Cut, not written again: a kill in between would leave less than the checkpoint counts.
+    with reading(path):
+        history.truncate(sum(len(line) for _, line in kept))
     return history
