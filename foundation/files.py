@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from foundation.errors import UserError
+from foundation.locks import claim
+from foundation.records import read_json as read_json
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -24,7 +27,9 @@ def replace_atomically(path: Path, write: Callable[[Path], object], *, durable: 
     path.parent.mkdir(parents=True, exist_ok=True)
     # A long name would be too long with what is put around it.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
-    os.close(handle)
+    claim(handle)
+    if sys.platform == "win32":
+        os.close(handle)  # an open file cannot be replaced there
     temporary = Path(name)
     try:
         write(temporary)
@@ -35,6 +40,8 @@ def replace_atomically(path: Path, write: Callable[[Path], object], *, durable: 
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+        if sys.platform != "win32":
+            os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = True, error: type[UserError] = UserError) -> Path:
@@ -116,19 +123,6 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON; readers see the old file or the new one, never half of it."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     replace_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds.
-
-    Raises:
-        OSError: it cannot be read. ValueError: it is no text. JSONDecodeError (a ValueError): no JSON, or no object.
-    """
-    text = path.read_text(encoding="utf-8")
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise json.JSONDecodeError("Expecting an object", text, 0)
-    return value
 
 
 def read_json_if_whole(path: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from trunk.errors import TrunkError
 from trunk.features.settings import STORAGE_RULE, VIEW_RULE, is_view, parse_storage
 from trunk.precision import PRECISIONS
 from trunk.pretraining.settings import BLOCKS, METHODS, NORMALISATIONS, IndeedSettings, Policy, PretrainSettings
+from trunk.records import LARGEST_SIDE
 
 if TYPE_CHECKING:
     from graftnet.project.folder import Project
@@ -83,7 +84,7 @@ class TrunkTable(Table, PretrainSettings, frozen=True):
     """[trunk]: the shared blocks, how they are trained, and when it is time to train them again."""
 
     backbone: str = "inception_v3"
-    image_size: Annotated[int, Ge(8)] = 96
+    image_size: Annotated[int, Ge(8), Le(LARGEST_SIDE)] = 96
     freeze_depth: Index = 0
     weights: str = ""
     attributes: Annotated[tuple[str, ...], List] = ()
@@ -229,6 +230,10 @@ def parse_config(text: str, name: str = CONFIG_NAME) -> Config:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: this is not TOML: {error}.") from error
+    except RecursionError as error:
+        raise ConfigError(
+            f"{name}: a value is nested too deeply; write plain ones, as `graftnet init` does."
+        ) from error
     try:
         return Config.model_validate(values)
     except ValidationError as error:

@@ -1,11 +1,12 @@
 """A search's inputs; their hash names its folder."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation.files import write_json
 from foundation.provenance import identity_of
+from foundation.records import read_json
 from graftnet.project.config import FeaturesTable
 from graftnet.project.folder import Project
 from nas.settings import BY_HAND, JobSettings
@@ -79,7 +80,8 @@ class SearchPlan:
     def make_newest(self) -> None:
         """Let reports and grafts, which take the newest result, take this one: it is what was asked for last."""
         if self.project.results(self.attribute)[-1] != self.folder:
-            os.utime(self.folder / "result.json")
+            path = self.folder / "result.json"
+            write_json(path, {**read_json(path), "sequence": self.project.next_in_sequence(self.attribute)})
 
 
 def about_features(table: FeaturesTable) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from foundation.bounds import recorded
-from foundation.files import read_json
 from foundation.history import Progress
 from foundation.locks import only_one
 from foundation.provenance import identity_of, timestamp
+from foundation.records import read_record
 from graftnet import __version__
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME
@@ -29,6 +29,7 @@ from trunk.pretraining.loop import ALONE
 from trunk.pretraining.methods import method_identity, method_of, training_of
 from trunk.pretraining.ranks import Ranks
 from trunk.pretraining.settings import PretrainSettings
+from trunk.records import TrunkShape
 from trunk.trunk import Trunk, load_trunk
 
 
@@ -162,7 +163,7 @@ def keep(trunk: Trunk, folder: Path, record: dict[str, Any]) -> None:
 
 def learnt_from(folder: Path) -> dict[str, Any]:
     """What a trunk's record says of the attributes it was trained on, for the record of its copy."""
-    record = read_json(folder / "trunk.json")
+    record = read_record(folder / "trunk.json", TrunkShape)
     return {key: record[key] for key in ("attributes",) if key in record}
 
 

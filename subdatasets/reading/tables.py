@@ -91,6 +91,8 @@ def read_table(path: Path, *, encoding: str | None = None) -> Table:
 
 def _decode(path: Path, encoding: str | None) -> str:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise DataError(f"{path} is no file: save the table as a CSV file")  # a pipe would be waited for
         data = path.read_bytes()
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder: name a CSV file") from error
