@@ -21,6 +21,7 @@ class PreprocessingShape(TypedDict):
     mean: Annotated[list[Mean], Len(3, 3)]
     std: Annotated[list[Deviation], Len(3, 3)]
     interpolation: Literal["bilinear", "bicubic"]
+    white: NotRequired[Annotated[int, Ge(1), Le(2**31 - 1)]]
 
 
 class TrunkShape(TypedDict):

@@ -83,3 +83,8 @@ def test_white_belongs_to_the_trunk(tmp_path: Path) -> None:
     taken = Trunk.load(use_trunk(open_project(other), str(tmp_path)))
     assert taken.preprocessing.white == 4095
     assert taken.fingerprint not in (plain.fingerprint, open_trunk(project, CPU).fingerprint)
+    record = (project.current_trunk / "trunk.json").read_text()
+    for damaged in ('"x"', "0", "1e9", "null"):
+        (project.current_trunk / "trunk.json").write_text(record.replace('"white": 1023', f'"white": {damaged}'))
+        with pytest.raises(TrunkError, match="white"):
+            open_trunk(project, CPU)

@@ -155,7 +155,17 @@ def test_the_positive_value_that_was_named_is_kept(tmp_path: Path, paint: Paint)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "null", "{", '{"values": 3}', '{"values": [1, 2]}', '{"values": ["a", "b"], "passed_over": [1]}']
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        "{",
+        '{"values": 3}',
+        '{"values": [1, 2]}',
+        '{"values": ["a", "b"], "passed_over": [1]}',
+        "[" * 200_000,
+    ],
 )
 def test_a_damaged_record_counts_as_none(text: str, tmp_path: Path, bald: Path) -> None:
     (tmp_path / "bald.import.json").write_text(text)
