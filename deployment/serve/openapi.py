@@ -76,7 +76,8 @@ def _predict(bundle: LoadedBundle, settings: ServeSettings, example: Mapping[str
         "summary": "Predict the attributes of one image, or of several",
         "description": (
             "One image as the body, or several as a form's files named `images`, answered in their order. "
-            f"{FORMAT_NAMES} of at most {settings.max_pixels:,} pixels, {settings.max_body:,} bytes together; of an "
+            f"{FORMAT_NAMES} of at most {settings.max_pixels:,} pixels, all of them of {settings.max_request_pixels:,} "
+            f"pixels and {settings.max_body:,} bytes; of an "
             "animation the first frame counts. One image that cannot be used refuses the whole request."
         ),
         "parameters": [
