@@ -8,11 +8,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Tests run side by side, so each process keeps to one thread.
 WORKERS ?= 2
+FUZZ ?= 2000
 DEMO_FOLDER ?= runs/demo
 DEMO_OPTIONS ?=
 WHEEL_FOLDER ?= runs/wheel
 
-.PHONY: demo test wheel lint types arrows pytest format clean help
+.PHONY: demo test fuzz wheel lint types arrows pytest format clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -55,6 +56,10 @@ arrows: $(VENV)/.dev
 pytest: $(VENV)/.dev
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+fuzz: $(VENV)/.dev
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 FUZZ=$(FUZZ) \
+		$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/fuzz
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

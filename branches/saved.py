@@ -1,28 +1,53 @@
 """A branch on disk as this toolkit keeps it: `weights.safetensors` and `branch.json`, from which it is built again."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 import torch
+from annotated_types import Len
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from branches.branch import Branch
 from branches.errors import BranchError
 from branches.probe import LinearProbe
 from branches.tails import empty_tail
-from foundation.files import read_json, write_json
+from foundation.errors import RecordError
+from foundation.files import write_json
 from foundation.folders import replaced_folder
+from foundation.records import Depth, Digest, Name, Shape, Share, Text, check, read_json, require_no_links
 from search_spaces import Architecture, SpaceError
 from trunk.errors import TrunkError
 
 RECORD = "branch.json"
 WEIGHTS = "weights.safetensors"
 KINDS = ("branch", "tail", "linear_probe")
+
+
+class Metrics(TypedDict):
+    """What was measured, by split; what is in it only pages read, and they read anything."""
+
+    val: NotRequired[dict[str, Any] | None]
+    test: NotRequired[dict[str, Any] | None]
+
+
+class BranchShape(TypedDict):
+    """What `branch.json` must be: it may be somebody else's, and a branch is written as source from it."""
+
+    attribute: Name
+    values: Annotated[list[Text], Len(2, 1000)]
+    threshold: Share | None
+    feature_shape: Shape
+    freeze_depth: Depth
+    fingerprint: Digest
+    backbone: Text | None
+    architecture: dict[str, Any]
+    metrics: Metrics
+    calibration: NotRequired[dict[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -75,7 +100,11 @@ class BranchRecord:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "BranchRecord":
-        """Read what `to_json` gave. Raises: KeyError or TypeError for a record that lacks parts."""
+        """Read what `to_json` gave, once it is seen to be of that shape.
+
+        Raises: RecordError naming the value that cannot be; SpaceError for one that is no architecture.
+        """
+        check(value, BranchShape, Path(RECORD))
         architecture = value["architecture"]
         kind = next(
             (kind for kind in KINDS if architecture.get(kind) is True or architecture.get("space") == kind), "branch"
@@ -105,14 +134,20 @@ def save_branch(folder: Path, module: nn.Module, record: BranchRecord) -> None:
 
 def load_branch(folder: Path) -> tuple[nn.Module, BranchRecord]:
     """The module in evaluation mode, and its record. Raises: BranchError naming the file and what is wrong with it."""
+    path = folder / RECORD
     try:
-        record = BranchRecord.from_json(read_json(folder / RECORD))
+        require_no_links(folder)
+        content = read_json(path)
+        check(content, BranchShape, path)
+        record = BranchRecord.from_json(content)
         weights = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
         raise BranchError(f"{folder} holds no saved branch ({error.filename} is missing): name another") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise BranchError(f"{folder / RECORD} cannot be read ({error}): save or search the branch again") from error
-    except SafetensorError as error:
+    except RecordError as error:
+        raise BranchError(str(error)) from error
+    except (BranchError, SpaceError) as error:
+        raise BranchError(f"{path} describes no branch that can be built ({error}): search the branch again") from error
+    except (SafetensorError, OSError, ValueError) as error:
         raise BranchError(f"{folder / WEIGHTS} cannot be read ({error}): save or search the branch again") from error
     module = _build(record, folder)
     expected = {name: (value.shape, value.dtype) for name, value in module.state_dict().items()}
@@ -153,6 +188,12 @@ def _build(record: BranchRecord, folder: Path, device: str = "meta") -> nn.Modul
             return Branch(record.architecture, record.feature_shape, len(record.values))
     except (SpaceError, TrunkError) as error:
         raise BranchError(f"{folder / RECORD} describes no branch that can be built: {error}") from error
+    except (RuntimeError, MemoryError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        # Of a size that no tensor has.
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BranchError(
+            f"{folder / RECORD} describes no branch that can be built ({first}): search the branch again"
+        ) from error
 
 
 def _shape_text(part: tuple[torch.Size, torch.dtype] | None) -> str:

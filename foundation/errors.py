@@ -1,4 +1,4 @@
-"""The root of all rooms' errors: a mistake of the user."""
+"""The roots of all rooms' errors: a mistake of the user, and a record that cannot be used."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     Each room has its own below it; a bundle's stands alone, for it travels without the toolkit.
     """
+
+
+class RecordError(UserError, ValueError):
+    """A record of ours that is damaged, or was written by somebody else; the sentence names the file and the remedy."""

@@ -1,6 +1,7 @@
 """Folders that are there whole or not at all: readers see the old one or the new one, never half of it."""
 
 import ctypes
+import glob
 import hashlib
 import os
 import shutil
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from foundation.errors import UserError
+from foundation.locks import claim, sweep
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
@@ -27,8 +29,12 @@ def replaced_folder(destination: Path, marker: str, *, error: type[UserError] = 
     if destination.exists() and not ours:
         raise error(f"{destination} exists and holds no {marker}: choose another folder, or remove it")
     destination.parent.mkdir(parents=True, exist_ok=True)
+    sweep(destination.parent, f".{glob.escape(destination.name)}.*.part", deep=False)
     holder = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}.", suffix=".part"))
+    handle = None if sys.platform == "win32" else os.open(holder, os.O_RDONLY)
     try:
+        if handle is not None:
+            claim(handle)
         written = holder / "new"
         written.mkdir()
         yield written
@@ -43,6 +49,8 @@ def replaced_folder(destination: Path, marker: str, *, error: type[UserError] = 
             written.rename(destination)
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
 
 
 def exchanged(first: Path, second: Path) -> bool:

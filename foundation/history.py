@@ -49,10 +49,10 @@ class History:
             raise
         self._size += len(data)
 
-    def truncate(self, size: int) -> None:
-        """Forget what was written after the first `size` bytes.
+    def require(self, size: int) -> None:
+        """Refuse a file that is shorter than its checkpoint says, or has no end of a line there: it is not that file.
 
-        Raises UserError when the file is shorter than that, or `size` is not the end of a line.
+        Raises UserError.
         """
         if not 0 <= size <= self._size:
             raise UserError(
@@ -64,6 +64,13 @@ class History:
                 file.seek(size - 1)
                 if file.read(1) != b"\n":
                     raise UserError(f"Byte {size} of {self.path} is inside a record: give a size that `size` returned.")
+
+    def truncate(self, size: int) -> None:
+        """Forget what was written after the first `size` bytes.
+
+        Raises UserError when the file is shorter than that, or `size` is not the end of a line.
+        """
+        self.require(size)
         os.truncate(self.path, size)
         self._size = size
 
@@ -86,7 +93,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 def _record(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:  # neither JSON nor UTF-8
+    except (ValueError, RecursionError):  # neither JSON nor UTF-8, or brackets without end
         return None
     return record if isinstance(record, dict) and "kind" in record else None
 

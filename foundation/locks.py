@@ -1,6 +1,10 @@
-"""Locks of folders, one process at a time: two that search the same attribute would cut each other's history."""
+"""Locks of folders, one process at a time: two that search the same attribute would cut each other's history.
+
+And what processes that were killed left half written, which whoever holds a folder clears away.
+"""
 
 import os
+import shutil
 import socket
 import sys
 import time
@@ -14,6 +18,8 @@ if sys.platform != "win32":
     import fcntl
 
 RETRY_EVERY = 0.5  # seconds
+YOUNG = 60.0  # seconds; an empty file may be somebody's who has made it and not yet locked it
+HALF_WRITTEN = ".*.part"
 
 
 @contextmanager
@@ -47,7 +53,44 @@ def only_one(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
             file.truncate(0)
             file.write(f"host {socket.gethostname()}, process {os.getpid()}\n")
             file.flush()
+        sweep(folder)
         yield
+
+
+def claim(handle: int) -> None:
+    """Lock an open file or folder that is being written, so that `sweep` leaves it alone; given back when it closes."""
+    with suppress(OSError):  # a file system without locks, where nothing is swept either
+        _locked(handle)
+
+
+def sweep(folder: Path, pattern: str = HALF_WRITTEN, *, deep: bool = True) -> list[Path]:
+    """Remove what was left half written in a folder by processes that are gone; returns what it was.
+
+    Whoever writes holds a lock on what he writes, and the system gives a dead process's lock back.
+    """
+    if sys.platform == "win32":
+        return []
+    found = [path for path in (folder.rglob(pattern) if deep else folder.glob(pattern)) if _abandoned(path)]
+    for path in found:
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    return found
+
+
+def _abandoned(path: Path) -> bool:
+    """Whether nobody writes it any more."""
+    try:
+        if path.is_symlink():
+            return False
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            if not _locked(handle):
+                return False
+        finally:
+            os.close(handle)
+        empty = not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0
+        return not empty or time.time() - path.stat().st_mtime > YOUNG
+    except OSError:
+        return False
 
 
 @contextmanager

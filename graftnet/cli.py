@@ -1,8 +1,11 @@
 """The command line: `graftnet COMMAND`. What commands do is in graftnet/commands, one file per group."""
 
+import math
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Annotated, cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -11,8 +14,8 @@ from graftnet.commands import data, demo, deploy, graph, project, report, search
 from graftnet.commands.options import PANELS
 from graftnet.terminal.failures import explain
 from graftnet.terminal.output import answer
+from graftnet.terminal.stopping import HEARD, INTERRUPTED, exit_code, heed
 
-INTERRUPTED = 130
 # Usage errors share this base class, wherever the installed typer keeps its own.
 UsageError = cast(type[Exception], typer.BadParameter.__mro__[2])
 
@@ -32,7 +35,7 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Exit codes: 0 done, 1 failed at run time, 2 the input or the call was wrong, 130 interrupted.")
+@app.callback(epilog="Exit codes: 0 done, 1 failed at run time, 2 the input or the call was wrong, 130 or 143 stopped.")
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and stop.")
@@ -57,10 +60,32 @@ for group in (data, trunk, report, search, tune, graph, deploy, serve, demo, pro
 app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))
 
 
+LONGEST = 1e9  # seconds, some thirty years; what waits for longer overflows
+
+
+def require_finite(command: Any) -> None:
+    """Have every option that takes a number refuse infinity, NaN, and of seconds more than anybody waits."""
+    for part in getattr(command, "commands", {}).values():
+        require_finite(part)
+    for option in command.params:
+        option.callback = partial(finite, option.callback)
+
+
+def finite(before: Callable[..., Any] | None, context: Any, option: Any, value: Any) -> Any:
+    """The value of an option, if it is a number that can be reckoned with."""
+    most = LONGEST if option.name.endswith(("timeout", "poll", "every")) else math.inf
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, float) and not (math.isfinite(number) and number <= most):
+            raise typer.BadParameter(f"{number} is no number to reckon with; give a finite one", context, option)
+    return before(context, option, value) if before else value
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; a user's mistake becomes one sentence on standard error."""
     try:
-        code = typer.main.get_command(app).main(args=list(arguments), prog_name="graftnet", standalone_mode=False)
+        command = typer.main.get_command(app)
+        require_finite(command)
+        code = command.main(args=list(arguments), prog_name="graftnet", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
@@ -73,8 +98,11 @@ def run(arguments: Sequence[str]) -> int:
             return 2
         return fail(usage_sentence(error), 2, arguments)
     except Exception as error:
-        return fail(*explain(error), arguments)
-    if code == INTERRUPTED:
+        if not HEARD:
+            return fail(*explain(error), arguments)
+        code = INTERRUPTED  # the signal came in the midst of a library, which made this error of it
+    if code == INTERRUPTED or HEARD:
+        code = exit_code()  # typer says 130 of every KeyboardInterrupt
         return fail("Stopped. What is done is kept; call the same command again to continue.", code, arguments)
     return code if isinstance(code, int) else 0
 
@@ -97,4 +125,6 @@ def fail(message: str, code: int, arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        heed(number)
     sys.exit(run(sys.argv[1:]))

@@ -3,17 +3,41 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired
 
+from annotated_types import Len
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from typing_extensions import TypedDict
 
-from foundation.files import read_json, replace_atomically, write_json
+from foundation.errors import RecordError
+from foundation.files import replace_atomically, write_json
+from foundation.records import Depth, Digest, Name, Shape, Share, Text, read_record, require_no_links
 from label_graph.classifier import ConstantClassifier
 from label_graph.errors import LabelGraphError
 
 RECORD = "label_graph.json"
 WEIGHTS = "classifiers.safetensors"
+
+
+class LabelShape(TypedDict):
+    """One output, as a record has it."""
+
+    name: Text
+    attribute: Name
+    value: Text
+
+
+class ClassifierShape(TypedDict):
+    """What `label_graph.json` must be."""
+
+    labels: Annotated[list[LabelShape], Len(1)]
+    thresholds: list[Share]
+    pooling: Literal["average", "max"]
+    feature_shape: Shape
+    freeze_depth: Depth
+    fingerprint: Digest
+    metrics: NotRequired[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -89,9 +113,12 @@ def load_classifiers(folder: Path) -> tuple[ConstantClassifier, ClassifierRecord
         LabelGraphError: the folder holds none, or its files do not fit each other.
     """
     try:
-        record = ClassifierRecord.from_json(read_json(folder / RECORD))
+        require_no_links(folder)
+        record = ClassifierRecord.from_json(read_record(folder / RECORD, ClassifierShape))
         state = load_file(folder / WEIGHTS)
         weight, bias = state["linear.weight"], state["linear.bias"]
+    except RecordError as error:
+        raise LabelGraphError(str(error)) from error
     except FileNotFoundError as error:
         raise LabelGraphError(f"{folder} holds no label graph ({error.filename} is missing); name another.") from error
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:

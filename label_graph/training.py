@@ -24,7 +24,14 @@ from label_graph.losses import Loss, loss_named, positive_rates
 from label_graph.metrics import mean_average_precision
 from label_graph.settings import GraphSettings
 from subdatasets.labels.table import PRESENT
-from trunk.checkpoints import decay_groups, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from trunk.checkpoints import (
+    decay_groups,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    restoring,
+    save_checkpoint,
+)
 
 SAVE_EVERY = 5.0  # seconds; an epoch on pooled features takes some hundredths of one
 CHECKPOINT = "checkpoint.safetensors"
@@ -108,18 +115,21 @@ class TrainingState:
         if self.file is None or not self.file.exists():
             return False
         tensors, record = load_checkpoint(self.file)
-        if record["settings"] != self.identity:
+        with restoring(self.file):
+            theirs = record["settings"]
+        if theirs != self.identity:
             raise LabelGraphError(
                 f"{self.file} is of a training with other settings or data; restore them, or delete the file to start "
                 f"anew."
             )
         names = set(self.module.state_dict())
-        self.module.load_state_dict({name: value for name, value in tensors.items() if name in names})
-        self.best = {name: tensors[f"{BEST}{name}"] for name in names}
-        restore_optimizer(self.optimizer, tensors)
-        self.history, self.epoch = record["history"], len(record["history"])
-        self.best_score, self.best_epoch = record["best_score"], record["best_epoch"]
-        self.before = record["seconds"]
+        with restoring(self.file):
+            self.module.load_state_dict({name: value for name, value in tensors.items() if name in names})
+            self.best = {name: tensors[f"{BEST}{name}"] for name in names}
+            restore_optimizer(self.optimizer, tensors)
+            self.history, self.epoch = list(record["history"]), len(record["history"])
+            self.best_score, self.best_epoch = record["best_score"], record["best_epoch"]
+            self.before = record["seconds"]
         return True
 
 

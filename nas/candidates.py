@@ -9,16 +9,19 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from branches.measures.metrics import Scores
-from foundation.files import read_json, write_json
+from foundation.files import write_json
 from foundation.history import History, Progress, read_history
 from foundation.provenance import seed_of
+from foundation.records import Text, read_record, reading
 from nas.enas import Search
 from nas.errors import SearchError
 from nas.limits.allowed import Allowed
@@ -27,6 +30,21 @@ from search_spaces import Architecture
 ROUNDS = 50
 UNIFORM_SHARE = 4  # one candidate in so many is drawn uniformly
 IMAGES_AT_ONCE = 4096
+
+
+class RankedShape(TypedDict):
+    """An architecture of ``candidates.json``."""
+
+    architecture: dict[str, Any]
+    score: float
+    source: Text
+
+
+class RankingShape(TypedDict):
+    """``candidates.json``: the candidates, best first, and the size of the history when they were ranked."""
+
+    ranking: list[RankedShape]
+    history: Annotated[int, Ge(0), Le(2**50)]
 
 
 class Candidate(NamedTuple):
@@ -88,8 +106,12 @@ def read_ranking(folder: Path) -> list[Candidate] | None:
     path = folder / "candidates.json"
     if not path.exists():
         return None
-    record = read_json(path)
-    return [Candidate(Architecture.from_json(c["architecture"]), c["score"], c["source"]) for c in record["ranking"]]
+    record = read_record(path, RankingShape)
+    with reading(path):
+        return [
+            Candidate(Architecture.from_json(each["architecture"]), each["score"], each["source"])
+            for each in record["ranking"]
+        ]
 
 
 def write_ranking(folder: Path, candidates: Sequence[Candidate], history: int) -> None:
@@ -171,4 +193,4 @@ def best_rewarded(search: Search, count: int) -> list[Architecture]:
 
 def candidates_history(folder: Path) -> int:
     """The size of the history when the candidates were ranked."""
-    return int(read_json(folder / "candidates.json")["history"])
+    return int(read_record(folder / "candidates.json", RankingShape)["history"])

@@ -33,7 +33,7 @@ from nas.supernet.supernet import Supernet
 from nas.warm_start import Start, begin
 from search_spaces import Architecture, Space
 from search_spaces.decisions import Decision
-from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint, under
+from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, restoring, save_checkpoint, under
 from trunk.features.cached import drawn, prefetched
 from trunk.features.source import LabelledFeatures
 
@@ -233,7 +233,8 @@ class Search:
 
     def history_at_end(self) -> int:
         """The size of the history when the last epoch was saved."""
-        return int(load_checkpoint(self.checkpoint)[1]["history"])
+        with restoring(self.checkpoint):
+            return int(load_checkpoint(self.checkpoint)[1]["history"])
 
     def resume(self) -> None:
         """Take up the folder's checkpoint, if any; records written after it are cut off and will come again."""
@@ -243,12 +244,15 @@ class Search:
                 begin(self.start, self.supernet, self.controller)
             return
         tensors, record = load_checkpoint(self.checkpoint)
-        self.supernet.load_state_dict(under(tensors, "supernet."))
-        restore_optimizer(self.optimizer, tensors)
-        self.reinforce.load_state(under(tensors, "reinforce."), record["reinforce"])
-        self.epoch = record["epoch"]
+        with restoring(self.checkpoint):
+            self.supernet.load_state_dict(under(tensors, "supernet."))
+            restore_optimizer(self.optimizer, tensors)
+            self.reinforce.load_state(under(tensors, "reinforce."), record["reinforce"])
+            self.epoch = record["epoch"]
+            size = record["history"]
+        self.history.require(size)
         if self.epoch < self.settings.epochs:
-            self.history.truncate(record["history"])
+            self.history.truncate(size)
 
 
 def descend(loss: Tensor, weights: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer, clip: float) -> None:

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from foundation.files import read_json
+from foundation.records import read_json, reading
 from nas.controller.policy import Controller
 from nas.errors import SearchError
 from nas.supernet.supernet import Supernet
 from search_spaces import Architecture, Space
-from trunk.checkpoints import load_checkpoint, save_checkpoint, under
+from trunk.checkpoints import load_checkpoint, restoring, save_checkpoint, under
 
 FILE = "start.safetensors"
 TOP = 10  # architectures of each earlier search that the controller imitates
@@ -49,7 +49,8 @@ def start_of(folder: Path) -> Start | None:
     if not path.exists():
         return None
     tensors, _ = load_checkpoint(path)
-    choices = tensors.pop("choices")
+    with restoring(path):
+        choices = tensors.pop("choices")
     return Start(under(tensors, "weights."), choices)
 
 
@@ -60,8 +61,10 @@ def gather(folders: Sequence[Path], space: Space, *, weights: bool = False) -> S
         if weights:
             tensors, _ = load_checkpoint(folder / "search.safetensors")
             supernets.append(under(tensors, "supernet."))
-        ranking = read_json(folder / "candidates.json")["ranking"]
-        choices += [space.indices(Architecture.from_json(entry["architecture"])) for entry in ranking[:TOP]]
+        path = folder / "candidates.json"
+        with reading(path):
+            ranking = read_json(path)["ranking"]
+            choices += [space.indices(Architecture.from_json(entry["architecture"])) for entry in ranking[:TOP]]
     return Start(averaged_weights(supernets) if weights else {}, torch.tensor(choices, dtype=torch.int64))
 
 

@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,25 @@ def _write(
                 files[f"{drawn.name}.{kind}"] = (f"{section.title}: {drawn.title}", data)
     lines = [f"- `{name}`: {' '.join(words.split())}" for name, (words, _) in files.items()]
     files[CONTENTS] = ("", f"# {title}\n\n{chr(10).join(lines)}\n".encode())
+    _spare_strangers(destination, files)
     return tuple(
         write_bytes(destination / name, data, durable=False, error=ReportError) for name, (_, data) in files.items()
     )
+
+
+def _spare_strangers(destination: Path, files: Mapping[str, tuple[str, bytes]]) -> None:
+    """Refuse to write over what no earlier call wrote: those are listed in the folder's contents."""
+    contents = destination / CONTENTS
+    text = contents.read_text(encoding="utf-8", errors="replace") if contents.is_file() else ""
+    ours = re.findall(r"^- `([^`]+)`: ", text, re.MULTILINE)
+    for name, (_, data) in files.items():
+        path = destination / name
+        if not path.exists() or name in ours or (name == CONTENTS and ours):
+            continue
+        if not path.is_file() or path.read_bytes() != data:
+            raise ReportError(
+                f"{path} is there already, and no report wrote it: choose another folder, or move it away"
+            )
 
 
 def check_size(formats: tuple[str, ...], width: int) -> None:

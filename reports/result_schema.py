@@ -143,6 +143,7 @@ class ResultRecord(Part):
     command: str
     versions: dict[str, str]
     machine: str
+    sequence: Count | None = Field(None, description="of the attribute's searches the one with the highest is newest")
     created: str = Field(description="local time, ISO 8601")
     status: Literal["complete"]
 

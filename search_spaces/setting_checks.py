@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from search_spaces.architecture import Choice
 from search_spaces.errors import SpaceError
 
+WIDEST = 2**16  # channels; a wider branch is a damaged record, or an attack on whoever builds it
+
 
 def whole(space: str, setting: str, value: object, most: int, limit: str = "") -> None:
     """Raises: SpaceError unless the value is a whole number from 1 to `most` (the value of the setting `limit`)."""
@@ -38,4 +40,6 @@ def widths_listed(space: str, widths: Sequence[int]) -> tuple[Choice, ...]:
     for width in checked:
         if type(width) is not int or width < 1:
             raise SpaceError(f"{space} space: every width must be a positive whole number, got {width!r}")
+        if width > WIDEST:
+            raise SpaceError(f"{space} space: every width must be {WIDEST} at most, got {width!r}")
     return checked

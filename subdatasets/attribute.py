@@ -2,26 +2,11 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from subdatasets.errors import DataError
-
-# Pairs with a fixed meaning, negative first. Compared without regard to case.
-PAIRS = (
-    ("no", "yes"),
-    ("0", "1"),
-    ("false", "true"),
-    ("absent", "present"),
-    ("negative", "positive"),
-    ("off", "on"),
-    ("n", "y"),
-    ("f", "t"),
-    ("-1", "1"),
-)
-
-# What spreadsheets and pandas write where nothing is known. Compared without regard to case.
-UNKNOWN = ("", "?", "nan", "na", "n/a", "<na>", "null")
+from subdatasets.words import PAIRS, PROGRAMS_PAIRS, UNKNOWN, UNKNOWN_WORDS, YES_AND_NO, folded, is_pair
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+(\.0+)?")
 _NEGATION = re.compile(r"(?:no|not|non|without)[ _-]+(.+)")
@@ -31,14 +16,28 @@ _AFFIRMATION = re.compile(r"(?:with|is|has)[ _-]+(.+)")
 def ordered_values(spelled: Iterable[str], name: str = "") -> tuple[str, ...]:
     """The distinct values in their canonical order.
 
-    Two values go negative first: by the known pairs (no/yes, 0/1, ...), by a negation ("not_bald" before "bald",
-    "without_hat" before "with_hat"), or because one of them is called like the attribute `name`. All others are
-    sorted, whole numbers by size.
+    Two values go negative first, where anything tells which that is (`positive_and_why`). All others are sorted, whole
+    numbers by size.
     """
     values = sorted(set(spelled), key=_sort_key)
-    if len(values) == 2 and _is_negative(values[1], values[0], name) and not _is_negative(values[0], values[1], name):
+    if len(values) == 2 and _why_positive(values[0], values[1], name) and not _why_positive(values[1], values[0], name):
         values.reverse()
     return tuple(values)
+
+
+def positive_and_why(values: Iterable[str], name: str = "") -> tuple[str, str]:
+    """Which of two values is the positive one, and what tells.
+
+    Known pairs (no/yes, nein/ja, intact/broken, ...), a negation ("not_bald", "without_hat", "unmasked"), or that one
+    is called like the attribute `name`. Where nothing tells, it is the later by size or in the alphabet.
+
+    >>> positive_and_why(["ja", "nein"]), positive_and_why(["dog", "cat"])
+    (('ja', "'nein' and 'ja' are a known pair"), ('dog', 'the later in the alphabet, for nothing tells'))
+    """
+    low, high = ordered_values(values, name)
+    numbers = all(_WHOLE_NUMBER.fullmatch(value) for value in (low, high))
+    later = "the larger number, for nothing else tells" if numbers else "the later in the alphabet, for nothing tells"
+    return high, _why_positive(high, low, name) or later
 
 
 def spellings(spelled: Iterable[str]) -> dict[str, str]:
@@ -51,10 +50,54 @@ def spellings(spelled: Iterable[str]) -> dict[str, str]:
     if all(_WHOLE_NUMBER.fullmatch(value) for value in mapping.values()):
         mapping = {raw: re.sub(r"\.0+$", "", value) for raw, value in mapping.items()}
         mapping = {raw: "0" if value == "-0" else value for raw, value in mapping.items()}
-    folded = {value.casefold() for value in mapping.values()}
-    if any(folded <= set(pair) for pair in PAIRS):
+    folds = {value.casefold() for value in mapping.values()}
+    if any(folds <= set(pair) for pair in PAIRS) or (len(folds) == 2 < len(set(mapping.values())) and _paired(folds)):
         mapping = {raw: value.casefold() for raw, value in mapping.items()}
     return mapping
+
+
+def named_values(values: Iterable[str]) -> dict[str, str]:
+    """What an import calls values: those that programs write for no and yes (0/1, -1/1, false/true) get these names.
+
+    >>> named_values(["0", "1"]), named_values(["off", "on"])
+    ({'0': 'no', '1': 'yes'}, {'off': 'off', 'on': 'on'})
+    """
+    found = sorted(set(values), key=_sort_key)
+    pair = next((pair for pair in PROGRAMS_PAIRS if {value.casefold() for value in found} == set(pair)), None)
+    if pair is None:
+        return {value: value for value in found}
+    return {value: ("no", "yes")[pair.index(value.casefold())] for value in found}
+
+
+# Words beside a pair of no and yes that name no third value, as a share of the labelled images.
+_FEW = 0.05
+
+
+def stray_words(counts: Mapping[str, int]) -> set[str]:
+    """The labels that stand for "not known" in a column of these labels and their numbers of images.
+
+    Beside a known pair of no and yes: what people write for unknown, however often; and, where they are few, words that
+    are neither (slips of the pen). Empty where there is no such pair, or more than one.
+
+    >>> sorted(stray_words({"yes": 50, "no": 50, "Not sure": 30, "yse": 1}))
+    ['Not sure', 'yse']
+    >>> stray_words({"yes": 50, "no": 50, "partly": 30}), stray_words({"none": 10, "sun": 10, "unknown": 10})
+    (set(), set())
+    """
+    by_fold: dict[str, set[str]] = {}
+    for word in counts:
+        by_fold.setdefault(folded(word), set()).add(word)
+    words = set(by_fold) - UNKNOWN_WORDS
+    pairs = [(low, high) for low in words for high in words if is_pair(low, high)]
+    if len(pairs) != 1:
+        return set()
+    others = words - set(pairs[0])
+    strange = sum(counts[word] for fold in others for word in by_fold[fold])
+    # A number or another no or yes is no slip; "low, high" and "closed, open" may well have something between them.
+    numbers = any(_WHOLE_NUMBER.fullmatch(word) for word in others)
+    if numbers or others & YES_AND_NO or not set(pairs[0]) <= YES_AND_NO or strange > _FEW * sum(counts.values()):
+        others = set()
+    return {word for fold in (others | (set(by_fold) & UNKNOWN_WORDS)) for word in by_fold[fold]}
 
 
 def contradiction(values: Iterable[str]) -> str | None:
@@ -82,22 +125,34 @@ def _sort_key(value: str) -> tuple[int, int, str]:
     return (1, 0, value)
 
 
-def _is_negative(low: str, high: str, name: str) -> bool:
-    low, high = low.casefold(), high.casefold()
-    if (low, high) in PAIRS:
-        return True
-    negated = _NEGATION.fullmatch(low)
-    if negated is not None:
-        affirmed = _AFFIRMATION.fullmatch(high)
-        return _plain(negated[1]) == _plain(affirmed[1] if affirmed else high)
-    return _NEGATION.fullmatch(high) is None and (low, high) not in _REVERSED and _plain(high) == _plain(name)
+def _why_positive(high: str, low: str, name: str) -> str:
+    """What tells that of two values `high` is the positive one; empty where nothing does."""
+    pair = f"'{low}' and '{high}' are a known pair"
+    lower, higher = low.casefold(), high.casefold()
+    if (lower, higher) in PAIRS or (higher, lower) in PAIRS:
+        return pair if (lower, higher) in PAIRS else ""
+    negated = _NEGATION.fullmatch(lower)
+    if negated is not None and not is_pair(high, low):  # "ok, not ok": what is looked for is what is not
+        affirmed = _AFFIRMATION.fullmatch(higher)
+        if _plain(negated[1]) == _plain(affirmed[1] if affirmed else higher):
+            return f"'{low}' denies '{high}'"
+    if _plain(higher) == _plain(name) and _plain(lower) != _plain(name) and _NEGATION.fullmatch(higher) is None:
+        return f"'{high}' is called like the attribute"
+    if _plain(lower) == _plain(name):
+        return ""
+    if is_pair(low, high):
+        return pair
+    prefixed = (f"un{higher}", f"in{higher}", f"im{higher}", f"non{higher}", f"ir{higher}", f"il{higher}")
+    return f"'{low}' denies '{high}'" if lower in prefixed and not is_pair(high, low) else ""
+
+
+def _paired(folds: Iterable[str]) -> bool:
+    low, high = folds
+    return is_pair(low, high) or is_pair(high, low)
 
 
 def _plain(text: str) -> str:
     return re.sub(r"[ _-]+", " ", text.casefold()).strip()
-
-
-_REVERSED = {(high, low) for low, high in PAIRS}
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

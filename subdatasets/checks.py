@@ -9,6 +9,7 @@ from foundation.history import Progress
 from subdatasets.errors import DataError
 from subdatasets.image_files import THREADS, inspect_image, over_files
 from subdatasets.reading.problems import Problem, Reading, Row
+from subdatasets.reading.record import read_import_record, recorded_counts
 from subdatasets.reading.rows import inspect_counts, read_rows, row_place
 from subdatasets.splits import FRACTIONS
 from subdatasets.subdataset import SubDataset
@@ -24,6 +25,7 @@ def check_subdataset(
     *,
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
+    white: int = 0,
     threads: int = THREADS,
     progress: Progress | None = None,
 ) -> list[Problem]:
@@ -37,10 +39,11 @@ def check_subdataset(
         source: a folder, a CSV, or a sub-dataset already read.
         seed: as for `read_subdataset`, so that the same splits are checked.
         fractions: as for `read_subdataset`.
+        white: of grey pictures of 16 or 32 bits, where it is set.
         threads: how many images are read at a time.
         progress: hears the stage "images".
     """
-    return check_subdatasets([source], seed=seed, fractions=fractions, threads=threads, progress=progress)
+    return check_subdatasets([source], seed=seed, fractions=fractions, white=white, threads=threads, progress=progress)
 
 
 def check_subdatasets(
@@ -48,6 +51,7 @@ def check_subdatasets(
     *,
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
+    white: int = 0,
     threads: int = THREADS,
     progress: Progress | None = None,
 ) -> list[Problem]:
@@ -56,7 +60,7 @@ def check_subdatasets(
     Between sub-datasets: one attribute described twice (error); images held out by one that another trains on
     (warning: a trunk trained on both has seen them).
     """
-    readings = [_reading(source, seed, fractions) for source in sources]
+    readings = [_reading(source, seed, fractions, white) for source in sources]
     paths = list(dict.fromkeys(row.path for reading in readings for row in reading.rows))
     results = over_files(inspect_image, paths, threads=threads, progress=progress)
     inspections = dict(zip(paths, results, strict=True))
@@ -69,7 +73,7 @@ def check_subdatasets(
     return sorted(problems, key=lambda each: (each.severity, str(each.file), each.line or 0, each.message))
 
 
-def _reading(source: SubDataset | Path, seed: int, fractions: Sequence[float]) -> Reading:
+def _reading(source: SubDataset | Path, seed: int, fractions: Sequence[float], white: int) -> Reading:
     if isinstance(source, SubDataset):
         values = source.attribute.values
         rows = [Row(each.path, values[each.value], each.split, each.group, each.line) for each in source.examples]
@@ -80,6 +84,14 @@ def _reading(source: SubDataset | Path, seed: int, fractions: Sequence[float]) -
     try:
         reading = read_rows(source, seed=seed, fractions=fractions)
         inspect_counts(reading)
+        record = read_import_record(reading.source)
+        for reason, count in recorded_counts(record).items():
+            reading.warning(f"its import passed over {count:,} {reason}")
+        deep = record.get("deep")
+        if isinstance(deep, dict):
+            note, brightest = deep.get("note"), deep.get("brightest")
+            if isinstance(note, str) and isinstance(brightest, int) and brightest > white:
+                reading.warning(note)
         return reading
     except DataError as error:
         reading = Reading(source.stem, source.absolute())

@@ -14,8 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from foundation.history import Progress
 from subdatasets.errors import DataError
 
-# Pillow's name -> how files of it end, the usual ending first. What lies in a value folder with another ending is no
-# image; a file that is named (in a table, to `predict`) may be of any format that Pillow reads.
+# Pillow's name -> how files of it end, the usual ending first: what importers write as it is, and bundles read.
 FORMATS = {
     "JPEG": (".jpg", ".jpeg"),
     "PNG": (".png",),
@@ -23,9 +22,17 @@ FORMATS = {
     "GIF": (".gif",),
     "BMP": (".bmp",),
 }
-SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+# What Pillow lists among its formats and is no picture file to learn from: EPS starts another program on whatever the
+# file says, WMF is read on Windows alone, the others are containers that Pillow only recognises.
+_BARRED = ("EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR", "IPTC")
+Image.init()
+# Every format that this Pillow reads, the usual ones first, for it tries them in this order.
+READABLE = (*(name for name in FORMATS if name in Image.OPEN), *sorted({*Image.OPEN} - {*FORMATS} - {*_BARRED}))
+# How files end that lie in a folder as images: what the formats above are called, in any case.
+SUFFIXES = tuple(sorted(suffix for suffix, name in Image.registered_extensions().items() if name in READABLE))
 THREADS = 8
 _CHUNK = 32
+_NAMED = 100  # missing images, in one sentence
 _Result = TypeVar("_Result")
 
 
@@ -43,33 +50,64 @@ def content_hashes(
 ) -> dict[Path, str]:
     """`content_hash` of every distinct path, in the order they first occur; `progress` hears the stage "images"."""
     distinct = list(dict.fromkeys(paths))
+    missing = [path for path in distinct if not path.is_file()]
+    if len(missing) > 1:
+        names = ", ".join(map(str, missing[:_NAMED]))
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        raise DataError(f"there are no images {names}{more}: correct the paths, or leave these {len(missing)} out")
     return dict(zip(distinct, over_files(content_hash, distinct, threads=threads, progress=progress), strict=True))
 
 
-def read_image(path: Path) -> Image.Image:
+def is_image_file(path: Path) -> bool:
+    """Whether a file in a folder counts as an image: by its ending, or where that says nothing by how it begins."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES or suffix in _OTHER_SUFFIXES:
+        return suffix in SUFFIXES
+    try:
+        with Image.open(path, formats=READABLE):
+            return True
+    except Exception:  # Pillow's decoders answer what is no image with nearly every exception there is
+        return False
+
+
+# Endings of files that often lie beside images; they are not opened to see what they are.
+_OTHER_ENDINGS = """
+    txt csv tsv json jsonl xml html htm md yaml yml toml ini log db py ipynb sh pdf doc docx xls xlsx zip gz tar 7z rar
+    npy npz pt pth pkl mat h5 hdf5 parquet mp4 mov avi mkv webm mp3 wav heic heif cr2 cr3 nef arw dng raf orf rw2 svg
+    eps ps ai wmf emf part tmp bak xmp aae exe url lnk
+"""
+_OTHER_SUFFIXES = frozenset(f".{ending}" for ending in _OTHER_ENDINGS.split())
+
+
+def read_image(path: Path, *, white: int | None = None) -> Image.Image:
     """The image of a file, fully decoded, upright (EXIF), mode RGB.
 
     Transparent pixels are laid over black (the background that segmentation leaves), 16-bit grey is scaled to 8 bits,
     of an animation the first frame is taken.
+
+    Args:
+        path: the file.
+        white: what is white in grey pictures of 16 or 32 bits, 1023 for cameras of 10 bits; None: 65535, or in files of
+            32 bits without a value above 255 that.
 
     Raises:
         DataError: the file is missing, truncated, no image, or holds pixels without a known range.
     """
     data = _bytes(path)
     try:
-        return decode_image(data)
+        return decode_image(data, white=white)
     except DataError as error:
         raise DataError(f"{path} {error}: replace the file, or leave it out") from error
 
 
-def decode_image(data: bytes) -> Image.Image:
+def decode_image(data: bytes, *, white: int | None = None) -> Image.Image:
     """The image encoded in `data`, as `read_image` gives it; a DataError's message begins after the file's name."""
     if not data:
         raise DataError("is empty")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=READABLE) as image:
             image.load()
-            return _as_rgb(_upright(image))
+            return _as_rgb(_upright(image), white)
     except (DataError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -131,13 +169,14 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def _as_rgb(image: Image.Image, white: int | None) -> Image.Image:
     if image.mode == "F":
         raise DataError("holds floating-point pixels, whose range is unknown (save it with 8 bits per channel)")
     if image.mode == "I" or image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.int64)
-        wide = image.mode != "I" or grey.max(initial=0) > 255
-        image = Image.fromarray(np.clip(grey // 257 if wide else grey, 0, 255).astype(np.uint8))
+        if white is None:
+            white = 65535 if image.mode != "I" or grey.max(initial=0) > 255 else 255
+        image = Image.fromarray((np.clip(grey, 0, white) * 255 // white).astype(np.uint8))
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)

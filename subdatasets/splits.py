@@ -5,8 +5,9 @@ label first, each time to the split that still needs it most. Here whole groups 
 every label gets one group in each split.
 """
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,120 @@ def multilabel_splits(
     assigned = _seeded(counts, shares, random)
     _fill(assigned, counts, shares, random)
     return [SPLITS[split] for split in assigned[group_of]]
+
+
+def content_splits(
+    contents: Sequence[str],
+    values: NDArray[np.int64],
+    groups: Sequence[str | None] | None = None,
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
+    earlier: Mapping[str, str] | None = None,
+    alike: Sequence[int] | None = None,
+) -> list[str]:
+    """Splits that stay when images are added: each image's depends on its own content (or group) and the seed alone.
+
+    The hash of content or group is a number from 0 to 1, and the fractions cut that range. Images of one content, one
+    group or one number in `alike` share a split. Only where that leaves a value with less than half its share in a
+    split are images moved there, those with the numbers nearest to it, so that small sub-datasets can be used too.
+
+    Args:
+        contents: N content hashes.
+        values: (N, attributes) value indices, -1 where unknown.
+        groups: N group names, None for an image without.
+        fractions: the shares of train, val and test.
+        seed: another one gives other splits.
+        earlier: content hash -> the split it had, which it keeps.
+        alike: N numbers, equal for near copies.
+    """
+    shares = _checked_fractions(fractions)
+    if not len(values):
+        return []
+    keys = [
+        hashlib.sha256(f"{seed}/{content if group is None else f'group/{group}'}".encode()).hexdigest()
+        for content, group in zip(contents, groups or [None] * len(contents), strict=True)
+    ]
+    unit_of = joined_rows([contents, groups or [None] * len(contents), alike or [None] * len(contents)])
+    counts = _counts_per_group(values, unit_of) > 0
+    numbers = np.ones(len(counts))
+    for key, unit in zip(keys, unit_of.tolist(), strict=True):
+        numbers[unit] = min(numbers[unit], int(key[:13], 16) / 16**13)
+    ends = np.cumsum(shares)
+    assigned = np.minimum(np.searchsorted(ends, numbers, side="right"), int(np.flatnonzero(shares)[-1]))
+    kept = np.full(len(counts), -1)
+    for content, unit in zip(contents, unit_of.tolist(), strict=True):
+        if earlier and content in earlier:
+            kept[unit] = max(kept[unit], SPLITS.index(earlier[content]))
+    assigned[kept >= 0] = kept[kept >= 0]
+    if not _levelled(assigned, counts, numbers, shares, kept >= 0) and not earlier:
+        # Groups that overlap in many ways; a split that can be used is worth more than one that stays.
+        order = np.argsort(np.asarray(keys), kind="stable")
+        names = [str(unit_of[row]) for row in order]
+        drawn = multilabel_splits(values[order], names, fractions=fractions, seed=seed)
+        back = dict(zip(order.tolist(), drawn, strict=True))
+        return [back[row] for row in range(len(keys))]
+    return [SPLITS[split] for split in assigned[unit_of]]
+
+
+def joined_rows(columns: Sequence[Sequence[str | int | None]]) -> NDArray[np.int64]:
+    """(N,) numbers of sets of rows, from 0: rows that agree in a column, unless it is None there, are in one set."""
+
+    def pairs() -> Iterator[tuple[int, int]]:
+        for column in columns:
+            first: dict[str | int, int] = {}
+            for row, key in enumerate(column):
+                if key is not None:
+                    yield first.setdefault(key, row), row
+
+    return joined(len(columns[0]), pairs())
+
+
+def joined(size: int, pairs: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
+    """(size,) numbers of sets, from 0 in the order of their first members: both of each pair are in one set."""
+    parents = list(range(size))
+
+    def root(row: int) -> int:
+        while parents[row] != row:
+            parents[row] = parents[parents[row]]
+            row = parents[row]
+        return row
+
+    for one, other in pairs:
+        low, high = sorted((root(one), root(other)))
+        parents[high] = low
+    numbers: dict[int, int] = {}
+    return np.fromiter((numbers.setdefault(root(row), len(numbers)) for row in range(size)), np.int64, size)
+
+
+def _levelled(
+    assigned: NDArray[np.int64],
+    counts: NDArray[np.bool_],
+    numbers: NDArray[np.float64],
+    shares: Sequence[float],
+    fixed: NDArray[np.bool_],
+) -> bool:
+    """Move units until every label has half its share in each split; whether each has at least one where it can."""
+    active = [split for split, share in enumerate(shares) if share > 0]
+    begins = np.cumsum([0.0, *shares])
+    sizes = counts.sum(axis=0)
+    least = np.zeros((len(shares), len(sizes)), np.int64)
+    for split in active:
+        least[split] = np.where(sizes >= len(active), np.maximum(1, (shares[split] * sizes / 2).astype(np.int64)), 0)
+    have = np.stack([counts[assigned == split].sum(axis=0) for split in range(len(shares))])
+    for label in np.argsort(sizes, kind="stable").tolist():
+        members = np.flatnonzero(counts[:, label] & ~fixed)
+        for split in active:
+            distance = np.abs(numbers[members] - (begins[split] + begins[split + 1]) / 2)
+            for unit in members[np.argsort(distance, kind="stable")].tolist():
+                if have[split, label] >= least[split, label]:
+                    break
+                source, carried = int(assigned[unit]), counts[unit]
+                if source != split and (have[source, carried] > least[source, carried]).all():
+                    assigned[unit] = split
+                    have[source, carried] -= 1
+                    have[split, carried] += 1
+    return not ((least > 0) & (have == 0)).any()
 
 
 def val_from_train(

@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation.files import write_bytes
-from subdatasets.attribute import Attribute, attribute_of
+from foundation.files import write_bytes, write_json
+from subdatasets.attribute import Attribute, attribute_of, ordered_values
 from subdatasets.errors import DataError
 from subdatasets.reading.problems import refusal
+from subdatasets.reading.record import read_import_record, record_path, recorded_order
 from subdatasets.reading.rows import inspect_counts, read_rows
 from subdatasets.reading.tables import Locations
 from subdatasets.splits import FRACTIONS, SPLITS
@@ -71,6 +72,17 @@ class SubDataset:
         lines = sorted(f"{hashes[example.path]} {example.value} {example.split}" for example in self.examples)
         return hashlib.sha256("\n".join([head, *lines]).encode("ascii")).hexdigest()
 
+    def shared(self, hashes: Mapping[Path, str]) -> dict[str, int]:
+        """How many images a later split holds of what an earlier one holds too, byte by byte: "train/test" -> number.
+
+        Where it is not empty, what is measured on the later split is too good. `hashes` as for `digest`.
+        """
+        lists = {split: [hashes[example.path] for example in self.split(split)] for split in SPLITS}
+        sets = {split: set(contents) for split, contents in lists.items()}
+        pairs = (("train", "val"), ("train", "test"), ("val", "test"))
+        found = {f"{one}/{other}": sum(each in sets[one] for each in lists[other]) for one, other in pairs}
+        return {pair: count for pair, count in found.items() if count}
+
 
 def read_subdataset(source: Path, *, seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> SubDataset:
     """Read a sub-dataset; its name is the folder's, or the CSV's without suffix.
@@ -95,7 +107,8 @@ def read_subdataset(source: Path, *, seed: int = 0, fractions: Sequence[float] =
     if reading.has_errors:
         errors = [problem for problem in reading.problems if problem.severity == "error"]
         raise refusal(reading.source, errors)
-    attribute = attribute_of(reading.name, reading.values)
+    order = recorded_order(read_import_record(reading.source), reading.values)
+    attribute = Attribute(reading.name, order) if order else attribute_of(reading.name, reading.values)
     index = {value: position for position, value in enumerate(attribute.values)}
     examples = tuple(Example(row.path, index[row.label], row.split, row.group, row.line) for row in reading.rows)
     return SubDataset(attribute, examples, reading.source)
@@ -110,7 +123,12 @@ def write_subdataset(subdataset: SubDataset, csv_path: Path) -> None:
     name = subdataset.attribute.name
     if csv_path.name != f"{name}.csv":
         raise DataError(f"{csv_path} is to hold attribute '{name}': call it {name}.csv, for the name is read from it")
-    write_bytes(csv_path, csv_bytes(subdataset, csv_path.parent), error=DataError)
+    values = subdataset.attribute.values
+    data = csv_bytes(subdataset, csv_path.parent)
+    record = read_import_record(csv_path)
+    if record or values != ordered_values(values, name):
+        write_json(record_path(csv_path), {**record, "values": list(values)})
+    write_bytes(csv_path, data, error=DataError)
 
 
 def csv_bytes(subdataset: SubDataset, folder: Path) -> bytes:

@@ -1,7 +1,8 @@
 """Checkpoints that a kill cannot tear: tensors and their JSON record in one safetensors file, replaced atomically."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from foundation.errors import RecordError, UserError
 from foundation.files import replace_atomically
+from foundation.records import check, parsed
 from trunk.errors import TrunkError
+from trunk.records import CheckpointShape
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
@@ -30,10 +34,28 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {}).get("record", "{}"))
+            record = parsed((file.metadata() or {}).get("record", "{}"), path)
+            check(record, CheckpointShape, path)
             return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise TrunkError(f"{path} is not a readable checkpoint ({error}); delete it to start anew.") from error
+    except (SafetensorError, RecordError, IsADirectoryError, ValueError) as error:
+        what = str(error).removeprefix(f"{path} cannot be read (").split("); ")[0]
+        raise TrunkError(f"{path} is not a readable checkpoint ({what}); delete it to start anew.") from error
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Whatever fails in the block because a checkpoint lacks something, or has it in another shape, is its fault.
+
+    Raises:
+        TrunkError: naming the file, and what to do.
+    """
+    try:
+        yield
+    except (UserError, torch.OutOfMemoryError):
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError) as error:
+        lacks = f"it lacks {error}" if isinstance(error, KeyError) else (str(error).splitlines() or ["?"])[0][:200]
+        raise TrunkError(f"{path} does not fit ({lacks}); delete it to start anew.") from error
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

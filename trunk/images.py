@@ -22,7 +22,7 @@ DECODING_THREADS = min(8, os.cpu_count() or 1)
 
 def decode(paths: Iterable[Path], preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Image files -> uint8 (N, size, size, 3)."""
-    return np.stack([preprocessing.pixels(read_image(path)) for path in paths])
+    return np.stack([preprocessing.pixels(read_image(path, white=preprocessing.white)) for path in paths])
 
 
 def ahead(work: Callable[[Job], Result], jobs: Iterable[Job], *, threads: int, depth: int) -> Iterator[Result]:

@@ -18,16 +18,22 @@ INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resamp
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize to a square of ``size`` pixels (the aspect ratio is not kept), scale to 0..1, ``(x - mean) / std``."""
+    """Resize to a square of ``size`` pixels (the aspect ratio is not kept), scale to 0..1, ``(x - mean) / std``.
+
+    white: of grey pictures of 16 or 32 bits; None: what their files can hold (:func:`subdatasets.read_image`).
+    """
 
     size: int
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     interpolation: str = "bilinear"
+    white: int | None = None
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise TrunkError(f"The trunk's image size must be at least 1 pixel, is {self.size}.")
+        if self.white is not None and not 0 < self.white < 2**31:
+            raise TrunkError(f"The trunk's white must be a whole number from 1 to 2147483647, is {self.white}.")
         if self.interpolation not in INTERPOLATIONS:
             raise TrunkError(
                 f"The trunk's interpolation must be one of {', '.join(INTERPOLATIONS)}, is {self.interpolation!r}."
@@ -52,9 +58,12 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as written into ``trunk.json`` and hashed into the fingerprint."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        record = {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        if self.white is None:  # trunks from before there was one keep their fingerprints
+            del record["white"]
+        return record
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Preprocessing":
         """Read what :meth:`to_json` wrote."""
-        return cls(value["size"], tuple(value["mean"]), tuple(value["std"]), value["interpolation"])
+        return cls(value["size"], tuple(value["mean"]), tuple(value["std"]), value["interpolation"], value.get("white"))

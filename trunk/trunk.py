@@ -17,11 +17,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from foundation.files import read_json, replace_atomically, write_json
+from foundation.errors import RecordError
+from foundation.files import replace_atomically, write_json
+from foundation.records import read_record, require_no_links
 from trunk.backbones.chain import BlockChain
 from trunk.backbones.find import block_shapes, find_backbone
 from trunk.errors import TrunkError
 from trunk.preprocessing import Preprocessing
+from trunk.records import TrunkShape
 
 
 class Trunk(nn.Module):
@@ -119,10 +122,13 @@ class Trunk(nn.Module):
     def load(cls, folder: Path) -> "Trunk":
         """Read what :meth:`save` wrote and check it against its fingerprint."""
         try:
-            record = read_json(folder / "trunk.json")
+            require_no_links(folder)
+            record = read_record(folder / "trunk.json", TrunkShape)
             preprocessing = Preprocessing.from_json(record["preprocessing"])
             loaded = load_trunk(folder / "weights.safetensors", record["backbone"], preprocessing)
-        except (FileNotFoundError, json.JSONDecodeError, KeyError) as error:
+        except RecordError as error:
+            raise TrunkError(f"{folder} holds no whole trunk: {error}") from error
+        except FileNotFoundError as error:
             raise TrunkError(
                 f"{folder} holds no whole trunk ({error}); train one with 'graftnet trunk train' or choose one with "
                 f"'graftnet trunk use'."
@@ -204,8 +210,18 @@ def load_trunk(source: Path, backbone: str, preprocessing: Preprocessing) -> Tru
             weights = load_file(source)
         else:
             weights = torch.load(source, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
-        raise TrunkError(f"{source} cannot be read as weights ({error}); give a .safetensors or .pth file.") from error
+    except (
+        SafetensorError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        OSError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise TrunkError(f"{source} cannot be read as weights ({first}); give a .safetensors or .pth file.") from error
     except pickle.UnpicklingError as error:
         raise TrunkError(
             f"{source} is no file of plain tensors: it is something else, or holds pickled objects, which are never "
@@ -218,9 +234,15 @@ def trunk_from_weights(weights: Any, backbone: str, preprocessing: Preprocessing
     """A trunk from a state dict; ``source`` names it in errors."""
     if isinstance(weights, dict):
         weights = weights.get("state_dict", weights.get("model", weights))
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    ):
         raise TrunkError(f"{source} is not a dictionary of named tensors; save the model's state_dict().")
     weights = {name.removeprefix("module."): value for name, value in weights.items()}
+    if odd := next((name for name, value in weights.items() if not plain(value)), None):
+        raise TrunkError(
+            f"{source} holds {odd!r} as a sparse, quantised or empty tensor; save the weights as plain ones."
+        )
     chain = find_backbone(backbone).build()
     needed = trunk_state(chain)
     missing = [name for name in needed if name not in weights]
@@ -231,5 +253,15 @@ def trunk_from_weights(weights: Any, backbone: str, preprocessing: Preprocessing
             f"{source} does not fit {backbone}: {len(missing)} weights are missing and {len(wrong)} have another shape "
             f"(first: {first}); give weights of this backbone or set trunk.backbone."
         )
-    chain.load_state_dict({name: weights[name].float() for name in needed}, strict=False)
+    floats = {name: weights[name].float() for name in needed}
+    if odd := next((name for name, value in floats.items() if not bool(value.isfinite().all())), None):
+        raise TrunkError(
+            f"{source} has weights that are no numbers (first: {odd}); give others, these would train nothing."
+        )
+    chain.load_state_dict(floats, strict=False)
     return Trunk(backbone, chain, preprocessing)
+
+
+def plain(value: Tensor) -> bool:
+    """Whether a tensor of somebody's file can be copied into a weight."""
+    return value.layout == torch.strided and not value.is_quantized and not value.is_meta and not value.is_complex()

@@ -7,10 +7,8 @@ outputs they must give).
 
 import contextlib
 import copy
-import importlib.util
 import io
 import logging
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +23,7 @@ from torch import Tensor, nn
 from branches.branch import Branch
 from branches.costs.module import macs, parameters
 from branches.errors import BranchError
+from branches.export.alone import ALONE
 from branches.export.source import branch_source
 from branches.export.traced import tail_source
 from branches.saved import RECORD, WEIGHTS, BranchRecord, load_branch, plain_state
@@ -81,7 +80,8 @@ def export_branch(
         _require_equal("branch.onnx", run_onnx(folder / "branch.onnx", features)[0], expected)
         _require_equal("branch.onnx", run_onnx(folder / "branch.onnx", features[:1])[0], expected[:1])
         if text:
-            _require_equal("branch.py", _run_source(folder, features), expected)
+            scored = ALONE.scores(folder / "branch.py", features)["scores"]
+            _require_equal("branch.py", torch.from_numpy(scored), expected)
         contract = {
             "format": FORMAT,
             **record.to_json(),
@@ -125,22 +125,6 @@ def _require_equal(name: str, scores: Tensor, expected: Tensor) -> None:
     error = relative_error(scores, expected)
     if not error <= TOLERANCE:
         raise RuntimeError(f"{name} differs from the branch it was written from by {error:.2e}, more than {TOLERANCE}")
-
-
-def _run_source(folder: Path, features: Tensor) -> Tensor:
-    """Scores by the written branch.py, loaded under a name of its own; no bytecode is left in the folder."""
-    spec = importlib.util.spec_from_file_location("exported_branch", folder / "branch.py")
-    assert spec is not None
-    assert spec.loader is not None
-    exported = importlib.util.module_from_spec(spec)
-    leave, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        spec.loader.exec_module(exported)
-    finally:
-        sys.dont_write_bytecode = leave
-    with torch.no_grad():
-        scores: Tensor = exported.load(folder)(features)
-    return scores
 
 
 def write_onnx(module: nn.Module, example: Tensor, path: Path, *, input_name: str, output_names: Sequence[str]) -> None:

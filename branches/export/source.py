@@ -4,6 +4,7 @@ Modules are written as the lines that construct them; what lies between stem and
 """
 
 import json
+import operator
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, cast
 
@@ -40,7 +41,7 @@ VALUES = {values}
 THRESHOLD = {threshold}  # {threshold_meaning}
 FEATURE_SHAPE = {shape}
 FREEZE_DEPTH = {depth}
-TRUNK_FINGERPRINT = "{fingerprint}"
+TRUNK_FINGERPRINT = {fingerprint}
 
 
 class Branch(nn.Module):
@@ -92,20 +93,25 @@ def branch_source(branch: Branch, record: BranchRecord) -> tuple[str, dict[str, 
 def text_of(
     record: BranchRecord, summary: str, constructor: list[str], body: list[str], *, functional: bool = False
 ) -> str:
-    """The text of branch.py from the lines of `__init__` and of `logits`; `functional`: they use `functional`."""
+    """The text of branch.py from the lines of `__init__` and of `logits`; `functional`: they use `functional`.
+
+    Every value of the record is written as the literal of its own type: a record may be somebody else's. The lines come
+    from modules that this toolkit built, so that they hold its names and numbers alone.
+    """
+    shape = tuple(map(_whole, record.feature_shape))
     return TEMPLATE.format(
         attribute=_quoted(record.attribute),
         values=f"({', '.join(_quoted(value) for value in record.values)})",
-        threshold=record.threshold,
+        threshold=_number(record.threshold),
         threshold_meaning=_threshold_meaning(record),
         origin=f" from architecture {record.architecture.identity}" if record.architecture else "",
         functional="\nfrom torch.nn import functional" if functional else "",
-        shape=record.feature_shape,
-        batch_shape=f"(N, {', '.join(str(size) for size in record.feature_shape)})",
+        shape=shape,
+        batch_shape=f"(N, {', '.join(map(str, shape))})",
         scores_shape=f"float32 (N, {len(record.values)})",
-        depth=record.freeze_depth,
-        fingerprint=record.fingerprint,
-        channels=record.feature_shape[0],
+        depth=_whole(record.freeze_depth),
+        fingerprint=_quoted(record.fingerprint),
+        channels=shape[0],
         count=len(record.values),
         summary=summary,
         constructor=_indented(constructor),
@@ -129,7 +135,16 @@ def _threshold_meaning(record: BranchRecord) -> str:
 
 def _quoted(text: str) -> str:
     """A Python literal with double quotes: JSON's is one, when it keeps what is not ASCII."""
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(str(text), ensure_ascii=False)
+
+
+def _number(value: float | None) -> str:
+    return "None" if value is None else repr(float(value))
+
+
+def _whole(value: int) -> int:
+    """A whole number as such: text that only looks like one is refused, with a TypeError."""
+    return operator.index(value)
 
 
 def _indented(lines: list[str]) -> str:

@@ -228,12 +228,12 @@ def trunk_source(trunk: Trunk, depths: Sequence[int]) -> tuple[str, dict[str, Te
     body = [*written.lines, f"return dict(zip(DEPTHS, {written.result}, strict=True))"]
     preprocessing = trunk.preprocessing
     text = TEMPLATE.format(
-        size=preprocessing.size,
-        mean=preprocessing.mean,
-        std=preprocessing.std,
-        backbone=trunk.backbone,
+        size=int(preprocessing.size),
+        mean=tuple(map(float, preprocessing.mean)),
+        std=tuple(map(float, preprocessing.std)),
+        backbone=trunk.backbone,  # a name that `find_backbone` knows
         fingerprint=trunk.fingerprint,
-        depths=tuple(depths),
+        depths=tuple(map(int, depths)),
         deepest=max(depths),
         constructor="\n".join(f"        {line}" for line in written.constructor),
         body="\n".join(f"        {line}" for line in body),

@@ -63,6 +63,8 @@ def read_rules_file(path: Path, contracts: Contracts) -> tuple[Rule, ...]:
     Raises: BundleError for a file that is missing or no text; RulesError with everything that is wrong in it.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise BundleError(f"{path} is no file: name a TOML file of rules")  # a pipe would be waited for
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise BundleError(f"there is no file {path}: check the path") from error
@@ -70,6 +72,8 @@ def read_rules_file(path: Path, contracts: Contracts) -> tuple[Rule, ...]:
         raise BundleError(f"{path} cannot be read as text ({error}): name a TOML file of rules") from error
     try:
         table = tomllib.loads(text)
+    except RecursionError as error:
+        raise BundleError(f"{path} is nested too deeply: write plain rules, as docs/actions.md shows") from error
     except tomllib.TOMLDecodeError as error:
         where = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
         line = int(where[1]) if where and where[1] else len(text.splitlines())

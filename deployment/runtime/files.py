@@ -153,6 +153,8 @@ def _require_preprocessing(record: Mapping[str, Any]) -> None:
     for key, lowest in (("mean", -math.inf), ("std", 0.0)):
         numbers = record[key]
         _require(len(numbers) == 3 and all(is_finite(number) and number > lowest for number in numbers), key, numbers)
+    white = record.get("white")
+    _require(white is None or (type(white) is int and 0 < white < 2**31), "white", white)
 
 
 def _graphs(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

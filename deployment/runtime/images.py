@@ -47,20 +47,21 @@ def read_normalised(path: Path, preprocessing: Mapping[str, Any]) -> npt.NDArray
     """
     try:
         with Image.open(path) as opened:
-            return normalised(pixels_of(opened), preprocessing)
+            return normalised(pixels_of(opened, preprocessing.get("white")), preprocessing)
     except FileNotFoundError as error:
         raise BundleError(f"there is no image {path}: correct the path") from error
     except Exception as error:  # Pillow's decoders answer broken files with nearly every exception there is
         raise BundleError(f"{path} cannot be read as an image ({error}): replace the file") from error
 
 
-def pixels_of(opened: Image.Image) -> Image.Image:
+def pixels_of(opened: Image.Image, white: int | None = None) -> Image.Image:
     """An opened image, decoded: upright, mode RGB; of an animation the first frame. Raises what Pillow raises.
 
+    `white` is that of grey pictures of 16 or 32 bits; None: 65535, or 255 in files of 32 bits that go no further.
     It may be the opened one itself; where it is another, nothing as large as these two stands beside them.
     """
     opened.load()
-    return _as_rgb(_upright(opened))
+    return _as_rgb(_upright(opened), white)
 
 
 def normalised(image: Image.Image, preprocessing: Mapping[str, Any]) -> npt.NDArray[np.float32]:
@@ -82,12 +83,14 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def _as_rgb(image: Image.Image, white: int | None) -> Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range; save it with 8 bits per channel")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        wide = image.mode != "I" or image.getextrema()[1] > 255
-        return _in_strips(image, lambda strip: _eight_bits(strip, wide=wide))
+        if white is None:
+            brightest: Any = image.getextrema()[1]  # of one band it is a number
+            white = 65535 if image.mode != "I" or brightest > 255 else 255
+        return _in_strips(image, lambda strip: _eight_bits(strip, white))
     if image.has_transparency_data:
         return _in_strips(image, _over_black)
     return image if image.mode == "RGB" else _in_strips(image, lambda strip: strip)
@@ -103,9 +106,9 @@ def _in_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]
     return result
 
 
-def _eight_bits(grey: Image.Image, *, wide: bool) -> Image.Image:
-    values = np.asarray(grey)
-    return Image.fromarray(np.clip(values // 257 if wide else values, 0, 255).astype(np.uint8))
+def _eight_bits(grey: Image.Image, white: int) -> Image.Image:
+    values = np.clip(np.asarray(grey).astype(np.int64), 0, white)
+    return Image.fromarray((values * 255 // white).astype(np.uint8))
 
 
 def _over_black(image: Image.Image) -> Image.Image:

@@ -3,7 +3,7 @@
 Reading image files needs Pillow beside them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +31,45 @@ class Runtime(Exported):
         highest score. `attributes` None: all of them. Raises: BundleError naming an image that cannot be read, or an
         attribute that the folder does not hold.
         """
+        rows = []
+        for row in self.answers(images, attributes=attributes, batch_size=batch_size):
+            if "error" in row:
+                raise BundleError(row["error"].removesuffix("."))
+            rows.append(row)
+        return rows
+
+    def answers(
+        self, images: Sequence[Path | str], *, attributes: Sequence[str] | None = None, batch_size: int = 16
+    ) -> Iterator[dict[str, Any]]:
+        """As `predict`, one after another as they are done; for an image that cannot be read `image` and `error`.
+
+        Raises: BundleError for what is wrong with the folder or the attributes.
+        """
         try:
             from deployment.runtime.images import read_normalised
         except ImportError as error:
             raise BundleError("reading image files needs Pillow: pip install pillow") from error
 
         self._require_trunk()
-        rows = []
+        for name in attributes or ():
+            self._require(name)
         for start in range(0, len(images), batch_size):
-            paths = [Path(path) for path in images[start : start + batch_size]]
-            batch = np.stack([read_normalised(path, self.bundle["preprocessing"]) for path in paths])
-            scores = self.scores_of_images(batch, attributes)
-            rows += [
-                {
-                    "image": str(path),
-                    "attributes": {name: self.decide(name, table[number]) for name, table in scores.items()},
-                }
-                for number, path in enumerate(paths)
-            ]
-        return rows
+            rows, batch = [], []
+            for path in map(Path, images[start : start + batch_size]):
+                try:
+                    batch.append(read_normalised(path, self.bundle["preprocessing"]))
+                    rows.append({"image": str(path)})
+                except BundleError as error:
+                    rows.append({"image": str(path), "error": f"{error}."})
+            scores = self.scores_of_images(np.stack(batch), attributes) if batch else {}
+            number = 0
+            for row in rows:
+                if "error" in row:
+                    yield row
+                    continue
+                decided = {name: self.decide(name, table[number]) for name, table in scores.items()}
+                number += 1
+                yield {**row, "attributes": decided}
 
     def decide(self, name: str, scores: Floats) -> dict[str, Any]:
         """Scores (values,) of one image -> `value`, `scores`, `threshold` and `calibrated`, as in `predict`."""

@@ -65,7 +65,13 @@ class Room:
                 self._changed.notify_all()
 
 
-def decode(data: bytes, *, max_pixels: int, admit: Callable[[int], object] = lambda pixels: None) -> Image.Image:
+def decode(
+    data: bytes,
+    *,
+    max_pixels: int,
+    white: int | None = None,
+    admit: Callable[[int], object] = lambda pixels: None,
+) -> Image.Image:
     """One encoded image, upright and RGB. Raises: Refusal, whose sentence begins after "the image".
 
     `admit` hears the number of its pixels before one of them is decoded, and returns when there is room for them.
@@ -73,7 +79,7 @@ def decode(data: bytes, *, max_pixels: int, admit: Callable[[int], object] = lam
     with _refusing(data, max_pixels), _header(data) as opened:
         _require_size(opened, max_pixels)
         admit(opened.width * opened.height)
-        return pixels_of(opened)
+        return pixels_of(opened, white)
 
 
 def pixels_together(images: Sequence[bytes]) -> int:

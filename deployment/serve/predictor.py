@@ -126,7 +126,9 @@ class Predictor:
             if picture.answer.done():
                 return
             with self._room.lent() as take:
-                decoded = decode(data, max_pixels=self.settings.max_pixels, admit=take)
+                decoded = decode(
+                    data, max_pixels=self.settings.max_pixels, white=bundle.preprocessing.get("white"), admit=take
+                )
                 views = views_of(decoded, bundle.preprocessing, self.persons)
                 del decoded
             for part, view in zip(picture.see(views), views, strict=True):

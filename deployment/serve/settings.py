@@ -1,5 +1,6 @@
 """Settings of a server: address, threads, batches, and every limit on what a request may cost."""
 
+import math
 import re
 from dataclasses import dataclass, field, fields
 
@@ -7,6 +8,8 @@ from deployment.errors import BundleError
 from deployment.serve.hosts import EVERY, bare_host
 
 MIB = 2**20
+# What a limit is called on the command line.
+OPTIONS = {"max_images": "--max-images", "max_body": "--max-megabytes", "max_pixels": "--max-megapixels"}
 TOKEN = re.compile(r"[!-~]+")
 
 
@@ -61,8 +64,10 @@ class ServeSettings:
         may_be_zero = ("port", "threads", "max_delay")
         for known in fields(self):
             value = getattr(self, known.name)
-            if isinstance(value, int | float) and (value < 0 or (value == 0 and known.name not in may_be_zero)):
-                raise BundleError(f"{known.name} must be positive, is {value}: give more")
+            if isinstance(value, int | float) and (
+                not 0 <= value < math.inf or (value == 0 and known.name not in may_be_zero)
+            ):
+                raise BundleError(f"{known.name} must be a positive number, is {value}: give another")
         for smaller, larger in (
             ("max_images", "queue"),
             ("max_body", "max_buffered"),
@@ -72,5 +77,5 @@ class ServeSettings:
             if getattr(self, smaller) > getattr(self, larger):
                 raise BundleError(
                     f"{smaller} is {getattr(self, smaller)}, more than {larger} ({getattr(self, larger)}), so the "
-                    f"largest request would never be answered: lower {smaller}"
+                    f"largest request would never be answered: lower {smaller} ({OPTIONS[smaller]})"
                 )

@@ -4,15 +4,13 @@
 which puts them together, and `attributes.json`: values, threshold and depth of each. Checked on the golden images.
 """
 
-import importlib.util
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from safetensors.torch import save_file
 
+from branches.export.alone import ALONE
 from branches.export.traced import trunk_source
 from deployment.errors import BundleError
 from deployment.runtime.checks import golden_error
@@ -98,23 +96,7 @@ def write_source(trunk: Trunk, bundle: Path, destination: Path) -> Path:
             }
         write_json(written / "attributes.json", attributes)
         images = torch.from_numpy(exported.golden_images())
-        with torch.no_grad():
-            scores = imported(written / "graftnet.py").load(written)(images)
-        worst = golden_error(exported, {name: table.numpy() for name, table in scores.items()})
+        worst = golden_error(exported, ALONE.scores(written / "graftnet.py", images))
         if worst > index["tolerance"]:
             raise RuntimeError(f"the written source's scores differ from the bundle's by {worst:.2e}")
     return destination
-
-
-def imported(path: Path) -> ModuleType:
-    """A written module under a name of its own; no bytecode is left in the folder."""
-    spec = importlib.util.spec_from_file_location("written_graftnet", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    leave, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = leave
-    return module

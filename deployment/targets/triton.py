@@ -55,6 +55,8 @@ def write_repository(bundle: Path, destination: Path, *, largest_batch: int = 64
         scores = []
         for name, folder in exported.branches.items():
             contract, model = exported.contracts[name], f"branch_{name}"
+            if odd := next((value for value in contract["values"] if len(value.splitlines()) != 1), None):
+                raise BundleError(f"value {odd!r} of {name} has no line of its own in Triton's labels.txt: rename it")
             data = read_checked(folder / "branch.onnx", contract["files"]["branch.onnx"])
             features = _tensor("features", contract["input"]["shape"][1:])
             output = _tensor("scores", [len(contract["values"])])

@@ -13,12 +13,13 @@ from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME
 from graftnet.project.folder import open_project
 from graftnet.terminal.output import Answer
-from subdatasets.attribute import PAIRS, attribute_name, is_unknown, spellings
+from subdatasets.attribute import attribute_name, is_unknown, spellings
 from subdatasets.reading.forms import PATH_COLUMNS, cell, ragged, required_column, unknown_split
 from subdatasets.reading.problems import SPLIT_NAMES, Problem, refusal
 from subdatasets.reading.tables import Locations, Table, read_table
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import read_subdataset
+from subdatasets.words import PAIRS
 
 BATCH = 32
 EVERY = "all"  # splits

@@ -10,20 +10,22 @@ import numpy.typing as npt
 import torch
 
 from branches.grafting import GraftedNet
-from branches.saved import load_branch, save_branch
+from branches.saved import RECORD, BranchShape, load_branch, save_branch
 from deployment.bundle.change import add_branch
 from deployment.bundle.variants import Outcome, Trial, try_variant
 from deployment.runtime.files import read_bundle
 from deployment.runtime.images import read_normalised
 from deployment.targets import TARGETS, Tree
-from foundation.files import read_json, read_json_if_whole
+from foundation.files import read_json_if_whole
+from foundation.records import inside, read_json, read_record, reading
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
-from graftnet.trunks.served import holding_tree, served
+from graftnet.trunks.served import holding_tree, require_own, served
 from graftnet.trunks.versions import open_trunk
 from reports.card import card_of
 from subdatasets.image_files import read_image
 from subdatasets.subdataset import Example
+from trunk.records import TrunkShape
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 8
@@ -44,24 +46,28 @@ def graft_attribute(project: Project, attribute: str) -> Path:
     trunk = open_trunk(project, torch.device("cpu"))
     folder = newest_on(project, attribute, trunk.fingerprint) or folder
     module, record = saved = load_branch(folder / "branch")
+    require_own(folder / "branch", record.attribute, attribute)
     GraftedNet(trunk).graft_saved(saved)
     with holding_tree(project):
         if read_fingerprint(project.current_trunk) != trunk.fingerprint:
             raise ConfigError(f"The trunk was switched while {attribute} was to be grafted; call again.")
-        destination = project.tree / attribute
+        destination = inside(project.tree, attribute)
         save_branch(destination, module, record)
     return destination
 
 
 def read_fingerprint(trunk: Path) -> str:
     """The fingerprint in a trunk's folder."""
-    return str(read_json(trunk / "trunk.json")["fingerprint"])
+    return str(read_record(trunk / "trunk.json", TrunkShape)["fingerprint"])
 
 
 def newest_on(project: Project, attribute: str, fingerprint: str) -> Path | None:
     """The newest finished search on this trunk: while a switch is prepared, there are newer ones on another."""
     for folder in reversed(project.results(attribute)):
-        if read_json(folder / "config.json").get("fingerprint") == fingerprint:
+        path = folder / "config.json"
+        with reading(path):
+            theirs = read_json(path)["fingerprint"]
+        if theirs == fingerprint:
             return folder
     return None
 
@@ -89,7 +95,9 @@ def grafted_branch(project: Project, tree: Path, attribute: str) -> Path:
     if not (tree / attribute / "branch.json").exists():
         project.source(attribute)
         raise ConfigError(f"{attribute} is not grafted yet; run 'graftnet graft {attribute}' first.")
-    return tree / attribute
+    folder = inside(tree, attribute)
+    require_own(folder, read_record(folder / RECORD, BranchShape)["attribute"], attribute)
+    return folder
 
 
 def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> torch.Tensor | None:
@@ -100,7 +108,12 @@ def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> 
             subdataset = project.read(attribute)
             chosen = (subdataset.split("test") + subdataset.split("val"))[:GOLDEN_IMAGES]
             if len(chosen) == GOLDEN_IMAGES:
-                return torch.stack([trunk.preprocessing.apply(read_image(example.path)) for example in chosen])
+                return torch.stack(
+                    [
+                        trunk.preprocessing.apply(read_image(example.path, white=trunk.preprocessing.white))
+                        for example in chosen
+                    ]
+                )
     return None
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graftnet.commands.options import START, Device, Folder, Images, Json, Seed
+from graftnet.commands.options import START, Device, Folder, Images, Json, Replace, Seed
 from graftnet.terminal.output import answer
 
 if TYPE_CHECKING:
@@ -26,8 +26,40 @@ def import_(
     ],
     images: Images = None,
     columns: Annotated[
-        list[str] | None, typer.Option("--column", metavar="NAME", help="Only this column; may be repeated.")
+        list[str] | None, typer.Option("--only", "--column", metavar="NAME", help="Only this column; may be repeated.")
     ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option("--except", metavar="NAME", help="Not this column; may be repeated.")
+    ] = None,
+    several: Annotated[
+        list[str] | None,
+        typer.Option("--several", metavar="NAME", help="Its cells hold several labels (a;b): one attribute each."),
+    ] = None,
+    path_column: Annotated[
+        str | None, typer.Option("--path-column", metavar="NAME", help="It names the image. Default: path, file, ...")
+    ] = None,
+    split_column: Annotated[
+        str | None, typer.Option("--split-column", metavar="NAME", help="It says train, val or test. Default: split.")
+    ] = None,
+    group_column: Annotated[
+        str | None,
+        typer.Option("--group-column", metavar="NAME", help="What shares it, shares a split. Default: group."),
+    ] = None,
+    unknown: Annotated[
+        list[str] | None,
+        typer.Option("--unknown", metavar="WORD", help="A cell that means not known, as blank does; may be repeated."),
+    ] = None,
+    positive: Annotated[
+        list[str] | None,
+        typer.Option("--positive", metavar="[ATTR=]VALUE", help="The positive one of two values; may be repeated."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", metavar="NAME", help="The table's, if not UTF-8 or -16, such as cp1252.")
+    ] = None,
+    near_copies: Annotated[
+        bool, typer.Option("--near-copies", help="Pictures that look alike share a split; equal files always do.")
+    ] = False,
+    replace: Replace = False,
     name: Annotated[str | None, typer.Option("--name", metavar="ATTR", help="With a folder: the attribute.")] = None,
     project: Folder = None,
     seed: Seed = None,
@@ -40,27 +72,49 @@ def import_(
       graftnet data import labels.csv --images photos/
       graftnet data import labels.csv --images photos/ --column bald --column backpack
       graftnet data import photos_by_value/ --name bald
+      graftnet data import grown.csv --replace
 
     A table has a column with the image's file and one column per attribute: 0/1
     or names of values, blank where it is unknown; columns split and group are
-    optional. A folder is NAME/SPLIT/VALUE/*.jpg or NAME/VALUE/*.jpg.
+    optional. A folder is NAME/SPLIT/VALUE/*.jpg or NAME/VALUE/*.jpg. Images that
+    a sub-dataset has already keep their split.
     """
-    from graftnet.data.imports import import_folder, import_labels_table, import_lines
+    from graftnet.data.imports import ImportChoices, import_into, import_labels_table, import_lines, import_record
     from graftnet.project.folder import open_project
     from graftnet.project.settings import seed_or
+    from graftnet.terminal.output import show_progress
+    from subdatasets.errors import DataError
+    from subdatasets.reading.problems import NAMED
 
     home = open_project(project)
     chosen = seed_or(seed, home)
-    if source.is_dir():
-        summary = import_folder(home, source, name or source.resolve().name, seed=chosen)
-    else:
-        summary = import_labels_table(home, source, images or source.parent, columns, seed=chosen)
-    record = {
-        "attributes": {subdataset.attribute.name: subdataset.counts() for subdataset in summary.subdatasets},
-        "skipped": {each.column: each.reason for each in summary.skipped},
-        "notes": summary.notes,
-    }
-    answer(record, "\n".join(import_lines(summary)), as_json=as_json)
+    choices = ImportChoices(
+        tuple(columns or ()),
+        tuple(leave_out or ()),
+        tuple(several or ()),
+        path_column,
+        split_column,
+        group_column,
+        encoding,
+        tuple(unknown or ()),
+        tuple(positive or ()),
+        near_copies,
+        replace,
+    )
+    try:
+        with show_progress() as progress:
+            if source.is_dir():
+                attribute = name or source.resolve().name
+                summary = import_into(home, source, attribute, choices, seed=chosen, progress=progress)
+            else:
+                place = images or source.parent
+                summary = import_labels_table(home, source, place, choices, seed=chosen, progress=progress)
+    except DataError as error:
+        # The sentence names the first problems; here is the whole list, so that one run is enough to mend them all.
+        if len(error.problems) > NAMED:
+            typer.echo("\n".join(map(str, error.problems)), err=True)
+        raise
+    answer(import_record(summary), "\n".join(import_lines(summary)), as_json=as_json)
 
 
 @app.command("check")
@@ -87,7 +141,7 @@ def check(
 
     home = open_project(project)
     sources = [home.source(name) for name in attributes] if attributes else list(home.sources().values())
-    problems = check_subdatasets(sources)
+    problems = check_subdatasets(sources, white=home.config.data.white)
     errors = sum(problem.severity == "error" for problem in problems)
     shown = [
         {"severity": problem.severity, "file": problem.file, "line": problem.line, "message": problem.message}
@@ -116,6 +170,7 @@ def mine(
     name: Annotated[
         str | None, typer.Option("--name", metavar="ATTR", help="The new attribute. Default: ATTR-mined.")
     ] = None,
+    replace: Replace = False,
     depth: Annotated[
         int | None, typer.Option("--depth", metavar="N", help="Blocks that embed an image. Default: all of them.")
     ] = None,
@@ -143,7 +198,7 @@ def mine(
     from graftnet.terminal.output import show_progress
 
     home = open_project(project)
-    choices = MiningChoices(keep, clusters, whole, positive, name, depth)
+    choices = MiningChoices(keep, clusters, whole, positive, name, depth, replace)
     with show_progress() as progress:
         mined = mine_attribute(
             home, attribute, choices, seed=seed_or(seed, home), device=choose_device(device), progress=progress
@@ -181,6 +236,7 @@ def persons(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Crops and tables only. Default: into the project.")
     ] = None,
+    replace: Replace = False,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -219,6 +275,7 @@ def persons(
             images=images,
             columns=columns or None,
             to_all=to_all,
+            replace=replace,
             seed=seed_or(seed, home) if home else seed or 0,
             progress=progress,
         )
@@ -240,6 +297,7 @@ Output = Annotated[
 def labels(
     attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
     output: Output = None,
+    replace: Replace = False,
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -261,7 +319,7 @@ def labels(
     home = open_project(project)
     with show_progress() as progress:
         table = project_table(home, attributes or (), progress=progress)
-    _say(table, output, as_json=as_json)
+    _say(table, output, replace=replace, as_json=as_json)
 
 
 @app.command("table")
@@ -283,6 +341,7 @@ def table(
         Path | None, typer.Option("--names", metavar="FILE", help="With lists: the labels' names, one per line.")
     ] = None,
     output: Output = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Read labels of VOC's, COCO's or VG-500's form, for data import.
@@ -300,16 +359,16 @@ def table(
     """
     from subdatasets.labels.read import foreign_table
 
-    _say(foreign_table(sources, images or (), index, names), output, as_json=as_json)
+    _say(foreign_table(sources, images or (), index, names), output, replace=replace, as_json=as_json)
 
 
-def _say(labels_table: "LabelTable", output: Path | None, *, as_json: bool) -> None:
+def _say(labels_table: "LabelTable", output: Path | None, *, replace: bool, as_json: bool) -> None:
     from graftnet.data.imports import table_lines
     from subdatasets.labels.read import table_record, write_label_csv
 
     written = []
     if output is not None:
-        write_label_csv(labels_table, output)
-        written = [f"written to {output}"]
+        kept = write_label_csv(labels_table, output, replace=replace)
+        written = [f"written to {output}", *([f"kept: {kept}"] if kept else [])]
     record = {**table_record(labels_table), "file": output}
     answer(record, "\n".join([*table_lines(labels_table), *written]), as_json=as_json)

@@ -1,6 +1,8 @@
 """graftnet export, verify, predict and bundle: branches that work without this toolkit."""
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,10 +10,11 @@ import typer
 
 from deployment.targets import TARGETS
 from graftnet.commands.options import USE, Folder, Json
-from graftnet.terminal.output import answer
+from graftnet.terminal.output import answer, show_progress
 
 commands = typer.Typer()
 
+QUIET = 32  # images that are answered without showing progress
 FORMS = "; ".join(f"{name}: {target.help}, for {target.needs}" for name, target in TARGETS.items())
 Bundle = Annotated[
     Path,
@@ -92,7 +95,7 @@ def verify(folder: Bundle, as_json: Json = False) -> None:
 def predict(
     folder: Bundle,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", exists=True, dir_okay=False, help="One or more image files.")
+        list[Path], typer.Argument(metavar="IMAGE...", help="Image files, folders of them, or patterns.")
     ],
     attributes: Annotated[
         str | None, typer.Option("--attributes", metavar="A,B", help="These alone; the other branches are not run.")
@@ -101,23 +104,49 @@ def predict(
         str, typer.Option("--graph", metavar="NAME", help="parts, joined, or one of graftnet bundle speed-up.")
     ] = "parts",
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, cuda or auto.")] = "cpu",
+    lines: Annotated[
+        bool, typer.Option("--jsonl", help="One JSON object per image and line, as they are done.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Predict the attributes of image files.
 
-    With an exported branch or bundle; needs onnxruntime alone.
+    With an exported branch or bundle; needs onnxruntime alone. An image that
+    cannot be read gets an error in its place, the others their answers; the
+    exit code is then 1.
 
     \b
     Examples:
       graftnet predict runs/exports/bundle photo.jpg
       graftnet predict runs/exports/bundle photos/*.jpg --json
       graftnet predict runs/exports/bundle photo.jpg --attributes bald,hat
+      graftnet predict runs/exports/bundle photos/ --jsonl > answers.jsonl
     """
+    from deployment.errors import BundleError
     from deployment.runtime import Runtime
+    from deployment.runtime.named import named_images
 
+    if lines and as_json:
+        raise BundleError("--json and --jsonl are two forms of the same answers: give one of them")
     names = None if attributes is None else [name.strip() for name in attributes.split(",")]
-    rows = Runtime(folder, graph=graph, device=device).predict(images, attributes=names)
-    answer({"predictions": rows}, "\n".join(prediction_lines(rows)), as_json=as_json)
+    runtime = Runtime(folder, graph=graph, device=device)
+    files, passed_over = named_images(images)
+    if passed_over:
+        typer.echo(f"Files of other kinds that were passed over: {passed_over}.", err=True)
+    rows = []
+    with show_progress() if len(files) > QUIET else nullcontext(lambda *_: None) as progress:
+        for done, row in enumerate(runtime.answers(files, attributes=names), start=1):
+            rows.append(row)
+            if lines:
+                typer.echo(json.dumps(row))
+            progress("images", done, len(files), {})
+    failed = sum("error" in row for row in rows)
+    if not lines:
+        record = {"predictions": rows, "failed": failed, "passed_over": passed_over}
+        answer(record, "\n".join(prediction_lines(rows)), as_json=as_json)
+    if failed:
+        typer.echo(f"{failed} of {len(files)} images could not be read; their place holds the reason.", err=True)
+        raise typer.Exit(1)
 
 
 app = typer.Typer(no_args_is_help=True, help="Look at a bundle, add and remove branches, make it faster.")
@@ -255,10 +284,14 @@ def speed_up(
 def prediction_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line per image and attribute: ``photo.jpg  bald = no (yes 0.031, threshold 0.42)``.
 
-    Of two values the positive one's score is shown with its threshold, of more the predicted one's.
+    Of two values the positive one's score is shown with its threshold, of more the predicted one's; of an image that
+    could not be read the error.
     """
     lines = []
     for row in rows:
+        if "error" in row:
+            lines.append(f"{row['image']}  error: {row['error']}")
+            continue
         for name, prediction in row["attributes"].items():
             value, scores = prediction["value"], prediction["scores"]
             shown = list(scores)[1] if len(scores) == 2 else value

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from graftnet.commands.options import HELP, SEARCH, START, Device, Folder, Json, Seed
+from graftnet.commands.options import HELP, SEARCH, START, Device, Folder, Json, Replace, Seed
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
@@ -42,6 +42,10 @@ def add(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="Its images, a folder per value.")
     ],
+    positive: Annotated[
+        str | None, typer.Option("--positive", metavar="VALUE", help="The positive one of two values.")
+    ] = None,
+    replace: Replace = False,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -54,13 +58,14 @@ def add(
       graftnet add bald photos/bald          (photos/bald/no/*.jpg and photos/bald/yes/*.jpg)
     """
     from graftnet.bundles.tree import graft_attribute
-    from graftnet.data.imports import import_folder, import_lines
+    from graftnet.data.imports import ImportChoices, import_into, import_lines
     from graftnet.project.folder import open_project
     from graftnet.project.settings import seed_or
     from graftnet.searches.calls import search_in
 
     home = open_project(project)
-    summary = import_folder(home, folder, name, seed=seed_or(seed, home))
+    choices = ImportChoices(positive=(positive,) if positive else (), replace=replace)
+    summary = import_into(home, folder, name, choices, seed=seed_or(seed, home))
     typer.echo("\n".join(import_lines(summary)), err=True)
     search = search_in(home, name, seed=seed, device=device)
     branch = graft_attribute(home, name)

@@ -93,7 +93,10 @@ def graft(
     home = open_project(project)
     home.latest_search(attribute)
     from graftnet.bundles.tree import graft_attribute
+    from graftnet.pages.fleet_record import not_current
 
     branch = graft_attribute(home, attribute)
+    if sentence := not_current(home, attribute):
+        typer.echo(sentence, err=True)
     text = f"Grafted {attribute} ({branch}).\nNext: graftnet export {attribute}, or graftnet export --all"
-    answer({"attribute": attribute, "branch": branch}, text, as_json=as_json)
+    answer({"attribute": attribute, "branch": branch, "current": not sentence}, text, as_json=as_json)

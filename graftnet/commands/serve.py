@@ -18,6 +18,8 @@ Bundle = Annotated[
 ]
 LIMITS, SPEED, ANSWERS, ACCESS = "Limits", "Speed", "Answers", "Access"
 TOKEN = "GRAFTNET_TOKEN"  # the variable's name
+# Beyond these a limit is none: seconds, threads, and what Pillow takes for a bomb whatever it is told.
+DAY, MOST_THREADS, MOST_MEGABYTES, MOST_MEGAPIXELS, MOST_TOGETHER = 86_400, 1024, 4096, 178, 100_000
 
 
 @dataclass(eq=False, repr=False)
@@ -30,11 +32,15 @@ class ServeOptions:
     graph: Annotated[
         str, typer.Option(metavar="NAME", rich_help_panel=SPEED, help="parts, joined, or a bundle's variant.")
     ] = "parts"
-    threads: Annotated[int, typer.Option(min=0, rich_help_panel=SPEED, help="Of onnxruntime; 0: its own choice.")] = 0
-    decoders: Annotated[int, typer.Option(min=1, rich_help_panel=SPEED, help="Threads that decode images.")] = 2
+    threads: Annotated[
+        int, typer.Option(min=0, max=MOST_THREADS, rich_help_panel=SPEED, help="Of onnxruntime; 0: its own choice.")
+    ] = 0
+    decoders: Annotated[
+        int, typer.Option(min=1, max=MOST_THREADS, rich_help_panel=SPEED, help="Threads that decode images.")
+    ] = 2
     max_batch: Annotated[int, typer.Option(min=1, rich_help_panel=SPEED, help="Images per run of the model.")] = 16
     max_delay: Annotated[
-        float, typer.Option(min=0, rich_help_panel=SPEED, help="Milliseconds a batch waits for more.")
+        float, typer.Option(min=0, max=60_000, rich_help_panel=SPEED, help="Milliseconds a batch waits for more.")
     ] = 5.0
     queue: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Images under way; beyond: 503.")] = 256
     connections: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Open connections; beyond: 503.")] = (
@@ -42,18 +48,32 @@ class ServeOptions:
     )
     max_images: Annotated[int, typer.Option(min=1, rich_help_panel=LIMITS, help="Images per request.")] = 16
     max_megabytes: Annotated[
-        float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of a request's body.")
+        float, typer.Option(min=0.001, max=MOST_MEGABYTES, rich_help_panel=LIMITS, help="Size of a request's body.")
     ] = 16.0
-    max_megapixels: Annotated[float, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Size of an image.")] = 25.0
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.001, max=MOST_MEGAPIXELS, rich_help_panel=LIMITS, help="Size of an image.")
+    ] = 25.0
     request_megapixels: Annotated[
-        float | None, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Of all its images; twice --max-megapixels.")
+        float | None,
+        typer.Option(
+            min=0.001, max=MOST_TOGETHER, rich_help_panel=LIMITS, help="Of all its images; twice --max-megapixels."
+        ),
     ] = None
     decoding_megapixels: Annotated[
-        float | None, typer.Option(min=0.001, rich_help_panel=LIMITS, help="Decoded at once; as --max-megapixels.")
+        float | None,
+        typer.Option(
+            min=0.001, max=MOST_TOGETHER, rich_help_panel=LIMITS, help="Decoded at once; as --max-megapixels."
+        ),
     ] = None
-    body_timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds to send a body.")] = 20.0
-    timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=LIMITS, help="Seconds an answer may take.")] = 30.0
-    poll: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks whether the bundle changed.")] = 1.0
+    body_timeout: Annotated[
+        float, typer.Option(min=0.1, max=DAY, rich_help_panel=LIMITS, help="Seconds to send a body.")
+    ] = 20.0
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=DAY, rich_help_panel=LIMITS, help="Seconds an answer may take.")
+    ] = 30.0
+    poll: Annotated[
+        float, typer.Option(min=0.05, max=DAY, help="Seconds between two looks whether the bundle changed.")
+    ] = 1.0
 
 
 PLAIN = ServeOptions()

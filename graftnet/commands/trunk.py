@@ -237,9 +237,10 @@ def rollback(project: Folder = None, as_json: Json = False) -> None:
 
 def describe(folder: Path, verb: str, as_json: bool, *, in_use: Path | None = None) -> None:
     """Show what a trunk folder's trunk.json says, and, where ``in_use`` is another folder, how to change over."""
-    from foundation.files import read_json
+    from foundation.records import read_record
+    from trunk.records import TrunkShape
 
-    record = read_json(folder / "trunk.json")
+    record = read_record(folder / "trunk.json", TrunkShape)
     lines = [f"{verb} trunk {folder.name} ({folder})"]
     lines += [f"  {key}: {value}" for key, value in record.items() if not isinstance(value, (dict, list))]
     waiting = in_use is not None and in_use != folder

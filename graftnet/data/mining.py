@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from foundation.files import write_json
+from foundation.files import described_file, read_json_if_whole, set_aside, write_json
 from foundation.history import Progress
 from foundation.provenance import this_command, timestamp
 from graftnet.errors import ConfigError
@@ -38,7 +38,8 @@ class MiningChoices:
     """What a call of `graftnet data mine` decides; None leaves it to the data.
 
     keep: below 1 a share of the train negatives, else their number. positive: the positive value, by default the last
-    of two. name: of the new attribute. depth: blocks that embed, by default all of the backbone.
+    of two. name: of the new attribute. depth: blocks that embed, by default all of the backbone. replace: a mined
+    sub-dataset that was changed by hand, which is kept under a dated name.
     """
 
     keep: float = 0.5
@@ -47,6 +48,7 @@ class MiningChoices:
     positive: str | None = None
     name: str | None = None
     depth: int | None = None
+    replace: bool = False
 
 
 def mine_attribute(
@@ -67,7 +69,7 @@ def mine_attribute(
         ConfigError: the name is taken by something that was not mined. DataError: the sub-dataset cannot be mined so.
     """
     source = project.read(attribute)
-    target = target_of(project, attribute, choices.name or f"{attribute}-mined")
+    target = target_of(project, attribute, choices.name or f"{attribute}-mined", replace=choices.replace)
     positive = positive_of(source, choices.positive)
     trunk = open_trunk(project, device)
     depth = len(trunk.chain) if choices.depth is None else trunk.check_depth(choices.depth)
@@ -109,7 +111,7 @@ def mine_attribute(
     return Answer({**record, "report": report}, summary(record, target, report))
 
 
-def target_of(project: Project, attribute: str, name: str) -> Path:
+def target_of(project: Project, attribute: str, name: str, *, replace: bool = False) -> Path:
     """The CSV of the new sub-dataset; one that was mined before may be mined again.
 
     Raises:
@@ -121,6 +123,14 @@ def target_of(project: Project, attribute: str, name: str) -> Path:
     again = known == target and project.mined(name).exists()
     if name == attribute or (known is not None and not again):
         raise ConfigError(f"{name} has a sub-dataset already, {known}; choose another --name for the mined one.")
+    written = read_json_if_whole(project.mined(name)).get("csv_sha256")
+    if again and hashlib.sha256(target.read_bytes()).hexdigest() != written:
+        if not replace:
+            raise ConfigError(
+                f"{target} was changed since it was mined ({described_file(target)}); choose another --name, or add "
+                "--replace, which keeps it under a dated name."
+            )
+        set_aside(target)
     return target
 
 

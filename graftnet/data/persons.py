@@ -4,14 +4,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from foundation.files import described_file, set_aside
 from foundation.history import Progress
-from graftnet.data.imports import import_labels_table, import_lines
+from graftnet.data.imports import ImportChoices, import_labels_table, import_lines
 from graftnet.errors import ConfigError
 from graftnet.project.folder import IMAGES, Project
 from subdatasets.importing.write import ImportSummary
 from subdatasets.persons.crops import Crop, CropSettings, Pixels, Segmenter, person_crops
 from subdatasets.persons.masks import MaskFiles
-from subdatasets.persons.write import PersonsSummary, read_photos, write_persons
+from subdatasets.persons.write import BOXES, RECORDS, TABLE, PersonsSummary, read_photos, write_persons
 
 FOLDER = "persons"  # below a project's data/images
 
@@ -59,6 +60,7 @@ def cut_persons(
     images: Path | None = None,
     columns: Sequence[str] | None = None,
     to_all: bool = False,
+    replace: bool = False,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Persons:
@@ -71,10 +73,28 @@ def cut_persons(
     if out is None and project is None:
         raise ConfigError("There is no project here to put the persons into; name a folder with --out DIR.")
     folder = out or (project.data / IMAGES / FOLDER if project else Path(FOLDER))
+    set_strangers_aside(folder, replace=replace)
     crops = write_persons(photos, folder, segmenter, settings, to_all=to_all, progress=progress)
     if out is not None or project is None or not photos[0].labels:
         return Persons(crops, None)
-    return Persons(crops, import_labels_table(project, crops.table, folder, columns, seed=seed))
+    choices = ImportChoices(only=tuple(columns or ()), replace=replace)
+    return Persons(crops, import_labels_table(project, crops.table, folder, choices, seed=seed))
+
+
+def set_strangers_aside(place: Path, *, replace: bool) -> None:
+    """Keep tables of these names that no earlier call wrote there.
+
+    Raises:
+        ConfigError: there are some, and they are not to be replaced.
+    """
+    strangers = [path for path in (place / BOXES, place / TABLE) if path.exists() and not (place / RECORDS).is_dir()]
+    for path in strangers:
+        if not replace:
+            raise ConfigError(
+                f"{path} is there already and no earlier call wrote it ({described_file(path)}); choose another --out, "
+                "or add --replace, which keeps it under a dated name."
+            )
+        set_aside(path)
 
 
 def persons_lines(people: Persons) -> list[str]:

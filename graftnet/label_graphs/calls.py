@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foundation.files import read_json
+from foundation.records import read_json, reading
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, open_project
 from graftnet.project.machine import choose_device
@@ -49,7 +49,13 @@ def with_report(folder: Path) -> Answer:
 
 def graph_run(folder: Path, report: Path) -> Answer:
     """A finished run of the label graph: the verdict, a table of the methods, and where to look."""
-    result = read_json(folder / "result.json")
+    path = folder / "result.json"
+    with reading(path):
+        return shown_run(read_json(path), folder, report)
+
+
+def shown_run(result: dict[str, Any], folder: Path, report: Path) -> Answer:
+    """What a result says, with the table of its methods."""
     split = result["measured_on"]
     rows = [(f"on {split}", "labels", *(title for _, title in COLUMNS))]
     for method, name in NAMES.items():
@@ -95,9 +101,11 @@ def list_runs(folder: Path | None) -> list[dict[str, Any]]:
 
     rows = []
     for run in runs_of(open_project(folder)):
-        result = read_json(run / "result.json")
-        shown = {key: result[key] for key in ("created", "chosen", "verdict")}
-        rows.append({"folder": str(run), "labels": len(result["labels"]), **shown})
+        path = run / "result.json"
+        result = read_json(path)
+        with reading(path):
+            shown = {key: result[key] for key in ("created", "chosen", "verdict")}
+            rows.append({"folder": str(run), "labels": len(result["labels"]), **shown})
     return rows
 
 

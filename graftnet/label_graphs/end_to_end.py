@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from foundation.bounds import recorded
-from foundation.files import read_json, write_json
+from foundation.files import write_json
 from foundation.history import Progress
 from foundation.locks import only_one
 from foundation.provenance import identity_of, machine, this_command, timestamp, versions
+from foundation.records import read_json, reading
 from graftnet.data.imports import project_table
 from graftnet.label_graphs.plan import words_of
 from graftnet.project.folder import Project
@@ -49,14 +50,16 @@ class Choices(NamedTuple):
 
 def trained_in(folder: Path) -> Answer:
     """A finished training: what both stages reach, and how to use the trunk that it made."""
-    record = read_json(folder / "result.json")
+    path = folder / "result.json"
+    record = read_json(path)
     lines = []
-    for stage, figures in record["stages"].items():
-        split = "test" if figures["test"] else "val"
-        name = "with the graph" if stage == "graph" else "without it"
-        lines.append(
-            f"{name}: {100 * figures[split]['map']:.1f} % mAP, CF1 {100 * figures[split]['cf1']:.1f} on {split}"
-        )
+    with reading(path):
+        for stage, figures in record["stages"].items():
+            split = "test" if figures["test"] else "val"
+            name = "with the graph" if stage == "graph" else "without it"
+            lines.append(
+                f"{name}: {100 * figures[split]['map']:.1f} % mAP, CF1 {100 * figures[split]['cf1']:.1f} on {split}"
+            )
     lines += [f"  result {folder}", f"Next: graftnet trunk use {folder / 'trunk'}"]
     return Answer({**record, "folder": str(folder)}, "\n".join(lines))
 
@@ -81,7 +84,9 @@ def train_end_to_end(
     settings = settings_of(project, choices, seed=seed)
     start = None if choices.fresh or not project.current else open_trunk(project, torch.device("cpu"))
     config = project.config.trunk
-    preprocessing = start.preprocessing if start else Preprocessing(config.image_size)
+    preprocessing = (
+        start.preprocessing if start else Preprocessing(config.image_size, white=project.config.data.white or None)
+    )
     words = words_of(project) if settings.graph.nodes == "words" else None
     hashes = content_hashes(table.images)
     identity = {

@@ -16,17 +16,19 @@ from branches.costs.trunk import costs_at, how_timed
 from foundation.files import read_json_if_whole, write_json
 from foundation.history import Progress
 from foundation.provenance import machine, timestamp
+from graftnet.bundles.tree import newest_on
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, by_age
 from graftnet.project.settings import depth_of, seed_or
 from graftnet.searches.queue import plan_job
-from graftnet.searches.standing import standing_of
+from graftnet.searches.standing import changes_since, standing_of
 from graftnet.trunks.served import grafted, trunk_status
 from graftnet.trunks.versions import open_trunk
 from trunk.errors import TrunkError
 from trunk.trunk import Trunk
 
 FLEET = "fleet.json"
+DEVICES = ("cpu", "cuda", "mps")
 LINKED = {"label_graph": ("label graph", "result.json"), "studies": ("study", "study.json")}  # of runs/: kind, record
 
 
@@ -105,6 +107,34 @@ def freshness(
         return {"state": "failed", "reasons": [job.error or ""]}
     standing = standing_of(job.plan)
     return {"state": standing.state, "reasons": list(standing.reasons)}
+
+
+def not_current(project: Project, attribute: str) -> str:
+    """The sentence where the result that is grafted answers something else than is asked now; empty where it does not.
+
+    It is grafted all the same: whoever asks for it knows what it is.
+    """
+    trunk = open_trunk(project, torch.device("cpu"))
+    folder = newest_on(project, attribute, trunk.fingerprint) or project.latest_search(attribute)
+    asked = read_json_if_whole(folder / "config.json")
+    seed, device = asked.get("seed"), asked.get("device")
+    job = plan_job(
+        project,
+        trunk,
+        attribute,
+        seed=seed_or(seed if isinstance(seed, int) else None, project),
+        device=torch.device(device if device in DEVICES else "cpu"),
+        hashes={},
+    )
+    if job.plan is None:
+        return f"Whether the result of {attribute} is current cannot be told: {job.error}"
+    if job.plan.folder == folder:
+        return ""
+    why = "; ".join(changes_since(folder, job.plan.identity))
+    return (
+        f"The result of {attribute} that was grafted ({folder.name}) is not current{f' ({why})' if why else ''}; run "
+        f"`graftnet search {attribute}`, and graft again, for one that is."
+    )
 
 
 def asked_with(project: Project, attribute: str) -> Mapping[str, Any]:

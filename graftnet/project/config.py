@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -27,6 +27,7 @@ from trunk.errors import TrunkError
 from trunk.features.settings import STORAGE_RULE, VIEW_RULE, is_view, parse_storage
 from trunk.precision import PRECISIONS
 from trunk.pretraining.settings import BLOCKS, METHODS, NORMALISATIONS, IndeedSettings, Policy, PretrainSettings
+from trunk.records import LARGEST_SIDE
 
 if TYPE_CHECKING:
     from graftnet.project.folder import Project
@@ -73,11 +74,17 @@ class ProjectTable(Table, frozen=True):
     pictures: bool = True
 
 
+class DataTable(Table, frozen=True):
+    """[data]: what the pictures are, where their files do not say it."""
+
+    white: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+
+
 class TrunkTable(Table, PretrainSettings, frozen=True):
     """[trunk]: the shared blocks, how they are trained, and when it is time to train them again."""
 
     backbone: str = "inception_v3"
-    image_size: Annotated[int, Ge(8)] = 96
+    image_size: Annotated[int, Ge(8), Le(LARGEST_SIDE)] = 96
     freeze_depth: Index = 0
     weights: str = ""
     attributes: Annotated[tuple[str, ...], List] = ()
@@ -169,6 +176,7 @@ class Config(Table, frozen=True):
     """graftnet.toml as a whole; every table may be left out."""
 
     project: ProjectTable = ProjectTable()
+    data: DataTable = DataTable()
     trunk: TrunkTable = TrunkTable()
     features: FeaturesTable = FeaturesTable()
     search: SearchTable = SearchTable()
@@ -222,6 +230,10 @@ def parse_config(text: str, name: str = CONFIG_NAME) -> Config:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: this is not TOML: {error}.") from error
+    except RecursionError as error:
+        raise ConfigError(
+            f"{name}: a value is nested too deeply; write plain ones, as `graftnet init` does."
+        ) from error
     try:
         return Config.model_validate(values)
     except ValidationError as error:

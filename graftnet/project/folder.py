@@ -4,9 +4,12 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired
 
-from foundation.files import read_json
+from typing_extensions import TypedDict
+
+from foundation.errors import RecordError
+from foundation.records import InnerPath, Name, inside, read_json, read_record
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME, Config, read_config
 
@@ -14,8 +17,24 @@ if TYPE_CHECKING:
     from subdatasets.subdataset import SubDataset
 
 IMAGES = "images"
+LAST = 2**53  # behind every number of a sequence
 MINED = ".mining.json"  # beside a sub-dataset that was mined from another one (:mod:`graftnet.data.mining`)
 TREE = "tree"  # the first one; after a switch of trunks, trees/VERSION-N
+
+
+class Before(TypedDict):
+    """What was served once."""
+
+    version: Name
+    tree: InnerPath
+
+
+class CurrentShape(TypedDict):
+    """What ``current.json`` must be: what it names is read, and grafts are written there."""
+
+    version: Name
+    tree: NotRequired[InnerPath]
+    before: NotRequired[list[Before]]
 
 
 @dataclass(frozen=True)
@@ -51,11 +70,19 @@ class Project:
 
     @property
     def current(self) -> dict[str, Any]:
-        """What :attr:`current_trunk_file` says; empty while there is no trunk."""
+        """What :attr:`current_trunk_file` says; empty while there is no trunk.
+
+        Raises:
+            RecordError: it is damaged, or names what does not lie in this project.
+        """
         try:
-            return read_json(self.current_trunk_file)
+            current = read_record(self.current_trunk_file, CurrentShape)
         except FileNotFoundError:
             return {}
+        for served in (current, *current.get("before", [])):
+            inside(self.trunks, served["version"])
+            inside(self.runs, served.get("tree", TREE))
+        return current
 
     @property
     def current_trunk(self) -> Path:
@@ -106,12 +133,21 @@ class Project:
         return self.runs / "reports"
 
     def searches(self, attribute: str) -> Path:
-        """The folder with one folder per search of an attribute."""
-        return self.runs / "searches" / attribute
+        """The folder with one folder per search of an attribute.
+
+        Raises:
+            RecordError: it is a link to somewhere else.
+        """
+        return inside(self.runs, "searches", attribute)
 
     def results(self, attribute: str) -> list[Path]:
         """The attribute's finished searches (folders with a result.json), oldest first."""
         return by_age(self.searches(attribute).glob("*/result.json"))
+
+    def next_in_sequence(self, attribute: str) -> int:
+        """The number that makes a search the attribute's newest, once it stands in its ``result.json``."""
+        numbers = (recorded_age(path / "result.json")[0] for path in self.results(attribute))
+        return 1 + max((int(number) for number in numbers if number < LAST), default=0)
 
     def latest(self, attribute: str) -> Path | None:
         """The newest finished search of an attribute, else the newest one that has begun, else None."""
@@ -140,8 +176,9 @@ class Project:
         if not self.data.is_dir():
             return sources
         for path in sorted(self.data.iterdir()):
-            name = path.stem if path.suffix == ".csv" else path.name
-            if path.name.startswith(".") or path.name == IMAGES or not (path.suffix == ".csv" or path.is_dir()):
+            table = path.suffix.casefold() == ".csv"
+            name = path.stem if table else path.name
+            if path.name.startswith(".") or path.name == IMAGES or not (table or path.is_dir()):
                 continue
             if name in sources:
                 raise ConfigError(f"{name} has two sub-datasets, {sources[name]} and {path}; keep one of them.")
@@ -179,8 +216,27 @@ class Project:
 
 
 def by_age(files: Iterable[Path]) -> list[Path]:
-    """The folders of files, the one whose file changed last at the end."""
-    return [file.parent for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.parent.name))]
+    """The folders of records, the newest at the end, by what the records say: copies of files have other times.
+
+    The time of a file counts where nothing is said, as of histories.
+    """
+    return [file.parent for file in sorted(files, key=recorded_age)]
+
+
+def recorded_age(file: Path) -> tuple[float, str, int, str]:
+    """What orders records: the number in their sequence, when they were made, the file's time, its folder's name.
+
+    One that is damaged counts as the newest, so that whoever asks for the newest hears of it, and is not given another.
+    """
+    changed, name = file.stat().st_mtime_ns, file.parent.name
+    if file.suffix != ".json":
+        return 0, "", changed, name
+    try:
+        record = read_json(file)
+        number, created = record.get("sequence") or 0, str(record.get("created", ""))
+        return (number if isinstance(number, int) and 0 < number < LAST else 0), created, changed, name
+    except (OSError, RecordError):
+        return LAST, "", changed, name
 
 
 def unknown_attribute(attribute: str, known: list[str], data: Path) -> str:

@@ -81,6 +81,7 @@ CORE = (
     "onnxruntime",
     "pydantic",
     "annotated-types",
+    "typing-extensions",
     "typer",
     "rich",
     "jinja2",

@@ -5,8 +5,8 @@ from typing import Any
 
 import typer
 
-from foundation.files import read_json
 from foundation.locks import only_one
+from foundation.records import read_json, reading
 from graftnet.errors import ConfigError
 from graftnet.project.config import Config
 from graftnet.project.folder import Project, open_project, project_here
@@ -85,6 +85,8 @@ def search_in(
         typer.echo(plan.few_sentence, err=True)
     if sentence := standing_of(plan).sentence(attribute):
         typer.echo(sentence, err=True)
+    if not plan.finished and plan.shared_sentence:
+        typer.echo(plan.shared_sentence, err=True)
     with show_progress() as progress:
         searched = carry_out(
             plan,
@@ -130,10 +132,12 @@ def search_file(
 
 def found_in(folder: Path, report: Path) -> Answer:
     """A finished search: the main entries of its result.json, and where to look."""
-    result = read_json(folder / "result.json")
-    shown = {key: result[key] for key in SHOWN if key in result}
-    start = f"  {result['start']}\n" if "start" in result else ""
-    text = f"{result['attribute']}: {result['verdict']}\n{start}  result {folder}\n  report {report}"
+    path = folder / "result.json"
+    result = read_json(path)
+    with reading(path):
+        shown = {key: result[key] for key in SHOWN if key in result}
+        start = f"  {result['start']}\n" if "start" in result else ""
+        text = f"{result['attribute']}: {result['verdict']}\n{start}  result {folder}\n  report {report}"
     return Answer({**shown, "folder": str(folder), "report": str(report)}, text)
 
 
@@ -151,12 +155,14 @@ def audit_one(
     if not finished:
         raise ConfigError(f"{attribute} has no finished search to audit; run `graftnet search {attribute}` first.")
     searched = finished[-1]
-    config = read_json(searched / "config.json")
+    path = searched / "config.json"
+    config = read_json(path)
     from nas.settings import BY_HAND
 
-    if config["strategy"] == BY_HAND:
+    with reading(path):
+        strategy, seed = str(config["strategy"]), int(config["seed"])
+    if strategy == BY_HAND:
         raise ConfigError(f"The branch of {attribute} was chosen by hand ({searched}); there is no search to audit.")
-    seed = config["seed"]
     chosen = choose_device(device)
     from graftnet.searches.run import job_data, plan_search
     from graftnet.searches.warm_start import with_sources
@@ -166,7 +172,8 @@ def audit_one(
 
     trunk = open_trunk(project, chosen)
     cold = plan_search(overridden(project, Overrides(warm_start=False)), trunk, attribute, seed=seed, device=chosen)
-    plan = with_sources(cold, config.get("warm_start") or ())
+    with reading(path):
+        plan = with_sources(cold, config.get("warm_start") or ())
     if plan.folder != searched:
         raise ConfigError(
             f"The data, the trunk, the device or the settings have changed since {attribute} was searched "

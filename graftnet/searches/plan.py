@@ -1,11 +1,12 @@
 """A search's inputs; their hash names its folder."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foundation.files import write_json
 from foundation.provenance import identity_of
+from foundation.records import read_json
 from graftnet.project.config import FeaturesTable
 from graftnet.project.folder import Project
 from nas.settings import BY_HAND, JobSettings
@@ -49,6 +50,24 @@ class SearchPlan:
         return self.settings.strategy == BY_HAND
 
     @property
+    def shared(self) -> dict[str, int]:
+        """Images that two splits hold both, by pair of splits; empty where none are."""
+        return self.subdataset.shared(self.hashes)
+
+    @property
+    def shared_sentence(self) -> str:
+        """What to say of images in two splits before they are learnt from; empty where there are none."""
+        told = [
+            f"{count:,} of {pair.split('/')[1]} are in {pair.split('/')[0]} too" for pair, count in self.shared.items()
+        ]
+        if not told:
+            return ""
+        return (
+            f"{self.attribute}: of its images, by content, {' and '.join(told)}, so that figures will be too good; "
+            f"`graftnet data check {self.attribute}` names them."
+        )
+
+    @property
     def folder(self) -> Path:
         """Where the search is, or will be."""
         return self.project.searches(self.attribute) / identity_of(self.identity)
@@ -61,7 +80,8 @@ class SearchPlan:
     def make_newest(self) -> None:
         """Let reports and grafts, which take the newest result, take this one: it is what was asked for last."""
         if self.project.results(self.attribute)[-1] != self.folder:
-            os.utime(self.folder / "result.json")
+            path = self.folder / "result.json"
+            write_json(path, {**read_json(path), "sequence": self.project.next_in_sequence(self.attribute)})
 
 
 def about_features(table: FeaturesTable) -> dict[str, Any]:

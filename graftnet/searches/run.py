@@ -133,7 +133,11 @@ def carry_out(
     job = job_data(plan, trunk, announce=announce, progress=progress)
     seconds = time.perf_counter() - started
     about = {
-        "data": {"digest": plan.identity["data"], "counts": subdataset.counts()},
+        "data": {
+            "digest": plan.identity["data"],
+            "counts": subdataset.counts(),
+            **({"shared": plan.shared} if plan.shared else {}),
+        },
         "trunk": {
             "backbone": trunk.backbone,
             "size": trunk.preprocessing.size,
@@ -141,6 +145,7 @@ def carry_out(
             "shapes": [list(shape) for shape in trunk.shapes],
             "name": project.current_trunk.name,
         },
+        "sequence": project.next_in_sequence(plan.attribute),
         **about_start(plan),
     }
     pictures = project.config.project.pictures

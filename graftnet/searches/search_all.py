@@ -162,6 +162,8 @@ class FleetLines:
                 self.say(f"{job.attribute} cannot be searched: {job.error}")
             elif job.standing and (sentence := job.standing.sentence(job.attribute)):
                 self.say(sentence)
+            if job.plan and not job.current and job.plan.shared_sentence:
+                self.say(job.plan.shared_sentence)
         current = len(jobs) - todo - sum(job.error is not None for job in jobs)
         self.say(f"{todo} of {len(jobs)} attributes to search, {current} have a current result.")
         self.began, self.total = self.clock(), todo

@@ -27,7 +27,7 @@ from graftnet.searches.renew import renew
 from graftnet.searches.run import search_attribute
 from graftnet.searches.side_by_side import Figures, Renewed, compare_branches
 from graftnet.terminal.failures import explain
-from graftnet.trunks.served import Served, contents, grafted, holding_tree, serve, served
+from graftnet.trunks.served import Served, contents, grafted, holding_tree, require_own, serve, served
 from graftnet.trunks.versions import open_trunk
 from trunk.trunk import Trunk
 
@@ -98,6 +98,7 @@ def prepare(
         figures: Mapping[str, Figures | None] = {}
         try:
             record = load_branch(folder)[1]
+            require_own(folder, record.attribute, attribute)
             figures = record.metrics
             branch = made_anew(new, new_trunk, record, search=search, seed=seed, progress=progress)
             both = (old, old_trunk, folder), (new, new_trunk, branch)

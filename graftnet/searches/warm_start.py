@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from foundation.files import jsonable, read_json_if_whole
+from foundation.records import reading
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.searches.plan import SearchPlan
@@ -27,11 +28,12 @@ def resumed(plan: SearchPlan) -> SearchPlan:
     """
     if plan.by_hand or not plan.project.config.search.warm_start:
         return plan
-    begun = []
+    begun, results = [], plan.project.results(plan.attribute)
     for config in sorted(plan.project.searches(plan.attribute).glob("*/config.json")):
-        other = with_sources(plan, read_json_if_whole(config).get("warm_start") or ())
+        with reading(config):
+            other = with_sources(plan, read_json_if_whole(config).get("warm_start") or ())
         if other.folder == config.parent:
-            newest = (other.folder / "result.json" if other.finished else config).stat().st_mtime_ns
+            newest = results.index(other.folder) if other.finished else config.stat().st_mtime_ns
             begun.append((other.finished, newest, other))
     return max(begun, key=lambda search: search[:2])[2] if begun else plan
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
-from foundation.files import read_json, write_bytes
+from typing_extensions import TypedDict
+
+from foundation.errors import RecordError
+from foundation.files import write_bytes
+from foundation.records import Name, Text, Whole, read_record, reading
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME, config_of, parse_config
 from graftnet.project.folder import Project, by_age
@@ -15,6 +19,35 @@ from nas.tuning.depth_knobs import DEPTH_KNOBS
 
 RECORD = "study.json"
 GCN = "gcn"
+
+
+class PickedShape(TypedDict):
+    """The trial that a study picked."""
+
+    trial: Whole
+
+
+class TrialShape(TypedDict):
+    """One trial; its setting is held against graftnet.toml before it is written there."""
+
+    trial: Whole
+    state: Text
+    setting: NotRequired[dict[str, str | int | float | bool | None]]
+    score: NotRequired[float | None]
+
+
+class StudyShape(TypedDict):
+    """What ``study.json`` must be."""
+
+    study: Text
+    name: Text
+    attribute: NotRequired[Name | None]
+    settled: Whole
+    wanted: Whole
+    storage: Text
+    created: Text
+    trials: list[TrialShape]
+    picked: PickedShape | None
 
 
 def studies_folder(project: Project) -> Path:
@@ -48,8 +81,10 @@ def read_study(folder: Path) -> dict[str, Any]:
         ConfigError: it cannot be read.
     """
     try:
-        return read_json(folder / RECORD)
-    except (OSError, ValueError) as error:
+        return read_record(folder / RECORD, StudyShape)
+    except RecordError as error:
+        raise ConfigError(str(error)) from error
+    except OSError as error:
         raise ConfigError(
             f"{folder / RECORD} cannot be read ({error}); run the same `graftnet tune` again, which writes it anew."
         ) from error
@@ -86,10 +121,12 @@ def apply_study(project: Project, subject: str, *, trial: int | None = None) -> 
     folder = newest_study(project, subject)
     record = read_study(folder)
     chosen = trial_of(record, trial, folder)
-    wanted = gcn_values(chosen) if subject == GCN else depth_values(project, subject, chosen)
+    with reading(folder / RECORD):
+        wanted = gcn_values(chosen) if subject == GCN else depth_values(project, subject, chosen)
     path = (project.folder / CONFIG_NAME).resolve()
     text = path.read_text(encoding="utf-8")
-    before = {key: standing_value(project, key) for key in wanted}
+    with reading(folder / RECORD):
+        before = {key: standing_value(project, key) for key in wanted}
     changes = {key: value for key, value in wanted.items() if before[key] != value}
     if changes:
         changed = set_values(text, changes)

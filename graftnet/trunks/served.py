@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from foundation.files import read_json, write_json
+from foundation.files import write_json
 from foundation.folders import file_hashes
-from foundation.locks import only_one
+from foundation.locks import only_one, sweep
+from foundation.records import read_record
 from graftnet.errors import ConfigError
 from graftnet.project.folder import TREE, Project
 from trunk.pretraining.settings import Policy, advise
+from trunk.records import TrunkShape
 
 PATIENCE = 60.0  # seconds that a graft waits for another one, or for the end of a switch
 
@@ -83,6 +85,19 @@ def grafted(tree: Path) -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(tree.glob("[!.]*/branch.json"))}
 
 
+def require_own(folder: Path, told: str, attribute: str) -> None:
+    """Refuse a branch whose record names another attribute than its place: it answers another question.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if told != attribute:
+        raise ConfigError(
+            f"{folder} holds a branch of {told!r}, where that of {attribute} belongs; put the right one there, or "
+            f"search {attribute} again."
+        )
+
+
 def contents(tree: Path) -> dict[str, dict[str, str]]:
     """Attribute -> SHA-256 of each of its files: what tells two trees apart."""
     return {name: file_hashes(folder) for name, folder in grafted(tree).items()}
@@ -92,6 +107,7 @@ def contents(tree: Path) -> dict[str, dict[str, str]]:
 def holding_tree(project: Project) -> Iterator[None]:
     """No other process grafts or switches while the block runs."""
     with only_one(project.runs / TREE, patience=PATIENCE):
+        sweep(project.trunks, deep=False)
         yield
 
 
@@ -99,7 +115,7 @@ def versions(project: Project) -> list[dict[str, Any]]:
     """What is told of each whole version, oldest first; one whose training has not ended is none yet."""
     rows = []
     for path in project.trunks.glob("*/trunk.json"):
-        record = read_json(path)
+        record = read_record(path, TrunkShape)
         rows.append(
             {
                 "version": path.parent.name,

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from foundation.bounds import recorded
-from foundation.files import read_json
 from foundation.history import Progress
 from foundation.locks import only_one
 from foundation.provenance import identity_of, timestamp
+from foundation.records import read_record
 from graftnet import __version__
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME
@@ -29,6 +29,7 @@ from trunk.pretraining.loop import ALONE
 from trunk.pretraining.methods import method_identity, method_of, training_of
 from trunk.pretraining.ranks import Ranks
 from trunk.pretraining.settings import PretrainSettings
+from trunk.records import TrunkShape
 from trunk.trunk import Trunk, load_trunk
 
 
@@ -53,6 +54,7 @@ def train_trunk(
         "image_size": table.image_size,
         "settings": recorded(settings),
         "seed": seed,
+        **({"white": white} if (white := project.config.data.white) else {}),
         "data": {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets},
         **method_identity(project.config.trunk.method, vars(project.config.trunk)),
     }
@@ -94,7 +96,7 @@ def train_version(
     training = training_of(identity)(
         subdatasets,
         identity["backbone"],
-        Preprocessing(identity["image_size"]),
+        Preprocessing(identity["image_size"], white=identity.get("white")),
         settings,
         folder=folder / "training",
         seed=seed,
@@ -144,6 +146,9 @@ def use_trunk(project: Project, source: str) -> Path:
         )
     else:
         trunk = load_trunk(path, table.backbone, Preprocessing(table.image_size))
+    white = project.config.data.white
+    if white and trunk.preprocessing.white != white:
+        trunk = Trunk(trunk.backbone, trunk.chain, replace(trunk.preprocessing, white=white))
     folder = project.trunks / trunk.fingerprint[:12]
     if not (folder / "trunk.json").exists():
         keep(trunk, folder, record)
@@ -158,7 +163,7 @@ def keep(trunk: Trunk, folder: Path, record: dict[str, Any]) -> None:
 
 def learnt_from(folder: Path) -> dict[str, Any]:
     """What a trunk's record says of the attributes it was trained on, for the record of its copy."""
-    record = read_json(folder / "trunk.json")
+    record = read_record(folder / "trunk.json", TrunkShape)
     return {key: record[key] for key in ("attributes",) if key in record}
 
 
@@ -191,5 +196,11 @@ def open_trunk(project: Project, device: torch.device) -> Trunk:
             f"The trunk in use reads images of {trunk.preprocessing.size} pixels, but trunk.image_size in "
             f"{project.folder / CONFIG_NAME} is {project.config.trunk.image_size}; change the setting, or train or "
             f"choose another trunk."
+        )
+    white = project.config.data.white
+    if white and trunk.preprocessing.white != white:
+        raise TrunkError(
+            f"The trunk in use takes {trunk.preprocessing.white or 'what the file can hold'} for white, but data.white "
+            f"in {project.folder / CONFIG_NAME} is {white}; change the setting, or train or choose another trunk."
         )
     return trunk.to(device)

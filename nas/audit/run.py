@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from branches.measures.metrics import title_of
-from foundation.files import read_json, write_json
+from foundation.files import write_json
 from foundation.history import Progress, read_history
+from foundation.records import read_json, reading
 from nas.audit.gain import extra_random, fresh_figures, paired, random_at_equal_cost
 from nas.audit.ranking import SIDES, audit_ranking
 from nas.candidates import own_proposals, rank_candidates
@@ -49,7 +50,7 @@ def run_audit(
     Raises SearchError when the search is not finished or lacks the trainings that an audit builds on.
     """
     check(folder, data, settings, seeds=seeds, architectures=architectures, test=test)
-    result, history = read_json(folder / "result.json"), read_history(folder / "history.jsonl")
+    result, history = read_result(folder / "result.json"), read_history(folder / "history.jsonl")
     search = Search(settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device)
     total, finished = len(SIDES) * architectures + 2 * seeds, 0
 
@@ -114,6 +115,15 @@ def run_audit(
     audit["sentence"] = audit_sentence(audit)
     write_json(folder / "audit.json", audit)
     return audit
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """The finished search's record, once it is seen to hold what an audit takes from it."""
+    result = read_json(path)
+    with reading(path):
+        sum((result["seconds"]["search"], result["seconds"]["total"]))
+        sum(len(result["repeats"][side]) for side in ("winner", "random"))
+    return result
 
 
 def check(folder: Path, data: JobData, settings: JobSettings, *, seeds: int, architectures: int, test: bool) -> None:

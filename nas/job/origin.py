@@ -7,12 +7,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from typing_extensions import TypedDict
 
 from foundation.bounds import recorded
-from foundation.files import jsonable, read_json
+from foundation.files import jsonable
+from foundation.records import Depth, Digest, Text, Whole, read_record
 from nas.errors import SearchError
 from nas.job.predictions import ImageFile
 from nas.settings import JobData, JobSettings
+
+
+class DataShape(TypedDict):
+    """What is told of a sub-dataset."""
+
+    digest: Digest
+
+
+class ConfigShape(TypedDict):
+    """``config.json`` of a search: what its reader asks of it."""
+
+    attribute: Text
+    values: list[Text]
+    data: DataShape
+    seed: Whole
+    device: Text
+    settings: dict[str, Any]
+    fingerprint: Digest | None
+    freeze_depth: Depth | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +101,7 @@ def require_same(folder: Path, config: Mapping[str, Any]) -> None:
     """
     if not (folder / "config.json").exists():
         return
-    before = read_json(folder / "config.json")
+    before = read_record(folder / "config.json", ConfigShape)
     if before.get("codec") != config.get("codec"):
         raise SearchError(
             f"The search {folder} began on features that codec {before.get('codec')} stored, but the cache was fitted "

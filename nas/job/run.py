@@ -16,9 +16,10 @@ import torch
 from branches.compression import codec_key, on_trunk
 from branches.costs.module import macs, parameters
 from branches.saved import BranchRecord, load_branch, save_branch
-from foundation.files import jsonable, read_json, write_json
+from foundation.files import jsonable, write_json
 from foundation.history import Progress, read_history
 from foundation.provenance import machine, seed_of, timestamp, versions
+from foundation.records import read_json
 from nas.candidates import Candidate, Searched, candidates_history, own_proposals, rank_candidates
 from nas.enas import Search
 from nas.errors import SearchError

@@ -10,6 +10,7 @@ from branches.measures.calibration import calibrate, fit_calibration, held_out, 
 from branches.measures.metrics import Scores
 from nas.settings import JobData
 from trunk.checkpoints import load_checkpoint, save_checkpoint
+from trunk.errors import TrunkError
 
 Points = Callable[..., dict[str, list[float]]]
 SCORES = "scores.safetensors"
@@ -23,7 +24,10 @@ def keep_scores(folder: Path, scores: Mapping[str, Scores]) -> None:
 
 def read_scores(folder: Path) -> dict[str, Scores]:
     """What `keep_scores` wrote, val first. Raises: TrunkError where the file is not whole."""
-    kept = load_checkpoint(folder / SCORES)[0]
+    path = folder / SCORES
+    if not path.exists():
+        raise TrunkError(f"{path} is missing; restore it, or delete {folder} and run the search again.")
+    kept = load_checkpoint(path)[0]
     return {split: kept[split].numpy() for split in ("val", "test") if split in kept}
 
 

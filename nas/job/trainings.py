@@ -22,7 +22,7 @@ from branches.training import fit
 from foundation.history import History, Progress
 from foundation.provenance import seed_of
 from search_spaces import Architecture
-from trunk.checkpoints import load_checkpoint, save_checkpoint, under
+from trunk.checkpoints import load_checkpoint, restoring, save_checkpoint, under
 from trunk.features.source import LabelledFeatures
 
 Figures = dict[str, float | None]
@@ -180,9 +180,13 @@ class Trainings:
         if path.exists():
             tensors, record = load_checkpoint(path)
             module = build()
-            module.load_state_dict(under(tensors, "module."))
-            self.finished = record.pop("history")
-            return Trained(module.to(self.device).eval(), tensors["val_scores"].numpy(), record)
+            with restoring(path):
+                module.load_state_dict(under(tensors, "module."))
+                self.finished = record.pop("history")
+                scores = tensors["val_scores"].numpy()
+                self.figures(scores)
+            self.history.require(self.finished)
+            return Trained(module.to(self.device).eval(), scores, record)
         self.history.truncate(self.finished)
         trained = work()
         fields = {key: value for key, value in trained.record.items() if key != "kind"}

@@ -23,7 +23,8 @@ from branches.costs.architecture import Part, branch_workload, part_workload, pa
 from branches.costs.latency import Latency, latencies
 from branches.costs.module import Workload
 from branches.measures.metrics import Floats
-from foundation.files import read_json, write_json
+from foundation.files import write_json
+from foundation.records import read_json, reading
 from search_spaces.architecture import Architecture
 
 TOGETHER = 32  # modules in memory, and timed in turn, at a time
@@ -39,7 +40,9 @@ class Latencies:
         self.shape, self.values, self.device, self.batch = shape, values, device, batch
         self._known: dict[str, Latency] = {}
         if self.path.exists():
-            self._known = {name: Latency(**fields) for name, fields in read_json(self.path).items()}
+            with reading(self.path):
+                self._known = {name: Latency(**fields) for name, fields in read_json(self.path).items()}
+                sum(latency.median_ms + latency.threads for latency in self._known.values())  # numbers, all of them
 
     def of(self, architectures: Sequence[Architecture]) -> list[Latency]:
         """The latency of each architecture's branch."""
@@ -130,7 +133,8 @@ def latency_model(
     architectures, drawn as those that will be asked for.
     """
     if path.exists():
-        return LatencyModel(**read_json(path))
+        with reading(path):
+            return LatencyModel(**read_json(path))
     modules = [Branch(architecture, shape, values).to(device) for architecture in architectures]
     measured = latencies(modules, shape, device=device, batch=batch, runs=RUNS)
     works = [branch_workload(architecture, shape, values) for architecture in architectures]

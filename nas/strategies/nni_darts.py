@@ -24,7 +24,7 @@ from nas.errors import SearchError
 from nas.strategies.nni_extra import quiet_nni, require_nni
 from nas.strategies.nni_mixture import Batches, MacroMixture, MixtureTraining
 from nas.strategies.stages import Stage
-from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint, under
+from trunk.checkpoints import load_checkpoint, optimizer_tensors, restore_optimizer, restoring, save_checkpoint, under
 
 require_nni()
 with quiet_nni():
@@ -147,8 +147,10 @@ class DartsStage(Stage):
         """The tensors of the last epoch that was finished, and how many were; records written after it are cut off."""
         path = self.folder / "search.safetensors"
         tensors, record = load_checkpoint(path) if path.exists() else ({}, {"epoch": 0, "history": 0})
-        self.history.truncate(record["history"])
-        return tensors, int(record["epoch"])
+        with restoring(path):
+            size, epoch = record["history"], int(record["epoch"])
+        self.history.truncate(size)
+        return tensors, epoch
 
 
 def loader(batches: Batches) -> "DataLoader[Any]":

@@ -90,6 +90,8 @@ def _check_branch(folder: Path, problems: list[str]) -> None:
 
 def _read_object(path: Path, consequence: str, problems: list[str]) -> dict[str, object]:
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")  # a pipe would be waited for
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         problems.append(f"{_named(path)} is missing: {consequence}.")

@@ -14,8 +14,9 @@ from subdatasets.attribute import is_unknown
 from subdatasets.errors import DataError
 from subdatasets.image_files import THREADS
 from subdatasets.importing.image_store import ImageLike, check_image_array, store_images
+from subdatasets.importing.place import ImageList
 from subdatasets.importing.tables import import_table
-from subdatasets.importing.write import ImageList, ImportSummary, LabelColumn, split_names, write_attributes
+from subdatasets.importing.write import ImportSummary, LabelColumn, split_names, write_attributes
 from subdatasets.splits import FRACTIONS, SPLITS
 
 

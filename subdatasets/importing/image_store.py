@@ -14,7 +14,7 @@ from PIL import Image
 from foundation.files import write_bytes
 from foundation.history import Progress
 from subdatasets.errors import DataError
-from subdatasets.image_files import FORMATS, THREADS
+from subdatasets.image_files import FORMATS, READABLE, THREADS
 
 # A file, a picture, a uint8 array (H, W), (H, W, 1 | 3 | 4) or (bytes,), or the bytes of an encoded image.
 ImageLike: TypeAlias = "Path | str | Image.Image | np.ndarray[Any, Any] | bytes"
@@ -88,7 +88,7 @@ def _encoded(image: object, name: str) -> tuple[bytes, str]:
         )
     data = bytes(image)
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with Image.open(io.BytesIO(data), formats=READABLE) as opened:
             suffixes = FORMATS.get(opened.format or "")
             return (data, suffixes[0]) if suffixes else (_png(opened), ".png")
     except Exception as error:  # Pillow's decoders answer broken files with nearly every exception there is

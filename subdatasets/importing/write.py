@@ -1,18 +1,33 @@
 """Labels of many attributes over one list of images, written as one CSV per attribute: what all importers end in."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foundation.files import write_bytes
-from subdatasets.attribute import Attribute, attribute_name, attribute_of, contradiction, spellings
+from foundation.history import Progress
+from subdatasets.attribute import (
+    Attribute,
+    attribute_name,
+    attribute_of,
+    contradiction,
+    named_values,
+    positive_and_why,
+    spellings,
+    stray_words,
+)
 from subdatasets.errors import DataError
+from subdatasets.importing.depth import depth_note
+from subdatasets.importing.place import Draw, ImageList, drawn_splits, put_in_place
 from subdatasets.reading.problems import SPLIT_NAMES
-from subdatasets.splits import SPLITS, multilabel_splits, val_from_train
-from subdatasets.subdataset import Example, SubDataset, csv_bytes
+from subdatasets.reading.record import read_import_record
+from subdatasets.splits import SPLITS
+from subdatasets.subdataset import Example, SubDataset
+from subdatasets.words import PROGRAMS_PAIRS, UNKNOWN_WORDS, folded
 
 Labels = NDArray[np.int64]
 
@@ -26,12 +41,31 @@ class SkippedColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class Positive:
+    """The positive one of an attribute's two values, and what tells; `chosen`: the user named it."""
+
+    value: str
+    why: str
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ImportSummary:
-    """What an import made: the sub-datasets written, what was skipped, and notes on images set aside."""
+    """What an import made.
+
+    subdatasets: those written. skipped: columns that became none. notes: on what was joined, drawn or set aside.
+    passed_over: files and rows left out, by reason. positive: attribute -> its positive value, of those with two.
+    kept: where files that were replaced are. drawn: images that kept the split they had, and new ones; None where the
+    splits were given.
+    """
 
     subdatasets: tuple[SubDataset, ...]
     skipped: tuple[SkippedColumn, ...] = ()
     notes: tuple[str, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    positive: Mapping[str, Positive] = field(default_factory=dict)
+    kept: tuple[Path, ...] = ()
+    drawn: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +80,53 @@ class LabelColumn:
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ImageList:
-    """The images that the columns speak of: absolute paths, no two alike; splits are "" where none are given."""
+def without_strays(column: LabelColumn) -> tuple[LabelColumn, list[str]]:
+    """A column without the words beside its no and yes that stand for "not known", and a sentence about them."""
+    counts = Counter(label for label in column.labels if label is not None)
+    strays = stray_words(counts)
+    if not strays:
+        return column, _unknown_value(column.title, counts)
+    listed = ", ".join(f"'{word}' ({counts[word]})" for word in sorted(strays))
+    labels = [None if label in strays else label for label in column.labels]
+    note = f"'{column.title}' counts as unknown where it says {listed}, beside its no and yes"
+    return LabelColumn(column.title, labels, column.required), [note]
 
-    paths: list[Path]
-    splits: list[str]
-    groups: list[str | None]
+
+# Of the words for "not known" those that are as often a true value: "glasses: none, sun, reading".
+_OFTEN_VALUES = ("none", "nil", "-", "x", ".", "missing", "difficult", "ignore", "skip", "maybe", "possibly", "perhaps")
+
+
+def _unknown_value(title: str, counts: Mapping[str, int]) -> list[str]:
+    """A sentence where a value of several may well mean that nothing is known; nobody but the user can tell."""
+    doubtful = [word for word in counts if folded(word) in UNKNOWN_WORDS and folded(word) not in _OFTEN_VALUES]
+    if not doubtful or len(counts) < 3:
+        return []
+    word = doubtful[0]
+    return [f"'{word}' is a value of '{title}' ({counts[word]} images); if it means not known, add --unknown '{word}'"]
+
+
+def chosen_values(positive: Iterable[str]) -> dict[str, str]:
+    """`ATTRIBUTE=VALUE` as attribute -> value, `VALUE` under a key that no attribute has."""
+    result = {}
+    for number, text in enumerate(positive):
+        name, equals, value = text.partition("=")
+        result.update({name.strip().casefold(): value.strip()} if equals else {f":{number}": text.strip()})
+    return result
+
+
+def require_met(chosen: Mapping[str, str], attributes: Sequence[Attribute], where: str) -> None:
+    """Refuse a positive value that no attribute of two values took."""
+    two = {each.name.casefold(): each for each in attributes if len(each.values) == 2}
+    positives = {each.values[1] for each in two.values()}
+    written = {word: name for pair in PROGRAMS_PAIRS for word, name in zip(pair, ("no", "yes"), strict=True)}
+    for title, value in chosen.items():
+        anywhere = title.startswith(":") and {value, written.get(value.casefold(), value)} & positives
+        met = title in two or anywhere
+        if not met:
+            what = value if title.startswith(":") else f"{title}={value}"
+            raise DataError(
+                f"{where}: no attribute of two values has '{what}' as --positive names it: check its spelling"
+            )
 
 
 def attribute_names(titles: Sequence[str], where: str) -> dict[str, str]:
@@ -98,42 +172,76 @@ def write_attributes(
     replace: bool,
     skipped: Sequence[SkippedColumn] = (),
     notes: Sequence[str] = (),
+    passed_over: Mapping[str, int] | None = None,
+    positive: Sequence[str] = (),
+    near_copies: bool = False,
+    white: int = 0,
+    progress: Progress | None = None,
 ) -> ImportSummary:
     """Write `destination/<attribute>.csv` for every usable column; nothing is written before all are known to be right.
 
-    All attributes share one split per image, so that what tests one never trains another (nor the trunk).
+    All attributes share one split per image, so that what tests one never trains another (nor the trunk). A split that
+    is made depends on each image's content (or group); an image that had one in the files there keeps it.
 
     Raises:
         DataError: a required column is unusable, none is usable, or a file with other content is there already.
     """
     names = attribute_names([column.title for column in columns], where)
-    left_out = list(skipped)
-    coded: list[tuple[LabelColumn, Attribute, Labels]] = []
+    targets = {title: destination.absolute() / f"{name}.csv" for title, name in names.items()}
+    records = {title: read_import_record(target) for title, target in targets.items()}
+    left_out, told = list(skipped), list(notes)
+    coded: list[tuple[LabelColumn, Attribute, Labels, Positive | None]] = []
+    chosen = chosen_values(positive)
     for column in columns:
-        result = _coded(names[column.title], column)
+        cleaned, note = without_strays(column)
+        result = _coded(names[column.title], cleaned, chosen, records[column.title])
         if isinstance(result, str):
             _leave_out(column, result, where, left_out)
         else:
             coded.append((column, *result))
-    splits = _splits(images, [labels for _, _, labels in coded], fractions, seed)
+            told += note
+    require_met(chosen, [attribute for _, attribute, _, _ in coded], where)
+    splits, drawn = images.splits, None
+    if coded:
+        labels = np.stack([labels for _, _, labels, _ in coded], axis=1)
+        there = [target for title, target in targets.items() if records[title].get("seed", seed) == seed]
+        draw = Draw(seed, fractions, tuple(there), near_copies, progress)
+        splits, drawn, about = drawn_splits(images, labels, draw)
+        told += about
+    deep = depth_note(images.paths, set_white=white)
+    told += [deep[0]] if deep else []
     subdatasets: list[SubDataset] = []
-    for column, attribute, labels in coded:
-        reason = _empty_class(attribute, labels, np.asarray(splits), given=bool(images.splits[0]))
+    sidecars: dict[Path, dict[str, Any]] = {}
+    found: dict[str, Positive] = {}
+    for column, attribute, known_labels, sign in coded:
+        reason = _empty_class(attribute, known_labels, np.asarray(splits), given=bool(images.splits[0]))
         if reason is not None:
             _leave_out(column, reason, where, left_out)
             continue
-        known = np.flatnonzero(labels >= 0).tolist()
+        known = np.flatnonzero(known_labels >= 0).tolist()
         examples = (
-            Example(images.paths[row], int(labels[row]), splits[row], images.groups[row], line)
+            Example(images.paths[row], int(known_labels[row]), splits[row], images.groups[row], line)
             for line, row in enumerate(known, start=2)
         )
-        source = destination.absolute() / f"{attribute.name}.csv"
-        subdatasets.append(SubDataset(attribute, tuple(examples), source))
+        subdataset = SubDataset(attribute, tuple(examples), targets[column.title])
+        subdatasets.append(subdataset)
+        if sign is not None:
+            found[attribute.name] = sign
+        sidecars[subdataset.source] = {
+            "values": list(attribute.values),
+            "positive": None if sign is None else asdict(sign),
+            "source": where,
+            "column": column.title,
+            "seed": seed,
+            "drawn": drawn is not None,
+            "passed_over": dict(passed_over or {}),
+            **({"deep": {"note": deep[0], **deep[1]}} if deep else {}),
+        }
     if not subdatasets:
         reasons = "; ".join(f"'{each.column}' {each.reason}" for each in left_out[:5]) or "there is no column of labels"
         raise DataError(f"{where}: no attribute could be made: {reasons}: give one column of labels per attribute")
-    _write(subdatasets, replace)
-    return ImportSummary(tuple(subdatasets), tuple(left_out), tuple(notes))
+    kept = put_in_place(subdatasets, sidecars, replace=replace)
+    return ImportSummary(tuple(subdatasets), tuple(left_out), tuple(told), dict(passed_over or {}), found, kept, drawn)
 
 
 def _leave_out(column: LabelColumn, reason: str, where: str, left_out: list[SkippedColumn]) -> None:
@@ -142,8 +250,10 @@ def _leave_out(column: LabelColumn, reason: str, where: str, left_out: list[Skip
     left_out.append(SkippedColumn(column.title, reason))
 
 
-def _coded(name: str, column: LabelColumn) -> tuple[Attribute, Labels] | str:
-    """The attribute and the value index of each image (-1 unknown), or why there is none."""
+def _coded(
+    name: str, column: LabelColumn, chosen: Mapping[str, str], record: Mapping[str, Any]
+) -> tuple[Attribute, Labels, Positive | None] | str:
+    """The attribute, the value index of each image (-1 unknown) and the positive value, or why there is none."""
     known = {label for label in column.labels if label is not None}
     if not known:
         return "is blank in every row"
@@ -154,21 +264,47 @@ def _coded(name: str, column: LabelColumn) -> tuple[Attribute, Labels] | str:
     wrong = contradiction(values)
     if wrong is not None:
         return f"cannot be used: {wrong}"
-    attribute = attribute_of(name, values)
+    titles = named_values(values)
+    canonical = {raw: titles[value] for raw, value in canonical.items()}
+    attribute = attribute_of(name, canonical.values())
+    sign = None
+    if len(values) == 2:
+        sign = _sign(attribute, values, titles, chosen, record)
+        attribute = Attribute(name, tuple(sorted(attribute.values, key=lambda value: value == sign.value)))
     index: dict[str | None, int] = {raw: attribute.values.index(value) for raw, value in canonical.items()}
     index[None] = -1
-    return attribute, np.fromiter((index[label] for label in column.labels), np.int64, len(column.labels))
+    labels = np.fromiter((index[label] for label in column.labels), np.int64, len(column.labels))
+    return attribute, labels, sign
 
 
-def _splits(images: ImageList, columns: Sequence[Labels], fractions: Sequence[float], seed: int) -> list[str]:
-    if not columns:
-        return images.splits
-    values = np.stack(columns, axis=1)
-    if not images.splits[0]:
-        return multilabel_splits(values, images.groups, fractions=fractions, seed=seed)
-    if "val" not in images.splits and "train" in images.splits and fractions[1] > 0:
-        return val_from_train(images.splits, values, images.groups, fractions=fractions, seed=seed)
-    return images.splits
+def _sign(
+    attribute: Attribute,
+    values: set[str],
+    titles: Mapping[str, str],
+    chosen: Mapping[str, str],
+    record: Mapping[str, Any],
+) -> Positive:
+    """Which of two values is positive: the one named now, or at an earlier import, or what tells itself."""
+    named = chosen.get(attribute.name.casefold())
+    if named is None:
+        anywhere = [value for title, value in chosen.items() if title.startswith(":")]
+        named = next((value for value in anywhere if titles.get(value, value) in attribute.values), None)
+    if named is not None:
+        value = titles.get(named, named)
+        if value not in attribute.values:
+            raise DataError(
+                f"'{attribute.name}' has no value '{named}' to be the positive one: choose one of "
+                f"{', '.join(attribute.values)}"
+            )
+        return Positive(value, "named with --positive", chosen=True)
+    earlier = record.get("positive")
+    if isinstance(earlier, dict) and earlier.get("chosen") is True and earlier.get("value") in attribute.values:
+        return Positive(str(earlier["value"]), "as it was named at an earlier import", chosen=True)
+    value, why = positive_and_why(values, attribute.name)
+    low = next(each for each in values if each != value)
+    if titles[value] != value:
+        why = f"'{low}' and '{value}' are called no and yes"
+    return Positive(titles[value], why)
 
 
 def _empty_class(attribute: Attribute, labels: Labels, splits: NDArray[np.str_], *, given: bool) -> str | None:
@@ -185,12 +321,3 @@ def _empty_class(attribute: Attribute, labels: Labels, splits: NDArray[np.str_],
             need = "" if given else ", and it takes three that may be split, one for each"
             return f"has no '{attribute.values[value]}' in {split} (there are {total} such {images} in all{need})"
     return None
-
-
-def _write(subdatasets: Sequence[SubDataset], replace: bool) -> None:
-    files = {each.source: csv_bytes(each, each.source.parent) for each in subdatasets}
-    for path, data in files.items():
-        if path.exists() and not replace and (not path.is_file() or path.read_bytes() != data):
-            raise DataError(f"{path} is there already and differs: choose another destination, or replace it expressly")
-    for path, data in files.items():
-        write_bytes(path, data, error=DataError)

@@ -14,8 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from foundation.errors import RecordError
+from foundation.records import leads_down, read_text
 from subdatasets.errors import DataError
 from subdatasets.labels.table import ABSENT, PRESENT, LabelTable
+
+MOST_BYTES = 2**33  # COCO's largest file has 470 MB
 
 
 def read_coco(annotations: Path, images: Path, *, split: str = "") -> LabelTable:
@@ -40,9 +44,9 @@ def read_coco(annotations: Path, images: Path, *, split: str = "") -> LabelTable
         row = {image["id"]: number for number, image in enumerate(lists["images"])}
         column = {category["id"]: number for number, category in enumerate(lists["categories"])}
         labels = tuple(str(category["name"]) for category in lists["categories"])
-        paths = tuple(images / image["file_name"] for image in lists["images"])
+        paths = tuple(image_in(images, image["file_name"], annotations) for image in lists["images"])
         pairs = [(each["image_id"], each["category_id"]) for each in lists["annotations"]]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{annotations} has an entry without {error}: give one of COCO's instances_*.json") from error
     states = np.full((len(row), len(column)), ABSENT, dtype=np.int8)
     for image, category in pairs:
@@ -53,6 +57,15 @@ def read_coco(annotations: Path, images: Path, *, split: str = "") -> LabelTable
     return LabelTable(paths, labels, states, (split,) * len(paths))
 
 
+def image_in(images: Path, name: object, source: Path) -> Path:
+    """The image of that name below the folder. Raises: DataError for a name that leads out of it."""
+    if not leads_down(name):
+        raise DataError(
+            f"{source} names the image {str(name)[:80]!r}, which does not lie below {images}: repair the file"
+        )
+    return images / str(name)
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
@@ -60,13 +73,13 @@ def read_json(path: Path) -> Any:
         DataError: no such file, or no JSON, with the line.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_text(path, MOST_BYTES))
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): check the path") from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: the file is no JSON ({error.msg}): repair it") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no JSON text: name a JSON file") from error
+    except (RecordError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is no JSON text ({error}): name a JSON file") from error
 
 
 def read_label_lists(
@@ -103,7 +116,8 @@ def read_label_lists(
         if file not in numbers:
             raise DataError(f"{listed} lists '{file}', which {index} lacks: give the index of these images")
         states[line, numbers[file]] = PRESENT
-    return LabelTable(tuple(images / file for file in files), tuple(labels), states, (split,) * len(files))
+    paths = tuple(image_in(images, file, listed) for file in files)
+    return LabelTable(paths, tuple(labels), states, (split,) * len(files))
 
 
 def _lines(path: Path) -> list[str]:

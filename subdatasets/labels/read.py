@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from foundation.files import write_bytes
+from foundation.files import write_new
 from subdatasets.errors import DataError
 from subdatasets.importing.tables import read_columns
+from subdatasets.importing.write import without_strays
 from subdatasets.labels.coco import read_coco, read_label_lists
 from subdatasets.labels.table import ABSENT, PRESENT, UNKNOWN, LabelTable, States, column_states, stacked
 from subdatasets.labels.voc import read_voc_annotations, read_voc_lists
@@ -38,11 +39,13 @@ def read_label_csv(
         DataError: an unreadable table, rows without image, a named column that is no label, or no label at all.
     """
     csv_path = Path(csv_path).absolute()
-    labelled, image_list, skipped = read_columns(csv_path, images, columns=columns, encoding=encoding)
+    table = read_columns(csv_path, images, columns=columns, encoding=encoding)
     labels: list[str] = []
     states: list[States] = []
-    notes = [f"left out: {each.column} {each.reason}" for each in skipped]
-    for column in labelled:
+    notes = [f"left out: {each.column} {each.reason}" for each in table.skipped] + table.notes
+    for labelled in table.attributes:
+        column, told = without_strays(labelled)
+        notes += told
         result = column_states(column)
         if not isinstance(result, str):
             labels.extend(result[0])
@@ -54,17 +57,24 @@ def read_label_csv(
     if not labels:
         raise DataError(f"{csv_path}: no column holds labels: give one column per label, with 1, 0 or blank")
     return LabelTable(
-        tuple(image_list.paths), tuple(labels), np.concatenate(states, axis=1), tuple(image_list.splits), tuple(notes)
+        tuple(table.images.paths),
+        tuple(labels),
+        np.concatenate(states, axis=1),
+        tuple(table.images.splits),
+        tuple(notes),
     )
 
 
-def write_label_csv(table: LabelTable, csv_path: Path) -> None:
+def write_label_csv(table: LabelTable, csv_path: Path, *, replace: bool = False) -> Path | None:
     """Write `path[,split],<labels>`, all at once; `read_label_csv` gives the same images, labels and states back.
 
     (A label that is unknown everywhere is left out when it is read.)
 
+    Returns:
+        Where a file that was there is kept, if it was to be replaced.
+
     Raises:
-        DataError: nothing can be written there, or an image's name is not valid text.
+        DataError: another file is there, nothing can be written there, or an image's name is not valid text.
     """
     locations = Locations(csv_path.absolute().parent)
     split = any(table.splits)
@@ -78,7 +88,7 @@ def write_label_csv(table: LabelTable, csv_path: Path) -> None:
     except UnicodeEncodeError as error:
         name = error.object[max(0, error.start - 40) : error.end + 20]
         raise DataError(f"an image's name near {name!r} is not valid text: rename the file") from error
-    write_bytes(csv_path, data, error=DataError)
+    return write_new(csv_path, data, replace=replace, error=DataError)
 
 
 _VOC_PARTS = ("train", "val", "trainval", "test")

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from subdatasets.attribute import PAIRS, Attribute, contradiction, ordered_values, spellings
+from subdatasets.attribute import Attribute, contradiction, ordered_values, spellings
 from subdatasets.errors import DataError
 from subdatasets.importing.write import LabelColumn
 from subdatasets.splits import SPLITS
+from subdatasets.words import PAIRS
 
 PRESENT, ABSENT, UNKNOWN = 1, 0, -1
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from foundation.records import leads_down
 from subdatasets.errors import DataError
 from subdatasets.labels.table import ABSENT, PRESENT, UNKNOWN, LabelTable, stacked
 
@@ -51,6 +52,7 @@ def read_voc_annotations(folder: Path, parts: Sequence[str] | None = None) -> La
     else:
         listed = [(name, _SPLITS[part]) for part in _checked(parts) for name in _names(folder, part)]
         names, splits = [name for name, _ in listed], [split for _, split in listed]
+    images = _images(folder, names)
     objects = [_objects(folder / "Annotations" / f"{name}.xml") for name in names]
     labels = sorted({label for shown in objects for label in shown})
     if not labels:
@@ -60,7 +62,7 @@ def read_voc_annotations(folder: Path, parts: Sequence[str] | None = None) -> La
     for row, shown in enumerate(objects):
         for label, state in shown.items():
             states[row, column[label]] = state
-    return LabelTable(_images(folder, names), tuple(labels), states, tuple(splits))
+    return LabelTable(images, tuple(labels), states, tuple(splits))
 
 
 def _checked(parts: Sequence[str]) -> Sequence[str]:
@@ -71,6 +73,9 @@ def _checked(parts: Sequence[str]) -> Sequence[str]:
 
 
 def _images(folder: Path, names: Sequence[str]) -> tuple[Path, ...]:
+    for name in names:
+        if not leads_down(name):
+            raise DataError(f"{folder} lists the image {name[:80]!r}, which does not lie in it: repair its lists")
     return tuple(folder / "JPEGImages" / f"{name}.jpg" for name in names)
 
 

@@ -10,19 +10,33 @@ from pathlib import Path
 
 from subdatasets.attribute import is_unknown
 from subdatasets.errors import DataError
-from subdatasets.image_files import SUFFIXES
+from subdatasets.image_files import SUFFIXES, is_image_file
 from subdatasets.reading.problems import SPLIT_NAMES, Reading, Row
 from subdatasets.reading.tables import Locations, Table, TableRow, read_table
 
 # Files that systems leave behind; they are no one's mistake.
-_LITTER = ("thumbs.db", "desktop.ini")
+_LITTER = ("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r", "picasa.ini")
+# Folders of systems, and of small copies; what lies in them is no example, and their name no value.
+_SYSTEM_FOLDERS: tuple[str, ...] = (
+    "__macosx",
+    "@eadir",
+    "$recycle.bin",
+    "recycler",
+    "#recycle",
+    "@recycle",
+    "#snapshot",
+    "lost+found",
+)
+_SYSTEM_FOLDERS += ("system volume information", "__pycache__")
+_THUMBNAIL_FOLDERS = ("thumbs", "thumb", "thumbnails", "thumbnail", "_thumbs", "_thumbnails", "previews")
 
 
 def read_folder_rows(source: Path) -> Reading:
     """Read every image below a value folder, in sorted order, and record what lies elsewhere or is no image.
 
     Sub-folders of a value folder belong to it; symbolic links are followed, each folder once; names that begin with a
-    dot are passed over. Splits may also be called training, valid, validation, testing.
+    dot, folders of systems (`__MACOSX`, `@eaDir`) and of thumbnails are passed over. What is passed over is counted.
+    Splits may also be called training, valid, validation, testing.
     """
     reading = Reading(source.name, source)
     folders = _folders(source)
@@ -49,19 +63,18 @@ def read_folder_rows(source: Path) -> Reading:
 
 def _read_values(reading: Reading, folder: Path, split: str) -> None:
     _warn_of_loose_images(reading, folder)
-    for value in _folders(folder):
+    for value in _folders(folder, reading):
         label = value.name.strip()
         reading.values.add(label)
         others: list[Path] = []
-        for path in _files(value):
-            if path.suffix.lower() in SUFFIXES:
+        for path in _files(value, reading):
+            if is_image_file(path):
                 reading.rows.append(Row(path, label, split, None, None))
             elif path.name.lower() not in _LITTER:
                 others.append(path)
+                reading.pass_over(1, f"files that are no image to be read ({path.suffix.lower() or 'no ending'})")
         if others:
-            known = " ".join(suffix[1:] for suffix in SUFFIXES)
-            reason = f"names that end in none of {known}: left out"
-            reading.warning(_many(others, "file", reason), file=value)
+            reading.warning(_many(others, "file", "no image in them that can be read: left out"), file=value)
 
 
 def _warn_of_loose_images(reading: Reading, folder: Path) -> None:
@@ -69,6 +82,7 @@ def _warn_of_loose_images(reading: Reading, folder: Path) -> None:
         visible = (Path(entry.path) for entry in entries if not entry.name.startswith(".") and entry.is_file())
         loose = sorted(path for path in visible if path.suffix.lower() in SUFFIXES)
     if loose:
+        reading.pass_over(len(loose), "images in no value folder, so without a label")
         reading.warning(_many(loose, "image", "no value folder, so no label: left out"), file=folder)
 
 
@@ -77,13 +91,14 @@ def _many(paths: list[Path], noun: str, reason: str) -> str:
     return f"{len(paths)} {noun}{'' if len(paths) == 1 else 's'} with {reason} ({names})"
 
 
-def _folders(folder: Path) -> list[Path]:
-    """The visible folders in a folder, sorted by name."""
+def _folders(folder: Path, reading: Reading | None = None) -> list[Path]:
+    """The visible folders in a folder that may be values or splits, sorted by name; `reading` hears of the others."""
     with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+        found = sorted(Path(entry.path) for entry in entries if entry.is_dir())
+    return [path for path in found if not _set_apart(path, reading, thumbnails=False)]
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, reading: Reading) -> Iterator[Path]:
     """The visible files below a folder, sorted by name in each; links to a folder already entered are not followed."""
     entered: set[str] = set()
     for root, folders, files in os.walk(folder, followlinks=True):
@@ -92,10 +107,41 @@ def _files(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not _set_apart(Path(root, name), reading, thumbnails=True))
         for name in sorted(files):
+            path = Path(root, name)
             if not name.startswith("."):
-                yield Path(root, name)
+                yield path
+            elif path.suffix.lower() in SUFFIXES and not name.startswith(
+                "._"
+            ):  # "._x.jpg" is no copy but macOS's notes
+                reading.pass_over(1, "hidden images, whose names begin with a dot")
+
+
+def _set_apart(folder: Path, reading: Reading | None, *, thumbnails: bool) -> bool:
+    """Whether a folder is hidden, a system's or, inside a value, one of thumbnails; its images are counted."""
+    name = folder.name.casefold()
+    if name.startswith("."):
+        reason = f"in the hidden folder '{folder.name}'"
+    elif name in _SYSTEM_FOLDERS:
+        reason = f"in the system's folder '{folder.name}'"
+    elif thumbnails and name in _THUMBNAIL_FOLDERS:
+        reason = f"in the folder of thumbnails '{folder.name}'"
+    else:
+        return False
+    if reading is not None:
+        images = sum(
+            Path(file).suffix.lower() in SUFFIXES and not file.startswith("._")
+            for _, _, files in os.walk(folder)
+            for file in files
+        )
+        if images:
+            reading.pass_over(images, f"images {reason}")
+            reading.warning(f"{images} image{'' if images == 1 else 's'} {reason}: left out", file=folder)
+    return True
+
+
+REPEATED = "repeated rows, counted once"  # a reason to pass over
 
 
 # Names of the column that holds the image's path, the usual ones first.
@@ -132,11 +178,21 @@ def read_csv_rows(source: Path) -> Reading:
         elif split is None:
             reading.error(unknown_split(cell(row.cells, split_column)), row.line)
         elif path is None:
-            reading.error(f"there is no image '{name}' in {locations.folder} (correct or delete the row)", row.line)
+            reading.error(missing_image(name, locations.folder, locations.nearly(name)), row.line)
         else:
             reading.rows.append(Row(path, label, split, group_of(row.cells, group_column), row.line))
             reading.values.add(label)
     return reading
+
+
+def missing_image(name: str, folder: Path, near: tuple[str, str] | None) -> str:
+    """What to say of a path that leads to no image; `near`: a file that is there, and how its name differs."""
+    if near is None:
+        return f"there is no image '{name}' in {folder} (correct or delete the row)"
+    other, how = near
+    return (
+        f"there is no image '{name}' in {folder}: a file that differs only in {how} is there, '{other}' (name that one)"
+    )
 
 
 def required_column(table: Table, meaning: str, names: Sequence[str]) -> int:

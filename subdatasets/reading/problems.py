@@ -47,7 +47,9 @@ def refusal(source: Path, problems: Sequence[Problem]) -> DataError:
     count = f"{len(problems)} problems"
     if len(problems) > NAMED:
         count += f", of which the first {NAMED} are"
-    return DataError(f"{source}: {count}: {'; '.join(parts)}")
+    error = DataError(f"{source}: {count}: {'; '.join(parts)}")
+    error.problems = tuple(problems)
+    return error
 
 
 # How people name the three splits, in any case.
@@ -75,13 +77,17 @@ class Row:
 
 @dataclass
 class Reading:
-    """The rows of one source; `values` holds the labels of the rows and of empty value folders."""
+    """The rows of one source; `values` holds the labels of the rows and of empty value folders.
+
+    `passed_over` counts the files and rows that were left out without being a mistake, by reason.
+    """
 
     name: str
     source: Path
     rows: list[Row] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     values: set[str] = field(default_factory=set)
+    passed_over: dict[str, int] = field(default_factory=dict)
 
     @property
     def has_errors(self) -> bool:
@@ -95,6 +101,10 @@ class Reading:
     def warning(self, message: str, line: int | None = None, file: Path | None = None) -> None:
         """Record what the user should know."""
         self.problems.append(Problem("warning", file or self.source, line, message))
+
+    def pass_over(self, count: int, reason: str) -> None:
+        """Count files or rows that are left out."""
+        self.passed_over[reason] = self.passed_over.get(reason, 0) + count
 
     def report(self, row: Row, message: str, *, warning: bool = False) -> None:
         """Record a problem of one row, at its line, or at its file where there are no lines."""

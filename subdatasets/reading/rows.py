@@ -15,7 +15,7 @@ from subdatasets.attribute import (
     spellings,
 )
 from subdatasets.errors import DataError
-from subdatasets.reading.forms import read_csv_rows, read_folder_rows
+from subdatasets.reading.forms import REPEATED, read_csv_rows, read_folder_rows
 from subdatasets.reading.problems import Reading, Row
 from subdatasets.splits import SPLITS, stratified_splits, val_from_train
 
@@ -23,8 +23,14 @@ from subdatasets.splits import SPLITS, stratified_splits, val_from_train
 FEW = 10
 
 
-def read_rows(source: Path, *, seed: int, fractions: Sequence[float]) -> Reading:
+def read_rows(source: Path, *, seed: int, fractions: Sequence[float], draw: bool = True) -> Reading:
     """Read a folder or CSV; every row of the result has a canonical label and a split, and no path occurs twice.
+
+    Args:
+        source: the folder or CSV.
+        seed: decides over splits that are not given.
+        fractions: the shares of train, val and test where splits are not given.
+        draw: whether splits that are not given are made; otherwise they stay "", and val may be missing.
 
     Raises:
         DataError: nothing can be read at all (no such file or folder, no table, unusable fractions).
@@ -43,7 +49,8 @@ def read_rows(source: Path, *, seed: int, fractions: Sequence[float]) -> Reading
     _settle_name(reading)
     _settle_labels(reading)
     _settle_repeats(reading)
-    _settle_splits(reading, seed, fractions)
+    if draw:
+        _settle_splits(reading, seed, fractions)
     return reading
 
 
@@ -152,6 +159,7 @@ def _settle_repeats(reading: Reading) -> None:
             message = f"'{row.path.name}' is in {row.split} here and in {other.split} in {where} (keep one row)"
             reading.report(row, message)
         else:
+            reading.pass_over(1, REPEATED)
             reading.report(row, f"'{row.path.name}' repeats {where} and is counted once", warning=True)
     reading.rows = list(first.values())
 
@@ -164,6 +172,10 @@ def _settle_splits(reading: Reading, seed: int, fractions: Sequence[float]) -> N
     splits = [row.split for row in rows]
     sizes = Counter(splits)
     if sizes[""]:
+        reading.warning(
+            "it says no splits: they are drawn from the whole list each time it is read, and images change theirs when "
+            "others are added (import it, to have splits that stay)"
+        )
         splits = stratified_splits(labels, groups, fractions=fractions, seed=seed)
     elif sizes["train"] and not sizes["val"]:
         if len(fractions) > 1 and fractions[1] > 0:

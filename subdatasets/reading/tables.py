@@ -8,6 +8,9 @@ import codecs
 import csv
 import io
 import os
+import re
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,15 +57,24 @@ def read_table(path: Path, *, encoding: str | None = None) -> Table:
     if first is None:
         raise DataError(f"{path} is empty: begin it with a line that names its columns")
     lines.seek(0)
-    reader = csv.reader(lines, delimiter=_delimiter(first), skipinitialspace=True, strict=True)
-    records: list[TableRow] = []
     begin = 1
+    # What Excel writes, and reads, as a first line to say what separates the cells.
+    told = re.fullmatch(r'"?sep=([^\w\s"]|\t)"?[;,\t|]*\s*', first, re.IGNORECASE)
+    if told:
+        while lines.readline() != first:
+            begin += 1
+        begin += 1
+        first = ""
+    delimiter = told[1] if told else _delimiter(first)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    skipped = begin - 1
+    records: list[TableRow] = []
     try:
         for cells in reader:
             stripped = tuple(cell.strip() for cell in cells)
             if any(stripped):
                 records.append(TableRow(begin, stripped))
-            begin = reader.line_num + 1
+            begin = skipped + reader.line_num + 1
     except csv.Error as error:
         raise DataError(
             f"{path}, line {begin}: the row that begins here cannot be read ({error}): correct its quotes"
@@ -79,6 +91,8 @@ def read_table(path: Path, *, encoding: str | None = None) -> Table:
 
 def _decode(path: Path, encoding: str | None) -> str:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise DataError(f"{path} is no file: save the table as a CSV file")  # a pipe would be waited for
         data = path.read_bytes()
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder: name a CSV file") from error
@@ -98,7 +112,7 @@ def _decode(path: Path, encoding: str | None) -> str:
         line = data.count(b"\n", 0, start) + 1
         raise DataError(
             f"{path}, line {line}: the text is not {encoding.removesuffix('-sig').upper()}: save the table as "
-            "'CSV UTF-8', or name its encoding where you import it"
+            "'CSV UTF-8', or import it with `graftnet data import --encoding NAME`"
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
@@ -127,6 +141,7 @@ class Locations:
         direct = os.path.realpath(self.folder) == os.path.join(os.path.realpath(parent), self.folder.name)
         movable = direct and ".." not in self.folder.parts and parent != parent.parent
         self._parent = parent if movable else None
+        self._listed: dict[Path, dict[tuple[str, str], str]] = {}
         self._inside = f"{self.folder.as_posix()}/"
         self._beside = f"{parent.as_posix()}/" if movable else None
 
@@ -145,6 +160,26 @@ class Locations:
             return self._parent / cell[3:]
         return self.folder / cell
 
+    def nearly(self, cell: str) -> tuple[str, str] | None:
+        """A file beside the one that a cell names and how its name differs: Unicode form, case or ending; else None."""
+        wanted = self.path(cell.replace("\\", "/"))
+        names = self._names(_folder_like(wanted.parent))
+        for difference, same in _LIKENESSES:
+            found = names.get((difference, same(wanted.name)))
+            if found is not None:
+                return found, difference
+        return None
+
+    def _names(self, folder: Path) -> dict[tuple[str, str], str]:
+        if folder not in self._listed:
+            try:
+                names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+            except OSError:
+                names = []
+            keyed = {(difference, same(name)): name for difference, same in _LIKENESSES for name in reversed(names)}
+            self._listed[folder] = keyed
+        return self._listed[folder]
+
     def existing(self, cell: str) -> Path | None:
         """The path of the file `cell` stands for, or None where there is none; backslashes are tried as slashes."""
         path = self.path(cell)
@@ -154,3 +189,28 @@ class Locations:
             path = self.path(cell.replace("\\", "/"))
             return path if os.path.isfile(path) else None
         return None
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+# How a name may differ, the least difference first, and what is the same then.
+_LIKENESSES: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("Unicode form", _nfc),
+    ("case", lambda name: _nfc(name).casefold()),
+    ("ending", lambda name: _nfc(Path(name).stem).casefold()),
+)
+
+
+def _folder_like(folder: Path) -> Path:
+    """The folder of this name, or where there is none, one that differs only in Unicode form or case."""
+    if folder.is_dir() or folder == folder.parent:
+        return folder
+    parent = _folder_like(folder.parent)
+    try:
+        names = sorted(entry.name for entry in os.scandir(parent) if entry.is_dir())
+    except OSError:
+        return folder
+    like = next((name for name in names if _nfc(name).casefold() == _nfc(folder.name).casefold()), folder.name)
+    return parent / like

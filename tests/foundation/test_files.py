@@ -1,12 +1,11 @@
 """Files are there whole or not at all, and say where they cannot be."""
 
 import errno
-import json
 from pathlib import Path
 
 import pytest
 
-from foundation.errors import UserError
+from foundation.errors import RecordError, UserError
 from foundation.files import jsonable, read_json, read_json_if_whole, replace_atomically, write_bytes, write_json
 
 
@@ -58,7 +57,7 @@ def test_json_comes_back_and_what_is_none_is_told(tmp_path: Path) -> None:
     assert read_json(path) == {"größe": [1, 2]} == jsonable({"größe": (1, 2)})
     for text in ("[1]", "{torn"):
         path.write_text(text)
-        with pytest.raises(json.JSONDecodeError, match=r"Expecting an object|Expecting property name"):
+        with pytest.raises(RecordError, match=r"Expecting an object|Expecting property name"):
             read_json(path)
         assert read_json_if_whole(path) == {}
     with pytest.raises(FileNotFoundError):

@@ -2,13 +2,16 @@ import multiprocessing
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from foundation.errors import UserError
-from foundation.locks import in_turn, only_one
+from foundation.folders import replaced_folder
+from foundation.locks import in_turn, only_one, sweep
 
 
 def hold(folder: Path, held: "multiprocessing.synchronize.Event") -> None:  # type: ignore[name-defined]
@@ -72,3 +75,61 @@ def test_who_waits_in_turn_gets_the_folder_of_one_that_dies_and_leaves_nothing(t
         assert killed.is_set()
         assert not list(tmp_path.iterdir())
     process.join()
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from foundation.files import replace_atomically
+from foundation.folders import replaced_folder
+
+def write(path):
+    path.write_text("half")
+    print("ready", flush=True)
+    time.sleep(60)
+
+if sys.argv[1] == "file":
+    replace_atomically(Path("folder/record.json"), write)
+else:
+    with replaced_folder(Path("folder/branch"), "marker") as folder:
+        write(folder / "half")
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    command = [sys.executable, "-c", WRITER, kind]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        (part,) = (tmp_path / "folder").glob(".*.part")
+        with only_one(tmp_path / "folder"):
+            assert part.exists()
+        assert sweep(tmp_path) == []
+        process.kill()
+        process.wait()
+    assert part.exists()
+    with only_one(tmp_path / "folder"):
+        assert not part.exists()
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_an_empty_part_may_be_one_that_was_just_made(tmp_path: Path) -> None:
+    part = tmp_path / ".x.part"
+    part.touch()
+    (tmp_path / ".link.part").symlink_to(tmp_path)
+    assert sweep(tmp_path) == []
+    os.utime(part, (1, 1))
+    assert sweep(tmp_path) == [part]
+    assert [path.name for path in tmp_path.iterdir()] == [".link.part"]
+
+
+def test_a_folder_that_is_written_again_has_no_parts_of_before_beside_it(tmp_path: Path) -> None:
+    left = tmp_path / ".bundle.abc.part" / "new"
+    left.mkdir(parents=True)
+    (left / "half").write_text("x")
+    (tmp_path / ".other.abc.part").mkdir()
+    with replaced_folder(tmp_path / "bundle", "marker") as folder:
+        (folder / "marker").touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.abc.part", "bundle"]

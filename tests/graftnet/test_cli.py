@@ -222,3 +222,41 @@ def test_a_built_package_holds_the_templates() -> None:
     files = [path for path in (root / "graftnet").iterdir() if path.is_file() and path.suffix not in (".py", ".typed")]
     assert len(files) == 2
     assert all(any(path.match(pattern) for pattern in patterns) for path in files)
+
+
+@pytest.mark.parametrize("number", ["inf", "nan", "-inf", "1e999", "1e300"])
+def test_a_number_that_is_none_to_reckon_with_is_refused(
+    number: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["serve", str(tmp_path), "--timeout", number]) == 2
+    said = capsys.readouterr().err
+    assert "--timeout" in said
+    assert "A bug" not in said
+    assert said.count("\n") == 1
+
+
+def test_a_pipe_where_a_table_is_asked_for_is_not_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["init", "."]) == 0
+    os.mkfifo(tmp_path / "pipe.csv")
+    for call in (["data", "import", "pipe.csv", "--images", "."], ["search", "--features", "pipe.csv"]):
+        assert run(call) == 2, call
+        assert "pipe.csv" in capsys.readouterr().err
+
+
+def test_settings_out_of_all_bounds_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text, named in (
+        ("[trunk]\nimage_size = 1000000000\n", "trunk.image_size"),
+        (f"[trunk]\nwidths = {'[' * 3000}{']' * 3000}\n", "nested too deeply"),
+        (f"{'a.' * 3000}a = 1\n", "graftnet.toml"),
+    ):
+        (tmp_path / "graftnet.toml").write_text(text)
+        assert run(["trunk", "status"]) == 2
+        said = capsys.readouterr().err
+        assert named in said
+        assert "Traceback" not in said

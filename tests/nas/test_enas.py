@@ -8,6 +8,7 @@ import torch
 
 from branches.errors import BranchError
 from branches.measures.metrics import auroc
+from foundation.errors import UserError
 from foundation.history import read_history
 from nas.candidates import Candidate, best_rewarded, own_proposals, propose, rank_candidates
 from nas.enas import Search
@@ -15,6 +16,8 @@ from nas.errors import SearchError
 from nas.settings import JobData, SearchSettings
 from search_spaces import Space, macro_space, micro_space
 from tests.nas.conftest import make_split
+from trunk.checkpoints import load_checkpoint, save_checkpoint
+from trunk.errors import TrunkError
 
 SETTINGS = SearchSettings(
     epochs=4,
@@ -258,3 +261,30 @@ def test_mistakes_are_named(data: JobData, tmp_path: Path) -> None:
         make_search(replace(data, train=one_sided), tmp_path)
     with pytest.raises(SearchError, match=r"diverged in epoch 1 .* lower search\.learning_rate"):
         make_search(data, tmp_path, replace(SETTINGS, learning_rate=1e38)).run()
+
+
+@pytest.mark.parametrize("epochs", [2, 4])
+@pytest.mark.parametrize("left", [0, 0.5])
+def test_a_history_that_was_emptied_is_not_continued(epochs: int, left: float, data: JobData, tmp_path: Path) -> None:
+    """Neither in the midst of a search nor behind its end: its pages would say it never learned."""
+    search = make_search(data, tmp_path)
+    search.settings = replace(SETTINGS, epochs=epochs)
+    search.run()
+    path = tmp_path / "history.jsonl"
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[: int(len(lines) * left)]))
+    with pytest.raises(UserError, match=rf"history.jsonl has \d+ bytes where its checkpoint counts {len(whole)}"):
+        make_search(data, tmp_path)
+    path.write_bytes(whole)
+    assert make_search(data, tmp_path).epoch == epochs
+
+
+def test_a_checkpoint_that_does_not_fit_is_named(data: JobData, tmp_path: Path) -> None:
+    make_search(data, tmp_path).run()
+    tensors, record = load_checkpoint(tmp_path / "search.safetensors")
+    lacking = {name: tensor for name, tensor in tensors.items() if not name.startswith("supernet.")}
+    for given, said in ((tensors, {"epoch": 4}), (lacking, record), (tensors, {**record, "epoch": -1})):
+        save_checkpoint(tmp_path / "search.safetensors", given, said)
+        with pytest.raises(TrunkError, match=r"search\.safetensors .*; delete it to start anew"):
+            make_search(data, tmp_path)

@@ -145,3 +145,17 @@ def test_a_table_of_gaps_keeps_whole_numbers_whole() -> None:
     csv.writer(text, lineterminator="\n").writerows(rows)
     assert csv_text(rows) == text.getvalue()
     assert csv_text(rows[:1]) == "name,size,score,won\n"
+
+
+@pytest.mark.parametrize("name", ["result.json", "contents.md", "methods.csv"])
+def test_files_of_others_are_spared(name: str, search: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("- mine")
+    with pytest.raises(ReportError, match=rf"{name} is there already, and no report wrote it: choose another folder"):
+        write_files(search, tmp_path, formats=())
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "- mine"
+    (tmp_path / name).unlink()
+    first = write_files(search, tmp_path, formats=())
+    (tmp_path / "methods.csv").write_text("of an older report")  # listed in the contents: it is written again
+    assert write_files(search, tmp_path, formats=()) == first
+    assert (tmp_path / "methods.csv").read_text() != "of an older report"

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,47 @@ def test_preprocessing_matches_torchvision() -> None:
 def test_every_weight_of_the_chain_is_in_the_trunk() -> None:
     chain = find_backbone("small_cnn").build()
     assert {name for name, _ in chain.named_parameters()} <= set(trunk_state(chain))
+
+
+def odd_weights(trunk: Trunk) -> dict[str, object]:
+    state = trunk_state(trunk.chain)
+    name = next(name for name, value in state.items() if value.ndim > 1)
+    return {
+        "integer keys": dict(enumerate(state.values())),
+        "sparse": {**state, name: state[name].to_sparse()},
+        "not finite": {**state, name: torch.full_like(state[name], float("nan"))},
+        "complex": {**state, name: state[name].to(torch.complex64)},
+        "numbers": dict.fromkeys(state, 1.0),
+        "a list": list(state.values()),
+        "a tensor": state[name],
+        "nested": {"state_dict": {"state_dict": state}},
+        "nothing": {},
+    }
+
+
+ODD = ("integer keys", "sparse", "not finite", "complex", "numbers", "a list", "a tensor", "nested", "nothing")
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_tensors_that_are_no_weights_are_refused(odd: str, trunk: Trunk, tmp_path: Path) -> None:
+    torch.save(odd_weights(trunk)[odd], tmp_path / "weights.pth")
+    with pytest.raises(TrunkError, match=r"weights\.pth") as caught:
+        load_trunk(tmp_path / "weights.pth", trunk.backbone, trunk.preprocessing)
+    assert "\n" not in str(caught.value)
+
+
+class Runs:
+    """What a pickle calls when it is loaded."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch ran",)
+
+
+def test_a_pickle_that_runs_something_is_not_loaded(
+    trunk: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({**trunk_state(trunk.chain), "more": Runs()}, "weights.pth")
+    with pytest.raises(TrunkError, match="pickled objects"):
+        load_trunk(tmp_path / "weights.pth", trunk.backbone, trunk.preprocessing)
+    assert not (tmp_path / "ran").exists()

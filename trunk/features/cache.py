@@ -8,7 +8,6 @@ again. A row's key is the image's content hash, for other views than the plain o
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from foundation.files import DISK_FULL, read_json, replace_atomically, write_json
 from foundation.history import Progress
+from foundation.locks import sweep
 from trunk.errors import TrunkError
 from trunk.features.cached import CachedFeatures
 from trunk.features.codecs import Codec, Moments, fit_codec, read_codec, stored_channels
@@ -68,7 +68,7 @@ class FeatureCache:
         try:
             origin = read_json(path)
             theirs = str(origin["fingerprint"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (KeyError, ValueError) as error:
             raise TrunkError(f"{path} cannot be read ({error}); delete {self.folder} to compute it anew.") from error
         if origin != self.origin:
             raise TrunkError(
@@ -165,6 +165,7 @@ class FeatureCache:
             return 0
         if before:
             before(missing)
+        sweep(self.folder)
         codecs = self.fitted(images, depths, fit_on)
         keys, done = list(missing), 0
         waiting: dict[int, list[tuple[str, NDArray[Any]]]] = {depth: [] for depth in depths}
@@ -290,7 +291,7 @@ def read_shard_record(record: Path, shape: tuple[int, int, int], codec: str | No
         keys: list[str] = contents["hashes"]
         fits = tuple(contents["shape"]) == shape and contents.get("codec") == codec
         whole = fits and file_checksum(record.with_suffix(".npy")) == contents["sha256"]
-    except (OSError, json.JSONDecodeError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return keys if whole else None
 

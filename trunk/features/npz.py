@@ -25,6 +25,8 @@ def read_features_file(path: Path) -> tuple[tuple[str, ...], dict[str, LabelledF
         TrunkError: one sentence on what is missing or wrong in the file.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise TrunkError(f"{path} is no file; name an .npz file of arrays.")  # a pipe would be waited for
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, NpzFile):
             raise TrunkError(f"{path} is one array without a name; save several with np.savez(path, x_train=..., ...).")

@@ -68,6 +68,6 @@ def decode_views(rows: Sequence[tuple[str, Path]], preprocessing: Preprocessing)
     image, read = None, None
     for key, path in rows:
         if image is None or path != read:
-            image, read = read_image(path), path
+            image, read = read_image(path, white=preprocessing.white), path
         decoded.append(preprocessing.pixels(seen(image, key)))
     return np.stack(decoded)

@@ -4,6 +4,7 @@ GraftNet: An Efficient and Flexible Multi-label Image Classification and Its App
 Several ranks (:mod:`trunk.pretraining.ranks`) share each step's batch and end, but for rounding, as one process would.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,9 +18,17 @@ from torch import Tensor
 
 from foundation.bounds import recorded
 from foundation.history import History, Progress, read_history
+from foundation.records import reading
 from subdatasets.subdataset import SubDataset
 from trunk.backbones.find import block_shapes, find_backbone
-from trunk.checkpoints import decay_groups, load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from trunk.checkpoints import (
+    decay_groups,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    restoring,
+    save_checkpoint,
+)
 from trunk.errors import TrunkError
 from trunk.images import DECODING_THREADS, HeldImages, ahead
 from trunk.precision import autocast, resolve_precision
@@ -121,7 +130,14 @@ class Pretraining:
 
     def save(self) -> None:
         """Write the checkpoint, atomically."""
-        record = {"identity": self.identity(), "step": self.step, "seconds": self.seconds, "auroc": self.auroc}
+        history = self.folder / "history.jsonl"
+        record = {
+            "identity": self.identity(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "auroc": self.auroc,
+            "history": history.stat().st_size if history.exists() else 0,
+        }
         save_checkpoint(self.checkpoint, {**self.graph.state_dict(), **optimizer_tensors(self.optimizer)}, record)
 
     def resume(self) -> bool:
@@ -133,15 +149,20 @@ class Pretraining:
         if not self.checkpoint.exists():
             return False
         tensors, record = load_checkpoint(self.checkpoint)
-        if record["identity"] != self.identity():
-            differing = [key for key, value in self.identity().items() if record["identity"].get(key) != value]
+        with restoring(self.checkpoint):
+            theirs = dict(record["identity"])
+        if theirs != self.identity():
+            differing = [key for key, value in self.identity().items() if theirs.get(key) != value]
             raise TrunkError(
                 f"{self.checkpoint} is of a training with other {', '.join(differing)}; restore those settings to "
                 f"continue it, or delete the file to start anew."
             )
-        self.graph.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("optimizer.")})
-        restore_optimizer(self.optimizer, tensors)
-        self.step, self.seconds, self.auroc = record["step"], record["seconds"], record["auroc"]
+        with restoring(self.checkpoint):
+            self.graph.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("optimizer.")})
+            restore_optimizer(self.optimizer, tensors)
+            self.step, self.seconds, self.auroc = record["step"], record["seconds"], record["auroc"]
+        if self.ranks.first and "history" in record:  # those of earlier versions do not say
+            History(self.folder / "history.jsonl").require(record["history"])
         return True
 
     def load_batch(self, step: int) -> tuple[NDArray[np.uint8], Batch]:
@@ -262,9 +283,9 @@ def history_until(path: Path, step: int) -> History:
     Interrupted runs redo the steps after their last checkpoint: records past it would stand twice.
     """
     history = History(path)
-    records = read_history(path)
-    history.truncate(0)
-    for record in records:
-        if record["step"] <= step:
-            history.append(**record)
+    records, lines = read_history(path), path.read_bytes().splitlines(keepends=True)
+    kept = itertools.takewhile(lambda pair: pair[0]["step"] <= step, zip(records, lines, strict=True))
+    # Cut, not written again: a kill in between would leave less than the checkpoint counts.
+    with reading(path):
+        history.truncate(sum(len(line) for _, line in kept))
     return history

@@ -44,6 +44,12 @@ def test_settings_that_would_open_the_server_are_refused(values: dict[str, objec
         ServeSettings(**values)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1.0, 0.0])
+def test_times_that_are_none_are_refused(value: float) -> None:
+    with pytest.raises(BundleError, match="timeout must be"):
+        ServeSettings(timeout=value)
+
+
 def test_the_token_is_not_shown_with_the_settings() -> None:
     assert TOKEN not in repr(ServeSettings(token=TOKEN))
 

@@ -20,7 +20,7 @@ def test_into_a_project_and_beside_it(tmp_path: Path, capsys: pytest.CaptureFixt
         assert run([*call, "--project", home]) == 0
         record = json.loads(capsys.readouterr().out.splitlines()[-1])
         assert (record["crops"], record["one"], record["computed"]) == (14, 12, done)
-        assert sum(record["attributes"]["hat"][split]["1"] for split in ("train", "val", "test")) == 6
+        assert sum(record["attributes"]["hat"][split]["yes"] for split in ("train", "val", "test")) == 6
     assert run(["data", "check", "hat", "--project", home]) == 0
     capsys.readouterr()
     assert run([*call[:-1], "--out", str(tmp_path / "out")]) == 0

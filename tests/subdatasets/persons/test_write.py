@@ -106,7 +106,7 @@ def test_the_table_becomes_sub_datasets(tmp_path: Path) -> None:
     photos = read_photos(table(tmp_path, people), columns=["hat"])
     found = write_persons(photos, tmp_path / "out", MaskFiles(tmp_path / "masks"), SETTINGS)
     (hat,) = import_table(found.table, None, tmp_path / "data").subdatasets
-    assert hat.attribute.values == ("0", "1")
+    assert hat.attribute.values == ("no", "yes")
     assert len(hat.examples) == 16
     assert {example.path.parent for example in hat.examples} == {(tmp_path / "out" / "crops").absolute()}
     every = write_persons(photos, tmp_path / "out", MaskFiles(tmp_path / "masks"), SETTINGS, to_all=True)

@@ -56,9 +56,9 @@ def test_an_image_is_read_once_for_its_views(
 ) -> None:
     read: list[Path] = []
 
-    def reading(path: Path) -> Image.Image:
+    def reading(path: Path, *, white: int | None) -> Image.Image:
         read.append(path)
-        return read_image(path)
+        return read_image(path, white=white)
 
     monkeypatch.setattr(views, "read_image", reading)
     rows = [(key_of(content, view), path) for content, path in images.items() for view in ("plain", "flip")]

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from foundation.errors import UserError
 from subdatasets.subdataset import SubDataset
 from tests.trunk.conftest import SIZE
 from trunk.errors import TrunkError
 from trunk.preprocessing import Preprocessing
-from trunk.pretraining.loop import Pretraining
+from trunk.pretraining.loop import Pretraining, history_until
 from trunk.pretraining.settings import PretrainSettings, learning_rate_at
 from trunk.trunk import trunk_state
 
@@ -135,3 +136,22 @@ def test_no_clipping_is_no_clipping(subdatasets: list[SubDataset], tmp_path: Pat
         for name, clip in (("free", 0.0), ("wide", 1e9))
     )
     assert free.fingerprint == wide.fingerprint  # with a norm clipped to 0, nothing would be learnt
+
+
+def test_a_history_shorter_than_its_checkpoint_says_is_refused(subdatasets: list[SubDataset], tmp_path: Path) -> None:
+    start(subdatasets, tmp_path, replace(SETTINGS, steps=5)).run()
+    path = tmp_path / "history.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match=rf"has 0 bytes where its checkpoint counts {len(whole)}"):
+        start(subdatasets, tmp_path, replace(SETTINGS, steps=5)).resume()
+    path.write_bytes(whole)
+    assert start(subdatasets, tmp_path, replace(SETTINGS, steps=5)).resume()
+
+
+def test_a_history_is_cut_behind_a_step_and_otherwise_left(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    lines = [json.dumps({"kind": "training", "step": step, "loss": 0.1}) + "\n" for step in (1, 2, 2, 3)]
+    path.write_text("".join(lines))
+    history_until(path, 2).append("training", step=3)
+    assert path.read_text() == "".join(lines[:3]) + '{"kind": "training", "step": 3}\n'

@@ -1,0 +1,71 @@
+"""Grey pictures of more than 8 bits: how bright they get, for 10 bits in a file of 16 are nearly black when read.
+
+`read_image` takes 65535 for white in files of 16 bits, and in files of 32 bits too where one value is above 255.
+Cameras write 10 or 12 bits into them; 3 or 15 of 255 levels are left then. An import says so.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from foundation.history import Progress
+from subdatasets.image_files import READABLE, THREADS, over_files
+
+_DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+_LOOKED_AT = 200  # pictures, spread over the list, whose pixels are read
+_FULL = 32768  # from here on a picture uses its 16 bits
+
+
+def depth_note(
+    paths: Sequence[Path], *, set_white: int = 0, threads: int = THREADS, progress: Progress | None = None
+) -> tuple[str, dict[str, Any]] | None:
+    """A sentence about pictures that will be nearly black, and how many and how bright; None where there are none.
+
+    Args:
+        paths: the pictures.
+        set_white: what `data.white` says; 0: nothing.
+        threads: how many are read at a time.
+        progress: hears the stage "images".
+    """
+    deep = [path for path, mode in zip(paths, over_files(_mode, paths, threads=threads), strict=True) if mode in _DEEP]
+    if not deep:
+        return None
+    looked = deep[:: max(1, len(deep) // _LOOKED_AT)]
+    brightest = [
+        each for each in over_files(_brightest, looked, threads=threads, progress=progress) if each is not None
+    ]
+    top = max(brightest, default=0)
+    mixed = any(each <= 255 for each in brightest) and top > 255
+    if not brightest or top <= set_white or (not set_white and ((top >= _FULL and not mixed) or top <= 255)):
+        return None
+    bits = top.bit_length()
+    levels = top // 257 + 1
+    white = 2**bits - 1
+    what = f"{len(deep):,} of {len(paths):,} pictures are grey of 16 or 32 bits, and "
+    if set_white:
+        how = f"the brightest pixel is {top:,}, more than data.white"
+    elif top >= _FULL:
+        how = "some of them hold 8 bits and some more, which are scaled differently"
+    else:
+        how = f"the brightest pixel is {top:,}: read as 16 bits they are nearly black ({levels} of 256 levels)"
+    remedy = f"set white = {white} below [data] in graftnet.toml, or save them with 8 bits"
+    return f"{what}{how}; {remedy}, before a trunk sees them", {"images": len(deep), "brightest": top, "white": white}
+
+
+def _mode(path: Path) -> str:
+    try:
+        with Image.open(path, formats=READABLE) as opened:
+            return opened.mode
+    except Exception:  # Pillow's decoders answer what is no image with nearly every exception there is
+        return ""
+
+
+def _brightest(path: Path) -> int | None:
+    try:
+        with Image.open(path, formats=READABLE) as opened:
+            return int(np.asarray(opened).max(initial=0))
+    except Exception:  # as above
+        return None
