@@ -26,6 +26,7 @@ from trunk.checkpoints import decay_groups
 from trunk.features.cached import drawn, prefetched
 from trunk.features.source import FeatureSource, LabelledFeatures
 
+FIRST_BATCH = 256  # images whose features are looked at before anything is trained
 Indices = npt.NDArray[np.int64]
 
 
@@ -270,3 +271,20 @@ def check_splits(train: LabelledFeatures, val: LabelledFeatures) -> None:
         raise BranchError(f"the train split has no image of value {missing}: add some or remove the value")
     if len(torch.unique(val.labels)) < 2:
         raise BranchError("the val split needs images of at least two values: add some or split again")
+    for name, split in (("train", train), ("val", val)):
+        check_numbers(name, split)
+
+
+def check_numbers(name: str, split: LabelledFeatures) -> None:
+    """Raise BranchError where the first batch of a split's features holds nan or infinity.
+
+    A trunk with such weights gives nothing else; said here, so that no learning rate is blamed for it.
+    """
+    first = split.features.gather(torch.arange(min(len(split), FIRST_BATCH)))
+    wrong = len(first) - int(first.isfinite().flatten(1).all(1).sum())
+    if wrong:
+        raise BranchError(
+            f"{wrong} of the first {len(first)} features of the {name} split hold nan or infinity: the "
+            "trunk's weights or what is cached of it are damaged; take another trunk with `graftnet trunk use`, or "
+            "delete the cache and call again"
+        )

@@ -33,7 +33,8 @@ def measure(scores: npt.ArrayLike, labels: npt.ArrayLike, *, threshold: float | 
     probability, label = checked(scores, labels)
     if not np.isfinite(probability).all():
         raise BranchError(
-            "cannot measure scores that hold nan or infinity: the branch diverged; train it with a lower learning rate"
+            "cannot measure scores that hold nan or infinity: either the features hold such numbers, or the branch "
+            "diverged; look at the features, then train it with a lower learning rate"
         )
     count = probability.shape[1]
     if count == 2:

@@ -11,6 +11,7 @@ from deployment.errors import BundleError
 from foundation.errors import UserError
 from graftnet.errors import ConfigError
 
+READS = ("read", "load", "open", "import", "inspect")  # functions that turn a file into something in memory
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -35,6 +36,10 @@ def explain(error: BaseException, runs: Path | None = None) -> tuple[str, int]:
     if isinstance(error, ModuleNotFoundError) and (extra := _extra_with(error.name or "")):
         return f"This needs the package {error.name}; install it with: pip install 'graftnet[{extra}]'.", 2
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        file = file_being_read(error)
+        if file is not None:
+            size = f"{file.stat().st_size / 1e9:,.1f} GB"
+            return f"The memory is full: {file} ({size}) is too large for it when read; give a smaller file.", 1
         return "The memory is full; lower trunk.batch_size or retrain.batch_size in graftnet.toml and call again.", 1
     written = write_traceback(error, runs)
     first = (str(error).splitlines() or [""])[0]
@@ -42,6 +47,18 @@ def explain(error: BaseException, runs: Path | None = None) -> tuple[str, int]:
         f"A bug: {type(error).__name__}: {first}. The traceback is in {written}; please report it with the output of "
         "`graftnet doctor`."
     ), 1
+
+
+def file_being_read(error: BaseException) -> Path | None:
+    """The file that was being read when the memory ran out; None where something else filled it."""
+    found, frame = None, error.__traceback__
+    while frame is not None:
+        code, names = frame.tb_frame.f_code, frame.tb_frame.f_locals
+        if code.co_name.lstrip("_").startswith(READS):
+            candidates = (names.get(name) for name in ("path", "file", "source", "table"))
+            found = next((path for path in candidates if isinstance(path, Path) and path.is_file()), found)
+        frame = frame.tb_next
+    return found
 
 
 def _extra_with(module: str) -> str | None:
@@ -56,7 +73,9 @@ def is_disk_full(error: BaseException | None) -> bool:
     from foundation.files import DISK_FULL  # here, as all that --help can do without
 
     while error is not None:
-        if (isinstance(error, OSError) and error.errno in DISK_FULL) or "No space left on device" in str(error):
+        if (isinstance(error, OSError) and error.errno in DISK_FULL) or any(
+            said in str(error) for said in ("No space left on device", "disk is full")
+        ):
             return True
         error = error.__cause__ or error.__context__
     return False

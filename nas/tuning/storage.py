@@ -10,7 +10,7 @@ from pathlib import Path
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from nas.errors import SearchError
@@ -31,6 +31,17 @@ def shown_url(url: str) -> str:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
         return url
+
+
+def remedy(reason: str, local: URL | None) -> str:
+    """What to do about a storage that fails for `reason`; `local`: the URL of SQLite, which has no server."""
+    if "disk is full" in reason or "No space left" in reason:
+        return "free some space on its disk and call again"
+    if local is None:
+        return "start its server, or correct --storage"
+    if local.database and "not a database" in reason:
+        return f"move {local.database} away, or name another --storage"
+    return f"make {Path(local.database or '.').parent} a folder with room that you may write to, or correct --storage"
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -70,7 +81,7 @@ def open_storage(url: str) -> RDBStorage:
                 continue
             reason = " ".join(str(error.orig or error).split())
             raise SearchError(
-                f"The storage {shown_url(url)} cannot be used ({reason}); start its server, or correct --storage."
+                f"The storage {shown_url(url)} cannot be used ({reason}); {remedy(reason, parsed if local else None)}."
             ) from error
         except ImportError as error:
             extra = "'graftnet[postgres]'" if parsed.get_backend_name() == "postgresql" else "its driver"

@@ -229,3 +229,16 @@ def test_a_missing_value_is_named() -> None:
         fit(small_module(), empty, split(1), FitSettings(), seed=0)
     with pytest.raises(BranchError, match="val split"):
         fit(small_module(), train, empty, FitSettings(), seed=0)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("side", ["train", "val"])
+def test_features_that_are_no_numbers_are_refused_with_their_cause(side: str, wrong: float) -> None:
+    splits = {name: split(seed) for seed, name in enumerate(("train", "val"))}
+    array = splits[side].features.gather(torch.arange(96)).float().numpy().astype(np.float16)
+    array[3, 1, 2, 0] = wrong
+    splits[side] = LabelledFeatures(ArrayFeatures(array), splits[side].labels, 2)
+    with pytest.raises(BranchError, match=f"1 of the first 96 features of the {side} split hold nan") as caught:
+        fit(small_module(), splits["train"], splits["val"], FitSettings(epochs=1), seed=0, device="cpu")
+    assert "the trunk's weights" in str(caught.value)
+    assert "learning rate" not in str(caught.value)

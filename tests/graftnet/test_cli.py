@@ -128,6 +128,7 @@ def test_configuration_mistakes_reach_the_user(project: Path, capsys: pytest.Cap
         (PermissionError(errno.EACCES, "Permission denied", "x.csv"), 2, "x.csv: Permission denied"),
         (ModuleNotFoundError("No module named 'ray'", name="ray"), 2, "pip install 'graftnet[ray]'"),
         (MemoryError(), 1, "The memory is full"),
+        (RuntimeError("(sqlite3.OperationalError) database or disk is full"), 2, "The disk is full; free"),
         (KeyboardInterrupt(), 130, "call the same command again to continue"),
     ],
     ids=lambda value: type(value).__name__,
@@ -145,6 +146,21 @@ def test_failures_and_their_codes(
     captured = capsys.readouterr().err
     assert expected in captured
     assert len(captured.splitlines()) == 1
+
+
+def test_a_file_too_large_for_the_memory_is_named_and_no_batch_blamed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "large.npz").write_bytes(b"0" * 1000)
+
+    def read_arrays(path: Path) -> None:
+        raise MemoryError(f"Unable to allocate 745. GiB for {path.stat().st_size} numbers")
+
+    monkeypatch.setattr("graftnet.project.machine.examine", lambda *_, **__: read_arrays(project / "large.npz"))
+    assert run(["doctor"]) == 1
+    said = capsys.readouterr().err
+    assert f"{project / 'large.npz'} (0.0 GB) is too large" in said
+    assert "batch_size" not in said
 
 
 def test_a_bug_keeps_its_traceback_in_a_file(
