@@ -42,7 +42,20 @@ def data_section(records: Records) -> Section:
     else:
         missing.append("the time each stage took is not recorded")
     galleries = (examples,) if (examples := example_gallery(records)) else ()
-    return Section("data", "Data and time", "", (), tuple(tables), missing=tuple(missing), galleries=galleries)
+    told = shared_images(records)
+    return Section("data", "Data and time", told, (), tuple(tables), missing=tuple(missing), galleries=galleries)
+
+
+def shared_images(records: Records) -> str:
+    """The images that two splits of the user's own share, in a sentence; "" where there are none."""
+    shared = numbers_of(table(records.result.get("data")).get("shared"))
+    if not shared:
+        return ""
+    pairs = ", ".join(f"{pair.replace('/', ' and ')} {count(number)}" for pair, number in shared.items())
+    return (
+        f"Splits share images with equal contents: {pairs}. What was learned by heart counts as right there, so the "
+        f"figures are too high."
+    )
 
 
 def _count_of(images: int, total: int) -> str:
