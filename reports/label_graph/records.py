@@ -1,5 +1,7 @@
 """Read a label graph's run as clean values: labels, edges, gains, figures; what is broken is left out."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
