@@ -7,6 +7,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from foundation.errors import RecordError
 from foundation.files import read_json
 from reports.errors import ReportError
 from reports.layout.figures import legend, light, logarithmic, panel, styled
@@ -212,6 +213,8 @@ def write_study_report(folder: Path) -> Path:
     """
     try:
         record = read_json(folder / RECORD)
+    except RecordError as error:
+        raise ReportError(str(error)) from error
     except (OSError, ValueError) as error:
         raise ReportError(
             f"{folder / RECORD} cannot be read ({error}): run its `graftnet tune` again, which writes it anew."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from foundation.errors import RecordError
 from foundation.files import read_json
 from reports.errors import ReportError
 from reports.layout.formats import METRIC_NAMES
@@ -77,6 +78,8 @@ def read_fleet(record_file: Path) -> Fleet:
     """
     try:
         record = table(read_json(record_file))
+    except RecordError as error:
+        raise ReportError(str(error)) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{record_file} cannot be read ({error}): write it with `graftnet report`.") from error
     folder = record_file.parent

@@ -1,11 +1,13 @@
 """Read a label graph's run as clean values: labels, edges, gains, figures; what is broken is left out."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from foundation.errors import UserError
+from foundation.errors import RecordError, UserError
 from foundation.history import read_history
-from foundation.records import read_json
+from foundation.records import read_text
 from reports.errors import ReportError
 from reports.layout.formats import Names
 from reports.summaries.values import items, number, numbers_of, table, text, whole
@@ -120,11 +122,15 @@ def read_graph_records(folder: Path) -> GraphRecords:
     """
     path = folder / "result.json"
     try:
-        result = read_json(path)
+        result = json.loads(read_text(path))
     except FileNotFoundError as error:
         raise ReportError(f"{folder} holds no finished label graph: run graftnet graph train first.") from error
+    except RecordError as error:
+        raise ReportError(str(error)) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{path} cannot be read ({error}): run graftnet graph train --force.") from error
+    if not isinstance(result, Mapping):
+        raise ReportError(f"{path} does not hold a JSON object: run graftnet graph train --force.")
     return GraphRecords(folder, table(result), curves_of(folder / "history.jsonl"))
 
 
