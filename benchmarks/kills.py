@@ -80,8 +80,11 @@ COMMANDS = (
 )
 BETWEEN = {"report": (("graft", "loop"), ("graft", "even"))}  # done before this command, and not killed
 RECORDS = ("result.json", "architecture.json", "study.json", "candidates.json", "label_graph.json")
-# What two runs need not agree on besides times: how often a trial was begun, by whom, and files that hold times.
-LOOSE = ("killed", "number", "worker", "created", "sha256", "files", "front", "machine", "seconds", "storage", "digest")
+# What two runs need not agree on besides times: how often a trial was begun, by whom, files that hold times, lengths.
+LOOSE = (
+    *("killed", "number", "worker", "created", "sha256", "files", "front", "machine", "seconds", "storage", "digest"),
+    "history",
+)
 
 
 class Lap(NamedTuple):
@@ -166,7 +169,7 @@ def lap(project: Path, seconds: dict[str, float], budget: int, rng: random.Rando
         for _ in range(PER_COMMAND if index in chosen else 0):
             if kills.total() >= budget:
                 break
-            was_killed, wrong = killed(project, command, rng.uniform(0.2, 1.0) * seconds[name])
+            was_killed, wrong = killed(project, command, rng.uniform(0.1, 0.8) * seconds[name])
             faults += [wrong] if wrong else []
             if not was_killed:
                 break

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from reports.layout.formats import METRIC_NAMES, judgement
-from reports.summaries.comparison import Interval, score_interval, winner_of
+from reports.summaries.comparison import Interval, few_test_images, score_interval, winner_of
 from reports.summaries.search import Records, attribute_of, counts_of, reward_metric
 from reports.summaries.values import table, text
 
@@ -86,7 +86,7 @@ def difference(pair: Pair) -> Difference | None:
         return None
     value = scores[1] - scores[0]
     ends = [interval_on_test(search, pair.metric) for search in pair.both]
-    if ends[0] is None or ends[1] is None:
+    if ends[0] is None or ends[1] is None or any(few_test_images(search) for search in pair.both):
         return Difference(value, None, None)
     (before_low, before_high), (after_low, after_high) = ends[0], ends[1]
     down = ((scores[1] - after_low) ** 2 + (before_high - scores[0]) ** 2) ** 0.5

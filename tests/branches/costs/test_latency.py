@@ -52,7 +52,8 @@ def test_median_and_quartiles_in_milliseconds_without_the_warm_up(clock: Clock) 
     module = Slow(clock, [9.0] * WARMUP_ROUNDS + [0.001, 0.005, 0.002, 0.004, 0.003], [])
     found = latency(module, (3, 2, 2), device=CPU, batch=4, runs=5)
     assert (found.low_ms, found.median_ms, found.high_ms) == pytest.approx((2.0, 3.0, 4.0))
-    assert (found.milliseconds, found.spread, found.busy) == (pytest.approx(1.0), pytest.approx(2.0), True)
+    assert (found.milliseconds, found.spread) == pytest.approx((1.0, 2.0))
+    assert found.busy
     assert (found.runs, found.batch, found.device, found.threads) == (5, 4, "cpu", torch.get_num_threads())
     assert set(module.seen) == {((4, 3, 2, 2), False, True)}
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nas.job.results import Gain, TooFew, too_few, verdict
+from nas.job.trainings import Figures
 from nas.settings import JobData
 from subdatasets.reading.rows import FEW, few_sentence
 from tests.nas.job.test_run import SETTINGS
@@ -33,7 +34,7 @@ def test_the_rarer_value_decides(no: int, yes: int, few: TooFew | None) -> None:
 
 
 def test_the_sentence_gives_neither_a_verdict_nor_advice() -> None:
-    figures = {"winner": [{"auroc": 1.0}]}
+    figures: dict[str, list[Figures]] = {"winner": [{"auroc": 1.0}]}
     told = verdict("auroc", figures, GAINS, 0.5, SETTINGS)
     assert "a gain beyond the interval" in told
     assert "use the probe" in told

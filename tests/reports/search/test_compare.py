@@ -55,6 +55,19 @@ def test_difference_joins_both_intervals(folder: Path) -> None:
     assert share_interval(0.6, 80) is not None
 
 
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_neither_search_is_better_where_too_few_test_images_tell(folder: Path, name: str) -> None:
+    for each, share in (("a", 0.1), ("b", 0.9)):
+        counts = {"test": {"no": 60, "yes": 20}}
+        data = {"digest": "same", "counts": counts}
+        edit_result(folder / each, reward="accuracy", repeats={}, test={"accuracy": share}, data=data)
+    assert (found := difference(pair_in(folder)))
+    assert found.judgement == "better"
+    edit_result(folder / name, too_few={"value": "yes", "images": 3})
+    assert (found := difference(pair_in(folder)))
+    assert (found.low, found.high, found.judgement) == (None, None, "not told apart")
+
+
 def test_decisions_that_changed_are_told_from_those_that_did_not(folder: Path) -> None:
     choices = [json.loads((folder / name / "result.json").read_text())["architecture"]["choices"] for name in "ab"]
     found = {one.name: one for one in decisions(pair_in(folder))}
