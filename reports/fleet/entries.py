@@ -79,7 +79,7 @@ def read_fleet(record_file: Path) -> Fleet:
     try:
         record = table(read_json(record_file))
     except RecordError as error:
-        raise ReportError(str(error)) from error
+        raise ReportError(f"{str(error).rstrip('.')}; `graftnet report` writes it anew.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{record_file} cannot be read ({error}): write it with `graftnet report`.") from error
     folder = record_file.parent
