@@ -74,7 +74,6 @@ CORE = (
     "scipy",
     "scikit-learn",
     "POT",
-    "torchmetrics",
     "safetensors",
     "onnx",
     "onnxscript",
