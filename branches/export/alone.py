@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-# Isolated (-I), so no path of the caller's is searched; it gets those of installed packages, less the toolkit's own.
+# Isolated (-I), so the folder it begins in is not searched; it gets our paths, and refuses the toolkit's own names.
 CHILD = """
 import importlib.abc, importlib.util, json, os, sys
 sys.dont_write_bytecode = True
@@ -104,8 +104,8 @@ class Alone:
                 encoding="utf-8",
             )
             atexit.register(self.stop)
-            home = Path(__file__).parents[2]
-            path = [entry for entry in sys.path if entry and Path(entry).resolve() != home]
+            # Installed, the toolkit lies beside torch: its folder stays in the path, and its names are refused.
+            path = [entry for entry in sys.path if entry]
             start = {"path": path, "toolkit": TOOLKIT, "threads": torch.get_num_threads()}
             assert self.process.stdin is not None
             self.process.stdin.write(json.dumps(start) + "\n")
