@@ -39,7 +39,7 @@ BATCH_SIZE = 64
 class ImageLabeller(nn.Module):
     """A backbone's blocks and the classifiers on its last map (IML-GCN, figure 2).
 
-    Shapes: images (N, 3, S, S), normalised -> logits (N, L).
+    Shapes: images (N, 3, height, width), normalised -> logits (N, L).
     """
 
     def __init__(self, chain: BlockChain, classifier: LabelClassifier) -> None:
@@ -173,7 +173,7 @@ class EndToEnd:
         if self.weights is not None:
             chain.load_state_dict(dict(self.weights), strict=False)
         chain.to(self.device).to(memory_format=torch.channels_last)
-        channels = block_shapes(self.backbone, self.held.preprocessing.size)[-1][0]
+        channels = block_shapes(self.backbone, self.held.preprocessing.shape)[-1][0]
         graph, history = self.settings.graph, {}
         direct, direct_score, before = None, math.nan, 0
         if self.settings.direct_epochs:
@@ -249,7 +249,7 @@ class EndToEnd:
         def load(number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
             rng = np.random.default_rng([*key, number])
             pixels = self.held.pixels(batches[number])
-            changes = draw_changes(len(pixels), pixels.shape[1], self.settings.images, rng)
+            changes = draw_changes(len(pixels), self.held.preprocessing.shape, self.settings.images, rng)
             return change(pixels, changes, self.settings.images), batches[number]
 
         return ahead(load, range(len(batches)), threads=DECODING_THREADS, depth=4)

@@ -33,7 +33,7 @@ from reports.summaries.search import (
     reward_metric,
     values_of,
 )
-from reports.summaries.values import number, numbers_of, table, text, whole
+from reports.summaries.values import items, number, numbers_of, table, text, whole
 
 CARD = "card.md"
 
@@ -73,7 +73,7 @@ def card(records: Records) -> str:
 def _what(records: Records) -> str:
     trunk = table(records.result.get("trunk"))
     depth, backbone = whole(records.result.get("freeze_depth")), text(trunk.get("backbone"))
-    size, threshold = whole(trunk.get("size")), number(table(records.result.get("val")).get("threshold"))
+    size, threshold = _sides(trunk.get("size")), number(table(records.result.get("val")).get("threshold"))
     values = values_of(records)
     lines = [
         f"- The {winner_name(records)}, architecture `{text(records.result.get('identity')) or 'not chosen yet'}`."
@@ -84,6 +84,12 @@ def _what(records: Records) -> str:
     if threshold is not None and len(values) == 2:
         lines.append(f"- “{_plain(values[1])}” is said from a score of {score(threshold)}; val chose this threshold.")
     return "\n".join(lines)
+
+
+def _sides(value: object) -> str:
+    """The size of a trunk's images for people: "96", "224 x 112", or nothing."""
+    known = [whole(side) for side in (items(value) or [value])]
+    return "" if None in known else " x ".join(map(str, known))
 
 
 def _figures(records: Records) -> str:

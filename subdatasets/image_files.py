@@ -33,7 +33,10 @@ SUFFIXES = tuple(sorted(suffix for suffix, name in Image.registered_extensions()
 THREADS = 8
 _CHUNK = 32
 _NAMED = 100  # missing images, in one sentence
+_ORIENTATION = 0x0112  # the tag of EXIF; from 5 on it turns a picture by a quarter
 _Result = TypeVar("_Result")
+# (width, height) of an upright picture -> the least that it must still have where it is decoded at a smaller scale.
+Enough = Callable[[tuple[int, int]], tuple[int, int]]
 
 
 def content_hash(path: Path) -> str:
@@ -79,7 +82,7 @@ _OTHER_ENDINGS = """
 _OTHER_SUFFIXES = frozenset(f".{ending}" for ending in _OTHER_ENDINGS.split())
 
 
-def read_image(path: Path, *, white: int | None = None) -> Image.Image:
+def read_image(path: Path, *, white: int | None = None, enough: Enough | None = None) -> Image.Image:
     """The image of a file, fully decoded, upright (EXIF), mode RGB.
 
     Transparent pixels are laid over black (the background that segmentation leaves), 16-bit grey is scaled to 8 bits,
@@ -89,23 +92,26 @@ def read_image(path: Path, *, white: int | None = None) -> Image.Image:
         path: the file.
         white: what is white in grey pictures of 16 or 32 bits, 1023 for cameras of 10 bits; None: 65535, or in files of
             32 bits without a value above 255 that.
+        enough: JPEGs are decoded at the smallest of libjpeg's scales that leaves so much; None: at their own size.
 
     Raises:
         DataError: the file is missing, truncated, no image, or holds pixels without a known range.
     """
     data = _bytes(path)
     try:
-        return decode_image(data, white=white)
+        return decode_image(data, white=white, enough=enough)
     except DataError as error:
         raise DataError(f"{path} {error}: replace the file, or leave it out") from error
 
 
-def decode_image(data: bytes, *, white: int | None = None) -> Image.Image:
+def decode_image(data: bytes, *, white: int | None = None, enough: Enough | None = None) -> Image.Image:
     """The image encoded in `data`, as `read_image` gives it; a DataError's message begins after the file's name."""
     if not data:
         raise DataError("is empty")
     try:
         with Image.open(io.BytesIO(data), formats=READABLE) as image:
+            if enough is not None:
+                _at_scale(image, enough)
             image.load()
             return _as_rgb(_upright(image), white)
     except (DataError, MemoryError):
@@ -160,6 +166,22 @@ def _bytes(path: Path) -> bytes:
         raise DataError(f"there is no image {path}: correct the path, or leave it out") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): check the file and its permissions") from error
+
+
+def _at_scale(image: Image.Image, enough: Enough) -> None:
+    """Have a JPEG decoded at the smallest scale that leaves enough; other formats know no scales."""
+    turned = _orientation(image) >= 5
+    width, height = image.size
+    least = enough((height, width) if turned else (width, height))
+    image.draft(None, (max(1, least[turned]), max(1, least[not turned])))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # a broken EXIF block says nothing about the pixels
+        return 1
+    return value if isinstance(value, int) else 1
 
 
 def _upright(image: Image.Image) -> Image.Image:

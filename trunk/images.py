@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from subdatasets.image_files import read_image
 from trunk.preprocessing import Preprocessing
 
 Job = TypeVar("Job")
@@ -21,8 +20,8 @@ DECODING_THREADS = min(8, os.cpu_count() or 1)
 
 
 def decode(paths: Iterable[Path], preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Image files -> uint8 (N, size, size, 3)."""
-    return np.stack([preprocessing.pixels(read_image(path, white=preprocessing.white)) for path in paths])
+    """Image files -> uint8 (N, height, width, 3)."""
+    return np.stack([preprocessing.pixels(preprocessing.read(path)) for path in paths])
 
 
 def ahead(work: Callable[[Job], Result], jobs: Iterable[Job], *, threads: int, depth: int) -> Iterator[Result]:
@@ -42,7 +41,7 @@ def ahead(work: Callable[[Job], Result], jobs: Iterable[Job], *, threads: int, d
 
 
 def pixel_batches(paths: list[Path], preprocessing: Preprocessing, batch_size: int) -> Iterator[Tensor]:
-    """Batches of files -> uint8 (n, size, size, 3), in order."""
+    """Batches of files -> uint8 (n, height, width, 3), in order."""
     batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
     arrays = ahead(lambda batch: decode(batch, preprocessing), batches, threads=DECODING_THREADS, depth=4)
     return (torch.from_numpy(array) for array in arrays)
@@ -60,13 +59,13 @@ class HeldImages:
     def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing, *, limit: int = HELD_BYTES) -> None:
         self.paths = paths
         self.preprocessing = preprocessing
-        shape = (preprocessing.size, preprocessing.size, 3)
+        shape = (*preprocessing.shape, 3)
         count = min(len(paths), limit // int(np.prod(shape)))
         self.held = np.empty((count, *shape), dtype=np.uint8)
         self.there = np.zeros(count, dtype=np.bool_)
 
     def pixels(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """uint8 (n, size, size, 3), a copy."""
+        """uint8 (n, height, width, 3), a copy."""
         pixels = np.empty((len(rows), *self.held.shape[1:]), dtype=np.uint8)
         known = rows < len(self.there)
         known[known] = self.there[rows[known]]

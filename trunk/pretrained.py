@@ -1,5 +1,6 @@
 """Published weights: torchvision's or timm's, downloaded by those libraries on first use."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,24 @@ from torchvision.models import Inception_V3_Weights
 
 from trunk.backbones.find import find_backbone
 from trunk.errors import TrunkError
-from trunk.preprocessing import INTERPOLATIONS, Preprocessing
+from trunk.preprocessing import Preprocessing
+from trunk.records import INTERPOLATIONS
 from trunk.trunk import Trunk, trunk_from_weights
 
 HALF = (0.5, 0.5, 0.5)
+Shaped = Callable[[Preprocessing], Preprocessing]
 
 
-def imagenet_trunk(size: int) -> Trunk:
+def unchanged(own: Preprocessing) -> Preprocessing:
+    """The input that the weights were trained with, as it is."""
+    return own
+
+
+def imagenet_trunk(size: int | tuple[int, int], shaped: Shaped = unchanged) -> Trunk:
     """torchvision's InceptionV3, trained on ImageNet.
+
+    shaped: the input of its weights -> that of the trunk.
+
 
     Its weights expect pixels scaled to -1..1: torchvision's ``transform_input`` undoes the ImageNet normalisation.
     """
@@ -23,10 +34,11 @@ def imagenet_trunk(size: int) -> Trunk:
         weights = Inception_V3_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
     except (OSError, RuntimeError) as error:
         raise unreachable("torchvision's ImageNet weights", error) from error
-    return trunk_from_weights(weights, "inception_v3", Preprocessing(size, HALF, HALF), source="torchvision")
+    own = Preprocessing(size, HALF, HALF, crop=0.875)
+    return trunk_from_weights(weights, "inception_v3", shaped(own), source="torchvision")
 
 
-def timm_trunk(name: str, size: int) -> Trunk:
+def timm_trunk(name: str, size: int | tuple[int, int], shaped: Shaped = unchanged) -> Trunk:
     """A convolutional model of timm's by its name, for example ``resnet50.a1_in1k``; normalised as timm states it.
 
     Raises:
@@ -44,8 +56,8 @@ def timm_trunk(name: str, size: int) -> Trunk:
     settings: dict[str, Any] = vars(model)["pretrained_cfg"]
     stated = settings.get("interpolation")
     interpolation = stated if stated in INTERPOLATIONS else "bilinear"
-    preprocessing = Preprocessing(size, settings["mean"], settings["std"], interpolation)
-    return trunk_from_weights(model.state_dict(), backbone, preprocessing, source=f"timm {name}")
+    own = Preprocessing(size, settings["mean"], settings["std"], interpolation, crop=settings.get("crop_pct", 1.0))
+    return trunk_from_weights(model.state_dict(), backbone, shaped(own), source=f"timm {name}")
 
 
 def unreachable(what: str, error: Exception) -> TrunkError:

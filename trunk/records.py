@@ -1,13 +1,17 @@
 """Shapes of a trunk's records: `trunk.json` and what a checkpoint says, both of which may be somebody else's."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from annotated_types import Ge, Gt, Le, Len
 from typing_extensions import TypedDict
 
+from foundation.bounds import OneOf
 from foundation.records import Depth, Digest, Shape, Text, Whole
 
 LARGEST_SIDE = 8192  # pixels; as of a bundle
+INTERPOLATIONS = ("bilinear", "bicubic")
+FITS = ("squash", "crop", "pad")
+DECODINGS = ("full", "scaled")
 
 Side = Annotated[int, Ge(1), Le(LARGEST_SIDE)]
 Mean = Annotated[float, Ge(-1e6), Le(1e6)]
@@ -17,11 +21,14 @@ Deviation = Annotated[float, Gt(0), Le(1e6)]
 class PreprocessingShape(TypedDict):
     """What a trunk's images go through."""
 
-    size: Side
+    size: Side | Annotated[list[Side], Len(2, 2)]
     mean: Annotated[list[Mean], Len(3, 3)]
     std: Annotated[list[Deviation], Len(3, 3)]
-    interpolation: Literal["bilinear", "bicubic"]
+    interpolation: Annotated[str, OneOf(INTERPOLATIONS)]
     white: NotRequired[Annotated[int, Ge(1), Le(2**31 - 1)]]
+    fit: NotRequired[Annotated[str, OneOf(FITS)]]
+    crop: NotRequired[Annotated[float, Gt(0), Le(1)]]
+    decoding: NotRequired[Annotated[str, OneOf(DECODINGS)]]
 
 
 class TrunkShape(TypedDict):

@@ -32,14 +32,14 @@ class Trunk(nn.Module):
 
     ``depth`` always means a number of blocks: depth 8 of InceptionV3 runs blocks 0-7.
 
-    Shapes: images (N, 3, S, S), normalised by :attr:`preprocessing` -> features (N, C_d, H_d, W_d).
+    Shapes: images (N, 3, height, width), normalised by :attr:`preprocessing` -> features (N, C_d, H_d, W_d).
     """
 
     def __init__(self, backbone: str, chain: BlockChain, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.backbone = backbone
         self.preprocessing = preprocessing
-        self.shapes = block_shapes(backbone, preprocessing.size)
+        self.shapes = block_shapes(backbone, preprocessing.shape)
         self.chain = chain.requires_grad_(False).eval().to(memory_format=torch.channels_last)
         self.fingerprint = fingerprint(backbone, chain, preprocessing)
 

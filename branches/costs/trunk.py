@@ -31,8 +31,7 @@ def costs_at(trunk: Trunk, depth: int, threads: int | None) -> dict[str, Any]:
 
     threads: so many of the CPU it is timed with, as the branches were that it is set beside; None: it is not timed.
     """
-    cut, size = Cut(trunk, depth), trunk.preprocessing.size
-    shape = (3, size, size)
+    cut, shape = Cut(trunk, depth), (3, *trunk.preprocessing.shape)
     weights = sum(weight.numel() for _, module in tail_modules(trunk.chain, 0, depth) for weight in module.parameters())
     latency_ms = None
     if threads is not None:

@@ -186,7 +186,7 @@ def identifier(name: str) -> str:
 TEMPLATE = '''\
 """The trunk: normalised images in, the maps that the branches read out, by depth.
 
-Images: float32 (N, 3, {size}, {size}), scaled to 0..1, then (x - mean) / std with mean {mean} and std {std}.
+Images: float32 (N, 3, {height}, {width}), scaled to 0..1, then (x - mean) / std with mean {mean} and std {std}.
 Needs torch and safetensors only. Written by GraftNet from {backbone}.
 """
 
@@ -209,7 +209,7 @@ class Trunk(nn.Module):
 {constructor}
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        """Images (N, 3, {size}, {size}) -> {{depth: map (N, C, H, W)}}."""
+        """Images (N, 3, {height}, {width}) -> {{depth: map (N, C, H, W)}}."""
         features = images
 {body}
 
@@ -228,7 +228,8 @@ def trunk_source(trunk: Trunk, depths: Sequence[int]) -> tuple[str, dict[str, Te
     body = [*written.lines, f"return dict(zip(DEPTHS, {written.result}, strict=True))"]
     preprocessing = trunk.preprocessing
     text = TEMPLATE.format(
-        size=int(preprocessing.size),
+        height=int(preprocessing.shape[0]),
+        width=int(preprocessing.shape[1]),
         mean=tuple(map(float, preprocessing.mean)),
         std=tuple(map(float, preprocessing.std)),
         backbone=trunk.backbone,  # a name that `find_backbone` knows

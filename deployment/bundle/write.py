@@ -152,8 +152,8 @@ def write_standalone(path: Path) -> None:
 
 def _golden_images(trunk: Trunk) -> Tensor:
     """Smooth seeded pictures (noise at an eighth of the size, enlarged), normalised as photographs are."""
-    size = trunk.preprocessing.size
+    height, width = trunk.preprocessing.shape
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(GOLDEN_IMAGES, 3, max(2, size // 8), max(2, size // 8), generator=generator)
-    pixels = nn.functional.interpolate(coarse, size=(size, size), mode="bilinear") * 255
+    coarse = torch.rand(GOLDEN_IMAGES, 3, max(2, height // 8), max(2, width // 8), generator=generator)
+    pixels = nn.functional.interpolate(coarse, size=(height, width), mode="bilinear") * 255
     return trunk.preprocessing.normalise(pixels.permute(0, 2, 3, 1)).contiguous()

@@ -11,7 +11,7 @@ import onnxruntime
 
 from deployment.errors import BundleError
 from deployment.runtime.exported import Exported, open_session
-from deployment.runtime.files import CARD, changed, listed_in, read_checked, read_golden, unlisted
+from deployment.runtime.files import CARD, changed, listed_in, read_checked, read_golden, shape_of, unlisted
 
 Floats = npt.NDArray[np.float32]
 Verdict = dict[str, Any]
@@ -150,10 +150,10 @@ def _sides(session: onnxruntime.InferenceSession) -> tuple[Any, Any]:
 def _image_error(exported: Exported) -> float:
     """From images to scores by the trunk and each branch, after the trunk's own shapes."""
     session = exported.session(exported.folder / "trunk.onnx")
-    size, outputs = exported.bundle["preprocessing"]["size"], {part.name: part for part in session.get_outputs()}
+    shape, outputs = shape_of(exported.bundle["preprocessing"]), {part.name: part for part in session.get_outputs()}
     (given,) = session.get_inputs()
-    if [given.type, *given.shape[1:]] != ["tensor(float)", 3, size, size]:
-        raise BundleError(f"trunk.onnx reads {given.type} {given.shape}, bundle.json says images of {size} pixels")
+    if [given.type, *given.shape[1:]] != ["tensor(float)", 3, *shape]:
+        raise BundleError(f"trunk.onnx reads {given.type} {given.shape}, bundle.json says images of {shape} pixels")
     for name, contract in exported.contracts.items():
         part = outputs[exported.bundle["outputs"][str(contract["freeze_depth"])]]
         if list(part.shape[1:]) != contract["input"]["shape"][1:]:

@@ -99,7 +99,7 @@ class Exported:
         return result
 
     def scores_of_images(self, images: Floats, attributes: Sequence[str] | None = None) -> dict[str, Floats]:
-        """Normalised images (N, 3, S, S) -> {attribute: scores (N, values)}: the trunk once, then these branches.
+        """Normalised images (N, 3, H, W) -> {attribute: scores (N, values)}: the trunk once, then these branches.
 
         `attributes` None: all of them. Raises: BundleError for one that the folder does not hold.
         """
@@ -124,14 +124,14 @@ class Exported:
         return folder, read_labels(folder)
 
     def label_scores_of_images(self, images: Floats) -> Floats:
-        """Normalised images (N, 3, S, S) -> the label graph's probabilities (N, labels), in its contract's order."""
+        """Normalised images (N, 3, H, W) -> the label graph's probabilities (N, labels), in its contract's order."""
         folder, contract = self.labels()
         output = self.bundle["outputs"][str(contract["freeze_depth"])]
         (features,) = self._run(self._trunk_file, images, [output])
         return self._run(folder / "label_graph.onnx", features, ["scores"])[0]
 
     def golden_images(self) -> Floats:
-        """A bundle's golden images (N, 3, S, S). Raises: BundleError when they cannot be read."""
+        """A bundle's golden images (N, 3, height, width). Raises: BundleError when they cannot be read."""
         return read_golden(self.folder / "golden.npz", ["images"])[0]
 
     def golden_scores(self, rows: int) -> dict[str, Floats]:

@@ -148,13 +148,25 @@ def _require_question(part: Mapping[str, Any]) -> None:
 
 
 def _require_preprocessing(record: Mapping[str, Any]) -> None:
-    _require(_is_size(record["size"]), "image size", record["size"])
+    size = record["size"]
+    sides = size if isinstance(size, list) and len(size) == 2 else [size]
+    _require(all(_is_size(side) for side in sides), "image size", size)
+    _require(record.get("fit", "squash") in ("squash", "crop", "pad"), "fit", record.get("fit"))
+    crop = record.get("crop", 1.0)
+    _require(is_finite(crop) and 0 < crop <= 1, "crop", crop)
+    _require(record.get("decoding", "full") in ("full", "scaled"), "decoding", record.get("decoding"))
     _require(record["interpolation"] in ("bilinear", "bicubic"), "interpolation", record["interpolation"])
     for key, lowest in (("mean", -math.inf), ("std", 0.0)):
         numbers = record[key]
         _require(len(numbers) == 3 and all(is_finite(number) and number > lowest for number in numbers), key, numbers)
     white = record.get("white")
     _require(white is None or (type(white) is int and 0 < white < 2**31), "white", white)
+
+
+def shape_of(preprocessing: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) that the trunk reads."""
+    size = preprocessing["size"]
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _graphs(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

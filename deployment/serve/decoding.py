@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from PIL import Image, UnidentifiedImageError
 
-from deployment.runtime.images import FORMAT_NAMES, FORMATS, pixels_of
+from deployment.runtime.images import FORMAT_NAMES, FORMATS, Size, pixels_of
 from deployment.serve.requests import Refusal
 
 MAX_SCANS = 64  # encoders write about ten
@@ -70,16 +70,18 @@ def decode(
     *,
     max_pixels: int,
     white: int | None = None,
+    enough: Callable[[Size], Size] | None = None,
     admit: Callable[[int], object] = lambda pixels: None,
 ) -> Image.Image:
     """One encoded image, upright and RGB. Raises: Refusal, whose sentence begins after "the image".
 
+    `enough` as in `pixels_of`.
     `admit` hears the number of its pixels before one of them is decoded, and returns when there is room for them.
     """
     with _refusing(data, max_pixels), _header(data) as opened:
         _require_size(opened, max_pixels)
         admit(opened.width * opened.height)
-        return pixels_of(opened, white)
+        return pixels_of(opened, white, enough)
 
 
 def pixels_together(images: Sequence[bytes]) -> int:

@@ -31,7 +31,7 @@ FindPersons = Callable[[npt.NDArray[np.uint8]], Sequence[Crop]]
 
 
 class View(NamedTuple):
-    """What the model looks at: pixels (3, S, S) normalised, and of a person its box in the picture and its score."""
+    """What the model looks at: pixels (3, H, W) normalised, and of a person its box in the picture and its score."""
 
     image: npt.NDArray[np.float32]
     person: dict[str, Any]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from deployment.runtime.images import enough_for
 from deployment.serve.batching import Batcher, Floats, Job
 from deployment.serve.decoding import Room, decode, pixels_together
 from deployment.serve.loading import LoadedBundle
@@ -127,7 +128,11 @@ class Predictor:
                 return
             with self._room.lent() as take:
                 decoded = decode(
-                    data, max_pixels=self.settings.max_pixels, white=bundle.preprocessing.get("white"), admit=take
+                    data,
+                    max_pixels=self.settings.max_pixels,
+                    white=bundle.preprocessing.get("white"),
+                    enough=None if self.persons else enough_for(bundle.preprocessing),
+                    admit=take,
                 )
                 views = views_of(decoded, bundle.preprocessing, self.persons)
                 del decoded

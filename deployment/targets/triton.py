@@ -25,7 +25,7 @@ from deployment.bundle.joined import input_name
 from deployment.errors import BundleError
 from deployment.runtime.checks import golden_error
 from deployment.runtime.exported import Exported, open_session
-from deployment.runtime.files import read_checked
+from deployment.runtime.files import read_checked, shape_of
 from foundation.folders import replaced_folder
 
 Floats = npt.NDArray[np.float32]
@@ -45,9 +45,8 @@ def write_repository(bundle: Path, destination: Path, *, largest_batch: int = 64
     index = exported.bundle
     with replaced_folder(destination, MARKER) as written:
         maps = {part.name: part.shape[1:] for part in exported.session(bundle / "trunk.onnx").get_outputs()}
-        size = index["preprocessing"]["size"]
         given = input_name(index["branches"])
-        images = _tensor("image", [3, size, size])
+        images = _tensor("image", [3, *shape_of(index["preprocessing"])])
         outputs = [_tensor(name, shape) for name, shape in maps.items()]
         trunk = read_checked(bundle / "trunk.onnx", index["files"]["trunk.onnx"])
         _write_model(written, TRUNK, trunk, [images], outputs, largest_batch)

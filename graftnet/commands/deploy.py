@@ -164,10 +164,11 @@ def show(folder: Whole, as_json: Json = False) -> None:
     Examples:
       graftnet bundle show runs/exports/bundle
     """
-    from deployment.runtime.files import read_bundle, read_labels
+    from deployment.runtime.files import read_bundle, read_labels, shape_of
 
     index = read_bundle(folder)
-    lines = [f"{folder}: {index['backbone']}, {index['preprocessing']['size']} px, trunk {index['fingerprint'][:12]}"]
+    size = " x ".join(map(str, shape_of(index["preprocessing"])))
+    lines = [f"{folder}: {index['backbone']}, {size} px, trunk {index['fingerprint'][:12]}"]
     for name, part in index["branches"].items():
         threshold = "" if part["threshold"] is None else f", threshold {part['threshold']:.3f}"
         lines.append(f"  {name}: {' / '.join(part['values'])}{threshold}, after {part['freeze_depth']} blocks")

@@ -100,7 +100,8 @@ def blocks(
         ),
     ] = None,
     size: Annotated[
-        int | None, typer.Option("--size", min=1, metavar="PX", help="Side of the images. Default: trunk.image_size.")
+        str | None,
+        typer.Option("--size", metavar="PX", help="Side of the images, or HxW. Default: trunk.image_size."),
     ] = None,
     project: Folder = None,
     as_json: Json = False,
@@ -113,17 +114,19 @@ def blocks(
     \b
     Examples:
       graftnet trunk blocks
-      graftnet trunk blocks --backbone tresnet_m --size 224
+      graftnet trunk blocks --backbone tresnet_m --size 224x112
     """
+    from graftnet.project.config import size_of_text
     from graftnet.project.folder import project_here
     from trunk.backbones.table import block_table
 
     home = project_here(project)
     own = home.config.trunk if home and backbone in (None, home.config.trunk.backbone) else None
+    asked = size_of_text(size) if size else None
     if own:
-        table = block_table(own.backbone, size or own.image_size, own.freeze_depth)
+        table = block_table(own.backbone, asked or own.image_size, own.freeze_depth)
     else:
-        table = block_table(backbone or "inception_v3", size)
+        table = block_table(backbone or "inception_v3", asked)
     answer(table, "\n".join(block_lines(table)), as_json=as_json)
 
 
@@ -269,4 +272,6 @@ def block_lines(table: Mapping[str, Any]) -> list[str]:
     end = f"-- a trunk of freeze_depth {table['freeze_depth']} ends here --"
     head, *lines = text_table([BLOCK_HEAD, *rows], ">><><>>")
     lines.insert(table["freeze_depth"], end)
-    return [f"{table['backbone']}, images of {table['image_size']} pixels", head, *lines]
+    size = table["image_size"]
+    shown = size if isinstance(size, int) else " x ".join(map(str, size))
+    return [f"{table['backbone']}, images of {shown} pixels", head, *lines]

@@ -21,6 +21,7 @@ from graftnet.project.folder import Project
 from graftnet.project.settings import graph_settings, pretrain_settings
 from graftnet.searches.run import to_do
 from graftnet.terminal.output import Answer
+from graftnet.trunks.inputs import chosen_input
 from graftnet.trunks.versions import open_trunk
 from label_graph.end_to_end import EndToEnd, EndToEndSettings, ImageLabeller, Labelling, image_batches, score_images
 from label_graph.saved import ClassifierRecord, Label, save_classifiers
@@ -28,7 +29,6 @@ from label_graph.scores import thresholds_of, together
 from subdatasets.image_files import content_hashes
 from subdatasets.labels.read import read_label_csv
 from subdatasets.labels.table import LabelTable
-from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
 
 BATCH_SIZE = 64
@@ -84,9 +84,7 @@ def train_end_to_end(
     settings = settings_of(project, choices, seed=seed)
     start = None if choices.fresh or not project.current else open_trunk(project, torch.device("cpu"))
     config = project.config.trunk
-    preprocessing = (
-        start.preprocessing if start else Preprocessing(config.image_size, white=project.config.data.white or None)
-    )
+    preprocessing = start.preprocessing if start else chosen_input(project)
     words = words_of(project) if settings.graph.nodes == "words" else None
     hashes = content_hashes(table.images)
     identity = {

@@ -118,7 +118,11 @@ def finish(plan: GraphPlan, trunk: Trunk, *, device: torch.device, progress: Pro
             "graph": graph,
             "notes": notes,
             "verdict": verdict_of(result, plan.settings, edges=len(graph["edges"])),
-            "trunk": {"backbone": trunk.backbone, "size": trunk.preprocessing.size, "blocks": len(trunk.chain)},
+            "trunk": {
+                "backbone": trunk.backbone,
+                "size": trunk.preprocessing.to_json()["size"],
+                "blocks": len(trunk.chain),
+            },
             "seconds": {**seconds, "total": sum(seconds.values())},
             "command": plan.command,
             "versions": versions(),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 from pydantic_core import PydanticCustomError
 
 from branches.measures.metrics import THRESHOLD_RULES
@@ -27,12 +27,13 @@ from trunk.errors import TrunkError
 from trunk.features.settings import STORAGE_RULE, VIEW_RULE, is_view, parse_storage
 from trunk.precision import PRECISIONS
 from trunk.pretraining.settings import BLOCKS, METHODS, NORMALISATIONS, IndeedSettings, Policy, PretrainSettings
-from trunk.records import LARGEST_SIDE
+from trunk.records import DECODINGS, FITS, INTERPOLATIONS, LARGEST_SIDE, Deviation, Mean
 
 if TYPE_CHECKING:
     from graftnet.project.folder import Project
 
 CONFIG_NAME = "graftnet.toml"
+SMALLEST_SIDE = 8  # pixels
 SPACES = ("macro", "micro")
 KINDS = ("searched", "tail")
 RIVALS = tuple(name for name in SEARCH_STRATEGIES if name not in ("enas", "random"))
@@ -52,6 +53,35 @@ def known_storage(name: str) -> str:
     except TrunkError:
         raise PydanticCustomError("storage", STORAGE_RULE) from None
     return name
+
+
+def for_channels(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    """One number for each of red, green and blue, or none."""
+    if len(numbers) not in (0, 3):
+        raise PydanticCustomError("channels", "must be three numbers, of red, green and blue, or []")
+    return numbers
+
+
+def known_size(value: object) -> int | tuple[int, int]:
+    """The size of the trunk's images: a square's side, or [height, width]."""
+    sides = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(sides) != 2 or not all(type(side) is int and SMALLEST_SIDE <= side <= LARGEST_SIDE for side in sides):
+        rule = f"must be a whole number from {SMALLEST_SIDE} to {LARGEST_SIDE}, or two of them as [height, width]"
+        raise PydanticCustomError("size", rule)
+    height, width = sides
+    return height if height == width else (height, width)
+
+
+def size_of_text(text: str) -> int | tuple[int, int]:
+    """A size from the command line: a square's side, "96", or height and width, "224x112".
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    sides = [int(part) if part.isascii() and part.isdigit() else 0 for part in text.split("x")]
+    if len(sides) not in (1, 2) or not all(0 < side <= LARGEST_SIDE for side in sides):
+        raise ConfigError(f"--size must be pixels, such as 96, or height and width, such as 224x112, is {text!r}.")
+    return sides[0] if len(sides) == 1 or sides[0] == sides[1] else (sides[0], sides[1])
 
 
 List = Field(strict=False)  # TOML has lists where we keep tuples
@@ -84,7 +114,12 @@ class TrunkTable(Table, PretrainSettings, frozen=True):
     """[trunk]: the shared blocks, how they are trained, and when it is time to train them again."""
 
     backbone: str = "inception_v3"
-    image_size: Annotated[int, Ge(8), Le(LARGEST_SIDE)] = 96
+    image_size: Annotated[int | tuple[int, int], PlainValidator(known_size)] = 96
+    fit: Annotated[str, OneOf(FITS)] = "squash"
+    decoding: Annotated[str, OneOf(DECODINGS)] = "full"
+    interpolation: Annotated[str, OneOf(("", *INTERPOLATIONS))] = ""
+    mean: Annotated[tuple[Mean, ...], List, AfterValidator(for_channels)] = ()
+    std: Annotated[tuple[Deviation, ...], List, AfterValidator(for_channels)] = ()
     freeze_depth: Index = 0
     weights: str = ""
     attributes: Annotated[tuple[str, ...], List] = ()

@@ -140,7 +140,7 @@ def carry_out(
         },
         "trunk": {
             "backbone": trunk.backbone,
-            "size": trunk.preprocessing.size,
+            "size": trunk.preprocessing.to_json()["size"],
             "blocks": len(trunk.chain),
             "shapes": [list(shape) for shape in trunk.shapes],
             "name": project.current_trunk.name,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME
 from graftnet.project.folder import TREE, Project, open_project
 from graftnet.project.settings import pretrain_settings
+from graftnet.trunks.inputs import chosen_input, require_input, set_by_hand
 from graftnet.trunks.served import Served, grafted, history, holding_tree, write
 from subdatasets.image_files import content_hashes
 from subdatasets.subdataset import SubDataset
@@ -43,7 +45,7 @@ def train_trunk(
     A version is named after what defines it (data, settings, seed): the same call finds its own half-done work, and a
     finished version is not trained again.
     """
-    table = project.config.trunk
+    table, preprocessing = project.config.trunk, chosen_input(project)
     names = list(table.attributes) or project.questions()
     subdatasets = [project.read(name) for name in names]
     hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
@@ -51,10 +53,9 @@ def train_trunk(
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
     identity = {
         "backbone": table.backbone,
-        "image_size": table.image_size,
+        **input_identity(preprocessing),
         "settings": recorded(settings),
         "seed": seed,
-        **({"white": white} if (white := project.config.data.white) else {}),
         "data": {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets},
         **method_identity(project.config.trunk.method, vars(project.config.trunk)),
     }
@@ -66,6 +67,7 @@ def train_trunk(
             train_version(
                 folder,
                 subdatasets,
+                preprocessing,
                 settings,
                 identity,
                 hashes=hashes,
@@ -80,9 +82,17 @@ def train_trunk(
     return folder
 
 
+def input_identity(preprocessing: Preprocessing) -> dict[str, Any]:
+    """What the input of a trunk that is trained from random weights adds to its version's identity."""
+    record = preprocessing.to_json()
+    usual = Preprocessing(preprocessing.size).to_json()
+    return {"image_size": record["size"], **{key: value for key, value in record.items() if usual.get(key) != value}}
+
+
 def train_version(
     folder: Path,
     subdatasets: list[SubDataset],
+    preprocessing: Preprocessing,
     settings: PretrainSettings,
     identity: dict[str, Any],
     *,
@@ -96,7 +106,7 @@ def train_version(
     training = training_of(identity)(
         subdatasets,
         identity["backbone"],
-        Preprocessing(identity["image_size"], white=identity.get("white")),
+        preprocessing,
         settings,
         folder=folder / "training",
         seed=seed,
@@ -133,9 +143,9 @@ def use_trunk(project: Project, source: str) -> Path:
     if (path / CONFIG_NAME).is_file():
         path = open_project(path).current_trunk
     if source == "imagenet":
-        trunk = imagenet_trunk(table.image_size)
+        trunk = imagenet_trunk(table.image_size, partial(chosen_input, project))
     elif source.startswith("timm:"):
-        trunk = timm_trunk(source.removeprefix("timm:"), table.image_size)
+        trunk = timm_trunk(source.removeprefix("timm:"), table.image_size, partial(chosen_input, project))
     elif (path / "trunk.json").is_file():
         trunk = Trunk.load(path)
         record.update(learnt_from(path))
@@ -145,10 +155,10 @@ def use_trunk(project: Project, source: str) -> Path:
             f"'timm:NAME'."
         )
     else:
-        trunk = load_trunk(path, table.backbone, Preprocessing(table.image_size))
-    white = project.config.data.white
-    if white and trunk.preprocessing.white != white:
-        trunk = Trunk(trunk.backbone, trunk.chain, replace(trunk.preprocessing, white=white))
+        trunk = load_trunk(path, table.backbone, chosen_input(project))
+    asked = replace(trunk.preprocessing, **set_by_hand(project))  # another project's, or a folder's, keeps the rest
+    if asked != trunk.preprocessing:
+        trunk = Trunk(trunk.backbone, trunk.chain, asked)
     folder = project.trunks / trunk.fingerprint[:12]
     if not (folder / "trunk.json").exists():
         keep(trunk, folder, record)
@@ -191,16 +201,5 @@ def open_trunk(project: Project, device: torch.device) -> Trunk:
             f"The trunk in use is a {trunk.backbone}, but trunk.backbone in {project.folder / CONFIG_NAME} is "
             f"{project.config.trunk.backbone!r}; change the setting, or train or choose another trunk."
         )
-    if trunk.preprocessing.size != project.config.trunk.image_size:
-        raise TrunkError(
-            f"The trunk in use reads images of {trunk.preprocessing.size} pixels, but trunk.image_size in "
-            f"{project.folder / CONFIG_NAME} is {project.config.trunk.image_size}; change the setting, or train or "
-            f"choose another trunk."
-        )
-    white = project.config.data.white
-    if white and trunk.preprocessing.white != white:
-        raise TrunkError(
-            f"The trunk in use takes {trunk.preprocessing.white or 'what the file can hold'} for white, but data.white "
-            f"in {project.folder / CONFIG_NAME} is {white}; change the setting, or train or choose another trunk."
-        )
+    require_input(project, trunk.preprocessing)
     return trunk.to(device)

@@ -20,7 +20,7 @@ class BlockChain(nn.Module):
     Modules keep the names they have in the source library, so that its weights load unchanged; a name may be a path
     into nested modules (`layer1.0`).
 
-    Shapes: images (N, 3, S, S) -> features after d blocks (N, C_d, H_d, W_d).
+    Shapes: images (N, 3, height, width) -> features after d blocks (N, C_d, H_d, W_d).
     """
 
     def __init__(self, blocks: list[NamedModules]) -> None:

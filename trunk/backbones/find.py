@@ -35,27 +35,31 @@ def find_backbone(name: str) -> Backbone:
 
 
 @cache
-def block_shapes(name: str, size: int) -> tuple[tuple[int, int, int], ...]:
-    """(C, H, W) after each block for square images of ``size`` pixels, found on the meta device at no cost.
+def block_shapes(name: str, size: int | tuple[int, int]) -> tuple[tuple[int, int, int], ...]:
+    """(C, H, W) after each block, found on the meta device at no cost.
+
+    size: of the images, of a square's side or (height, width).
 
     Raises:
         TrunkError: images of this size do not reach the last block.
     """
     backbone = find_backbone(name)
-    shapes = shapes_at(backbone, size) if size >= backbone.minimum_size else None
+    height, width = (size, size) if isinstance(size, int) else size
+    shapes = shapes_at(backbone, height, width) if min(height, width) >= backbone.minimum_size else None
     if shapes is None:
-        larger = (backbone.minimum_size, *range(-(-size // STEP) * STEP, backbone.image_size, STEP))
-        smallest = next((side for side in larger if shapes_at(backbone, side)), backbone.image_size)
-        raise TrunkError(f"Images of {size} pixels are too small for {name}; use {smallest} or more.")
+        larger = (backbone.minimum_size, *range(-(-min(height, width) // STEP) * STEP, backbone.image_size, STEP))
+        smallest = next((side for side in larger if shapes_at(backbone, side, side)), backbone.image_size)
+        shown = f"{height}" if height == width else f"{height} x {width}"
+        raise TrunkError(f"Images of {shown} pixels are too small for {name}; use {smallest} or more.")
     return shapes
 
 
-def shapes_at(backbone: Backbone, size: int) -> tuple[tuple[int, int, int], ...] | None:
+def shapes_at(backbone: Backbone, height: int, width: int) -> tuple[tuple[int, int, int], ...] | None:
     """(C, H, W) after each block; None where images of this size shrink to nothing on the way."""
     shapes = []
     with torch.device("meta"), torch.no_grad():
         chain = backbone.build().eval()
-        features = torch.empty(1, 3, size, size)
+        features = torch.empty(1, 3, height, width)
         try:
             for number in range(len(chain)):
                 features = chain.run_block(number, features)

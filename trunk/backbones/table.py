@@ -8,8 +8,8 @@ from trunk.backbones.chain import BlockChain
 from trunk.backbones.find import block_shapes, find_backbone
 
 
-def block_table(backbone: str, size: int | None = None, freeze_depth: int = 0) -> dict[str, Any]:
-    """The table of a backbone at an image size; what is not given is the backbone's own.
+def block_table(backbone: str, size: int | tuple[int, int] | None = None, freeze_depth: int = 0) -> dict[str, Any]:
+    """The table of a backbone at an image size, a square's or (height, width); what is not given is the backbone's own.
 
     Per block: its number from 0, the freeze depth that ends with it, the name of its first module, the channels, height
     and width of its map, the stride against the image (the number of pixels one position stands for), its weights.
@@ -17,7 +17,8 @@ def block_table(backbone: str, size: int | None = None, freeze_depth: int = 0) -
     Raises: TrunkError: there is no such backbone, it cannot be cut, or the images are too small for it.
     """
     chosen = find_backbone(backbone)
-    side = size or chosen.image_size
+    size = size or chosen.image_size
+    tall = size if isinstance(size, int) else size[0]
     with torch.device("meta"):
         chain = chosen.build()
     rows = [
@@ -28,15 +29,16 @@ def block_table(backbone: str, size: int | None = None, freeze_depth: int = 0) -
             "channels": channels,
             "height": height,
             "width": width,
-            "stride": round(side / height),
+            "stride": round(tall / height),
             "parameters": weights(chain, number),
         }
         for number, (name, (channels, height, width)) in enumerate(
-            zip(chosen.block_names, block_shapes(chosen.name, side), strict=True)
+            zip(chosen.block_names, block_shapes(chosen.name, size), strict=True)
         )
     ]
     depth = freeze_depth or chosen.freeze_depth
-    return {"backbone": chosen.name, "image_size": side, "freeze_depth": depth, "blocks": rows}
+    shown = size if isinstance(size, int) else list(size)
+    return {"backbone": chosen.name, "image_size": shown, "freeze_depth": depth, "blocks": rows}
 
 
 def weights(chain: BlockChain, number: int) -> int:

@@ -216,7 +216,7 @@ class FeatureCache:
             yield self.compute(torch.from_numpy(pixels), depths)
 
     def compute(self, pixels: Tensor, depths: Sequence[int]) -> dict[int, Tensor]:
-        """uint8 (N, S, S, 3) -> features per depth, float32 (N, H, W, C), that do not depend on the batch.
+        """uint8 (N, height, width, 3) -> features per depth, float32 (N, H, W, C), that do not depend on the batch.
 
         The last bits of a convolution depend on the size of its batch, so a small batch is filled up with repetitions:
         an image has the same features whichever others are computed with it.
@@ -227,7 +227,7 @@ class FeatureCache:
 
     @torch.inference_mode()
     def run_trunk(self, pixels: Tensor, depths: Sequence[int]) -> dict[int, Tensor]:
-        """uint8 (N, S, S, 3) -> features per depth, float32 (N, H, W, C): the order that convolutions read fastest."""
+        """uint8 pixels -> features per depth, float32 (N, H, W, C): the order that convolutions read fastest."""
         device = next(self.trunk.chain.parameters()).device
         images = self.trunk.preprocessing.normalise(pixels.to(device))
         with autocast(self.precision, device):

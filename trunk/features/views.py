@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
-from subdatasets.image_files import read_image
 from trunk.features.settings import PLAIN
 from trunk.preprocessing import Preprocessing
 
@@ -63,11 +62,11 @@ def lit(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def decode_views(rows: Sequence[tuple[str, Path]], preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """(key, image file) per row -> uint8 (N, size, size, 3); a file named by rows in succession is read once."""
+    """(key, image file) per row -> uint8 (N, height, width, 3); a file named by rows in succession is read once."""
     decoded: list[NDArray[np.uint8]] = []
     image, read = None, None
     for key, path in rows:
         if image is None or path != read:
-            image, read = read_image(path, white=preprocessing.white), path
+            image, read = preprocessing.read(path), path
         decoded.append(preprocessing.pixels(seen(image, key)))
     return np.stack(decoded)

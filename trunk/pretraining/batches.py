@@ -137,29 +137,34 @@ class Changes(NamedTuple):
         )
 
 
-def draw_changes(count: int, size: int, settings: PretrainSettings, rng: np.random.Generator) -> Changes:
-    """The changes of ``count`` images of ``size`` pixels."""
+def draw_changes(count: int, shape: tuple[int, int], settings: PretrainSettings, rng: np.random.Generator) -> Changes:
+    """The changes of ``count`` images of (height, width)."""
     flipped = rng.random(count) < (0.5 if settings.flip else 0.0)
-    margin, square = round(size * settings.pad), round(size * settings.erase)
-    corners = rng.integers(0, 2 * margin + 1, size=(count, 2)) if margin else None
+    margins, square = margins_of(shape, settings), round(min(shape) * settings.erase)
+    corners = rng.integers(0, 2 * margins + 1, size=(count, 2)) if margins.any() else None
     factors = rng.uniform(1 - settings.jitter, 1 + settings.jitter, (count, 3)) if settings.jitter else None
-    erased = rng.integers(-(square // 2), size - square // 2, size=(count, 2)) if square else None
+    erased = rng.integers(-(square // 2), np.array(shape) - square // 2, size=(count, 2)) if square else None
     return Changes(flipped, corners, factors, erased)
 
 
+def margins_of(shape: tuple[int, int], settings: PretrainSettings) -> NDArray[np.int64]:
+    """Rows and columns that are padded on each side of an image of (height, width)."""
+    return np.array([round(side * settings.pad) for side in shape], dtype=np.int64)
+
+
 def change(pixels: NDArray[np.uint8], changes: Changes, settings: PretrainSettings) -> NDArray[np.uint8]:
-    """Apply changes, uint8 (N, S, S, 3) -> (N, S, S, 3)."""
-    size = pixels.shape[1]
+    """Apply changes, uint8 (N, height, width, 3) -> the same shape."""
+    height, width = pixels.shape[1:3]
     pixels = np.where(changes.flipped[:, None, None, None], pixels[:, :, ::-1], pixels)
     if changes.corners is not None:
-        margin = round(size * settings.pad)
-        padded = np.pad(pixels, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="reflect")
+        down, across = margins_of((height, width), settings).tolist()
+        padded = np.pad(pixels, ((0, 0), (down, down), (across, across), (0, 0)), mode="reflect")
         corners = enumerate(changes.corners.tolist())
-        pixels = np.stack([padded[n, y : y + size, x : x + size] for n, (y, x) in corners])
+        pixels = np.stack([padded[n, y : y + height, x : x + width] for n, (y, x) in corners])
     if changes.factors is not None:
         pixels = recoloured(pixels, changes.factors)
     if changes.erased is not None:
-        square = round(size * settings.erase)
+        square = round(min(height, width) * settings.erase)
         for image, (y, x) in zip(pixels, changes.erased.tolist(), strict=True):
             image[max(0, y) : y + square, max(0, x) : x + square] = GREY
     return pixels

@@ -30,7 +30,7 @@ BATCH_SIZE = 128  # of validation
 class DynamicGraph(nn.Module):
     """Convolution and batch-norm layers shared by all attributes, then pooling, then one linear layer per attribute.
 
-    Shapes: images (N, 3, S, S) -> pooled (N, C); ``classify`` pooled (N, C) -> logits (N, values of the attribute).
+    Shapes: images (N, 3, height, width) -> pooled (N, C); ``classify`` pooled -> logits (N, values of the attribute).
     """
 
     def __init__(
@@ -151,7 +151,7 @@ def auroc_per_attribute(
 ) -> dict[str, float]:
     """Name -> AUROC on at most ``limit`` val images (mean over values, one against the rest).
 
-    load: batches of rows of ``images`` -> normalised pictures (n, 3, S, S), in the same order.
+    load: batches of rows of ``images`` -> normalised pictures (n, 3, height, width), in the same order.
     An attribute whose chosen val images lack a value is left out. ``graph`` is left in evaluation mode.
     """
     chosen = [rng.permutation(rows)[:limit] for rows in images.val_rows]
@@ -175,7 +175,7 @@ def auroc_per_attribute(
 
 @torch.inference_mode()
 def pooled_features(graph: DynamicGraph, batches: Iterable[Tensor], precision: str) -> Tensor:
-    """Pictures (n, 3, S, S) in batches -> pooled features (N, C); ``graph`` is left in evaluation mode."""
+    """Pictures (n, 3, height, width) in batches -> pooled features (N, C); ``graph`` is left in evaluation mode."""
     graph.eval()
     weight = next(graph.parameters())
     pooled = []

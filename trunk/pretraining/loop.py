@@ -85,7 +85,7 @@ class Pretraining:
             # The source libraries initialise their layers from the global generator; it is put back afterwards.
             torch.manual_seed(seed)
             chain = find_backbone(backbone).build()
-        channels = block_shapes(backbone, preprocessing.size)[-1][0]
+        channels = block_shapes(backbone, preprocessing.shape)[-1][0]
         values = [len(subdataset.attribute.values) for subdataset in subdatasets]
         generator = torch.Generator().manual_seed(seed)
         self.graph = DynamicGraph(chain, channels, values, generator=generator)
@@ -168,8 +168,8 @@ class Pretraining:
     def load_batch(self, step: int) -> tuple[NDArray[np.uint8], Batch]:
         """This rank's images of one step, changed at random; runs in the decoding threads."""
         batch = self.plan.batch(step)
-        size, rng = self.preprocessing.size, np.random.default_rng((self.seed, step, 1))
-        changes = draw_changes(len(batch.rows), size, self.settings, rng)
+        rng = np.random.default_rng((self.seed, step, 1))
+        changes = draw_changes(len(batch.rows), self.preprocessing.shape, self.settings, rng)
         mine = batch.part(self.ranks.rank, self.ranks.count)
         return change(
             self.held.pixels(mine.rows), changes.of(slice(self.ranks.rank, None, self.ranks.count)), self.settings

@@ -137,7 +137,7 @@ def part_norms(module: nn.Module) -> None:
 
 
 def reestimate(module: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Replace the running statistics in ``module`` by their mean over ``batches``, (N, 3, S, S) each.
+    """Replace the running statistics in ``module`` by their mean over ``batches``, (N, 3, height, width) each.
 
     No weight changes; ``module`` is left in evaluation mode. Without a batch the statistics stay as they are.
     """

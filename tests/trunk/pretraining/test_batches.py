@@ -14,7 +14,7 @@ def pictures(count: int, size: int = 8) -> np.ndarray:
 
 
 def augmented(pixels: np.ndarray, settings: PretrainSettings, rng: np.random.Generator) -> np.ndarray:
-    return change(pixels, draw_changes(len(pixels), pixels.shape[1], settings, rng), settings)
+    return change(pixels, draw_changes(len(pixels), pixels.shape[1:3], settings, rng), settings)
 
 
 def test_augmentation_crops_and_flips_within_the_reflected_image() -> None:
@@ -37,7 +37,7 @@ def test_a_part_of_a_batch_changes_as_in_the_whole() -> None:
     settings = PretrainSettings(jitter=0.4, erase=0.5)
     pixels = pictures(7)
     whole = augmented(pixels, settings, np.random.default_rng(1))
-    changes = draw_changes(7, 8, settings, np.random.default_rng(1))
+    changes = draw_changes(7, (8, 8), settings, np.random.default_rng(1))
     for rank in range(2):
         part = slice(rank, None, 2)
         assert np.array_equal(change(pixels[part], changes.of(part), settings), whole[part])
@@ -54,7 +54,7 @@ def test_a_square_is_greyed_out_and_may_hang_over_the_edge() -> None:
     assert np.array_equal(changed, expected)
     assert not pixels.any()
     centres = np.concatenate(
-        [draw_changes(20, 8, settings, np.random.default_rng(n)).erased + 2 for n in range(20)]  # type: ignore[operator]
+        [draw_changes(20, (8, 8), settings, np.random.default_rng(n)).erased + 2 for n in range(20)]  # type: ignore[operator]
     )
     assert set(centres.ravel().tolist()) == set(range(8))
 
@@ -73,8 +73,8 @@ def test_colours_follow_the_factors() -> None:
 
 @pytest.mark.parametrize("jitter", [0.1, 0.4])
 def test_factors_lie_within_the_jitter(jitter: float) -> None:
-    factors = draw_changes(200, 8, replace(SETTINGS, jitter=jitter), np.random.default_rng(0)).factors
+    factors = draw_changes(200, (8, 8), replace(SETTINGS, jitter=jitter), np.random.default_rng(0)).factors
     assert factors is not None
     assert 1 - jitter <= factors.min() < 1 - 0.9 * jitter
     assert 1 + 0.9 * jitter < factors.max() <= 1 + jitter
-    assert draw_changes(200, 8, SETTINGS, np.random.default_rng(0)).factors is None
+    assert draw_changes(200, (8, 8), SETTINGS, np.random.default_rng(0)).factors is None
