@@ -60,6 +60,11 @@ def timm_trunk(name: str, size: int | tuple[int, int], shaped: Shaped = unchange
     return trunk_from_weights(model.state_dict(), backbone, shaped(own), source=f"timm {name}")
 
 
+def available(backbone: str) -> str | None:
+    """The best published weights of a backbone that need no download, as `graftnet trunk use` names them."""
+    return None
+
+
 def unreachable(what: str, error: Exception) -> TrunkError:
     """The message for a download that failed."""
     cache = Path("~/.cache/torch")
