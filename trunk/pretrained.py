@@ -104,11 +104,6 @@ def timm_trunk(
     return trunk_from_weights(model.state_dict(), backbone, shaped(own), source=f"timm {name}")
 
 
-def available(backbone: str) -> str | None:
-    """The best published weights of a backbone that need no download, as `graftnet trunk use` names them."""
-    return None
-
-
 def unreachable(what: str, error: Exception) -> TrunkError:
     """The message for a download that failed; it names what needs none."""
     ready = [source.backbone for source in PACKAGES if source.here]

@@ -89,6 +89,7 @@ def trunk_record(folder: Path) -> dict[str, Any]:
 
 def best_here(project: Project) -> str | None:
     """The best published weights of the backbone that need no download, as `graftnet trunk use` names them."""
-    from trunk.pretrained import available
+    from trunk.sources import available
 
-    return available(project.config.trunk.backbone)
+    source = available(project.config.trunk.backbone)
+    return source.call if source else None

@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ def test_rates_rise_from_the_first_block_to_the_heads(subdatasets: list[SubDatas
     assert share["heads.0.weight"] == share["chain.block5.0.weight"] == 1.0
     blocks = [share[f"chain.block{number}.0.weight"] for number in range(6)]
     assert blocks[0] == pytest.approx(0.01)
-    ratios = [later / earlier for earlier, later in zip(blocks, blocks[1:], strict=False)]
+    ratios = [later / earlier for earlier, later in pairwise(blocks)]
     assert ratios == pytest.approx([0.01 ** (-1 / 5)] * 5)
 
 
