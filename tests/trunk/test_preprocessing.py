@@ -42,9 +42,12 @@ def test_padding_keeps_the_whole_picture_in_the_middle_of_the_mean(width: int, h
     assert abs(columns[0] - (19 - columns[-1])) <= 1
     assert np.array_equal(np.unique(pixels[~inside], axis=0), [] if inside.all() else [(51, 102, 153)]) or inside.all()
     # What is filled is nothing to the trunk: almost 0 behind mean and deviation.
-    assert np.abs(own.normalise(torch.from_numpy(pixels.copy())[None]).numpy()[0].transpose(1, 2, 0)[~inside]).max(
-        initial=0
-    ) < 0.01
+    assert (
+        np.abs(own.normalise(torch.from_numpy(pixels.copy())[None]).numpy()[0].transpose(1, 2, 0)[~inside]).max(
+            initial=0
+        )
+        < 0.01
+    )
 
 
 @pytest.mark.parametrize("fit", ["squash", "crop", "pad"])

@@ -93,9 +93,7 @@ def test_features_have_the_maps_of_a_rectangle(project: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("attribute", ["bright", "corner"])
-def test_records_and_pages_know_both_sides(
-    project: Path, attribute: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_records_and_pages_know_both_sides(project: Path, attribute: str, capsys: pytest.CaptureFixture[str]) -> None:
     opened = open_project(project)
     (search,) = opened.results(attribute)
     result = json.loads((search / "result.json").read_text())
