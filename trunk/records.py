@@ -39,6 +39,8 @@ class TrunkShape(TypedDict):
     preprocessing: PreprocessingShape
     created: NotRequired[Text]
     source: NotRequired[Text]
+    input_from: NotRequired[Text]
+    notes: NotRequired[list[Text]]
     attributes: NotRequired[list[Text]]
     blocks: NotRequired[Depth]
     shapes: NotRequired[list[Shape]]
