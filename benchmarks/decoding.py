@@ -4,10 +4,10 @@
 
 Prints one JSON line. The pictures are made of the photographs in DIR, seeded: a part of 16 : 9 enlarged, with
 noise (standard deviation 6 of 255), quality 90. `full` and `scaled`: seconds of filling an empty cache with all of them
-by `trunk.features.cache`, in portions that take turns. `decoding_ms`: reading and resizing one picture, median, in one
-thread with nothing beside it. `ours` and `bare`: images per second of what runs the trunk for the cache, and of the
-backbone's blocks called by themselves on batches that lie ready, in turns, medians. `cosine` and `relative_error`: of
-the averaged last features, scaled decoding against full.
+by `trunk.features.cache`, in portions that take turns; `cpu`: the processor's, which other programs stretch less.
+`decoding_ms`: reading and resizing one picture, median, in one thread with nothing beside it. `ours` and `bare`: images
+per second of what runs the trunk for the cache, and of the backbone's blocks called by themselves on batches that lie
+ready, in turns, medians. `cosine` and `relative_error`: of the averaged last features, scaled against full.
 """
 
 import argparse
@@ -60,18 +60,21 @@ def decoded_ms(paths: list[Path], preprocessing: Preprocessing) -> float:
     return 1e3 * statistics.median(took)
 
 
-def filled(trunks: dict[str, Trunk], paths: list[Path], folder: Path, depth: int) -> dict[str, float]:
-    """Seconds that a cache of each trunk takes to fill with all pictures; the portions take turns."""
-    seconds = dict.fromkeys(trunks, 0.0)
+def filled(
+    trunks: dict[str, Trunk], paths: list[Path], folder: Path, depth: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds, and the processor's, that a cache of each trunk takes to fill with all pictures; portions take turns."""
+    seconds, busy = dict.fromkeys(trunks, 0.0), dict.fromkeys(trunks, 0.0)
     caches = {name: FeatureCache(folder / name, trunk) for name, trunk in trunks.items()}
     size = -(-len(paths) // PORTIONS // BATCH_SIZE) * BATCH_SIZE
     for turn, start in enumerate(range(0, len(paths), size)):
         portion = {f"{start + row:064x}": path for row, path in enumerate(paths[start : start + size])}
         for name in list(trunks)[:: 1 if turn % 2 else -1]:
-            started = time.perf_counter()
+            started, working = time.perf_counter(), time.process_time()
             caches[name].fill(portion, [depth])
             seconds[name] += time.perf_counter() - started
-    return seconds
+            busy[name] += time.process_time() - working
+    return seconds, busy
 
 
 def images_per_second(trunk: Trunk, pixels: torch.Tensor, depth: int, folder: Path) -> dict[str, float]:
@@ -125,13 +128,14 @@ def main() -> None:
         pixels = {name: decode(shown, trunk.preprocessing) for name, trunk in trunks.items()}
         means = {name: averaged(loaded, array, depth, folder) for name, array in pixels.items()}
         speed = images_per_second(loaded, torch.from_numpy(pixels["full"]), depth, folder)
-        seconds = filled(trunks, paths, folder, depth)
+        seconds, busy = filled(trunks, paths, folder, depth)
     far = (means["scaled"] - means["full"]).norm(dim=1) / means["full"].norm(dim=1)
     answer = {
         "benchmark": "decoding",
         **{key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()},
         "decoding_ms": {name: round(value, 2) for name, value in decoding.items()},
         "cache_seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "cache_cpu_seconds": {name: round(value, 1) for name, value in busy.items()},
         "cache_images_per_second": {name: round(len(paths) / value, 1) for name, value in seconds.items()},
         "trunk_images_per_second": {name: round(value, 1) for name, value in speed.items()},
         "ours_to_bare": round(speed["ours"] / speed["bare"], 3),

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -182,7 +183,7 @@ def test_a_variant_is_calibrated_on_the_shape(home: Home, tmp_path: Path, monkey
 
     trial = Trial(
         calibration=[images],
-        labelled={name: lambda name=name: labelled(name) for name in GRAFTS},
+        labelled={name: partial(labelled, name) for name in GRAFTS},
         loss=1.0,
         rounds=1,
         threads=1,

@@ -13,7 +13,7 @@ from graftnet.trunks.precision import feature_precision
 from graftnet.trunks.versions import open_trunk
 from tests.graftnet.searches.test_run import CONFIG, CPU, make_project
 from trunk.features.precision import BOUND, bfloat16_error
-from trunk.trunk import trunk_state
+from trunk.trunk import Trunk, trunk_state
 
 AUTO = CONFIG.replace("[trunk]\n", '[trunk]\nfeature_precision = "auto"\n')
 
@@ -32,8 +32,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 def test_the_bound_decides_and_is_measured_once(
     project: Project, error: float, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trunk, measured = open_trunk(project, CPU), []
-    monkeypatch.setattr("graftnet.trunks.precision.bfloat16_error", lambda of: measured.append(of) or error)
+    trunk = open_trunk(project, CPU)
+    measured: list[Trunk] = []
+
+    def measure(of: Trunk) -> float:
+        measured.append(of)
+        return error
+
+    monkeypatch.setattr("graftnet.trunks.precision.bfloat16_error", measure)
     assert [feature_precision(project, trunk, CPU) for _ in range(2)] == [precision] * 2
     assert cache_of(project, trunk).origin["precision"] == precision
     assert measured == [trunk]
