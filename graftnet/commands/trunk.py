@@ -13,7 +13,7 @@ from graftnet.terminal.output import answer, text_table
 commands = typer.Typer()
 app = typer.Typer(
     no_args_is_help=True,
-    help="The frozen blocks that all branches share: train, use, blocks, switch, what stands when.",
+    help="The frozen blocks that all branches share: train, use, blocks, probe, switch, what stands when.",
 )
 commands.add_typer(app, name="trunk", rich_help_panel=START)
 
@@ -128,6 +128,32 @@ def blocks(
     else:
         table = block_table(backbone or "inception_v3", asked)
     answer(table, "\n".join(block_lines(table)), as_json=as_json)
+
+
+@app.command("probe")
+def probe(
+    attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
+    project: Folder = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure what each depth of the trunk is worth, before any search.
+
+    In one pass of the trunk over train and val: logistic regression on the
+    averaged maps of every depth. Prints val AUROC and milliseconds per depth, and
+    the depth it advises; where trunk.freeze_depth is 0, new searches take that.
+
+    \b
+    Examples:
+      graftnet trunk probe
+      graftnet trunk probe bald backpack --json
+
+    The averages are kept in runs/cache, for all attributes: what was stopped goes
+    on, and a further attribute costs its new images alone.
+    """
+    from graftnet.studies.probe import probe_call
+
+    answer(*probe_call(project, attributes or (), device=device), as_json=as_json)
 
 
 @app.command("status")

@@ -19,9 +19,10 @@ from foundation.provenance import machine, timestamp
 from graftnet.bundles.tree import newest_on
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, by_age
-from graftnet.project.settings import depth_of, seed_or
+from graftnet.project.settings import seed_or
 from graftnet.searches.queue import plan_job
 from graftnet.searches.standing import changes_since, standing_of
+from graftnet.trunks.advice import chosen_depth
 from graftnet.trunks.served import grafted, trunk_status
 from graftnet.trunks.versions import open_trunk
 from trunk.errors import TrunkError
@@ -156,7 +157,7 @@ def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
     It is timed with the threads that the branches were timed with; not where they were timed on an accelerator.
     """
     status = trunk_status(project)
-    depths = {depth_of(project.config)}
+    depths = {chosen_depth(project, trunk.fingerprint).depth}
     threads: Counter[int] = Counter()
     for name in searched(project):
         result = read_json_if_whole(project.latest_search(name) / "result.json")
