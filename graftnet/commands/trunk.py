@@ -118,13 +118,15 @@ def blocks(
     """
     from graftnet.project.config import size_of_text
     from graftnet.project.folder import project_here
+    from graftnet.trunks.advice import depth_in_use
     from trunk.backbones.table import block_table
 
     home = project_here(project)
     own = home.config.trunk if home and backbone in (None, home.config.trunk.backbone) else None
     asked = size_of_text(size) if size else None
-    if own:
-        table = block_table(own.backbone, asked or own.image_size, own.freeze_depth)
+    if home and own:
+        depth = own.freeze_depth if asked else depth_in_use(home)  # at another size nothing was probed
+        table = block_table(own.backbone, asked or own.image_size, depth)
     else:
         table = block_table(backbone or "inception_v3", asked)
     answer(table, "\n".join(block_lines(table)), as_json=as_json)
