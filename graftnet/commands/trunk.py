@@ -14,7 +14,7 @@ MAX_DROP = 0.005  # of a score; the figures of a branch that is trained again di
 commands = typer.Typer()
 app = typer.Typer(
     no_args_is_help=True,
-    help="The frozen blocks that all branches share: train, use, blocks, switch, what stands when.",
+    help="The frozen blocks that all branches share: train, use, blocks, probe, switch, what stands when.",
 )
 commands.add_typer(app, name="trunk", rich_help_panel=START)
 
@@ -130,16 +130,44 @@ def blocks(
     """
     from graftnet.project.config import size_of_text
     from graftnet.project.folder import project_here
+    from graftnet.trunks.advice import depth_in_use
     from trunk.backbones.table import block_table
 
     home = project_here(project)
     own = home.config.trunk if home and backbone in (None, home.config.trunk.backbone) else None
     asked = size_of_text(size) if size else None
-    if own:
-        table = block_table(own.backbone, asked or own.image_size, own.freeze_depth)
+    if home and own:
+        depth = own.freeze_depth if asked else depth_in_use(home)  # at another size nothing was probed
+        table = block_table(own.backbone, asked or own.image_size, depth)
     else:
         table = block_table(backbone or "inception_v3", asked)
     answer(table, "\n".join(block_lines(table)), as_json=as_json)
+
+
+@app.command("probe")
+def probe(
+    attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
+    project: Folder = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure what each depth of the trunk is worth, before any search.
+
+    In one pass of the trunk over train and val: logistic regression on the
+    averaged maps of every depth. Prints val AUROC and milliseconds per depth, and
+    the depth it advises; where trunk.freeze_depth is 0, new searches take that.
+
+    \b
+    Examples:
+      graftnet trunk probe
+      graftnet trunk probe bald backpack --json
+
+    The averages are kept in runs/cache, for all attributes: what was stopped goes
+    on, and a further attribute costs its new images alone.
+    """
+    from graftnet.studies.probe import probe_call
+
+    answer(*probe_call(project, attributes or (), device=device), as_json=as_json)
 
 
 @app.command("status")

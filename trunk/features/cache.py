@@ -296,7 +296,7 @@ class FeatureCache:
 
 
 def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: str | None) -> None:
-    """Commit rows (n, H, W, C) under their keys; the name depends on the keys, so that two writers cannot clash."""
+    """Commit rows (n, ...) under their keys; the name depends on the keys, so that two writers cannot clash."""
     path = folder / f"{hashlib.sha256(''.join(keys).encode()).hexdigest()[:16]}.npy"
 
     def write_array(temporary: Path) -> None:
@@ -308,7 +308,7 @@ def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: s
     write_json(path.with_suffix(".json"), record | ({"codec": codec} if codec else {}))
 
 
-def read_shard_record(record: Path, shape: tuple[int, int, int], codec: str | None) -> list[str] | None:
+def read_shard_record(record: Path, shape: tuple[int, ...], codec: str | None) -> list[str] | None:
     """The keys of a shard that is whole; None for one that is damaged, or that another codec wrote."""
     try:
         contents = read_json(record)
