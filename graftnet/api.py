@@ -99,6 +99,41 @@ class Project:
             self.report(name)
         return write_fleet_report(write_fleet_record(self.opened, check=check))
 
+    def probe(
+        self,
+        attributes: Sequence[str] = (),
+        *,
+        device: str = "auto",
+        progress: "Progress | None" = None,
+    ) -> "DataFrame":
+        """What each depth of the trunk is worth to these attributes, by default all, before any search.
+
+        A row per attribute and depth: name, channels, height and width of the map, ``val_auroc`` of logistic regression
+        on its averages with the ends of its 95 % interval ``low`` and ``high``, ``milliseconds`` of the trunk up to
+        there, and whether it is ``advised``. ``attrs["record"]`` of the table is what ``--json`` says.
+        """
+        from pandas import DataFrame
+
+        from graftnet.project.machine import choose_device
+        from graftnet.studies.probe import probe_attributes
+
+        record = probe_attributes(self.opened, attributes, device=choose_device(device), progress=progress)
+        shown = ("depth", "name", "channels", "height", "width")
+        rows = [
+            {
+                "attribute": name,
+                **{key: row[key] for key in shown},
+                "val_auroc": row["auroc"],
+                **{key: row[key] for key in ("low", "high", "milliseconds")},
+                "advised": row["depth"] == probe["advised"],
+            }
+            for name, probe in record["attributes"].items()
+            for row in probe["depths"]
+        ]
+        table = DataFrame(rows)
+        table.attrs["record"] = record
+        return table
+
     def graft(self, attribute: str) -> Path:
         """Put the newest result's branch into the project's tree; no other attribute changes by a single bit.
 

@@ -1,7 +1,7 @@
 """Input that given weights were trained with (mean, std, interpolation, crop), and who says so."""
 
-import dataclasses
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from trunk.backbones.chain import BACKBONES
 from trunk.preprocessing import Preprocessing
 from trunk.records import INTERPOLATIONS
+from trunk.weights_file import stated_input
 
 HALF = (0.5, 0.5, 0.5)
 NEAREST = {"lanczos": "bicubic"}  # of the ways to resize that we do not have; the others are nearer to bilinear
@@ -38,7 +39,7 @@ def timm_input(name: str, size: Size, settings: Mapping[str, Any] | None = None)
     """
     if settings is None:
         found = get_pretrained_cfg(name)
-        settings = dataclasses.asdict(found) if found else {}
+        settings = asdict(found) if found else {}
     usual = Preprocessing(size)
     stated = str(settings.get("interpolation", usual.interpolation))
     taken = stated if stated in INTERPOLATIONS else NEAREST.get(stated, "bilinear")
@@ -49,7 +50,9 @@ def timm_input(name: str, size: Size, settings: Mapping[str, Any] | None = None)
 
 
 def file_input(path: Path, weights: Mapping[str, Tensor], backbone: str, size: Size) -> OwnInput:
-    """That of a file of weights which itself says nothing of it."""
+    """That of a file of weights: what it says itself, or else its backbone's library."""
+    if stated := stated_input(path):
+        return OwnInput(replace(stated, size=size), "the file itself")
     if backbone in BACKBONES:
         rows = next((value.shape[0] for name, value in weights.items() if name.endswith("fc.weight")), 0)
         if backbone == "inception_v3" and rows == CLASSES:

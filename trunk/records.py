@@ -46,6 +46,8 @@ class TrunkShape(TypedDict):
     preprocessing: PreprocessingShape
     created: NotRequired[Text]
     source: NotRequired[Text]
+    input_from: NotRequired[Text]
+    notes: NotRequired[list[Text]]
     attributes: NotRequired[list[Text]]
     start: NotRequired[StartShape]
     blocks: NotRequired[Depth]

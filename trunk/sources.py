@@ -5,6 +5,7 @@ last two are downloaded by those libraries, and looked for where they keep what 
 """
 
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -187,6 +188,7 @@ def reachable(kinds: Iterable[str], patience: float = PATIENCE) -> dict[str, boo
     threads = [Thread(target=ask, args=(kind,), daemon=True) for kind in found]
     for thread in threads:
         thread.start()
+    end = time.monotonic() + patience
     for thread in threads:
-        thread.join(patience)
+        thread.join(max(0.0, end - time.monotonic()))
     return dict(found)

@@ -85,10 +85,10 @@ def latencies(
             module.eval()
         for round_ in range(WARMUP_ROUNDS + runs):
             for times, module in zip(times_of, modules, strict=True):
-                _synchronise(device)
+                synchronise(device)
                 started = time.perf_counter()
                 module(features)
-                _synchronise(device)
+                synchronise(device)
                 if round_ >= WARMUP_ROUNDS:
                     times.append(1000 * (time.perf_counter() - started))
     finally:
@@ -109,7 +109,8 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _synchronise(device: torch.device) -> None:
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

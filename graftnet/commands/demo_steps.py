@@ -1,4 +1,4 @@
-"""What every demo does once it has images and a trunk: search, report, graft, export, verify, predict.
+"""Steps that every demo takes once it has images and a trunk: search, report, graft, export, verify, predict.
 
 It calls what the commands call and says which command that would be.
 """

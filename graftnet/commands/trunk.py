@@ -14,7 +14,7 @@ MAX_DROP = 0.005  # of a score; the figures of a branch that is trained again di
 commands = typer.Typer()
 app = typer.Typer(
     no_args_is_help=True,
-    help="The frozen blocks that all branches share: train, use, blocks, switch, what stands when.",
+    help="The frozen blocks that all branches share: train, use, blocks, probe, switch, what stands when.",
 )
 commands.add_typer(app, name="trunk", rich_help_panel=START)
 
@@ -55,26 +55,37 @@ def train(project: Folder = None, seed: Seed = None, device: Device = "auto", as
 @app.command("use")
 def use(
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="SOURCE", help="imagenet, timm:NAME, a weights file, a trunk folder, or another project."
+            metavar="SOURCE",
+            help="imagenet, timm:NAME, a weights file, a trunk folder, or another project. Default: list them.",
         ),
-    ],
+    ] = None,
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Take existing weights as the trunk, instead of training one.
 
+    Without SOURCE it lists what can be had here and now, best first, and changes
+    nothing. Weights bring their own mean, std and interpolation, unless
+    graftnet.toml sets them.
+
     \b
     Examples:
+      graftnet trunk use
+      graftnet trunk use imagenet              (the best of trunk.backbone)
       graftnet trunk use inception_v3.safetensors
-      graftnet trunk use imagenet              (torchvision's; downloaded)
       graftnet trunk use ../people             (another project's trunk)
     """
     from graftnet.project.folder import open_project
+    from graftnet.trunks.offers import offer_lines, offers
     from graftnet.trunks.versions import use_trunk
 
     home = open_project(project)
+    if source is None:
+        found = offers(home)
+        answer(found, "\n".join(offer_lines(found)), as_json=as_json)
+        return
     folder = use_trunk(home, source)
     describe(folder, "Using" if folder == home.current_trunk else "Brought", as_json, in_use=home.current_trunk)
 
@@ -119,16 +130,44 @@ def blocks(
     """
     from graftnet.project.config import size_of_text
     from graftnet.project.folder import project_here
+    from graftnet.trunks.advice import depth_in_use
     from trunk.backbones.table import block_table
 
     home = project_here(project)
     own = home.config.trunk if home and backbone in (None, home.config.trunk.backbone) else None
     asked = size_of_text(size) if size else None
-    if own:
-        table = block_table(own.backbone, asked or own.image_size, own.freeze_depth)
+    if home and own:
+        depth = own.freeze_depth if asked else depth_in_use(home)  # at another size nothing was probed
+        table = block_table(own.backbone, asked or own.image_size, depth)
     else:
         table = block_table(backbone or "inception_v3", asked)
     answer(table, "\n".join(block_lines(table)), as_json=as_json)
+
+
+@app.command("probe")
+def probe(
+    attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
+    project: Folder = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure what each depth of the trunk is worth, before any search.
+
+    In one pass of the trunk over train and val: logistic regression on the
+    averaged maps of every depth. Prints val AUROC and milliseconds per depth, and
+    the depth it advises; where trunk.freeze_depth is 0, new searches take that.
+
+    \b
+    Examples:
+      graftnet trunk probe
+      graftnet trunk probe bald backpack --json
+
+    The averages are kept in runs/cache, for all attributes: what was stopped goes
+    on, and a further attribute costs its new images alone.
+    """
+    from graftnet.studies.probe import probe_call
+
+    answer(*probe_call(project, attributes or (), device=device), as_json=as_json)
 
 
 @app.command("status")
@@ -246,11 +285,31 @@ def describe(folder: Path, verb: str, as_json: bool, *, in_use: Path | None = No
 
     record = read_record(folder / "trunk.json", TrunkShape)
     lines = [f"{verb} trunk {folder.name} ({folder})"]
-    lines += [f"  {key}: {value}" for key, value in record.items() if not isinstance(value, (dict, list))]
+    lines += [
+        f"  {key}: {value}"
+        for key, value in record.items()
+        if not isinstance(value, (dict, list)) and key != "input_from"
+    ]
+    lines.append(f"  input: {input_line(record['preprocessing'], record.get('input_from'))}")
+    lines += [f"  {note}" for note in record.get("notes", [])]
     waiting = in_use is not None and in_use != folder
     if in_use is not None and waiting:
         lines.append(f"Trunk {in_use.name} stays in use, for branches are grafted on it. Next: graftnet trunk switch")
     answer({"folder": folder, "in_use": not waiting, **record}, "\n".join(lines), as_json=as_json)
+
+
+def input_line(own: Mapping[str, Any], origin: str | None) -> str:
+    """What a trunk's images go through, and who says so.
+
+    >>> own = {"size": [224, 112], "mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic", "fit": "pad"}
+    >>> input_line(own, "timm's configuration of resnet18")
+    "224 x 112 pixels, pad; mean 0.5 0.5 0.5, std 0.25 0.25 0.25, bicubic (timm's configuration of resnet18)"
+    """
+    height, width = own["size"] if isinstance(own["size"], list) else (own["size"],) * 2
+    fit = own.get("fit", "squash") + (f" {own['crop']:g}" if "crop" in own else "")
+    mean, std = (" ".join(f"{value:g}" for value in own[key]) for key in ("mean", "std"))
+    where = f" ({origin})" if origin else ""
+    return f"{height} x {width} pixels, {fit}; mean {mean}, std {std}, {own['interpolation']}{where}"
 
 
 BLOCK_HEAD = ("block", "depth", "name", "channels", "map", "stride", "parameters")

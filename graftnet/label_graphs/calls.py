@@ -34,7 +34,7 @@ def train_graph(
     from graftnet.trunks.versions import open_trunk
 
     trunk = open_trunk(project, chosen)
-    plan = plan_graph(project, trunk, attributes, seed=seed_or(seed, project), device=chosen)
+    plan = plan_graph(project, trunk, attributes, seed=seed_or(seed, project), device=chosen, force=force)
     with show_progress() as progress:
         run = run_graph(plan, trunk, device=chosen, progress=progress, force=force)
     return with_report(run)

@@ -21,6 +21,7 @@ from graftnet.project.config import CONFIG_NAME
 from graftnet.project.folder import Project
 from graftnet.project.settings import depth_of, graph_settings
 from graftnet.searches.features import cache_of
+from graftnet.trunks.advice import chosen_depth
 from graftnet.trunks.precision import feature_precision
 from label_graph.building import LabelledPool
 from label_graph.classifier import PooledFeatures, pool_features
@@ -99,9 +100,11 @@ class GraphPlan:
 
 
 def plan_graph(
-    project: Project, trunk: Trunk, attributes: Sequence[str], *, seed: int, device: torch.device
+    project: Project, trunk: Trunk, attributes: Sequence[str], *, seed: int, device: torch.device, force: bool = False
 ) -> GraphPlan:
     """Read and join the sub-datasets of these attributes (none named: of all); no image passes the trunk.
+
+    A run of before a probe advised another depth is planned again, unless ``force``: advice makes nothing stale.
 
     Raises:
         ConfigError: a setting cannot be used, or there are not two labels. DataError: a sub-dataset cannot be used.
@@ -119,7 +122,6 @@ def plan_graph(
         "labels": [list(vars(label).values()) for label in data.labels],
         "data": {each.attribute.name: each.digest(hashes) for each in subdatasets},
         "fingerprint": trunk.fingerprint,
-        "freeze_depth": trunk.check_depth(depth_of(project.config)),
         "feature_precision": feature_precision(project, trunk, device),
         "settings": recorded(settings),
         "words": content_hash(words) if words else None,
@@ -127,7 +129,15 @@ def plan_graph(
         "seed": seed,
         "device": device.type,
     }
-    return GraphPlan(project, data, settings, branches, words, identity, this_command())
+    choice = chosen_depth(project, trunk.fingerprint)
+    plans = [
+        GraphPlan(project, data, settings, branches, words, identity | {"freeze_depth": depth}, this_command())
+        for depth in dict.fromkeys(map(trunk.check_depth, (choice.depth, depth_of(project.config))))
+    ]
+    if force or not choice.measured:
+        return plans[0]
+    begun = [plan for plan in plans if plan.folder.is_dir()]
+    return next((plan for plan in begun if plan.finished), begun[0] if begun else plans[0])
 
 
 def joined(subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> GraphData:

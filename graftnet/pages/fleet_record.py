@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from branches.costs.trunk import costs_at, how_timed
+from foundation.errors import RecordError
 from foundation.files import read_json_if_whole, write_json
 from foundation.history import Progress
 from foundation.provenance import machine, timestamp
@@ -22,6 +23,7 @@ from graftnet.project.folder import Project, by_age
 from graftnet.project.settings import depth_of, seed_or
 from graftnet.searches.queue import plan_job
 from graftnet.searches.standing import changes_since, standing_of
+from graftnet.trunks.advice import chosen_depth, probes_on, shared_advice
 from graftnet.trunks.served import grafted, trunk_status
 from graftnet.trunks.versions import open_trunk
 from trunk.errors import TrunkError
@@ -156,7 +158,8 @@ def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
     It is timed with the threads that the branches were timed with; not where they were timed on an accelerator.
     """
     status = trunk_status(project)
-    depths = {depth_of(project.config)}
+    probes = probes_of(project, trunk)
+    depths = {chosen_depth(project, trunk.fingerprint).depth if probes else depth_of(project.config)}
     threads: Counter[int] = Counter()
     for name in searched(project):
         result = read_json_if_whole(project.latest_search(name) / "result.json")
@@ -172,7 +175,16 @@ def trunk_record(project: Project, trunk: Trunk) -> dict[str, Any]:
         "fingerprint": trunk.fingerprint,
         "costs": {str(depth): costs_at(trunk, depth, usual) for depth in sorted(depths)},
         "timed": None if usual is None else how_timed(usual),
+        **({"probe": shared_advice(probes)} if probes else {}),
     }
+
+
+def probes_of(project: Project, trunk: Trunk) -> dict[str, dict[str, Any]]:
+    """The probes of the trunk; none where one is damaged, which whoever plans by it is told."""
+    try:
+        return probes_on(project, trunk.fingerprint)
+    except RecordError:
+        return {}
 
 
 def links(project: Project) -> list[dict[str, Any]]:

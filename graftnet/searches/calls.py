@@ -80,7 +80,9 @@ def search_in(
     from reports import write_report
 
     trunk = open_trunk(project, chosen)
-    plan = plan_search(project, trunk, attribute, seed=seed_or(seed, project), device=chosen)
+    plan = plan_search(project, trunk, attribute, seed=seed_or(seed, project), device=chosen, force=force)
+    if force or not plan.finished or plan.advised_otherwise:
+        typer.echo(plan.depth_sentence, err=True)
     if not plan.finished and plan.few_sentence:
         typer.echo(plan.few_sentence, err=True)
     if sentence := standing_of(plan).sentence(attribute):

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 
 from foundation.history import Progress
-from graftnet.project.config import config_of, project_of
+from graftnet.project.config import project_of
 from graftnet.project.folder import Project
-from graftnet.project.settings import depth_of
+from graftnet.trunks.advice import attribute_depth
 from graftnet.trunks.precision import feature_precision
 from subdatasets.errors import DataError
 from subdatasets.image_files import content_hashes
@@ -66,10 +66,12 @@ class Portion(NamedTuple):
     training: list[str]
 
 
-def portions(project: Project, subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str]) -> list[Portion]:
+def portions(
+    project: Project, subdatasets: Sequence[SubDataset], hashes: Mapping[Path, str], depths_of: Mapping[str, int]
+) -> list[Portion]:
     """What these sub-datasets need, each at its attribute's depth; an image of several is in one portion."""
     keys, training = wanted(project, subdatasets, hashes)
-    cuts = [depth_of(config_of(project.config, subdataset.attribute.name)) for subdataset in subdatasets]
+    cuts = [depths_of[subdataset.attribute.name] for subdataset in subdatasets]
     if len(set(cuts)) == 1:
         return [Portion(cuts[:1], keys, training)]
     depths: dict[str, set[int]] = {key: set() for key in keys}
@@ -80,6 +82,12 @@ def portions(project: Project, subdatasets: Sequence[SubDataset], hashes: Mappin
     for key, path in keys.items():
         grouped.setdefault(tuple(sorted(depths[key])), {})[key] = path
     return [Portion(list(at), of, [key for key in training if key in of]) for at, of in grouped.items()]
+
+
+def new_depths(project: Project, trunk: Trunk, subdatasets: Sequence[SubDataset]) -> dict[str, int]:
+    """The freeze depth of a new search of each attribute."""
+    names = [subdataset.attribute.name for subdataset in subdatasets]
+    return {name: attribute_depth(project, trunk.fingerprint, name) for name in names}
 
 
 def fill(
@@ -115,7 +123,9 @@ def estimate_cache(project: Project, trunk: Trunk, subdatasets: Sequence[SubData
     estimate = joined_estimates(
         [
             estimate_fill(cache, keys, depths, cache.missing(keys, depths), fit_on=len(training))
-            for depths, keys, training in portions(project, subdatasets, hashes)
+            for depths, keys, training in portions(
+                project, subdatasets, hashes, new_depths(project, trunk, subdatasets)
+            )
         ]
     )
     require_room(estimate)
@@ -128,17 +138,19 @@ def fill_cache(
     subdatasets: Sequence[SubDataset],
     *,
     hashes: Mapping[Path, str] | None = None,
+    depths: Mapping[str, int] | None = None,
     announce: Announce | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Run the trunk on every image of ``subdatasets`` that it has not seen; an image in several passes it once.
 
-    ``hashes``: the content hash of every image, where it is known.
+    ``hashes``: the content hash of every image, where it is known. ``depths``: of each attribute; by default those that
+    new searches read.
     """
     if hashes is None:
         hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
     cache = cache_of(project, trunk)
-    parts = portions(project, subdatasets, hashes)
+    parts = portions(project, subdatasets, hashes, depths or new_depths(project, trunk, subdatasets))
     computed = sum(fill(cache, part, announce=announce, progress=progress) for part in parts)
     record = {"images": len(set(hashes.values())), "computed": computed, "folder": str(cache.folder)}
     return record | {"views": ["plain", *project.config.features.views], "storage": cache.storage.name}

@@ -9,6 +9,7 @@ from foundation.provenance import identity_of
 from foundation.records import read_json
 from graftnet.project.config import FeaturesTable
 from graftnet.project.folder import Project
+from graftnet.trunks.advice import Choice, why
 from nas.settings import BY_HAND, JobSettings
 from subdatasets.reading.rows import few_sentence
 from subdatasets.subdataset import SubDataset
@@ -19,7 +20,8 @@ class SearchPlan:
     """Plain values, so that another process, or another machine that sees the project's folder, can carry it out.
 
     hashes: the content hash of every image. identity: what defines the search (data, trunk, settings, seed, device);
-    another plan with the same finds the same folder. command: the command line that asked for it.
+    another plan with the same finds the same folder. command: the command line that asked for it. choice: the
+    depth that an attribute not searched yet would read, of so many blocks; this search may be older than that advice.
     """
 
     project: Project
@@ -28,6 +30,8 @@ class SearchPlan:
     settings: JobSettings
     identity: dict[str, Any]
     command: str
+    choice: Choice | None = None
+    blocks: int = 0
 
     @property
     def attribute(self) -> str:
@@ -43,6 +47,16 @@ class SearchPlan:
         """Blocks of the trunk that the features come from."""
         value: int = self.identity["freeze_depth"]
         return value
+
+    @property
+    def advised_otherwise(self) -> bool:
+        """Whether a probe advises another depth than this search reads."""
+        return self.choice is not None and self.choice.measured and self.choice.depth != self.depth
+
+    @property
+    def depth_sentence(self) -> str:
+        """Which depth it reads, and why; empty where that is not known."""
+        return why([self.attribute], self.choice, self.depth, blocks=self.blocks) if self.choice else ""
 
     @property
     def by_hand(self) -> bool:

@@ -102,18 +102,25 @@ def survey(
     for number, name in enumerate(names):
         if progress:
             progress(PLANNING, number, len(names), {})
-        jobs.append(plan_job(project, trunk, name, seed=seed, device=device, hashes=hashes))
+        jobs.append(plan_job(project, trunk, name, seed=seed, device=device, hashes=hashes, force=force))
     wanted = [job for job in jobs if job.plan and (force or not job.current)]
     failed = {job.attribute: job for job in fill(project, trunk, wanted, progress) if job.error}
     return [failed.get(job.attribute, job) for job in jobs]
 
 
 def plan_job(
-    project: Project, trunk: Trunk, attribute: str, *, seed: int, device: torch.device, hashes: dict[Path, str]
+    project: Project,
+    trunk: Trunk,
+    attribute: str,
+    *,
+    seed: int,
+    device: torch.device,
+    hashes: dict[Path, str],
+    force: bool = False,
 ) -> Job:
     """Plan one attribute; ``hashes`` of images seen before are used, and new ones added."""
     try:
-        plan = plan_search(project, trunk, attribute, seed=seed, device=device, hashes=hashes)
+        plan = plan_search(project, trunk, attribute, seed=seed, device=device, hashes=hashes, force=force)
     except Exception as error:
         return Job(attribute, error=explain(error, project.runs)[0])
     hashes.update(plan.hashes)
@@ -126,7 +133,8 @@ def fill(project: Project, trunk: Trunk, jobs: Sequence[Job], progress: Progress
     def fill_for(chosen: Sequence[Job]) -> None:
         plans = [job.plan for job in chosen if job.plan]
         hashes = {path: content for plan in plans for path, content in plan.hashes.items()}
-        fill_cache(project, trunk, [plan.subdataset for plan in plans], hashes=hashes, progress=progress)
+        depths = {plan.attribute: plan.depth for plan in plans}
+        fill_cache(project, trunk, [plan.subdataset for plan in plans], hashes=hashes, depths=depths, progress=progress)
 
     def tried(job: Job) -> Job:
         try:

@@ -11,16 +11,18 @@ import torch
 
 from branches.compression import tail_on
 from branches.tails import TailBuilder, tail_branch
+from foundation.files import read_json_if_whole
 from foundation.history import Progress
 from foundation.locks import only_one
 from foundation.provenance import identity_of, this_command
 from graftnet.errors import ConfigError
 from graftnet.project.config import Config, project_of
-from graftnet.project.folder import Project
-from graftnet.project.settings import depth_of, job_settings, settings_on
+from graftnet.project.folder import Project, by_age
+from graftnet.project.settings import job_settings, settings_on
 from graftnet.searches.features import Announce, AttributeData, attribute_data, estimate_cache, fill_cache
 from graftnet.searches.plan import SearchPlan, about_features
 from graftnet.searches.warm_start import about_start, prepare_start, resumed, warmed
+from graftnet.trunks.advice import Choice, chosen_depth, pinned
 from graftnet.trunks.versions import open_trunk
 from nas.job.origin import Origin, origin_of, settings_record
 from nas.job.predictions import ImageFile
@@ -61,18 +63,53 @@ def plan_search(
     seed: int,
     device: torch.device,
     hashes: Mapping[Path, str] | None = None,
+    force: bool = False,
 ) -> SearchPlan:
     """Read the sub-dataset and hash its images; no image passes the trunk.
 
+    Where a probe advises the depth, a search that is there, of another depth and the same otherwise, is planned again:
+    it is current, and a probe made since makes nothing stale.
+
     Args:
         hashes: content hashes that are known already; only other images are read.
+        force: it will be done anew, at the depth that is advised now.
 
     Raises:
         DataError: the sub-dataset cannot be used. ConfigError, TrunkError: a setting cannot.
     """
     project = project_of(project, attribute)
+    choice = chosen_depth(project, trunk.fingerprint, attribute)
+    data = attribute_data(project, trunk, attribute, choice.depth, device=device, hashes=hashes)
+    plan = plan_at(data, choice, seed=seed, device=device)
+    if force or not choice.measured or plan.finished:
+        return plan
+    others = [
+        plan_at(replace(data, depth=depth), choice, seed=seed, device=device)
+        for depth in depths_before(project, trunk, attribute, choice.depth)
+    ]
+    there = [other for other in (plan, *others) if other.finished] or [
+        other for other in (plan, *others) if other.folder.is_dir()
+    ]
+    return there[0] if there else plan
+
+
+def depths_before(project: Project, trunk: Trunk, attribute: str, chosen: int) -> list[int]:
+    """The other depths at which the attribute was searched on this trunk, finished ones first, the newest first."""
+    finished = project.results(attribute)
+    begun = by_age(project.searches(attribute).glob("*/config.json"))
+    depths: list[int] = []
+    for folder in [*reversed(finished), *(folder for folder in reversed(begun) if folder not in finished)]:
+        config = read_json_if_whole(folder / "config.json")
+        depth = config.get("freeze_depth")
+        if config.get("fingerprint") == trunk.fingerprint and isinstance(depth, int) and depth in trunk.depths:
+            depths.append(depth)
+    return [depth for depth in dict.fromkeys(depths) if depth != chosen]
+
+
+def plan_at(data: AttributeData, choice: Choice, *, seed: int, device: torch.device) -> SearchPlan:
+    """The plan of a search of this data; ``choice``: the depth that an attribute not searched yet would read."""
+    project, trunk = pinned(data.project, data.depth), data.trunk
     settings = settings_on(project.config, trunk, device)
-    data = attribute_data(project, trunk, attribute, depth_of(project.config), device=device, hashes=hashes)
     identity = {
         **data.identity,
         "seed": seed,
@@ -80,7 +117,10 @@ def plan_search(
         **about_features(project.config.features),
         **settings_record(settings),
     }
-    return resumed(SearchPlan(project, data.subdataset, dict(data.hashes), settings, identity, this_command()))
+    hashes, blocks = dict(data.hashes), len(trunk.chain)
+    return resumed(
+        SearchPlan(project, data.subdataset, hashes, settings, identity, this_command(), choice=choice, blocks=blocks)
+    )
 
 
 def search_attribute(
@@ -94,7 +134,7 @@ def search_attribute(
 ) -> Path:
     """Search one attribute's branch, or continue, or return the current result: :func:`carry_out` what is planned."""
     trunk = open_trunk(project, device)
-    plan = plan_search(project, trunk, attribute, seed=seed, device=device)
+    plan = plan_search(project, trunk, attribute, seed=seed, device=device, force=force)
     return carry_out(plan, trunk, device=device, progress=progress, force=force)
 
 

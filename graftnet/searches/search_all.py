@@ -115,6 +115,19 @@ def failure(accounts: Sequence[Answer]) -> str:
     return "\n".join([f"{len(lines)} of {len(accounts)} attributes failed:", *lines]) if lines else ""
 
 
+def depth_sentences(jobs: Sequence["Job"]) -> Iterator[str]:
+    """Which depths are read and why: of what will be searched, and of what is current at another depth than advised."""
+    from graftnet.trunks.advice import why
+
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    for job in jobs:
+        plan = job.plan
+        if plan and not job.error and plan.choice and (not job.current or plan.advised_otherwise):
+            alike.setdefault((plan.choice, plan.depth, plan.blocks), []).append(job.attribute)
+    for (choice, depth, blocks), names in alike.items():
+        yield why(names, choice, depth, blocks=blocks)
+
+
 @contextmanager
 def show_fleet(stream: TextIO | None = None) -> Iterator["FleetLines"]:
     """The display that suits ``stream`` (standard error): bars on a terminal, lines elsewhere."""
@@ -164,6 +177,8 @@ class FleetLines:
                 self.say(sentence)
             if job.plan and not job.current and job.plan.shared_sentence:
                 self.say(job.plan.shared_sentence)
+        for sentence in depth_sentences(jobs):
+            self.say(sentence)
         current = len(jobs) - todo - sum(job.error is not None for job in jobs)
         self.say(f"{todo} of {len(jobs)} attributes to search, {current} have a current result.")
         self.began, self.total = self.clock(), todo

@@ -9,7 +9,6 @@ from foundation.bounds import recorded
 from foundation.history import Progress
 from graftnet.label_graphs.plan import plan_graph, pooled, words_of
 from graftnet.project.folder import Project
-from graftnet.project.settings import depth_of
 from graftnet.studies.plan import StudyPlan, TuneRequest
 from label_graph.building import LabelledPool
 from label_graph.cooccurrence import PairCounts, calibrated, count_pairs, filled, unseen_pairs
@@ -55,9 +54,7 @@ def plan_gcn(request: TuneRequest, project: Project, *, seed: int, device: torch
 
     def make(_announce: "Announce | None", progress: Progress | None) -> GcnObjective:
         precision = plan.identity["feature_precision"]
-        features = pooled(
-            project, trunk, plan.data, depth=depth_of(project.config), precision=precision, progress=progress
-        )
+        features = pooled(project, trunk, plan.data, depth=plan.depth, precision=precision, progress=progress)
         train, val = (plan.data.pool(features, split) for split in ("train", "val"))
         counts = counts_of(plan, train, val, device)
         return GcnObjective(train, val, labels, plan.settings, seed, device, counts, words)

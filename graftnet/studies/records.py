@@ -10,11 +10,11 @@ from foundation.errors import RecordError
 from foundation.files import write_bytes
 from foundation.records import Name, Text, Whole, read_record, reading
 from graftnet.errors import ConfigError
-from graftnet.project.config import CONFIG_NAME, config_of, parse_config
+from graftnet.project.config import CONFIG_NAME, config_of, parse_config, project_of
 from graftnet.project.folder import Project, by_age
-from graftnet.project.settings import depth_of
 from graftnet.project.toml_edit import dotted, set_values, toml
 from graftnet.terminal.output import Answer
+from graftnet.trunks.advice import depth_in_use
 from nas.tuning.depth_knobs import DEPTH_KNOBS
 
 RECORD = "study.json"
@@ -184,7 +184,7 @@ def standing_value(project: Project, key: tuple[str, ...]) -> Any:
     config = config_of(project.config, key[1]) if key[0] == "attributes" else project.config
     value = getattr(getattr(config, key[-2]), key[-1])
     if key[-2:] == ("trunk", "freeze_depth"):
-        return depth_of(config)
+        return depth_in_use(project_of(project, key[1]) if key[0] == "attributes" else project, key[1])
     return list(value) if isinstance(value, tuple) else value
 
 

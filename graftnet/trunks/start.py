@@ -1,4 +1,4 @@
-"""Where a trunk's training begins: at published weights where there are any, at those in use, or at random ones.
+"""Start of a trunk's training: published weights where there are any, those in use, or random ones.
 
 ``[trunk] start`` says it; ``""`` goes on with what the project has: the weights that `graftnet trunk use` brought, or
 what the trunk in use was itself trained from, so that training it again on more attributes begins at the same place.

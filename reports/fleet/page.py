@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
+from reports.drawing.depths import depths_section as shown_depths
 from reports.fleet.entries import Fleet, address, read_fleet
 from reports.fleet.overview import COLUMNS, headline, overview_row, remark, sentence, tiles
 from reports.fleet.tables import (
@@ -23,7 +24,7 @@ from reports.fleet.tables import (
 )
 from reports.layout.formats import count, score
 from reports.layout.pages import Page, Picture, Section, Verdict, macros, picture, sections_of, write_page
-from reports.summaries.values import items, table, text
+from reports.summaries.values import items, table, text, whole
 
 FOLDER = files("reports") / "templates"
 
@@ -135,6 +136,17 @@ def trunk_section(fleet: Fleet, _: TreeCost) -> Section:
     return Section("trunk", "Trunk", lead, tables=(versions,) if versions else (), missing=missing)
 
 
+def depths_section(fleet: Fleet, _: TreeCost) -> Section | None:
+    """What probes say of the trunk's depths, all together, and the depth that each attribute is advised."""
+    probe = table(table(fleet.record.get("trunk")).get("probe"))
+    advised, own = whole(probe.get("advised")), table(probe.get("attributes"))
+    if advised is None:
+        return None
+    each = ", ".join(f"{name} {depth}" for name, value in own.items() if (depth := whole(value)) is not None)
+    lead = f"Probes of the trunk in use advise depth {advised} for all that were probed; alone: {each}."
+    return shown_depths(probe, lead, f"Mean over {len(own)} attributes; trunk: for one image.")
+
+
 def elsewhere_section(fleet: Fleet, _: TreeCost) -> Section | None:
     """The label graphs and studies of the project."""
     if not (links := links_of(fleet)):
@@ -153,4 +165,12 @@ def links_of(fleet: Fleet) -> tuple[Link, ...]:
     return tuple(links)
 
 
-SECTIONS = (attributes_section, scores_section, cost_section, paper_section, trunk_section, elsewhere_section)
+SECTIONS = (
+    attributes_section,
+    scores_section,
+    cost_section,
+    paper_section,
+    trunk_section,
+    depths_section,
+    elsewhere_section,
+)

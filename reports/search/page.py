@@ -9,6 +9,7 @@ from reports.search.audit import audit_section
 from reports.search.candidates import candidates_section
 from reports.search.comparison import comparison_section
 from reports.search.data import data_section, repeat_section
+from reports.search.depths import depths_section
 from reports.search.images import images_section
 from reports.search.operation import operation_section
 from reports.search.run import search_section
@@ -26,6 +27,7 @@ SECTIONS: tuple[Callable[[Records], Section | None], ...] = (
     search_section,
     candidates_section,
     audit_section,
+    depths_section,
     data_section,
     repeat_section,
 )

@@ -1,6 +1,7 @@
 """Read one search folder, however much of it is there, and say what is not."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,7 @@ class Records(NamedTuple):
     audit: dict[str, object] = {}  # noqa: RUF012 - never changed
     predictions: Predictions = NO_PREDICTIONS
     pictures: dict[str, object] = {}  # noqa: RUF012 - never changed
+    probe: dict[str, object] = {}  # noqa: RUF012 - never changed
 
     def of(self, kind: str) -> tuple[dict[str, object], ...]:
         """The records of one kind, in the order they were written."""
@@ -50,7 +52,8 @@ def read_records(folder: Path, *, whole: bool = True) -> Records:
     """`config.json`, `result.json`, `architecture.json`, `history.jsonl` and, if any, `audit.json` of a search folder.
 
     With them what is recorded of single images, where it is: `predictions.csv` and `pictures.json`, which earlier
-    searches do not have, and whether the branch of a finished search is whole.
+    searches do not have, whether the branch of a finished search is whole, and, where the folder lies in a project's
+    runs, what a probe says of the attribute on the search's trunk.
     whole: off where `config.json` and `result.json` will do, as of many searches at once.
 
     Raises ReportError when there is no such folder; a missing or broken file becomes a problem instead.
@@ -78,7 +81,20 @@ def read_records(folder: Path, *, whole: bool = True) -> Records:
         _check_branch(folder / "branch", problems)
     if cut := missing_predictions(predictions, table(table(result.get("data")).get("counts"))):
         problems.append(cut)
-    return Records(folder, config, result, architecture, tuple(history), tuple(problems), audit, predictions, pictures)
+    probe = _read_probe(folder, text(result.get("fingerprint")) or text(config.get("fingerprint")) or "", problems)
+    return Records(
+        folder, config, result, architecture, tuple(history), tuple(problems), audit, predictions, pictures, probe
+    )
+
+
+def _read_probe(folder: Path, fingerprint: str, problems: list[str]) -> dict[str, object]:
+    """The probe of a search in ``runs/searches/ATTR/ID``, of the trunk that it read; empty where there is none."""
+    parents = folder.resolve().parents
+    if len(parents) < 3 or parents[1].name != "searches" or not re.fullmatch("[0-9a-f]{64}", fingerprint):
+        return {}
+    path = parents[2] / "probes" / fingerprint[:12] / f"{parents[0].name}.json"
+    probe = _read_object(path, "", problems) if path.is_file() else {}
+    return probe if probe.get("fingerprint") == fingerprint else {}
 
 
 def _check_branch(folder: Path, problems: list[str]) -> None:

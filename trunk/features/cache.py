@@ -217,8 +217,27 @@ class FeatureCache:
         def decode(batch: Sequence[tuple[str, Path]]) -> Tensor:
             return lane.prepare(torch.from_numpy(decode_views(batch, self.trunk.preprocessing)))
 
-        for pixels in transferred(ahead(decode, batches, threads=DECODING_THREADS, depth=4), lane):
-            yield self.compute(pixels, depths)
+        moved = transferred(ahead(decode, batches, threads=DECODING_THREADS, depth=4), lane)
+        for number, pixels in enumerate(moved):
+            features = self.compute(pixels, depths)
+            if number == 0:
+                self.require_numbers(features)
+            yield features
+
+    def require_numbers(self, captured: Mapping[int, Tensor]) -> None:
+        """Refuse a trunk whose features are no numbers: every training on them would diverge, and be blamed for it.
+
+        Raises:
+            TrunkError: which trunk, from which depth on, and what to do.
+        """
+        odd = [depth for depth, features in sorted(captured.items()) if not bool(features.isfinite().all())]
+        if odd:
+            exact = f" in {self.precision} (trunk.feature_precision)" if self.precision != "float32" else ""
+            raise TrunkError(
+                f"Trunk {self.trunk.fingerprint[:12]} ({self.trunk.backbone}) gives features that are no numbers at "
+                f"depth {odd[0]}{exact}: its weights are damaged; choose others with `graftnet trunk use`, or train it "
+                f"anew."
+            )
 
     def compute(self, pixels: Tensor, depths: Sequence[int]) -> dict[int, Tensor]:
         """uint8 (N, height, width, 3) -> features per depth, float32 (N, H, W, C), that do not depend on the batch.
@@ -277,7 +296,7 @@ class FeatureCache:
 
 
 def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: str | None) -> None:
-    """Commit rows (n, H, W, C) under their keys; the name depends on the keys, so that two writers cannot clash."""
+    """Commit rows (n, ...) under their keys; the name depends on the keys, so that two writers cannot clash."""
     path = folder / f"{hashlib.sha256(''.join(keys).encode()).hexdigest()[:16]}.npy"
 
     def write_array(temporary: Path) -> None:
@@ -289,7 +308,7 @@ def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: s
     write_json(path.with_suffix(".json"), record | ({"codec": codec} if codec else {}))
 
 
-def read_shard_record(record: Path, shape: tuple[int, int, int], codec: str | None) -> list[str] | None:
+def read_shard_record(record: Path, shape: tuple[int, ...], codec: str | None) -> list[str] | None:
     """The keys of a shard that is whole; None for one that is damaged, or that another codec wrote."""
     try:
         contents = read_json(record)

@@ -88,7 +88,7 @@ def test_modules_take_turns_and_keep_their_mode(clock: Clock) -> None:
 
 def test_an_accelerator_is_waited_for_before_and_after(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("branches.costs.latency._synchronise", lambda device: waits.append(clock.now))
+    monkeypatch.setattr("branches.costs.latency.synchronise", lambda device: waits.append(clock.now))
     latency(Slow(clock, [1.0], []), (3, 2, 2), device=CPU, runs=1)
     assert waits == [0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0, 5.0, 5.0, 6.0]
 
