@@ -31,6 +31,13 @@ class PreprocessingShape(TypedDict):
     decoding: NotRequired[Annotated[str, OneOf(DECODINGS)]]
 
 
+class StartShape(TypedDict):
+    """The weights that a training began from: which version of the project, and its fingerprint."""
+
+    version: Text
+    fingerprint: Digest
+
+
 class TrunkShape(TypedDict):
     """`trunk.json`; `settings` and `data` are there where it was trained here."""
 
@@ -39,7 +46,10 @@ class TrunkShape(TypedDict):
     preprocessing: PreprocessingShape
     created: NotRequired[Text]
     source: NotRequired[Text]
+    input_from: NotRequired[Text]
+    notes: NotRequired[list[Text]]
     attributes: NotRequired[list[Text]]
+    start: NotRequired[StartShape]
     blocks: NotRequired[Depth]
     shapes: NotRequired[list[Shape]]
     val_auroc: NotRequired[dict[str, float | None]]

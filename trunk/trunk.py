@@ -6,14 +6,12 @@ GraftNet: An Efficient and Flexible Multi-label Image Classification and Its App
 import copy
 import hashlib
 import json
-import pickle
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
@@ -25,6 +23,7 @@ from trunk.backbones.find import block_shapes, find_backbone
 from trunk.errors import TrunkError
 from trunk.preprocessing import Preprocessing
 from trunk.records import TrunkShape
+from trunk.weights_file import METADATA, fit, read_weights
 
 
 class Trunk(nn.Module):
@@ -42,6 +41,7 @@ class Trunk(nn.Module):
         self.shapes = block_shapes(backbone, preprocessing.shape)
         self.chain = chain.requires_grad_(False).eval().to(memory_format=torch.channels_last)
         self.fingerprint = fingerprint(backbone, chain, preprocessing)
+        self.notes: tuple[str, ...] = ()  # how given weights were made to fit
 
     def train(self, mode: bool = True) -> Self:
         """A trunk stays in evaluation mode, whatever module holds it."""
@@ -114,8 +114,9 @@ class Trunk(nn.Module):
     def save(self, folder: Path, record: dict[str, Any]) -> None:
         """Write ``weights.safetensors`` (convolution and batch-norm weights only) and ``trunk.json``."""
         state = {name: value.contiguous() for name, value in trunk_state(self.chain).items()}
-        replace_atomically(folder / "weights.safetensors", lambda path: save_file(state, path))
         identity = {"backbone": self.backbone, "preprocessing": self.preprocessing.to_json()}
+        metadata = {METADATA: json.dumps(identity)}  # so that a copy of the file alone still says what its input is
+        replace_atomically(folder / "weights.safetensors", lambda path: save_file(state, path, metadata=metadata))
         write_json(folder / "trunk.json", {**record, **identity, "fingerprint": self.fingerprint})
 
     @classmethod
@@ -203,65 +204,16 @@ def load_trunk(source: Path, backbone: str, preprocessing: Preprocessing) -> Tru
     A classifier or auxiliary head in the file is left out; weights that the backbone needs and the file lacks are an
     error, as are wrong shapes.
     """
-    if not source.is_file():
-        raise TrunkError(f"There is no weights file {source}; give a .safetensors or .pth file of {backbone}.")
-    try:
-        if source.suffix == ".safetensors":
-            weights = load_file(source)
-        else:
-            weights = torch.load(source, map_location="cpu", weights_only=True)
-    except (
-        SafetensorError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        OSError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise TrunkError(f"{source} cannot be read as weights ({first}); give a .safetensors or .pth file.") from error
-    except pickle.UnpicklingError as error:
-        raise TrunkError(
-            f"{source} is no file of plain tensors: it is something else, or holds pickled objects, which are never "
-            f"loaded; save the model's state_dict()."
-        ) from error
-    return trunk_from_weights(weights, backbone, preprocessing, source=str(source))
+    return trunk_from_weights(read_weights(source, backbone), backbone, preprocessing, source=str(source))
 
 
-def trunk_from_weights(weights: Any, backbone: str, preprocessing: Preprocessing, *, source: str) -> Trunk:
-    """A trunk from a state dict; ``source`` names it in errors."""
-    if isinstance(weights, dict):
-        weights = weights.get("state_dict", weights.get("model", weights))
-    if not isinstance(weights, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
-    ):
-        raise TrunkError(f"{source} is not a dictionary of named tensors; save the model's state_dict().")
-    weights = {name.removeprefix("module."): value for name, value in weights.items()}
-    if odd := next((name for name, value in weights.items() if not plain(value)), None):
-        raise TrunkError(
-            f"{source} holds {odd!r} as a sparse, quantised or empty tensor; save the weights as plain ones."
-        )
+def trunk_from_weights(
+    weights: Any, backbone: str, preprocessing: Preprocessing, *, source: str, whole: bool = True
+) -> Trunk:
+    """A trunk from a state dict; ``source`` names it in errors, ``whole`` is that of :func:`trunk.weights_file.fit`."""
     chain = find_backbone(backbone).build()
-    needed = trunk_state(chain)
-    missing = [name for name in needed if name not in weights]
-    wrong = [name for name in needed if name in weights and weights[name].shape != needed[name].shape]
-    if missing or wrong:
-        first = (missing or wrong)[0]
-        raise TrunkError(
-            f"{source} does not fit {backbone}: {len(missing)} weights are missing and {len(wrong)} have another shape "
-            f"(first: {first}); give weights of this backbone or set trunk.backbone."
-        )
-    floats = {name: weights[name].float() for name in needed}
-    if odd := next((name for name, value in floats.items() if not bool(value.isfinite().all())), None):
-        raise TrunkError(
-            f"{source} has weights that are no numbers (first: {odd}); give others, these would train nothing."
-        )
-    chain.load_state_dict(floats, strict=False)
-    return Trunk(backbone, chain, preprocessing)
-
-
-def plain(value: Tensor) -> bool:
-    """Whether a tensor of somebody's file can be copied into a weight."""
-    return value.layout == torch.strided and not value.is_quantized and not value.is_meta and not value.is_complex()
+    fitted = fit(weights, trunk_state(chain), backbone, source, whole=whole)
+    chain.load_state_dict(fitted.weights, strict=False)
+    trunk = Trunk(backbone, chain, preprocessing)
+    trunk.notes = fitted.notes
+    return trunk

@@ -23,7 +23,6 @@ from graftnet.project.folder import Project
 from graftnet.trunks.served import holding_tree, require_own, served
 from graftnet.trunks.versions import open_trunk
 from reports.card import card_of
-from subdatasets.image_files import read_image
 from subdatasets.subdataset import Example
 from trunk.records import TrunkShape
 from trunk.trunk import Trunk
@@ -108,12 +107,8 @@ def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> 
             subdataset = project.read(attribute)
             chosen = (subdataset.split("test") + subdataset.split("val"))[:GOLDEN_IMAGES]
             if len(chosen) == GOLDEN_IMAGES:
-                return torch.stack(
-                    [
-                        trunk.preprocessing.apply(read_image(example.path, white=trunk.preprocessing.white))
-                        for example in chosen
-                    ]
-                )
+                own = trunk.preprocessing
+                return torch.stack([own.apply(own.read(example.path)) for example in chosen])
     return None
 
 

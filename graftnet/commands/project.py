@@ -14,24 +14,35 @@ commands = typer.Typer()
 @commands.command("init", rich_help_panel=START)
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new project's folder.")] = Path("."),
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Pictures of the kind it is for."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a project folder.
 
     It gets a graftnet.toml with every setting explained, data/, and a git-
-    ignored runs/.
+    ignored runs/. Backbone, image size and weights are chosen by a few of the
+    pictures of --images and by what this machine has; the file says why.
 
     \b
     Examples:
-      graftnet init people && cd people
+      graftnet init people --images photos/ && cd people
+      graftnet data import labels.csv --images photos/
+      graftnet trunk probe
     """
+    from graftnet.project.first_settings import first_settings
     from graftnet.project.toml_edit import write_project
 
-    config = write_project(folder)
+    first = first_settings(images)
+    config = write_project(folder, first)
+    why = "\n".join(f"  {line}" for line in first.why)
     answer(
-        {"project": folder.resolve(), "config": config.resolve()},
-        f"Made {config} with every setting explained.\n"
-        "Next: graftnet data import labels.csv --images photos/   (one column per attribute, blank = unknown)",
+        {"project": folder.resolve(), "config": config.resolve(), "trunk": first.trunk, "why": first.why},
+        f"Made {config} with every setting explained.\n{why}\n"
+        f"Next: graftnet data import labels.csv --images photos/   (one column per attribute, blank = unknown)\n"
+        f"Then: {first.next_call}",
         as_json=as_json,
     )
 

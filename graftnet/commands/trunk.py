@@ -10,6 +10,7 @@ import typer
 from graftnet.commands.options import START, Device, Folder, Json, Seed
 from graftnet.terminal.output import answer, text_table
 
+MAX_DROP = 0.005  # of a score; the figures of a branch that is trained again differ by less
 commands = typer.Typer()
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,26 +55,37 @@ def train(project: Folder = None, seed: Seed = None, device: Device = "auto", as
 @app.command("use")
 def use(
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="SOURCE", help="imagenet, timm:NAME, a weights file, a trunk folder, or another project."
+            metavar="SOURCE",
+            help="imagenet, timm:NAME, a weights file, a trunk folder, or another project. Default: list them.",
         ),
-    ],
+    ] = None,
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Take existing weights as the trunk, instead of training one.
 
+    Without SOURCE it lists what can be had here and now, best first, and changes
+    nothing. Weights bring their own mean, std and interpolation, unless
+    graftnet.toml sets them.
+
     \b
     Examples:
+      graftnet trunk use
+      graftnet trunk use imagenet              (the best of trunk.backbone)
       graftnet trunk use inception_v3.safetensors
-      graftnet trunk use imagenet              (torchvision's; downloaded)
       graftnet trunk use ../people             (another project's trunk)
     """
     from graftnet.project.folder import open_project
+    from graftnet.trunks.offers import offer_lines, offers
     from graftnet.trunks.versions import use_trunk
 
     home = open_project(project)
+    if source is None:
+        found = offers(home)
+        answer(found, "\n".join(offer_lines(found)), as_json=as_json)
+        return
     folder = use_trunk(home, source)
     describe(folder, "Using" if folder == home.current_trunk else "Brought", as_json, in_use=home.current_trunk)
 
@@ -187,9 +199,8 @@ def switch(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Change over without asking.")] = False,
     most: Annotated[
-        float | None,
-        typer.Option("--max-drop", min=0, metavar="X", help="Refuse if a branch's val score falls by more."),
-    ] = None,
+        float, typer.Option("--max-drop", min=0, metavar="X", help="Refuse if a branch's val score falls by more.")
+    ] = MAX_DROP,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -198,7 +209,8 @@ def switch(
     """Make every grafted branch anew on another version, and change over.
 
     Shows old and new figures side by side. All branches and the trunk change at
-    once, or nothing does; until then, the old ones are served. --search searches
+    once, or nothing does; until then, the old ones are served. A branch whose val
+    score falls by more than --max-drop keeps all from changing. --search searches
     with graftnet.toml's settings and limits, at each branch's depth. Killed, it
     continues when called again. `graftnet trunk rollback` takes it back.
 
@@ -273,11 +285,31 @@ def describe(folder: Path, verb: str, as_json: bool, *, in_use: Path | None = No
 
     record = read_record(folder / "trunk.json", TrunkShape)
     lines = [f"{verb} trunk {folder.name} ({folder})"]
-    lines += [f"  {key}: {value}" for key, value in record.items() if not isinstance(value, (dict, list))]
+    lines += [
+        f"  {key}: {value}"
+        for key, value in record.items()
+        if not isinstance(value, (dict, list)) and key != "input_from"
+    ]
+    lines.append(f"  input: {input_line(record['preprocessing'], record.get('input_from'))}")
+    lines += [f"  {note}" for note in record.get("notes", [])]
     waiting = in_use is not None and in_use != folder
     if in_use is not None and waiting:
         lines.append(f"Trunk {in_use.name} stays in use, for branches are grafted on it. Next: graftnet trunk switch")
     answer({"folder": folder, "in_use": not waiting, **record}, "\n".join(lines), as_json=as_json)
+
+
+def input_line(own: Mapping[str, Any], origin: str | None) -> str:
+    """What a trunk's images go through, and who says so.
+
+    >>> own = {"size": [224, 112], "mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic", "fit": "pad"}
+    >>> input_line(own, "timm's configuration of resnet18")
+    "224 x 112 pixels, pad; mean 0.5 0.5 0.5, std 0.25 0.25 0.25, bicubic (timm's configuration of resnet18)"
+    """
+    height, width = own["size"] if isinstance(own["size"], list) else (own["size"],) * 2
+    fit = own.get("fit", "squash") + (f" {own['crop']:g}" if "crop" in own else "")
+    mean, std = (" ".join(f"{value:g}" for value in own[key]) for key in ("mean", "std"))
+    where = f" ({origin})" if origin else ""
+    return f"{height} x {width} pixels, {fit}; mean {mean}, std {std}, {own['interpolation']}{where}"
 
 
 BLOCK_HEAD = ("block", "depth", "name", "channels", "map", "stride", "parameters")

@@ -17,6 +17,7 @@ from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.searches.features import AttributeData, cache_of, device_of
 from graftnet.terminal.output import Answer, text_table
+from graftnet.trunks.precision import feature_precision
 from graftnet.trunks.versions import open_trunk
 from nas.job.pictures import small_picture
 from subdatasets.attribute import Attribute
@@ -24,7 +25,6 @@ from subdatasets.image_files import content_hashes
 from subdatasets.mining import Cluster, MiningSettings, cluster_record, kept_number, mine, positive_of, thinned
 from subdatasets.subdataset import Example, csv_bytes, write_subdataset
 from trunk.features.source import averaged
-from trunk.precision import resolve_precision
 
 if TYPE_CHECKING:
     from reports.mining import Strip
@@ -75,7 +75,7 @@ def mine_attribute(
     depth = len(trunk.chain) if choices.depth is None else trunk.check_depth(choices.depth)
     train = source.split("train")
     hashes = content_hashes([example.path for example in source.examples])
-    precision = resolve_precision(project.config.trunk.feature_precision, device_of(trunk))
+    precision = feature_precision(project, trunk, device_of(trunk))
     embedded = embeddings(AttributeData(project, trunk, source, hashes, depth, precision), progress)
     is_positive = np.array([example.value == positive for example in train])
     negatives = [example for example in train if example.value != positive]

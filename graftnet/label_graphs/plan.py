@@ -22,6 +22,7 @@ from graftnet.project.folder import Project
 from graftnet.project.settings import depth_of, graph_settings
 from graftnet.searches.features import cache_of
 from graftnet.trunks.advice import chosen_depth
+from graftnet.trunks.precision import feature_precision
 from label_graph.building import LabelledPool
 from label_graph.classifier import PooledFeatures, pool_features
 from label_graph.saved import Label
@@ -33,7 +34,6 @@ from subdatasets.subdataset import SubDataset
 from trunk.features.cache import FeatureCache
 from trunk.features.cached import CachedFeatures
 from trunk.features.estimate import estimate_fill, require_room
-from trunk.precision import resolve_precision
 from trunk.trunk import Trunk
 
 
@@ -122,7 +122,7 @@ def plan_graph(
         "labels": [list(vars(label).values()) for label in data.labels],
         "data": {each.attribute.name: each.digest(hashes) for each in subdatasets},
         "fingerprint": trunk.fingerprint,
-        "feature_precision": resolve_precision(project.config.trunk.feature_precision, device),
+        "feature_precision": feature_precision(project, trunk, device),
         "settings": recorded(settings),
         "words": content_hash(words) if words else None,
         "branches": {name: weights_of(folder) for name, folder in branches.items()},

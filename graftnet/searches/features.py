@@ -12,6 +12,7 @@ from foundation.history import Progress
 from graftnet.project.config import project_of
 from graftnet.project.folder import Project
 from graftnet.trunks.advice import attribute_depth
+from graftnet.trunks.precision import feature_precision
 from subdatasets.errors import DataError
 from subdatasets.image_files import content_hashes
 from subdatasets.splits import SPLITS
@@ -20,7 +21,6 @@ from trunk.features.cache import FeatureCache, Missing
 from trunk.features.estimate import Estimate, estimate_fill, joined_estimates, require_room
 from trunk.features.source import LabelledFeatures
 from trunk.features.views import key_of
-from trunk.precision import resolve_precision
 from trunk.trunk import Trunk
 
 Announce = Callable[[Estimate], None]
@@ -29,7 +29,7 @@ Announce = Callable[[Estimate], None]
 def cache_of(project: Project, trunk: Trunk, precision: str | None = None) -> FeatureCache:
     """The cache of this trunk; what is cached depends on the number format too, by default the configured one."""
     if precision is None:
-        precision = resolve_precision(project.config.trunk.feature_precision, device_of(trunk))
+        precision = feature_precision(project, trunk, device_of(trunk))
     folder = project.cache / f"{trunk.fingerprint[:16]}-{precision}"
     return FeatureCache(folder, trunk, precision=precision, storage=project.config.features.storage)
 
@@ -255,7 +255,7 @@ def attribute_data(
     paths = [example.path for example in subdataset.examples]
     fresh = content_hashes([path for path in paths if path not in known])
     used = {path: known[path] if path in known else fresh[path] for path in paths}
-    precision = resolve_precision(project.config.trunk.feature_precision, device)
+    precision = feature_precision(project, trunk, device)
     return AttributeData(project, trunk, subdataset, used, depth, precision)
 
 

@@ -1,4 +1,4 @@
-"""What a project's trunk reads: the input its weights were trained with, in the shape that graftnet.toml asks for."""
+"""Input of a project's trunk: that which its weights were trained with, in the shape that graftnet.toml asks for."""
 
 from dataclasses import replace
 from typing import Any

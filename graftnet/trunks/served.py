@@ -123,6 +123,8 @@ def versions(project: Project) -> list[dict[str, Any]]:
                 "backbone": record.get("backbone"),
                 "source": record.get("source"),
                 "attributes": record.get("attributes", []),
+                "start": record.get("start"),
+                "trained": "settings" in record,
                 "fingerprint": record.get("fingerprint"),
             }
         )
@@ -135,9 +137,9 @@ def choose_version(project: Project, name: str | None) -> str:
     Raises:
         ConfigError: there is none, or several begin so.
     """
-    now = served(project).version
     known = [str(row["version"]) for row in versions(project)]
     if name is None:
+        now = served(project).version
         others = [version for version in known if version != now]
         if not others:
             raise ConfigError(f"{project.trunks} has no version but {now}; train another with `graftnet trunk train`.")
@@ -159,7 +161,9 @@ def trunk_status(project: Project) -> dict[str, Any]:
     now = project.current_trunk.name
     every = versions(project)
     learnt: list[str] = next((row["attributes"] for row in every if row["version"] == now), [])
-    advice = advise(learnt, project.questions(), Policy(table.retrain_due, table.retrain_overdue))
+    policy = Policy(table.retrain_due, table.retrain_overdue)
+    trained: bool = next((row["trained"] for row in every if row["version"] == now), True)
+    advice = advise(learnt, project.questions(), policy, trained=trained)
     before = history(project)
     return {
         "version": now,
@@ -187,6 +191,8 @@ def status_lines(record: dict[str, Any]) -> list[str]:
     lines = ["Versions of the trunk:", *lines, record["sentence"]]
     if record["left_out"]:
         lines.append(f"trunk.attributes in graftnet.toml leaves out {', '.join(record['left_out'])}; add them first.")
-    if record["advice"] != "wait":
+    if record["advice"] == "tune":
+        lines.append("Next: graftnet trunk train   (it begins from these weights), then graftnet trunk switch")
+    elif record["advice"] != "wait":
         lines.append("Next: graftnet trunk train, then graftnet trunk switch")
     return lines

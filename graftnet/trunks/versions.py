@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +11,25 @@ import torch
 from foundation.bounds import recorded
 from foundation.history import Progress
 from foundation.locks import only_one
-from foundation.provenance import identity_of, timestamp
-from foundation.records import read_record
+from foundation.provenance import identity_of
 from graftnet import __version__
-from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME
-from graftnet.project.folder import TREE, Project, open_project
+from graftnet.project.folder import TREE, Project
 from graftnet.project.settings import pretrain_settings
-from graftnet.trunks.inputs import chosen_input, require_input, set_by_hand
+from graftnet.trunks.bring import bring, keep
+from graftnet.trunks.inputs import chosen_input, require_input
 from graftnet.trunks.served import Served, grafted, history, holding_tree, write
+from graftnet.trunks.start import named, start_of
 from subdatasets.image_files import content_hashes
 from subdatasets.subdataset import SubDataset
 from trunk.errors import TrunkError
 from trunk.precision import resolve_precision
 from trunk.preprocessing import Preprocessing
-from trunk.pretrained import imagenet_trunk, timm_trunk
 from trunk.pretraining.loop import ALONE
 from trunk.pretraining.methods import method_identity, method_of, training_of
 from trunk.pretraining.ranks import Ranks
-from trunk.pretraining.settings import PretrainSettings
-from trunk.records import TrunkShape
-from trunk.trunk import Trunk, load_trunk
+from trunk.pretraining.settings import PretrainSettings, settings_from
+from trunk.trunk import Trunk
 
 
 def train_trunk(
@@ -45,11 +42,17 @@ def train_trunk(
     A version is named after what defines it (data, settings, seed): the same call finds its own half-done work, and a
     finished version is not trained again.
     """
-    table, preprocessing = project.config.trunk, chosen_input(project)
+    if ranks.count > 1:  # what is brought is written once
+        if ranks.first:
+            start_of(project)
+        ranks.wait()
+    table, start = project.config.trunk, start_of(project)
+    weights = start.load() if start else None
+    preprocessing = chosen_input(project, weights.preprocessing if weights else None)
     names = list(table.attributes) or project.questions()
     subdatasets = [project.read(name) for name in names]
     hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
-    settings = pretrain_settings(project.config)
+    settings = settings_from(pretrain_settings(project.config), weights=weights is not None)
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
     identity = {
         "backbone": table.backbone,
@@ -58,6 +61,7 @@ def train_trunk(
         "seed": seed,
         "data": {subdataset.attribute.name: subdataset.digest(hashes) for subdataset in subdatasets},
         **method_identity(project.config.trunk.method, vars(project.config.trunk)),
+        **({"start": {"version": start.folder.name, "fingerprint": weights.fingerprint}} if start and weights else {}),
     }
     folder = project.trunks / identity_of(identity)
     with only_one(folder) if ranks.first else nullcontext():
@@ -75,6 +79,7 @@ def train_trunk(
                 device=device,
                 progress=progress,
                 ranks=ranks,
+                start=weights,
             )
         if ranks.first:
             make_current(project, folder)
@@ -101,6 +106,7 @@ def train_version(
     device: torch.device,
     progress: Progress | None,
     ranks: Ranks,
+    start: Trunk | None,
 ) -> None:
     """Train, or continue, one version in its folder."""
     training = training_of(identity)(
@@ -113,6 +119,7 @@ def train_version(
         device=device,
         ranks=ranks,
         hashes=hashes,
+        start=start,
     )
     training.resume()
     trunk = training.run(progress=progress)
@@ -132,49 +139,8 @@ def train_version(
 
 
 def use_trunk(project: Project, source: str) -> Path:
-    """Take existing weights as the project's trunk.
-
-    ``source``: ``imagenet``; ``timm:NAME``; a weights file of the configured backbone in its library's names; a trunk
-    folder; or another project, whose trunk is taken.
-    """
-    table = project.config.trunk
-    path = Path(source).expanduser()
-    record: dict[str, Any] = {"source": source, "version": __version__}
-    if (path / CONFIG_NAME).is_file():
-        path = open_project(path).current_trunk
-    if source == "imagenet":
-        trunk = imagenet_trunk(table.image_size, partial(chosen_input, project))
-    elif source.startswith("timm:"):
-        trunk = timm_trunk(source.removeprefix("timm:"), table.image_size, partial(chosen_input, project))
-    elif (path / "trunk.json").is_file():
-        trunk = Trunk.load(path)
-        record.update(learnt_from(path))
-    elif path.is_dir() or not path.exists():
-        raise ConfigError(
-            f"{source} is no trunk: give a weights file, a trunk folder, another project's folder, 'imagenet' or "
-            f"'timm:NAME'."
-        )
-    else:
-        trunk = load_trunk(path, table.backbone, chosen_input(project))
-    asked = replace(trunk.preprocessing, **set_by_hand(project))  # another project's, or a folder's, keeps the rest
-    if asked != trunk.preprocessing:
-        trunk = Trunk(trunk.backbone, trunk.chain, asked)
-    folder = project.trunks / trunk.fingerprint[:12]
-    if not (folder / "trunk.json").exists():
-        keep(trunk, folder, record)
-    return make_current(project, folder)
-
-
-def keep(trunk: Trunk, folder: Path, record: dict[str, Any]) -> None:
-    """Write a trunk's folder; ``trunk.json`` comes last and makes it whole."""
-    table = {"blocks": len(trunk.chain), "shapes": [list(shape) for shape in trunk.shapes]}
-    trunk.save(folder, {**record, **table, "created": timestamp()})
-
-
-def learnt_from(folder: Path) -> dict[str, Any]:
-    """What a trunk's record says of the attributes it was trained on, for the record of its copy."""
-    record = read_record(folder / "trunk.json", TrunkShape)
-    return {key: record[key] for key in ("attributes",) if key in record}
+    """Take existing weights as the project's trunk; ``source`` as of :func:`~graftnet.trunks.bring.bring`."""
+    return make_current(project, bring(project, source))
 
 
 def make_current(project: Project, folder: Path) -> Path:
@@ -192,9 +158,7 @@ def open_trunk(project: Project, device: torch.device) -> Trunk:
     ``trunk.weights`` in graftnet.toml names the source of a trunk that is taken on first use.
     """
     if project.config.trunk.weights and not project.current_trunk_file.exists():
-        source = project.config.trunk.weights
-        here = project.folder / source
-        use_trunk(project, str(here) if here.exists() else source)
+        use_trunk(project, named(project, project.config.trunk.weights))
     trunk = Trunk.load(project.current_trunk)
     if trunk.backbone != project.config.trunk.backbone:
         raise TrunkError(

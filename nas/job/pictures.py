@@ -91,12 +91,17 @@ def write_pictures(
     write_json(path, {**shown, "counts": counts, "missing": [gone] if gone else []})
 
 
-def kept(rows: Sequence[ScoredImage], values: Sequence[str], lost: list[str]) -> list[dict[str, Any]]:
-    """What is recorded of scored images; those that cannot be read are named in `lost`."""
+def kept(
+    rows: Sequence[ScoredImage], values: Sequence[str], lost: list[str], *, fitted: bool = False
+) -> list[dict[str, Any]]:
+    """What is recorded of scored images; those that cannot be read are named in `lost`.
+
+    fitted: with the picture as the trunk saw it, cropped or padded, for a map that is to lie on it.
+    """
     records = []
     for row in rows:
         assert row.file is not None
-        if picture := thumbnail(row.file, lost):
+        if picture := thumbnail(row.file, lost, fitted=fitted):
             about = {"split": row.split, "image": row.file.name, "content": row.file.content}
             answer = {"label": values[row.label], "predicted": values[row.predicted]}
             records.append({**about, **answer, "score": float(row.scores[row.predicted]), "picture": picture})
@@ -140,7 +145,7 @@ def activation(
         return {"missing": str(error), "pictures": []}
     pictures = []
     for row, scaled_map in zip(chosen, scaled(maps.cpu()).tolist(), strict=True):
-        pictures += [{**record, "map": scaled_map} for record in kept([row], values, lost)]
+        pictures += [{**record, "map": scaled_map} for record in kept([row], values, lost, fitted=True)]
     how = (
         "CAM: what each position adds to the predicted value's logit, against the others"
         if method == CAM
@@ -155,9 +160,11 @@ def scaled(maps: Tensor) -> Tensor:
     return (maps / largest).double().round(decimals=4)
 
 
-def thumbnail(file: ImageFile, lost: list[str]) -> str | None:
+def thumbnail(file: ImageFile, lost: list[str], *, fitted: bool = False) -> str | None:
     """A small picture as a data URL; None, and its name in `lost`, where the image cannot be read."""
     try:
+        if fitted and file.fitted is not None:
+            return encoded(Image.fromarray(file.fitted.pixels(file.fitted.read(file.path))), SIDE, 82, SHARP)
         return small_picture(file.path, SIDE, quality=82, sharp=SHARP)
     except DataError:
         lost.append(file.name)
@@ -170,7 +177,11 @@ def small_picture(path: Path, side: int, *, quality: int, sharp: int = 0) -> str
     Raises:
         DataError: the image cannot be read.
     """
-    image = read_image(path)
+    return encoded(read_image(path), side, quality, sharp)
+
+
+def encoded(image: Image.Image, side: int, quality: int, sharp: int) -> str:
+    """A decoded image as a data URL, as `small_picture` makes it; the image itself is made smaller."""
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     kind = "png" if max(image.size) <= sharp else "jpeg"

@@ -12,13 +12,19 @@ from foundation.files import write_bytes
 if TYPE_CHECKING:
     import pandas
 
+    from trunk.preprocessing import Preprocessing
+
 
 class ImageFile(NamedTuple):
-    """Where an image lies, what it is called in a record, and the hash of its content."""
+    """Where an image lies, what it is called in a record, and the hash of its content.
+
+    fitted: the trunk's input, where that shows another part of the picture, or another shape, than a squashed one.
+    """
 
     path: Path
     name: str
     content: str
+    fitted: "Preprocessing | None" = None
 
 
 class ScoredImage(NamedTuple):

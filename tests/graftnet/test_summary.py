@@ -1,6 +1,6 @@
 """The table of several searches."""
 
-from graftnet.commands.digits_demo import summary_lines
+from graftnet.commands.demo_steps import summary_lines
 
 
 def test_table() -> None:

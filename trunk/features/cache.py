@@ -26,6 +26,7 @@ from trunk.errors import TrunkError
 from trunk.features.cached import CachedFeatures
 from trunk.features.codecs import Codec, Moments, fit_codec, read_codec, stored_channels
 from trunk.features.settings import PLAIN, parse_storage
+from trunk.features.transfer import lane_to, transferred
 from trunk.features.views import decode_views, view_of
 from trunk.images import DECODING_THREADS, ahead
 from trunk.precision import autocast
@@ -211,9 +212,32 @@ class FeatureCache:
     def captured(self, rows: Sequence[tuple[str, Path]], depths: Sequence[int]) -> Iterator[dict[int, Tensor]]:
         """The features of (key, image file), batch by batch in this order; images are decoded ahead, in threads."""
         batches = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
-        decode = partial(decode_views, preprocessing=self.trunk.preprocessing)
-        for pixels in ahead(decode, batches, threads=DECODING_THREADS, depth=4):
-            yield self.compute(torch.from_numpy(pixels), depths)
+        lane = lane_to(next(self.trunk.chain.parameters()).device)
+
+        def decode(batch: Sequence[tuple[str, Path]]) -> Tensor:
+            return lane.prepare(torch.from_numpy(decode_views(batch, self.trunk.preprocessing)))
+
+        moved = transferred(ahead(decode, batches, threads=DECODING_THREADS, depth=4), lane)
+        for number, pixels in enumerate(moved):
+            features = self.compute(pixels, depths)
+            if number == 0:
+                self.require_numbers(features)
+            yield features
+
+    def require_numbers(self, captured: Mapping[int, Tensor]) -> None:
+        """Refuse a trunk whose features are no numbers: every training on them would diverge, and be blamed for it.
+
+        Raises:
+            TrunkError: which trunk, from which depth on, and what to do.
+        """
+        odd = [depth for depth, features in sorted(captured.items()) if not bool(features.isfinite().all())]
+        if odd:
+            exact = f" in {self.precision} (trunk.feature_precision)" if self.precision != "float32" else ""
+            raise TrunkError(
+                f"Trunk {self.trunk.fingerprint[:12]} ({self.trunk.backbone}) gives features that are no numbers at "
+                f"depth {odd[0]}{exact}: its weights are damaged; choose others with `graftnet trunk use`, or train it "
+                f"anew."
+            )
 
     def compute(self, pixels: Tensor, depths: Sequence[int]) -> dict[int, Tensor]:
         """uint8 (N, height, width, 3) -> features per depth, float32 (N, H, W, C), that do not depend on the batch.

@@ -8,6 +8,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from trunk.checkpoints import (
     restore_optimizer,
     restoring,
     save_checkpoint,
+    under,
 )
 from trunk.errors import TrunkError
 from trunk.images import DECODING_THREADS, HeldImages, ahead
@@ -35,10 +37,11 @@ from trunk.precision import autocast, resolve_precision
 from trunk.preprocessing import Preprocessing
 from trunk.pretraining.batches import Batch, BatchPlan, change, draw_changes
 from trunk.pretraining.dynamic_graph import DynamicGraph, PooledImages, auroc_per_attribute, pool_images
+from trunk.pretraining.fine_tuning import Average, parameter_groups, set_modes
 from trunk.pretraining.norms import join_norms, part_norms, reestimate
 from trunk.pretraining.ranks import Ranks
 from trunk.pretraining.settings import PretrainSettings, learning_rate_at
-from trunk.trunk import Trunk
+from trunk.trunk import Trunk, trunk_state
 
 REPORT_EVERY = 20
 ALONE = Ranks()
@@ -49,6 +52,7 @@ class Pretraining:
 
     ranks: the processes that train together; all of them read the folder's checkpoint, the first writes.
     hashes: the content hash of every image, where they are known.
+    start: its weights are where the training begins; None: random ones.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Pretraining:
         device: torch.device | None = None,
         ranks: Ranks = ALONE,
         hashes: Mapping[Path, str] | None = None,
+        start: Trunk | None = None,
     ) -> None:
         self.subdatasets = subdatasets
         self.backbone = backbone
@@ -85,6 +90,16 @@ class Pretraining:
             # The source libraries initialise their layers from the global generator; it is put back afterwards.
             torch.manual_seed(seed)
             chain = find_backbone(backbone).build()
+        self.start = start.fingerprint if start else None
+        if start is not None:
+            if start.backbone != backbone:
+                raise TrunkError(f"A {backbone} cannot begin from the weights of a {start.backbone}; give its own.")
+            if not settings.tune_frozen < len(chain):
+                raise TrunkError(
+                    f"trunk.tune_frozen must leave a block of {backbone}'s {len(chain)} to train, is "
+                    f"{settings.tune_frozen}."
+                )
+            chain.load_state_dict(trunk_state(start.chain), strict=False)
         channels = block_shapes(backbone, preprocessing.shape)[-1][0]
         values = [len(subdataset.attribute.values) for subdataset in subdatasets]
         generator = torch.Generator().manual_seed(seed)
@@ -92,8 +107,10 @@ class Pretraining:
         self.graph.to(self.device).to(memory_format=torch.channels_last)
         if ranks.count > 1:
             join_norms(self.graph.chain, ranks)
+        groups = parameter_groups(self.graph, settings) if start else decay_groups(self.graph, settings.weight_decay)
+        self.average = Average(self.graph, settings.average) if settings.average else None
         self.optimizer = torch.optim.AdamW(
-            decay_groups(self.graph, settings.weight_decay),
+            groups,
             lr=settings.learning_rate,
             fused=self.device.type in ("cpu", "cuda"),
         )
@@ -126,6 +143,7 @@ class Pretraining:
             "seed": self.seed,
             "attributes": {s.attribute.name: list(s.attribute.values) for s in self.subdatasets},
             "images": len(self.images.paths),
+            **({"start": self.start} if self.start else {}),
         }
 
     def save(self) -> None:
@@ -138,7 +156,10 @@ class Pretraining:
             "auroc": self.auroc,
             "history": history.stat().st_size if history.exists() else 0,
         }
-        save_checkpoint(self.checkpoint, {**self.graph.state_dict(), **optimizer_tensors(self.optimizer)}, record)
+        tensors = {**self.graph.state_dict(), **optimizer_tensors(self.optimizer)}
+        if self.average:
+            tensors |= {f"average.{name}": value for name, value in self.average.tensors.items()}
+        save_checkpoint(self.checkpoint, tensors, record)
 
     def resume(self) -> bool:
         """Continue from the folder's checkpoint when there is one; False when there is none.
@@ -158,7 +179,10 @@ class Pretraining:
                 f"continue it, or delete the file to start anew."
             )
         with restoring(self.checkpoint):
-            self.graph.load_state_dict({k: v for k, v in tensors.items() if not k.startswith("optimizer.")})
+            own = {k: v for k, v in tensors.items() if not k.startswith(("optimizer.", "average."))}
+            self.graph.load_state_dict(own)
+            if self.average:
+                self.average.restore(under(tensors, "average."))
             restore_optimizer(self.optimizer, tensors)
             self.step, self.seconds, self.auroc = record["step"], record["seconds"], record["auroc"]
         if self.ranks.first and "history" in record:  # those of earlier versions do not say
@@ -185,7 +209,9 @@ class Pretraining:
     def train_step(self, pixels: Tensor, batch: Batch) -> Tensor:
         """One update; this rank's part of the loss stays on the device."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate_at(self.step, self.settings)
+            group["lr"] = learning_rate_at(self.step, self.settings) * group.get("share", 1.0)
+        if self.step == self.settings.tune_head_steps:
+            self.set_modes()  # the blocks join the heads
         images = self.preprocessing.normalise(pixels.to(self.device, non_blocking=True))
         with autocast(self.precision, self.device):
             loss = self.loss(images, batch)
@@ -195,7 +221,16 @@ class Pretraining:
         if self.settings.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.graph.parameters(), self.settings.gradient_clip)
         self.optimizer.step()
+        if self.average:
+            self.average.follow(self.graph, self.step + 1)
         return loss.detach()
+
+    def set_modes(self) -> None:
+        """What learns from here on, and how."""
+        if self.start:
+            set_modes(self.graph, self.settings, self.step)
+        else:
+            self.graph.train()
 
     def mixture(self) -> Iterator[Tensor]:
         """This rank's share of batches that hold ``reestimate_images`` training images of all sub-datasets."""
@@ -222,7 +257,6 @@ class Pretraining:
             precision=self.precision,
             rng=np.random.default_rng((self.seed, 0, 2)),
         )
-        self.graph.train()
         return figures
 
     def run(self, *, progress: Progress | None = None) -> Trunk:
@@ -233,7 +267,7 @@ class Pretraining:
         settings, first = self.settings, self.ranks.first
         self.ranks.check_equal(self.graph, "at the start")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.graph.train()
+        self.set_modes()
         history = history_until(self.folder / "history.jsonl", self.step) if first else None
         batches = ahead(self.load_batch, range(self.step, settings.steps), threads=DECODING_THREADS, depth=6)
         started = time.perf_counter() - self.seconds
@@ -244,6 +278,8 @@ class Pretraining:
             last = self.step == settings.steps
             validating = last or self.step % settings.validate_every == 0
             saving = last or self.step % settings.checkpoint_every == 0
+            if last and self.average:
+                self.average.put(self.graph)
             if last and settings.reestimate_images:
                 with autocast(self.precision, self.device):
                     reestimate(self.graph.chain, self.mixture())
@@ -270,7 +306,10 @@ class Pretraining:
         rate = learning_rate_at(self.step - 1, self.settings)
         history.append("training", step=self.step, loss=loss, learning_rate=rate, seconds=round(self.seconds, 2))
         if validating:
-            self.auroc = self.validate()
+            average = self.average if self.step < self.settings.steps else None  # at the end the graph has it
+            with average.lent(self.graph) if average else nullcontext():
+                self.auroc = self.validate()
+            self.set_modes()
             history.append("validation", step=self.step, auroc=self.auroc)
         if progress:
             figures = {"loss": loss, **{f"auroc {name}": value for name, value in self.auroc.items()}}

@@ -7,10 +7,10 @@ costs a branch alone.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal, NamedTuple
 
-from foundation.bounds import Count, Index, NonNegative, OneOf, Pair, Positive, Share, check_fields
+from foundation.bounds import LATER, Count, Index, NonNegative, OneOf, Pair, Positive, Share, Threshold, check_fields
 from trunk.errors import TrunkError
 from trunk.precision import PRECISIONS
 
@@ -18,6 +18,7 @@ POWERS = {"uniform": 0.0, "sqrt": 0.5, "size": 1.0}  # of an attribute's number 
 SAMPLINGS = tuple(POWERS)
 BATCH_STATISTICS = ("step", "attribute")
 LOSSES = ("sum", "mean")
+TUNE_NORMS = ("trained", "kept")
 METHODS = ("dynamic", "multi_label", "indeed")
 NORMALISATIONS = ("minmax", "l2")
 BLOCKS = ("both", "identical", "disparate")
@@ -39,6 +40,12 @@ class PretrainSettings:
     jitter: brightness, contrast and saturation change by factors within 1 ± jitter.
     erase: a square of this fraction of the side is greyed out somewhere.
     val_images: at most so many val images per attribute are scored at each validation.
+    average: the trunk is a running average of the weights, of this decay a step; 0: the last weights.
+    tune_steps, tune_learning_rate: of a training that begins from given weights, in place of steps, learning_rate.
+    tune_stem: the first block learns at this share of the rate; from block to block it rises to the whole.
+    tune_frozen: so many first blocks stay as they are.
+    tune_head_steps: the linear layers learn alone for so long.
+    tune_norms: batch norm's statistics are "trained" with the weights, or "kept".
     """
 
     steps: Count = 6000
@@ -62,9 +69,27 @@ class PretrainSettings:
     validate_every: Count = 500
     checkpoint_every: Count = 200
     val_images: Count = 500
+    average: Annotated[Share, LATER] = 0.0
+    tune_steps: Annotated[Count, LATER] = 1500
+    tune_learning_rate: Annotated[Positive, LATER] = 3e-4
+    tune_stem: Annotated[Threshold, LATER] = 0.1
+    tune_frozen: Annotated[Index, LATER] = 0
+    tune_head_steps: Annotated[Index, LATER] = 100
+    tune_norms: Annotated[str, OneOf(TUNE_NORMS), LATER] = "trained"
 
     def __post_init__(self) -> None:
         check_fields(self, TrunkError, "trunk.")
+
+
+def settings_from(settings: PretrainSettings, *, weights: bool) -> PretrainSettings:
+    """The settings of a training that begins from given weights, or from random ones.
+
+    What the other kind alone has is as it is by default, so that it names no other version.
+    """
+    if weights:
+        return replace(settings, steps=settings.tune_steps, learning_rate=settings.tune_learning_rate)
+    usual: dict[str, Any] = {field.name: field.default for field in fields(settings) if field.name.startswith("tune_")}
+    return replace(settings, **usual)
 
 
 @dataclass(frozen=True)
@@ -90,7 +115,7 @@ def learning_rate_at(step: int, settings: PretrainSettings) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-State = Literal["wait", "due", "overdue"]
+State = Literal["wait", "due", "overdue", "tune"]
 
 
 @dataclass(frozen=True)
@@ -123,8 +148,11 @@ class Advice(NamedTuple):
     sentence: str
 
 
-def advise(learnt: Iterable[str], labels: Iterable[str], policy: Policy) -> Advice:
+def advise(learnt: Iterable[str], labels: Iterable[str], policy: Policy, *, trained: bool = True) -> Advice:
     """Compare the labels a trunk learnt from with those there are now.
+
+    trained: whether it was trained here; weights that were brought are never to be replaced by random ones, but a
+        training may begin from them.
 
     >>> advise(["bald"], ["bald", "hat"], Policy()).sentence
     '1 label since the last training of the trunk (hat); at 5 to 7 it is worth training again.'
@@ -134,6 +162,11 @@ def advise(learnt: Iterable[str], labels: Iterable[str], policy: Policy) -> Advi
     noun = "label" if count == 1 else "labels"
     named = f" ({', '.join(added)})" if added else ""
     since = f"{count or 'No'} {noun} since the last training of the trunk{named}"
+    if not trained:
+        been = f"The trunk in use was brought, not trained here; it has not seen {count} of your labels{named}"
+        if count < policy.due:
+            return Advice("wait", added, f"{been}.")
+        return Advice("tune", added, f"{been}: a training on them, begun from its weights, may make it better.")
     if count < policy.due:
         return Advice("wait", added, f"{since}; at {policy.due} to {policy.overdue} it is worth training again.")
     if count < policy.overdue:

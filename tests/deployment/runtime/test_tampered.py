@@ -67,6 +67,26 @@ def branch(record: dict[str, Any]) -> dict[str, Any]:
         lambda record: branch(record).update(freeze_depth=7),
         lambda record: record["preprocessing"].update(size=10**12),
         lambda record: record["preprocessing"].update(size=-1),
+        *(
+            lambda record, wrong=wrong: record["preprocessing"].update(wrong)
+            for wrong in (
+                {"size": [0, 5]},
+                {"size": [96]},
+                {"size": [96, 96, 3]},
+                {"size": "96"},
+                {"size": True},
+                {"size": [16, True]},
+                {"size": 9000},
+                {"mean": [0.5, 0.5]},
+                {"mean": "0.5"},
+                {"fit": "stretch"},
+                {"fit": ["pad"]},
+                {"crop": 0},
+                {"crop": 2},
+                {"crop": "1"},
+                {"decoding": "half"},
+            )
+        ),
         lambda record: record["preprocessing"].update(std=[0.0, 1.0, 1.0]),
         lambda record: record["preprocessing"].update(interpolation="__import__('os')"),
         lambda record: record.pop("fingerprint"),

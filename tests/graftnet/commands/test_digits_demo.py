@@ -8,6 +8,7 @@ import pytest
 from deployment.runtime import Runtime
 from graftnet.cli import run
 from graftnet.commands import digits_demo as demo
+from graftnet.commands.demo_steps import PICTURES
 from graftnet.project.folder import open_project
 from graftnet.searches import run as pipeline
 
@@ -22,7 +23,7 @@ def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     (search,) = first["searches"]
     assert Path(search["report"]).read_text(encoding="utf-8").lstrip().startswith("<!")
     assert all(check["ok"] for check in Runtime(first["bundle"]).verify())
-    assert [set(row["attributes"]) for row in first["predictions"]] == [{"has-loop"}] * demo.PICTURES
+    assert [set(row["attributes"]) for row in first["predictions"]] == [{"has-loop"}] * PICTURES
     assert "<td" in Path(first["fleet"]).read_text(encoding="utf-8")
     assert set(open_project(folder).sources()) == {"even", "greater-than-four", "has-loop", "seven"}
 

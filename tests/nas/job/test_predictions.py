@@ -1,5 +1,6 @@
 """Scores image by image, the pictures picked from them, and what is recorded where there are none."""
 
+import base64
 import csv
 import io
 import json
@@ -24,6 +25,7 @@ from nas.job.predictions import (
     write_predictions,
 )
 from trunk.features.source import ArrayFeatures, LabelledFeatures
+from trunk.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
 
@@ -126,3 +128,31 @@ def test_images_that_are_gone_and_maps_that_cannot_be_are_said(tmp_path: Path, s
     else:
         assert record["activation"]["method"] == "CAM"
         assert record["activation"]["pictures"]
+
+
+@pytest.mark.parametrize(("fit", "size"), [("squash", (96, 48)), ("crop", (24, 36)), ("pad", (24, 36))])
+def test_a_map_lies_on_the_picture_as_the_trunk_saw_it(tmp_path: Path, fit: str, size: tuple[int, int]) -> None:
+    own = Preprocessing((36, 24), fit=fit)
+    files = []
+    for number in range(12):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (200, 100), (255, 0, 0)).save(path)
+        files.append(ImageFile(path, path.name, f"{number:064d}", fitted=None if fit == "squash" else own))
+    rows = rows_of(files)
+    maps = np.random.default_rng(1).random((12, 4, 9, 6)).astype(np.float32)
+    val = LabelledFeatures(ArrayFeatures(maps), torch.tensor([row.label for row in rows]), 3)
+    write_pictures(
+        tmp_path / "pictures.json", rows, [(files[0], 0)], ("a", "b", "c"),
+        branch=LinearProbe(4, 3).eval(), features={"val": val}, device=CPU,
+    )  # fmt: skip
+    record = json.loads((tmp_path / "pictures.json").read_text())
+
+    def shown(entry: dict[str, str]) -> Image.Image:
+        return Image.open(io.BytesIO(base64.b64decode(entry["picture"].partition(",")[2]))).convert("RGB")
+
+    for entry in record["activation"]["pictures"]:
+        assert shown(entry).size == size
+        assert np.shape(entry["map"]) == (9, 6)
+        if fit == "pad":
+            assert np.array_equal(np.asarray(shown(entry)), own.pixels(Image.open(files[0].path)))
+    assert shown(record["examples"][0]).size == shown(record["mistakes"][0]).size == (96, 48)  # the whole picture

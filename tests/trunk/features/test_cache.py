@@ -12,7 +12,7 @@ from tests.trunk.conftest import make_trunk
 from trunk.errors import TrunkError
 from trunk.features import cache as feature_cache
 from trunk.features.cache import FeatureCache
-from trunk.trunk import Trunk
+from trunk.trunk import Trunk, trunk_state
 
 
 @pytest.fixture
@@ -196,3 +196,15 @@ def test_bfloat16_features_are_close(trunk: Trunk, images: dict[str, Path], tmp_
         found.append(cache.open(images, 6).gather(torch.arange(20)))
     assert not torch.equal(found[0], found[1])
     assert float((found[0] - found[1]).abs().mean() / found[0].abs().mean()) < 0.02
+
+
+def test_features_that_are_no_numbers_are_the_trunks_fault(images: dict[str, Path], tmp_path: Path) -> None:
+    damaged = make_trunk()
+    trunk_state(damaged.chain)["block2.1.running_var"][0] = -1.0
+    cache = FeatureCache(tmp_path / "cache", damaged)
+    with pytest.raises(
+        TrunkError, match=rf"{damaged.fingerprint[:12]} \(small_cnn\) .* at depth 3: .*`graftnet trunk use`"
+    ):
+        cache.fill(images, [2, 3, 4])
+    assert not list(tmp_path.rglob("*.npy"))
+    assert cache.fill(images, [2]) == 20

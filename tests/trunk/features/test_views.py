@@ -1,6 +1,7 @@
 """Views: the same image each time, cached beside the plain one, drawn anew in every epoch."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,6 @@ import torch
 from PIL import Image, ImageOps
 
 from subdatasets.image_files import content_hash, read_image
-from trunk.features import views
 from trunk.features.cache import FeatureCache
 from trunk.features.cached import CachedFeatures, drawn
 from trunk.features.source import ArrayFeatures
@@ -56,11 +56,11 @@ def test_an_image_is_read_once_for_its_views(
 ) -> None:
     read: list[Path] = []
 
-    def reading(path: Path, *, white: int | None) -> Image.Image:
+    def reading(path: Path, **how: Any) -> Image.Image:
         read.append(path)
-        return read_image(path, white=white)
+        return read_image(path, **how)
 
-    monkeypatch.setattr(views, "read_image", reading)
+    monkeypatch.setattr("trunk.preprocessing.read_image", reading)
     rows = [(key_of(content, view), path) for content, path in images.items() for view in ("plain", "flip")]
     found = decode_views(rows, trunk.preprocessing)
     assert read == list(images.values())
