@@ -29,7 +29,7 @@ def test_python_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_every_command_of_the_table_exists(capsys: pytest.CaptureFixture[str]) -> None:
     commands = set(re.findall(r"`graftnet ((?:data |trunk |rules |graph |tune |bundle )?[a-z-]+)", README))
-    assert len(commands) == 36
+    assert len(commands) == 37
     for command in sorted(commands):
         assert run([*command.split(), "--help"]) == 0, command
 
