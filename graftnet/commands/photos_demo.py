@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from graftnet.commands.demo_steps import finish, require_own, say
 from graftnet.data.imports import import_into
 from graftnet.errors import ConfigError
@@ -12,6 +14,7 @@ from graftnet.project.first_settings import first_settings
 from graftnet.project.folder import open_project
 from graftnet.project.machine import choose_device
 from graftnet.project.toml_edit import set_values, write_project
+from graftnet.studies.probe import probe_call
 from graftnet.terminal.output import show_progress
 from graftnet.trunks.versions import train_trunk, use_trunk
 from subdatasets.image_files import is_image_file
@@ -60,7 +63,13 @@ def run_photos_demo(photos: Path, folder: Path, *, quick: bool, seed: int, devic
         say("graftnet trunk train", "a small network, trained on all questions by the dynamic graph")
         with show_progress() as progress:
             train_trunk(project, seed=seed, device=choose_device(device), progress=progress)
-    return finish(project, list(questions)[: 1 if quick else None], seed=seed, device=device, started=started)
+    names = list(questions)[: 1 if quick else None]
+    say(
+        f"graftnet trunk probe {' '.join(names)}",
+        "what each depth is worth; the searches follow its advice",
+    )
+    typer.echo(probe_call(folder, names, device=device)[1].splitlines()[-1], err=True)
+    return finish(project, names, seed=seed, device=device, started=started)
 
 
 def questions_in(photos: Path) -> dict[str, Path]:
