@@ -282,6 +282,7 @@ def persons(
     attributes = people.imported.subdatasets if people.imported else ()
     record = {
         **people.crops._asdict(),
+        "passed_over": dict(people.passed_over),
         "attributes": {subdataset.attribute.name: subdataset.counts() for subdataset in attributes},
     }
     answer(record, "\n".join(persons_lines(people)), as_json=as_json)

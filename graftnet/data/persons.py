@@ -1,6 +1,6 @@
 """Persons cut out of photos: which segmenter, where the crops go, and the sub-datasets made of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,16 +12,17 @@ from graftnet.project.folder import IMAGES, Project
 from subdatasets.importing.write import ImportSummary
 from subdatasets.persons.crops import Crop, CropSettings, Pixels, Segmenter, person_crops
 from subdatasets.persons.masks import MaskFiles
-from subdatasets.persons.write import BOXES, RECORDS, TABLE, PersonsSummary, read_photos, write_persons
+from subdatasets.persons.write import BOXES, CROPS, RECORDS, TABLE, PersonsSummary, read_photos, write_persons
 
 FOLDER = "persons"  # below a project's data/images
 
 
 class Persons(NamedTuple):
-    """What a call made: the crops and tables, and in a project the sub-datasets."""
+    """What a call made: the crops and tables, in a project the sub-datasets; files it passed over, by reason."""
 
     crops: PersonsSummary
     imported: ImportSummary | None
+    passed_over: Mapping[str, int]
 
 
 def segmenter_of(masks: Path | None, weights: Path | None, *, device: str) -> Segmenter:
@@ -69,16 +70,20 @@ def cut_persons(
     Raises:
         ConfigError: neither a project nor ``out``. DataError: of the photos and masks, or of the import.
     """
-    photos = read_photos(source, images=images, columns=columns)
+    folder = out or (project.data / IMAGES / FOLDER if project else Path(FOLDER))
+    passed_over: dict[str, int] = {}
+    # The crops of an earlier call may lie among the photos; they are no photos.
+    ours = [folder / CROPS] if (folder / RECORDS).is_dir() else []
+    photos = read_photos(source, images=images, columns=columns, besides=ours, passed_over=passed_over)
     if out is None and project is None:
         raise ConfigError("There is no project here to put the persons into; name a folder with --out DIR.")
-    folder = out or (project.data / IMAGES / FOLDER if project else Path(FOLDER))
     set_strangers_aside(folder, replace=replace)
     crops = write_persons(photos, folder, segmenter, settings, to_all=to_all, progress=progress)
     if out is not None or project is None or not photos[0].labels:
-        return Persons(crops, None)
+        return Persons(crops, None, passed_over)
     choices = ImportChoices(only=tuple(columns or ()), replace=replace)
-    return Persons(crops, import_labels_table(project, crops.table, folder, choices, seed=seed))
+    imported = import_labels_table(project, crops.table, folder, choices, seed=seed)
+    return Persons(crops, imported, passed_over)
 
 
 def set_strangers_aside(place: Path, *, replace: bool) -> None:
@@ -105,6 +110,7 @@ def persons_lines(people: Persons) -> list[str]:
         f"{crops.none:,} none ({crops.computed:,} photos done now).",
         f"  boxes  {crops.boxes}",
         f"  labels {crops.table}",
+        *(f"passed over: {count:,} {reason}" for reason, count in people.passed_over.items()),
     ]
     if people.imported is None:
         return [*lines, f"Next: graftnet data import {crops.table}"]

@@ -172,13 +172,16 @@ class Project:
         Raises:
             ConfigError: an attribute has both a CSV and a folder.
         """
+        from subdatasets.reading.walk import SYSTEM_FOLDERS
+
         sources: dict[str, Path] = {}
         if not self.data.is_dir():
             return sources
         for path in sorted(self.data.iterdir()):
             table = path.suffix.casefold() == ".csv"
             name = path.stem if table else path.name
-            if path.name.startswith(".") or path.name == IMAGES or not (table or path.is_dir()):
+            ours = path.name.startswith(".") or path.name == IMAGES or path.name.casefold() in SYSTEM_FOLDERS
+            if ours or not (table or path.is_dir()):
                 continue
             if name in sources:
                 raise ConfigError(f"{name} has two sub-datasets, {sources[name]} and {path}; keep one of them.")

@@ -20,11 +20,12 @@ from PIL import Image
 from foundation.files import write_bytes
 from foundation.history import Progress
 from subdatasets.errors import DataError
-from subdatasets.image_files import SUFFIXES, content_hashes, read_image
+from subdatasets.image_files import content_hashes, read_image
 from subdatasets.persons.crops import CropSettings, Segmenter, person_crops
 from subdatasets.reading.forms import PATH_COLUMNS, cell, group_of, ragged, required_column
-from subdatasets.reading.problems import Problem, refusal
+from subdatasets.reading.problems import Problem, Reading, refusal
 from subdatasets.reading.tables import Locations, read_table
+from subdatasets.reading.walk import images_below
 
 OWN_COLUMNS = ("split", "group")
 
@@ -38,20 +39,35 @@ class Photo(NamedTuple):
     group: str | None = None
 
 
-def read_photos(source: Path, *, images: Path | None = None, columns: Sequence[str] | None = None) -> list[Photo]:
+def read_photos(
+    source: Path,
+    *,
+    images: Path | None = None,
+    columns: Sequence[str] | None = None,
+    besides: Sequence[Path] = (),
+    passed_over: dict[str, int] | None = None,
+) -> list[Photo]:
     """The photos of a folder and all folders in it, or of a table; each once.
 
     Args:
+        source: the folder or the table.
         images: the folder that relative paths of a table count from; None: the table's.
         columns: the columns of labels to keep; None: all but those of the path, the split and the group.
+        besides: folders in the folder whose pictures are no photos, such as the crops of an earlier call.
+        passed_over: gets what is passed over in a folder, reason -> how many.
 
     Raises:
         DataError: no image, a table that cannot be read, a row without its image, a photo twice, an unknown column.
     """
     if source.is_dir():
-        files = sorted(path for path in source.absolute().rglob("*") if path.suffix.lower() in SUFFIXES)
+        reading = Reading(source.name, source)
+        files = sorted(images_below(source.absolute(), reading, besides=besides))
         if not files:
-            raise DataError(f"there is no image in {source}: name a folder of pictures, or a table of them")
+            listed = ", ".join(f"{count:,} {reason}" for reason, count in reading.passed_over.items())
+            seen = f" (passed over: {listed})" if listed else ""
+            raise DataError(f"there is no image in {source}{seen}: name a folder of pictures, or a table of them")
+        if passed_over is not None:
+            passed_over.update(reading.passed_over)
         return [Photo(path, {}) for path in files]
     table = read_table(source)
     file_column = required_column(table, "path", PATH_COLUMNS)
