@@ -283,6 +283,7 @@ def persons(
     record = {
         **people.crops._asdict(),
         "passed_over": dict(people.passed_over),
+        "notes": [people.note] if people.note else [],
         "attributes": {subdataset.attribute.name: subdataset.counts() for subdataset in attributes},
     }
     answer(record, "\n".join(persons_lines(people)), as_json=as_json)

@@ -9,6 +9,7 @@ from foundation.history import Progress
 from graftnet.data.imports import ImportChoices, import_labels_table, import_lines
 from graftnet.errors import ConfigError
 from graftnet.project.folder import IMAGES, Project
+from subdatasets.importing.depth import depth_note
 from subdatasets.importing.write import ImportSummary
 from subdatasets.persons.crops import Crop, CropSettings, Pixels, Segmenter, person_crops
 from subdatasets.persons.masks import MaskFiles
@@ -18,11 +19,12 @@ FOLDER = "persons"  # below a project's data/images
 
 
 class Persons(NamedTuple):
-    """What a call made: the crops and tables, in a project the sub-datasets; files it passed over, by reason."""
+    """What a call made: crops and tables, in a project the sub-datasets; files passed over, by reason; a note."""
 
     crops: PersonsSummary
     imported: ImportSummary | None
     passed_over: Mapping[str, int]
+    note: str = ""
 
 
 def segmenter_of(masks: Path | None, weights: Path | None, *, device: str) -> Segmenter:
@@ -78,12 +80,14 @@ def cut_persons(
     if out is None and project is None:
         raise ConfigError("There is no project here to put the persons into; name a folder with --out DIR.")
     set_strangers_aside(folder, replace=replace)
-    crops = write_persons(photos, folder, segmenter, settings, to_all=to_all, progress=progress)
+    white = project.config.data.white if project else 0
+    deep = depth_note([photo.path for photo in photos], set_white=white)
+    crops = write_persons(photos, folder, segmenter, settings, to_all=to_all, white=white, progress=progress)
     if out is not None or project is None or not photos[0].labels:
-        return Persons(crops, None, passed_over)
+        return Persons(crops, None, passed_over, deep[0] if deep else "")
     choices = ImportChoices(only=tuple(columns or ()), replace=replace)
     imported = import_labels_table(project, crops.table, folder, choices, seed=seed)
-    return Persons(crops, imported, passed_over)
+    return Persons(crops, imported, passed_over, deep[0] if deep else "")
 
 
 def set_strangers_aside(place: Path, *, replace: bool) -> None:
@@ -111,6 +115,7 @@ def persons_lines(people: Persons) -> list[str]:
         f"  boxes  {crops.boxes}",
         f"  labels {crops.table}",
         *(f"passed over: {count:,} {reason}" for reason, count in people.passed_over.items()),
+        *([f"note: {people.note}"] if people.note else []),
     ]
     if people.imported is None:
         return [*lines, f"Next: graftnet data import {crops.table}"]

@@ -149,7 +149,7 @@ def carry_out(
         **about_start(plan),
     }
     pictures = project.config.project.pictures
-    origin = Origin(plan.identity, about, image_files(plan), pictures, plan.command, seconds)
+    origin = Origin(plan.identity, about, image_files(plan, trunk.preprocessing.white), pictures, plan.command, seconds)
     with only_one(plan.folder, patience=patience):
         if to_do(plan.folder, force=force):
             seed, start = plan.identity["seed"], prepare_start(plan)
@@ -244,12 +244,12 @@ def to_do(folder: Path, *, force: bool) -> bool:
     return force
 
 
-def image_files(plan: SearchPlan) -> dict[str, list[ImageFile]]:
+def image_files(plan: SearchPlan, white: int | None = None) -> dict[str, list[ImageFile]]:
     """The images of each split in the order of its features, named as they lie in the project's folder."""
     home = plan.project.folder
 
     def named(path: Path) -> ImageFile:
         name = path.relative_to(home) if path.is_relative_to(home) else path
-        return ImageFile(path, name.as_posix(), plan.hashes[path])
+        return ImageFile(path, name.as_posix(), plan.hashes[path], white)
 
     return {split: [named(example.path) for example in plan.subdataset.split(split)] for split in SPLITS}

@@ -38,6 +38,7 @@ class Draw(NamedTuple):
     fractions: Sequence[float]
     there: tuple[Path, ...] = ()
     near_copies: bool = False
+    white: int = 0
     progress: Progress | None = None
 
 
@@ -64,7 +65,9 @@ def drawn_splits(
         [images.groups[row] for row in rows],
         fractions=fractions,
         seed=draw.seed,
-        alike=near_copies(paths, progress=draw.progress).tolist() if draw.near_copies else None,
+        alike=near_copies(paths, white=draw.white or None, progress=draw.progress).tolist()
+        if draw.near_copies
+        else None,
     )
     chosen = choose(earlier=earlier)
     notes = []

@@ -205,7 +205,7 @@ def write_attributes(
     if coded:
         labels = np.stack([labels for _, _, labels, _ in coded], axis=1)
         there = [target for title, target in targets.items() if records[title].get("seed", seed) == seed]
-        draw = Draw(seed, fractions, tuple(there), near_copies, progress)
+        draw = Draw(seed, fractions, tuple(there), near_copies, white, progress)
         splits, drawn, about = drawn_splits(images, labels, draw)
         told += about
     deep = depth_note(images.paths, set_white=white)

@@ -122,6 +122,7 @@ def write_persons(
     settings: CropSettings,
     *,
     to_all: bool = False,
+    white: int = 0,
     progress: Progress | None = None,
 ) -> PersonsSummary:
     """Cut the persons out of every photo, and write the two tables when all are done.
@@ -129,6 +130,7 @@ def write_persons(
     Args:
         to_all: whether a photo's labels are given to each of several persons, which is right for labels of the scene;
             otherwise only to a person who is alone in the photo, for nobody knows whose hat it is.
+        white: of grey photos of 16 or 32 bits, whose crops have 8; 0: what their files can hold.
         progress: hears the stage "photos".
 
     Raises:
@@ -138,7 +140,7 @@ def write_persons(
     locations = Locations(out)
     names = [locations.cell(photo.path) for photo in photos]
     keys = [
-        _key(hashes[photo.path], name, segmenter.identity(photo.path), settings)
+        _key(hashes[photo.path], name, segmenter.identity(photo.path), settings, white)
         for photo, name in zip(photos, names, strict=True)
     ]
     crops_of: list[list[dict[str, Any]]] = []
@@ -146,7 +148,7 @@ def write_persons(
     for number, (photo, key) in enumerate(zip(photos, keys, strict=True), 1):
         crops = _recorded(out, key)
         if crops is None:
-            crops = _cut(photo, out, key, segmenter, settings)
+            crops = _cut(photo, out, key, segmenter, settings, white)
             computed += 1
         crops_of.append(crops)
         if progress is not None:
@@ -164,9 +166,9 @@ def write_persons(
     return PersonsSummary(out / TABLE, out / BOXES, none, one, several, sum(counts), computed)
 
 
-def _key(content: str, name: str, segmenter: str, settings: CropSettings) -> str:
+def _key(content: str, name: str, segmenter: str, settings: CropSettings, white: int) -> str:
     """The name is part of it: two photos alike under two names may be labelled differently."""
-    identity = json.dumps([content, name, segmenter, asdict(settings)], sort_keys=True)
+    identity = json.dumps([content, name, segmenter, asdict(settings), *([white] if white else [])], sort_keys=True)
     return hashlib.sha256(identity.encode("utf-8")).hexdigest()[:24]
 
 
@@ -179,8 +181,10 @@ def _recorded(out: Path, key: str) -> list[dict[str, Any]] | None:
     return crops if all((out / CROPS / crop["file"]).is_file() for crop in crops) else None
 
 
-def _cut(photo: Photo, out: Path, key: str, segmenter: Segmenter, settings: CropSettings) -> list[dict[str, Any]]:
-    pixels = np.asarray(read_image(photo.path))
+def _cut(
+    photo: Photo, out: Path, key: str, segmenter: Segmenter, settings: CropSettings, white: int
+) -> list[dict[str, Any]]:
+    pixels = np.asarray(read_image(photo.path, white=white or None))
     crops = []
     for number, crop in enumerate(person_crops(pixels, segmenter(pixels, photo.path), settings)):
         encoded = io.BytesIO()
