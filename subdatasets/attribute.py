@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from foundation.records import DEVICES, is_plain_name
 from subdatasets.errors import DataError
 from subdatasets.words import PAIRS, PROGRAMS_PAIRS, UNKNOWN, UNKNOWN_WORDS, YES_AND_NO, folded, is_pair
 
@@ -164,8 +165,8 @@ class Attribute:
     """A name and its values, two or more; of two, `values[1]` is the positive one.
 
     The name serves as file name and as name of an output, so it holds only ASCII letters, digits, `_`, `.` and `-`,
-    begins with a letter or digit and has at most 100 characters. Values keep the order they are given in;
-    `attribute_of` puts found values in canonical order.
+    begins with a letter or digit, has at most 100 characters and is no device's of Windows ("con"). Values keep
+    the order they are given in; `attribute_of` puts found values in canonical order.
 
     Raises:
         DataError: for an unusable name, fewer than two values, or an empty, repeated or multi-line value.
@@ -176,10 +177,7 @@ class Attribute:
 
     def __post_init__(self) -> None:
         if not is_attribute_name(self.name):
-            raise DataError(
-                f"attribute name '{self.name}' is not usable as a file name: write at most {NAME_LENGTH} letters, "
-                f"digits, '_', '.' or '-', beginning with a letter or digit{_proposal(self.name)}"
-            )
+            raise DataError(f"attribute name '{self.name}' is not usable as a file name: {name_rule(self.name)}")
         if len(self.values) < 2:
             raise DataError(f"attribute '{self.name}' has values {self.values}: it needs two or more")
         for value in self.values:
@@ -195,22 +193,40 @@ def attribute_of(name: str, values: Iterable[str]) -> Attribute:
 
 
 def is_attribute_name(name: str) -> bool:
-    """Whether `name` may name an attribute."""
-    return len(name) <= NAME_LENGTH and _NAME.fullmatch(name) is not None
+    """Whether `name` may name an attribute.
+
+    >>> [is_attribute_name(name) for name in ("bald", "Con", "lpt1.left", "console", "bald.")]
+    [True, False, False, True, False]
+    """
+    return len(name) <= NAME_LENGTH and _NAME.fullmatch(name) is not None and is_plain_name(name)
+
+
+def name_rule(name: str) -> str:
+    """What is wrong with a name that may not name an attribute, and a usable one like it where there is one."""
+    proposal = attribute_name(name)
+    hint = f", for example '{proposal}'" if proposal else ""
+    if len(name) <= NAME_LENGTH and _NAME.fullmatch(name) and name.split(".")[0].casefold() in DEVICES:
+        return f"Windows keeps '{name.split('.')[0]}' for a device, whatever follows it: write another{hint}"
+    return (
+        f"write at most {NAME_LENGTH} letters, digits, '_', '.' or '-', beginning with a letter or digit and not "
+        f"ending with '.'{hint}"
+    )
 
 
 def attribute_name(title: str) -> str:
     """A usable attribute name made from free text, "Light bag" -> "Light_bag".
 
-    Accents are dropped, every run of other characters becomes one `_`. Returns "" where nothing usable is left.
+    Accents are dropped, every run of other characters becomes one `_`; a device's name of Windows gets "is_"
+    before it. Returns "" where nothing usable is left.
 
     >>> attribute_name("  Light bag (left)")
     'Light_bag_left'
     """
+    name = latin_name(title)
+    return name if not name or is_attribute_name(name) else f"is_{name}"[:NAME_LENGTH].rstrip(".")
+
+
+def latin_name(title: str) -> str:
+    """As `attribute_name`, but a device's name of Windows stays one."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode("ascii")
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", plain).strip("_.-")[:NAME_LENGTH]
-
-
-def _proposal(name: str) -> str:
-    proposal = attribute_name(name)
-    return f", for example '{proposal}'" if proposal else ""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", plain).strip("_.-")[:NAME_LENGTH].rstrip(".")

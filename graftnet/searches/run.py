@@ -14,6 +14,7 @@ from branches.tails import TailBuilder, tail_branch
 from foundation.history import Progress
 from foundation.locks import only_one
 from foundation.provenance import identity_of, this_command
+from foundation.records import is_plain_name
 from graftnet.errors import ConfigError
 from graftnet.project.config import Config, project_of
 from graftnet.project.folder import Project
@@ -218,6 +219,8 @@ def search_features(
 ) -> Path:
     """Search on arrays of the user's own (see :func:`trunk.features.npz.read_features_file`); there is no tail."""
     started = time.perf_counter()
+    if not is_plain_name(path.stem):  # it names the attribute in records, which would not be read again
+        raise ConfigError(f"{path.name!r} cannot name an attribute (hidden, or a device's name); rename the file.")
     values, splits = read_features_file(path)
     if config.branch.kind == "tail":
         raise ConfigError("Features from a file have no backbone, so no tail; search them with --branch searched.")

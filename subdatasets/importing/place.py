@@ -58,6 +58,7 @@ def drawn_splits(
     if given:
         earlier = {content: split for content, split in earlier.items() if split != "test"}
     fractions = (train / (train + val), val / (train + val), 0.0) if given else tuple(draw.fractions)
+    near = near_copies(paths, white=draw.white or None, progress=draw.progress) if draw.near_copies else None
     choose = partial(
         content_splits,
         contents,
@@ -65,9 +66,7 @@ def drawn_splits(
         [images.groups[row] for row in rows],
         fractions=fractions,
         seed=draw.seed,
-        alike=near_copies(paths, white=draw.white or None, progress=draw.progress).tolist()
-        if draw.near_copies
-        else None,
+        alike=None if near is None else near.tolist(),
     )
     chosen = choose(earlier=earlier)
     notes = []

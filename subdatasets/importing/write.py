@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from foundation.history import Progress
 from subdatasets.attribute import (
     Attribute,
-    attribute_name,
     attribute_of,
     contradiction,
+    is_attribute_name,
+    latin_name,
+    name_rule,
     named_values,
     positive_and_why,
     spellings,
@@ -138,9 +140,11 @@ def attribute_names(titles: Sequence[str], where: str) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: dict[str, str] = {}
     for title in titles:
-        name = attribute_name(title)
+        name = latin_name(title)
         if not name:
             raise DataError(f"{where}: '{title}' holds no Latin letter or digit to name an attribute by: rename it")
+        if not is_attribute_name(name):
+            raise DataError(f"{where}: '{title}' cannot name an attribute: {name_rule(name)}, or leave it out")
         other = taken.setdefault(name.casefold(), title)
         if other != title or title in names:
             raise DataError(f"{where}: '{other}' and '{title}' would both be attribute '{name}': rename one of them")

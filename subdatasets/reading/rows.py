@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from subdatasets.attribute import (
-    NAME_LENGTH,
-    attribute_name,
     contradiction,
     is_attribute_name,
+    name_rule,
     ordered_values,
     spellings,
 )
@@ -122,11 +121,7 @@ def row_place(row: Row) -> str:
 
 def _settle_name(reading: Reading) -> None:
     if not is_attribute_name(reading.name):
-        proposal = attribute_name(reading.name) or "my_attribute"
-        reading.error(
-            f"the name '{reading.name}' cannot name an attribute (rename it with at most {NAME_LENGTH} letters, "
-            f"digits, '_', '.' or '-', for example '{proposal}')"
-        )
+        reading.error(f"the name '{reading.name}' cannot name an attribute (rename it: {name_rule(reading.name)})")
 
 
 def _settle_labels(reading: Reading) -> None:
