@@ -125,7 +125,14 @@ def search_file(
     chosen = choose_device(device)
     with show_progress() as progress:
         searched = search_features(
-            features, destination, config, seed=chosen_seed, device=chosen, progress=progress, force=force
+            features,
+            destination,
+            config,
+            seed=chosen_seed,
+            device=chosen,
+            announce=lambda sentence: typer.echo(sentence, err=True),
+            progress=progress,
+            force=force,
         )
     return found_in(searched, write_report(searched))
 

@@ -25,9 +25,11 @@ from graftnet.searches.warm_start import about_start, prepare_start, resumed, wa
 from graftnet.trunks.versions import open_trunk
 from nas.job.origin import Origin, origin_of, settings_record
 from nas.job.predictions import ImageFile
+from nas.job.results import split_counts
 from nas.job.run import run_job
 from nas.settings import JobData
 from subdatasets.image_files import content_hash
+from subdatasets.reading.rows import few_sentence
 from subdatasets.splits import SPLITS
 from trunk.errors import TrunkError
 from trunk.features.estimate import Estimate
@@ -214,10 +216,14 @@ def search_features(
     *,
     seed: int,
     device: torch.device,
+    announce: Callable[[str], None] | None = None,
     progress: Progress | None = None,
     force: bool = False,
 ) -> Path:
-    """Search on arrays of the user's own (see :func:`trunk.features.npz.read_features_file`); there is no tail."""
+    """Search on arrays of the user's own (see :func:`trunk.features.npz.read_features_file`); there is no tail.
+
+    ``announce`` hears, before it begins, of splits with too few images of a value.
+    """
     started = time.perf_counter()
     if not is_plain_name(path.stem):  # it names the attribute in records, which would not be read again
         raise ConfigError(f"{path.name!r} cannot name an attribute (hidden, or a device's name); rename the file.")
@@ -231,6 +237,8 @@ def search_features(
     target = folder / identity_of(dict(known.identity))
     with only_one(target):
         if to_do(target, force=force):
+            if announce and (few := few_sentence(job.attribute, split_counts(job))):
+                announce(few)
             run_job(job, settings, folder=target, seed=seed, device=device, origin=origin, progress=progress)
     return target
 

@@ -93,6 +93,11 @@ def rarest(counts: Mapping[str, int]) -> tuple[str, int]:
     return value, counts[value]
 
 
+def too_few_words(value: str, images: int, split: str) -> str:
+    """What stands in the place of every verdict that fewer than `FEW` images of a value would carry."""
+    return f"too few {split} images of {value!r} ({images}, it takes {FEW}) to tell"
+
+
 def few_sentence(name: str, counts: Mapping[str, Mapping[str, int]]) -> str:
     """What to know before a search of `name`: splits with fewer than `FEW` images of a value; empty where none has.
 
