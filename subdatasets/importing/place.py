@@ -18,7 +18,7 @@ from subdatasets.errors import DataError
 from subdatasets.image_files import content_hashes
 from subdatasets.reading.record import read_import_record, record_path, recorded_order
 from subdatasets.reading.rows import read_rows
-from subdatasets.splits import SPLITS, content_splits
+from subdatasets.splits import SPLITS, content_splits, is_small
 from subdatasets.subdataset import SubDataset, csv_bytes
 
 
@@ -42,20 +42,34 @@ class Draw(NamedTuple):
     progress: Progress | None = None
 
 
-def drawn_splits(
-    images: ImageList, values: NDArray[np.int64], draw: Draw
-) -> tuple[list[str], dict[str, int] | None, list[str]]:
-    """The split of each image, how many kept theirs and are new (None: all were given), and what there is to say."""
+class Drawn(NamedTuple):
+    """The split of each image, how many kept theirs and are new (None: all were given), and what there is to say.
+
+    noted: split -> contents (their first digits), where these are few: the record of the import keeps them.
+    """
+
+    splits: list[str]
+    counts: dict[str, int] | None = None
+    notes: Sequence[str] = ()
+    noted: Mapping[str, list[str]] = {}
+
+
+def drawn_splits(images: ImageList, values: NDArray[np.int64], draw: Draw) -> Drawn:
+    """The splits of images that have none, by content; in small sets near to their shares, and noted."""
     given = bool(images.splits[0])
     train, val = draw.fractions[0], draw.fractions[1] if len(draw.fractions) > 1 else 0.0
     if given and ("val" in images.splits or "train" not in images.splits or not val > 0):
-        return images.splits, None, []
+        return Drawn(images.splits)
     rows = [row for row, split in enumerate(images.splits) if split in ("", "train")]
     paths = [images.paths[row] for row in rows]
     hashes = content_hashes(paths, progress=draw.progress)
     earlier = earlier_splits(draw, hashes)
     contents = [hashes[path] for path in paths]
+    # Known by content alone: an image that was renamed since is a new one in the counts, and keeps its split.
+    small = is_small(values[rows])
+    before = {**noted_splits(draw, contents), **earlier}
     if given:
+        before = {content: split for content, split in before.items() if split != "test"}
         earlier = {content: split for content, split in earlier.items() if split != "test"}
     fractions = (train / (train + val), val / (train + val), 0.0) if given else tuple(draw.fractions)
     near = near_copies(paths, white=draw.white or None, progress=draw.progress) if draw.near_copies else None
@@ -67,10 +81,11 @@ def drawn_splits(
         fractions=fractions,
         seed=draw.seed,
         alike=None if near is None else near.tolist(),
+        ranked=True,
     )
-    chosen = choose(earlier=earlier)
+    chosen = choose(earlier=before)
     notes = []
-    if earlier and _lacking(chosen, values[rows], fractions):
+    if before and _lacking(chosen, values[rows], fractions):
         # A part of what was there, say: splits that cannot be used are no gain.
         chosen, earlier = choose(), {}
         notes.append("the splits are drawn anew: with those that images had, a value would be missing in one")
@@ -83,7 +98,25 @@ def drawn_splits(
     if copies:
         what = "image is a copy" if copies == 1 else "images are copies"
         notes.append(f"{copies} {what} of another one, byte by byte: they are in one split with it")
-    return splits, {"kept": stayed, "new": len(rows) - stayed}, notes
+    noted = {
+        split: sorted({content[:_DIGITS] for content, one in zip(contents, chosen, strict=True) if one == split})
+        for split in (SPLITS if small else ())
+    }
+    return Drawn(splits, {"kept": stayed, "new": len(rows) - stayed}, notes, noted)
+
+
+_DIGITS = 16  # of a content hash, enough to tell images apart
+
+
+def noted_splits(draw: Draw, contents: Sequence[str]) -> dict[str, str]:
+    """Content hash -> the split that the records of earlier imports noted for it."""
+    known: dict[str, str] = {}
+    for source in draw.there:
+        noted = read_import_record(source).get("splits")
+        for split in SPLITS if isinstance(noted, dict) else ():
+            listed = noted.get(split)
+            known |= {each: split for each in (listed if isinstance(listed, list) else ()) if isinstance(each, str)}
+    return {content: known[content[:_DIGITS]] for content in contents if content[:_DIGITS] in known}
 
 
 def _lacking(splits: Sequence[str], values: NDArray[np.int64], fractions: Sequence[float]) -> bool:

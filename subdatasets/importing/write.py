@@ -24,7 +24,7 @@ from subdatasets.attribute import (
 )
 from subdatasets.errors import DataError
 from subdatasets.importing.depth import depth_note
-from subdatasets.importing.place import Draw, ImageList, drawn_splits, put_in_place
+from subdatasets.importing.place import Draw, Drawn, ImageList, drawn_splits, put_in_place
 from subdatasets.reading.problems import SPLIT_NAMES
 from subdatasets.reading.record import read_import_record
 from subdatasets.splits import SPLITS
@@ -205,13 +205,14 @@ def write_attributes(
             coded.append((column, *result))
             told += note
     require_met(chosen, [attribute for _, attribute, _, _ in coded], where)
-    splits, drawn = images.splits, None
+    drawn = Drawn(images.splits)
     if coded:
         labels = np.stack([labels for _, _, labels, _ in coded], axis=1)
         there = [target for title, target in targets.items() if records[title].get("seed", seed) == seed]
         draw = Draw(seed, fractions, tuple(there), near_copies, white, progress)
-        splits, drawn, about = drawn_splits(images, labels, draw)
-        told += about
+        drawn = drawn_splits(images, labels, draw)
+        told += drawn.notes
+    splits = drawn.splits
     deep = depth_note(images.paths, set_white=white)
     told += [deep[0]] if deep else []
     subdatasets: list[SubDataset] = []
@@ -237,7 +238,8 @@ def write_attributes(
             "source": where,
             "column": column.title,
             "seed": seed,
-            "drawn": drawn is not None,
+            "drawn": drawn.counts is not None,
+            **({"splits": drawn.noted} if drawn.noted else {}),
             "passed_over": dict(passed_over or {}),
             **({"deep": {"note": deep[0], **deep[1]}} if deep else {}),
         }
@@ -245,7 +247,9 @@ def write_attributes(
         reasons = "; ".join(f"'{each.column}' {each.reason}" for each in left_out[:5]) or "there is no column of labels"
         raise DataError(f"{where}: no attribute could be made: {reasons}: give one column of labels per attribute")
     kept = put_in_place(subdatasets, sidecars, replace=replace)
-    return ImportSummary(tuple(subdatasets), tuple(left_out), tuple(told), dict(passed_over or {}), found, kept, drawn)
+    return ImportSummary(
+        tuple(subdatasets), tuple(left_out), tuple(told), dict(passed_over or {}), found, kept, drawn.counts
+    )
 
 
 def _leave_out(column: LabelColumn, reason: str, where: str, left_out: list[SkippedColumn]) -> None:
