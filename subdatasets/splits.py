@@ -83,8 +83,9 @@ def content_splits(
 
     The hash of content or group is a number from 0 to 1, and the fractions cut that range. Images of one content, one
     group or one number in `alike` share a split. In a small set that comes out rough; `ranked` cuts the order of the
-    numbers there instead of their range (`_ranked`), for whoever writes the splits down. Only where that leaves a value with less than half its share in a
-    split are images moved there, those with the numbers nearest to it, so that small sub-datasets can be used too.
+    numbers there instead of their range (`_ranked`), for whoever writes the splits down. Only where a value has less
+    than half its share in a split are images moved there, those with the numbers nearest to it, so that small
+    sub-datasets can be used too.
 
     Args:
         contents: N content hashes.
@@ -173,7 +174,7 @@ _PART = 7
 
 
 def _strata(counts: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """The units, by the labels they carry: told apart by each label, the rarest first, that leaves parts large enough."""
+    """The units, by the labels they carry: told apart by labels, the rarest first, while parts stay large enough."""
     parts = [np.arange(len(counts))]
     for label in np.argsort(counts.sum(axis=0), kind="stable").tolist():
         for place, part in enumerate(list(parts)):
