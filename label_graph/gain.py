@@ -142,7 +142,7 @@ def enough_images(states: States) -> NDArray[np.bool_]:
 
 def rarest_label(states: States, names: Sequence[str]) -> dict[str, Any]:
     """`too_few`: the label with the fewest images of either kind, where these are too few; else nothing."""
-    counts = {}
+    counts: dict[str, int] = {}
     for name, column in zip(names, states.T, strict=True):
         if present := int((column == PRESENT).sum()):  # one that is never there is not measured
             counts |= {name: present, f"not {name}": int((column == ABSENT).sum())}

@@ -129,6 +129,18 @@ def content_splits(
     return [SPLITS[split] for split in assigned[unit_of]]
 
 
+def lacking(splits: Sequence[str], values: NDArray[np.int64], fractions: Sequence[float]) -> bool:
+    """Whether a value of three images or more is missing in a split that has a share."""
+    names = np.asarray(splits)
+    used = [name for name, share in zip(SPLITS, fractions, strict=True) if share > 0]
+    return any(
+        (labels == value).sum() >= len(used) and not (labels[names == name] == value).any()
+        for labels in values.T
+        for value in np.unique(labels[labels >= 0])
+        for name in used
+    )
+
+
 # With so many images of each value the share of a split drawn by content is off by less than a tenth, mostly.
 _LARGE = 300
 
@@ -161,16 +173,16 @@ def _ranked(
         there = np.bincount(
             assigned[members], weights=np.where(fixed[members], images[members], 0.0), minlength=len(shares)
         )
-        lacking = np.maximum(np.asarray(shares) * images[members].sum() - there, 0.0)
+        missing = np.maximum(np.asarray(shares) * images[members].sum() - there, 0.0)
         weights = images[free]
-        wanted = np.cumsum(lacking * weights.sum() / lacking.sum())[:2]
+        wanted = np.cumsum(missing * weights.sum() / missing.sum())[:2]
         middles = np.cumsum(weights) - weights / 2
         assigned[free] = np.minimum(np.searchsorted(wanted + owed, middles, side="right"), last)
         owed += wanted - [weights[assigned[free] <= split].sum() for split in (0, 1)]
 
 
-# Units that carry the same labels are split by themselves where there are so many that each split gets one.
-_PART = 7
+# Units that carry the same labels are split by themselves where there are so many: one for each split.
+_PART = 3
 
 
 def _strata(counts: NDArray[np.bool_]) -> list[NDArray[np.int64]]:

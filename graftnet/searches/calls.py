@@ -83,6 +83,8 @@ def search_in(
     plan = plan_search(project, trunk, attribute, seed=seed_or(seed, project), device=chosen)
     if not plan.finished and plan.few_sentence:
         typer.echo(plan.few_sentence, err=True)
+    if not plan.finished and plan.drawn_sentence:
+        typer.echo(plan.drawn_sentence, err=True)
     if sentence := standing_of(plan).sentence(attribute):
         typer.echo(sentence, err=True)
     if not plan.finished and plan.shared_sentence:

@@ -16,9 +16,9 @@ from subdatasets.attribute import ordered_values
 from subdatasets.copies import near_copies
 from subdatasets.errors import DataError
 from subdatasets.image_files import content_hashes
-from subdatasets.reading.record import read_import_record, record_path, recorded_order
+from subdatasets.reading.record import noted, noted_splits, read_import_record, record_path, recorded_order
 from subdatasets.reading.rows import read_rows
-from subdatasets.splits import SPLITS, content_splits, is_small
+from subdatasets.splits import SPLITS, content_splits, is_small, lacking
 from subdatasets.subdataset import SubDataset, csv_bytes
 
 
@@ -67,7 +67,10 @@ def drawn_splits(images: ImageList, values: NDArray[np.int64], draw: Draw) -> Dr
     contents = [hashes[path] for path in paths]
     # Known by content alone: an image that was renamed since is a new one in the counts, and keeps its split.
     small = is_small(values[rows])
-    before = {**noted_splits(draw, contents), **earlier}
+    before: dict[str, str] = {}
+    for source in draw.there:
+        before |= noted_splits(read_import_record(source), contents)
+    before |= earlier
     if given:
         before = {content: split for content, split in before.items() if split != "test"}
         earlier = {content: split for content, split in earlier.items() if split != "test"}
@@ -85,7 +88,7 @@ def drawn_splits(images: ImageList, values: NDArray[np.int64], draw: Draw) -> Dr
     )
     chosen = choose(earlier=before)
     notes = []
-    if before and _lacking(chosen, values[rows], fractions):
+    if before and lacking(chosen, values[rows], fractions):
         # A part of what was there, say: splits that cannot be used are no gain.
         chosen, earlier = choose(), {}
         notes.append("the splits are drawn anew: with those that images had, a value would be missing in one")
@@ -98,37 +101,8 @@ def drawn_splits(images: ImageList, values: NDArray[np.int64], draw: Draw) -> Dr
     if copies:
         what = "image is a copy" if copies == 1 else "images are copies"
         notes.append(f"{copies} {what} of another one, byte by byte: they are in one split with it")
-    noted = {
-        split: sorted({content[:_DIGITS] for content, one in zip(contents, chosen, strict=True) if one == split})
-        for split in (SPLITS if small else ())
-    }
-    return Drawn(splits, {"kept": stayed, "new": len(rows) - stayed}, notes, noted)
-
-
-_DIGITS = 16  # of a content hash, enough to tell images apart
-
-
-def noted_splits(draw: Draw, contents: Sequence[str]) -> dict[str, str]:
-    """Content hash -> the split that the records of earlier imports noted for it."""
-    known: dict[str, str] = {}
-    for source in draw.there:
-        noted = read_import_record(source).get("splits")
-        for split in SPLITS if isinstance(noted, dict) else ():
-            listed = noted.get(split)
-            known |= {each: split for each in (listed if isinstance(listed, list) else ()) if isinstance(each, str)}
-    return {content: known[content[:_DIGITS]] for content in contents if content[:_DIGITS] in known}
-
-
-def _lacking(splits: Sequence[str], values: NDArray[np.int64], fractions: Sequence[float]) -> bool:
-    """Whether a value of three images or more is missing in a split that has a share."""
-    names = np.asarray(splits)
-    used = [name for name, share in zip(SPLITS, fractions, strict=True) if share > 0]
-    return any(
-        (labels == value).sum() >= len(used) and not (labels[names == name] == value).any()
-        for labels in values.T
-        for value in np.unique(labels[labels >= 0])
-        for name in used
-    )
+    written = noted(contents, chosen) if small else {}
+    return Drawn(splits, {"kept": stayed, "new": len(rows) - stayed}, notes, written)
 
 
 def _drawn_note(stayed: int, new: int, *, given: bool) -> str:

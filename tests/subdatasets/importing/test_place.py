@@ -188,6 +188,7 @@ def test_a_small_folder_is_split_as_asked_and_nothing_moves_while_it_grows(tmp_p
         before = after
     record = json.loads((tmp_path / "data/hat.import.json").read_text())
     assert {split: len(noted) for split, noted in record["splits"].items()} == {"train": 168, "val": 36, "test": 36}
+    broken: object
     for broken in ([], {"train": 3}, {"train": [1, None]}, "x"):
         (tmp_path / "data/hat.import.json").write_text(json.dumps({**record, "splits": broken}))
         again = import_folder(tmp_path / "photos", "hat", tmp_path / "data", replace=True)
