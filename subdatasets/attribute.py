@@ -7,11 +7,18 @@ from dataclasses import dataclass
 
 from foundation.records import DEVICES, is_plain_name
 from subdatasets.errors import DataError
-from subdatasets.words import PAIRS, PROGRAMS_PAIRS, UNKNOWN, UNKNOWN_WORDS, YES_AND_NO, folded, is_pair
+from subdatasets.words import PAIRS, PROGRAMS_PAIRS, SOUND, UNKNOWN, UNKNOWN_WORDS, YES_AND_NO, folded, is_pair
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+(\.0+)?")
-_NEGATION = re.compile(r"(?:no|not|non|without)[ _-]+(.+)")
-_AFFIRMATION = re.compile(r"(?:with|is|has)[ _-]+(.+)")
+_NEGATION = re.compile(
+    r"(?:no|not|non|without|isn't|is not|has no|nicht|kein|keine|keinen|ohne|pas de|pas|sans|sin|sem|não|nao|senza|"
+    r"geen|zonder|niet|ingen|ikke|inte|utan|uden|uten|nie|brak|bez|без|не|нет|无|無|没有|不|非|ไม่)[ _-]+(.+)"
+)
+# Languages that write no spaces deny with one sign in front.
+_SIGN = re.compile(r"(?:无|無|没有|没|不|非|未|ไม่)(.+)")
+_AFFIRMATION = re.compile(
+    r"(?:with|is|has|mit|hat|ist|avec|con|com|met|med|heeft|z|ze|s|с|со|есть|有)[ _-]*(?<=[ _有-])(.+)"
+)
 
 
 def ordered_values(spelled: Iterable[str], name: str = "") -> tuple[str, ...]:
@@ -132,19 +139,28 @@ def _why_positive(high: str, low: str, name: str) -> str:
     lower, higher = low.casefold(), high.casefold()
     if (lower, higher) in PAIRS or (higher, lower) in PAIRS:
         return pair if (lower, higher) in PAIRS else ""
-    negated = _NEGATION.fullmatch(lower)
-    if negated is not None and not is_pair(high, low):  # "ok, not ok": what is looked for is what is not
-        affirmed = _AFFIRMATION.fullmatch(higher)
-        if _plain(negated[1]) == _plain(affirmed[1] if affirmed else higher):
-            return f"'{low}' denies '{high}'"
-    if _plain(higher) == _plain(name) and _plain(lower) != _plain(name) and _NEGATION.fullmatch(higher) is None:
+    if _denies(lower, higher) and not is_pair(high, low) and folded(high) not in SOUND:
+        return f"'{low}' denies '{high}'"
+    if _denies(higher, lower) and folded(low) in SOUND:  # "ok, not ok": what is looked for is what is not
+        return f"'{high}' denies '{low}'"
+    plain = _plain(name)
+    if plain and _plain(higher) == plain and _plain(lower) != plain and _NEGATION.fullmatch(higher) is None:
         return f"'{high}' is called like the attribute"
-    if _plain(lower) == _plain(name):
+    if plain and _plain(lower) == plain:
         return ""
     if is_pair(low, high):
         return pair
     prefixed = (f"un{higher}", f"in{higher}", f"im{higher}", f"non{higher}", f"ir{higher}", f"il{higher}")
     return f"'{low}' denies '{high}'" if lower in prefixed and not is_pair(high, low) else ""
+
+
+def _denies(denial: str, affirmation: str) -> bool:
+    """Whether the first says no to the second, both without case: "no hat" to "hat", "ohne Hut" to "mit Hut"."""
+    negated = _NEGATION.fullmatch(denial) or _SIGN.fullmatch(denial)
+    if negated is None:
+        return False
+    affirmed = _AFFIRMATION.fullmatch(affirmation)
+    return _plain(negated[1]) in (_plain(affirmation), _plain(affirmed[1]) if affirmed else None)
 
 
 def _paired(folds: Iterable[str]) -> bool:

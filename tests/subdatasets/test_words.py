@@ -71,3 +71,27 @@ def test_what_programs_write_gets_names() -> None:
 )
 def test_words_beside_no_and_yes(counts: dict[str, int], strays: set[str]) -> None:
     assert stray_words(counts) == strays
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        *(("-", "+"), ("✗", "✓"), ("☐", "☑"), ("❌", "✅"), ("нет", "есть"), ("なし", "あり"), ("Ｎｏ", "Ｙｅｓ")),
+        *(("ohne Hut", "mit Hut"), ("sans chapeau", "avec chapeau"), ("sin gafas", "con gafas"), ("无帽子", "有帽子")),
+        *(
+            ("zonder bril", "met bril"),
+            ("без шапки", "с шапки"),
+            ("keine Brille", "Brille"),
+            ("pas de chapeau", "chapeau"),
+        ),
+        *(("sain", "malade"), ("SANO", "ENFERMO"), ("ganz", "kaputt"), ("gut", "schlecht"), ("正常", "异常")),
+        *(("良品", "不良品"), ("NÉGATIF", "POSITIF"), ("Nicht_Bald", "Bald"), ("has no hat", "has hat")),
+        # Who denies what is as it should be has found something.
+        *(("normal", "not normal"), ("clean", "not_clean"), ("intakt", "nicht intakt"), ("ok", "not ok")),
+    ],
+)
+def test_whatever_the_language_what_is_looked_for_is_positive(low: str, high: str) -> None:
+    for name in ("thing", ""):
+        assert positive_and_why([high, low], name)[0] == high
+        assert ordered_values([high, low], name) == (low, high)
+        assert ordered_values([low, high], name) == (low, high)
