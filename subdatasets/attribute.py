@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from foundation.records import DEVICES, is_plain_name
 from subdatasets.errors import DataError
-from subdatasets.words import PAIRS, PROGRAMS_PAIRS, SOUND, UNKNOWN, UNKNOWN_WORDS, YES_AND_NO, folded, is_pair
+from subdatasets.words import PAIRS, PROGRAMS_PAIRS, SOUND, UNKNOWN, YES_AND_NO, folded, is_pair, means_unknown
 
+_DECIMAL_COMMA = re.compile(r"-?[0-9]+(,00?)?")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+(\.0+)?")
 _NEGATION = re.compile(
     r"(?:no|not|non|without|isn't|is not|has no|nicht|kein|keine|keinen|ohne|pas de|pas|sans|sin|sem|não|nao|senza|"
@@ -55,6 +56,8 @@ def spellings(spelled: Iterable[str]) -> dict[str, str]:
     "1"; where all are words of one known pair, case goes ("TRUE" and "true" are one value).
     """
     mapping = {raw: raw.strip() for raw in spelled}
+    if all(_DECIMAL_COMMA.fullmatch(value) for value in mapping.values()):  # "1,0", as half of Europe writes 1
+        mapping = {raw: value.partition(",")[0] for raw, value in mapping.items()}
     if all(_WHOLE_NUMBER.fullmatch(value) for value in mapping.values()):
         mapping = {raw: re.sub(r"\.0+$", "", value) for raw, value in mapping.items()}
         mapping = {raw: "0" if value == "-0" else value for raw, value in mapping.items()}
@@ -95,7 +98,8 @@ def stray_words(counts: Mapping[str, int]) -> set[str]:
     by_fold: dict[str, set[str]] = {}
     for word in counts:
         by_fold.setdefault(folded(word), set()).add(word)
-    words = set(by_fold) - UNKNOWN_WORDS
+    unknown = {word for word in by_fold if means_unknown(word)}
+    words = set(by_fold) - unknown
     pairs = [(low, high) for low in words for high in words if is_pair(low, high)]
     if len(pairs) != 1:
         return set()
@@ -105,7 +109,7 @@ def stray_words(counts: Mapping[str, int]) -> set[str]:
     numbers = any(_WHOLE_NUMBER.fullmatch(word) for word in others)
     if numbers or others & YES_AND_NO or not set(pairs[0]) <= YES_AND_NO or strange > _FEW * sum(counts.values()):
         others = set()
-    return {word for fold in (others | (set(by_fold) & UNKNOWN_WORDS)) for word in by_fold[fold]}
+    return {word for fold in others | unknown for word in by_fold[fold]}
 
 
 def contradiction(values: Iterable[str]) -> str | None:

@@ -107,6 +107,7 @@ def is_pair(low: str, high: str) -> bool:
 
 # What spreadsheets and pandas write where nothing is known. Compared without regard to case.
 UNKNOWN = ("", "?", "nan", "na", "n/a", "<na>", "null")
+UNKNOWN += ("#n/a", "#nv", "#value!", "#wert!", "#valor!", "#valeur!", "#ref!", "#bezug!", "#div/0!", "#name?", "#num!")
 
 # What people write where nothing is known. Each may be a value of an attribute ("glasses: none, sun, reading"), so it
 # is taken so only beside a pair of no and yes.
@@ -115,7 +116,10 @@ _UNKNOWN_TEXT = """
     indeterminate; undecided; ambiguous; maybe; perhaps; possibly; none; nil; missing; no answer; no label;
     unlabeled; unlabelled; not labeled; not labelled; not visible; not available; not applicable; n.a.; n/k; nk;
     dk; d/k; don't know; dont know; do not know; can't tell; cannot tell; cant tell; hard to say; skip; skipped;
-    ignore; tbd; todo; -; --; ---; ??; ???; #n/a; x; .; difficult; not given; no data; unbekannt; unklar;
+    ignore; tbd; todo; -; --; ---; –; —; ??; ???; #n/a; x; .; difficult; not given; no data; no info; noinfo;
+    no information; not specified; not determined; not clear; cannot say; no response; not answered; n.d.; nd; n/d;
+    ambigous; unbekannt; unklar; nicht bekannt; nicht erkennbar; nicht sichtbar; unbestimmt; ungewiss; keine info; weiß
+    ich nicht; non spécifié; sans réponse; pas visible; no aplica; no se sabe; sin datos; s/d; non visibile;
     unsicher; weiß nicht; weiss nicht; keine angabe; k.a.; k. a.; vielleicht; inconnu; incertain; indéterminé; ne
     sait pas; peut-être; desconocido; no sé; no sabe; incierto; sconosciuto; incerto; non so; desconhecido; não
     sei; onbekend; onzeker; weet niet; okänd; ukjent; ukendt; tuntematon; nieznane; nieznany; nie wiem; neznámé;
@@ -123,3 +127,15 @@ _UNKNOWN_TEXT = """
     不知道; 不確定; わからない; 分からない; 모름; 알 수 없음; غير معروف; לא ידוע; अज्ञात; tidak tahu
 """
 UNKNOWN_WORDS = frozenset(map(folded, _UNKNOWN_TEXT.split(";")))
+_AROUND = " .,:;!?()[]{}<>'\"*_`"
+_BARE = frozenset(word.strip(_AROUND) for word in (*UNKNOWN_WORDS, *UNKNOWN)) - {""}
+
+
+def means_unknown(word: str) -> bool:
+    """Whether people write this where nothing is known, whatever stands around it.
+
+    >>> [means_unknown(word) for word in ("Unknown", "(unknown)", "can\u2019t tell", "unsure?", "N.A", "hat")]
+    [True, True, True, True, True, False]
+    """
+    plain = folded(word).replace("\u2019", "'").replace("\u00b4", "'")
+    return plain in UNKNOWN_WORDS or plain.strip(_AROUND) in _BARE

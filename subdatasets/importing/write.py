@@ -29,7 +29,7 @@ from subdatasets.reading.problems import SPLIT_NAMES
 from subdatasets.reading.record import read_import_record
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import Example, SubDataset
-from subdatasets.words import PROGRAMS_PAIRS, UNKNOWN_WORDS, folded
+from subdatasets.words import PROGRAMS_PAIRS, YES_AND_NO, folded, means_unknown
 
 Labels = NDArray[np.int64]
 
@@ -100,7 +100,9 @@ _OFTEN_VALUES = ("none", "nil", "-", "x", ".", "missing", "difficult", "ignore",
 
 def _unknown_value(title: str, counts: Mapping[str, int]) -> list[str]:
     """A sentence where a value of several may well mean that nothing is known; nobody but the user can tell."""
-    doubtful = [word for word in counts if folded(word) in UNKNOWN_WORDS and folded(word) not in _OFTEN_VALUES]
+    doubtful = [word for word in counts if means_unknown(word) and folded(word) not in _OFTEN_VALUES]
+    if {folded(word) for word in counts} & YES_AND_NO - set("0123456789"):  # beside yes and no a number is a code
+        doubtful += [word for word in counts if word.lstrip("-").isdigit()]
     if not doubtful or len(counts) < 3:
         return []
     word = doubtful[0]

@@ -95,3 +95,27 @@ def test_whatever_the_language_what_is_looked_for_is_positive(low: str, high: st
         assert positive_and_why([high, low], name)[0] == high
         assert ordered_values([high, low], name) == (low, high)
         assert ordered_values([low, high], name) == (low, high)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(
+            "(unknown)",
+            "[Unknown]",
+            "'unknown'",
+            "unsure?",
+            "can’t tell",
+            "don’t know",
+            "N.A",
+            "unk.",
+            "—",
+            "–",
+            "No info",
+        ),
+        *("not specified", "nicht bekannt", "Nicht erkennbar", "sans réponse", "s/d", "#N/A", "ambigous"),
+    ],
+)
+def test_unknown_however_it_is_dressed(word: str) -> None:
+    assert stray_words({"yes": 40, "no": 40, word: 30}) == {word}
+    assert stray_words({"cat": 40, "dog": 40, word: 30}) == set()
