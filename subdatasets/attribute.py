@@ -56,6 +56,9 @@ def spellings(spelled: Iterable[str]) -> dict[str, str]:
     "1"; where all are words of one known pair, case goes ("TRUE" and "true" are one value).
     """
     mapping = {raw: raw.strip() for raw in spelled}
+    composed = {value: unicodedata.normalize("NFC", value) for value in mapping.values()}
+    if len(set(composed.values())) < len(composed):  # one word in two Unicode forms, as macOS and others write it
+        mapping = {raw: composed[value] for raw, value in mapping.items()}
     if all(_DECIMAL_COMMA.fullmatch(value) for value in mapping.values()):  # "1,0", as half of Europe writes 1
         mapping = {raw: value.partition(",")[0] for raw, value in mapping.items()}
     if all(_WHOLE_NUMBER.fullmatch(value) for value in mapping.values()):

@@ -73,7 +73,7 @@ def named_images(words: Sequence[Path | str]) -> Named:
 
 def _images_below(folder: Path, reasons: Counter[str]) -> Iterator[Path]:
     """Every image in a folder and the folders in it, each entered once; hidden ones and systems' are not looked at."""
-    entered: set[str] = set()
+    entered = set(map(str, Path(os.path.realpath(folder)).parents))
     endings = _endings()
     for above, folders, names in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(above)) in entered:

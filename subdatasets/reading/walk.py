@@ -42,6 +42,8 @@ def images_below(folder: Path, reading: Reading, *, besides: Collection[Path] = 
     """
     others: list[Path] = []
     entered = {os.path.realpath(path) for path in besides}
+    # A link to a folder above leads to everything beside this one, which may be another value's.
+    entered |= set(map(str, Path(os.path.realpath(folder)).parents))
     for root, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
         if real in entered:

@@ -119,3 +119,12 @@ def test_whatever_the_language_what_is_looked_for_is_positive(low: str, high: st
 def test_unknown_however_it_is_dressed(word: str) -> None:
     assert stray_words({"yes": 40, "no": 40, word: 30}) == {word}
     assert stray_words({"cat": 40, "dog": 40, word: 30}) == set()
+
+
+def test_one_word_in_two_unicode_forms_is_one_value() -> None:
+    assert spellings(["caf\u00e9", "cafe\u0301", "bar"]) == {
+        "caf\u00e9": "caf\u00e9",
+        "cafe\u0301": "caf\u00e9",
+        "bar": "bar",
+    }
+    assert spellings(["cafe\u0301", "bar"]) == {"cafe\u0301": "cafe\u0301", "bar": "bar"}  # as it always was

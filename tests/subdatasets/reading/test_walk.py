@@ -108,3 +108,18 @@ def test_system_folders_beside_splits_are_counted(tmp_path: Path, paint: Paint) 
     paint("hat/__MACOSX/train/no/0.png")
     summary = import_folder(tmp_path / "hat", "hat", tmp_path / "data")
     assert summary.passed_over == {"images in the system's folder '__MACOSX'": 1}
+
+
+def test_a_link_to_a_folder_above_brings_no_other_value_in(tmp_path: Path, paint: Paint) -> None:
+    for number in range(24):
+        paint(f"hat/{('no', 'yes')[number % 2]}/{number}.png")
+    (tmp_path / "hat/yes/back").symlink_to(tmp_path / "hat", target_is_directory=True)
+    (tmp_path / "hat/yes/again").symlink_to(tmp_path / "hat/yes", target_is_directory=True)
+    (tmp_path / "elsewhere").mkdir()
+    for number in range(30, 33):
+        paint(f"elsewhere/{number}.png")
+    (tmp_path / "hat/yes/more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    summary = import_folder(tmp_path / "hat", "hat", tmp_path / "data")
+    by_value = [summary.subdatasets[0].attribute.values[each.value] for each in summary.subdatasets[0].examples]
+    assert (by_value.count("no"), by_value.count("yes")) == (12, 15)
+    assert len(named.named_images([tmp_path / "hat/yes"]).files) == 15
