@@ -106,7 +106,7 @@ def is_pair(low: str, high: str) -> bool:
 
 
 # What spreadsheets and pandas write where nothing is known. Compared without regard to case.
-UNKNOWN = ("", "?", "nan", "na", "n/a", "<na>", "null")
+UNKNOWN: tuple[str, ...] = ("", "?", "nan", "na", "n/a", "<na>", "null")
 UNKNOWN += ("#n/a", "#nv", "#value!", "#wert!", "#valor!", "#valeur!", "#ref!", "#bezug!", "#div/0!", "#name?", "#num!")
 
 # What people write where nothing is known. Each may be a value of an attribute ("glasses: none, sun, reading"), so it

@@ -106,7 +106,18 @@ _SPLIT_WORDS = SPLIT_NAMES | {
     **dict.fromkeys(("tst", "teste", "prueba", "测试", "测试集"), "test"),
 }
 # Titles that name whom or what several images are of, where the cells are numbers or codes.
-_OF_WHOM = ("patient", "subject", "person", "identity", "individual", "specimen", "video", "clip", "sequence", "scene")
+_OF_WHOM: tuple[str, ...] = (
+    "patient",
+    "subject",
+    "person",
+    "identity",
+    "individual",
+    "specimen",
+    "video",
+    "clip",
+    "sequence",
+    "scene",
+)
 _OF_WHOM += ("session", "burst", "track", "case", "study", "slide", "animal", "participant")
 _CODE = re.compile(r"[^\W\d]{0,12}[ _-]?\d+")
 _ENDINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "heic", "raw", "mp4", "avi", "mov")
