@@ -194,7 +194,7 @@ def _strata(counts: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
             if _PART <= carried.sum() <= len(part) - _PART:
                 parts[place] = part[~carried]
                 parts.append(part[carried])
-    return sorted(parts, key=len)
+    return sorted(parts, key=len, reverse=True)
 
 
 def joined_rows(columns: Sequence[Sequence[str | int | None]]) -> NDArray[np.int64]:
