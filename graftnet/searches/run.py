@@ -15,6 +15,7 @@ from foundation.files import read_json_if_whole
 from foundation.history import Progress
 from foundation.locks import only_one
 from foundation.provenance import identity_of, this_command
+from foundation.records import is_plain_name
 from graftnet.errors import ConfigError
 from graftnet.project.config import Config, project_of
 from graftnet.project.folder import Project, by_age
@@ -26,9 +27,11 @@ from graftnet.trunks.advice import Choice, chosen_depth, pinned
 from graftnet.trunks.versions import open_trunk
 from nas.job.origin import Origin, origin_of, settings_record
 from nas.job.predictions import ImageFile
+from nas.job.results import split_counts
 from nas.job.run import run_job
 from nas.settings import JobData
 from subdatasets.image_files import content_hash
+from subdatasets.reading.rows import few_sentence
 from subdatasets.splits import SPLITS
 from trunk.errors import TrunkError
 from trunk.features.estimate import Estimate
@@ -253,11 +256,17 @@ def search_features(
     *,
     seed: int,
     device: torch.device,
+    announce: Callable[[str], None] | None = None,
     progress: Progress | None = None,
     force: bool = False,
 ) -> Path:
-    """Search on arrays of the user's own (see :func:`trunk.features.npz.read_features_file`); there is no tail."""
+    """Search on arrays of the user's own (see :func:`trunk.features.npz.read_features_file`); there is no tail.
+
+    ``announce`` hears, before it begins, of splits with too few images of a value.
+    """
     started = time.perf_counter()
+    if not is_plain_name(path.stem):  # it names the attribute in records, which would not be read again
+        raise ConfigError(f"{path.name!r} cannot name an attribute (hidden, or a device's name); rename the file.")
     values, splits = read_features_file(path)
     if config.branch.kind == "tail":
         raise ConfigError("Features from a file have no backbone, so no tail; search them with --branch searched.")
@@ -268,6 +277,8 @@ def search_features(
     target = folder / identity_of(dict(known.identity))
     with only_one(target):
         if to_do(target, force=force):
+            if announce and (few := few_sentence(job.attribute, split_counts(job))):
+                announce(few)
             run_job(job, settings, folder=target, seed=seed, device=device, origin=origin, progress=progress)
     return target
 
@@ -292,6 +303,6 @@ def image_files(plan: SearchPlan, trunk: Trunk) -> dict[str, list[ImageFile]]:
 
     def named(path: Path) -> ImageFile:
         name = path.relative_to(home) if path.is_relative_to(home) else path
-        return ImageFile(path, name.as_posix(), plan.hashes[path], fitted=fitted)
+        return ImageFile(path, name.as_posix(), plan.hashes[path], trunk.preprocessing.white, fitted)
 
     return {split: [named(example.path) for example in plan.subdataset.split(split)] for split in SPLITS}

@@ -165,19 +165,21 @@ def thumbnail(file: ImageFile, lost: list[str], *, fitted: bool = False) -> str 
     try:
         if fitted and file.fitted is not None:
             return encoded(Image.fromarray(file.fitted.pixels(file.fitted.read(file.path))), SIDE, 82, SHARP)
-        return small_picture(file.path, SIDE, quality=82, sharp=SHARP)
+        return small_picture(file.path, SIDE, quality=82, sharp=SHARP, white=file.white)
     except DataError:
         lost.append(file.name)
         return None
 
 
-def small_picture(path: Path, side: int, *, quality: int, sharp: int = 0) -> str:
+def small_picture(path: Path, side: int, *, quality: int, sharp: int = 0, white: int | None = None) -> str:
     """An image as a data URL, its longer side `side` pixels at most: a PNG up to `sharp` pixels, else a JPEG.
+
+    white: of grey pictures of 16 or 32 bits, as the trunk has it: what is shown is what was learnt from.
 
     Raises:
         DataError: the image cannot be read.
     """
-    return encoded(read_image(path), side, quality, sharp)
+    return encoded(read_image(path, white=white), side, quality, sharp)
 
 
 def encoded(image: Image.Image, side: int, quality: int, sharp: int) -> str:

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 class ImageFile(NamedTuple):
     """Where an image lies, what it is called in a record, and the hash of its content.
 
+    white: what is white in deep grey.
     fitted: the trunk's input, where that shows another part of the picture, or another shape, than a squashed one.
     """
 
     path: Path
     name: str
     content: str
+    white: int | None = None
     fitted: "Preprocessing | None" = None
 
 
