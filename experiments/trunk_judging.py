@@ -108,6 +108,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 def append_record(path: Path, record: dict[str, Any]) -> None:
     """Add one line, at once and on a line of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     torn = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
     line = ("\n" if torn else "") + json.dumps(record) + "\n"
     with open(path, "ab", buffering=0) as file:
