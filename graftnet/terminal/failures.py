@@ -13,6 +13,8 @@ from graftnet.errors import ConfigError
 
 READS = ("read", "load", "open", "import", "inspect")  # functions that turn a file into something in memory
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+# A file where a folder is needed, a folder where a file is, a link in a ring.
+IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
 
 def is_user_error(error: BaseException) -> bool:
@@ -33,6 +35,9 @@ def explain(error: BaseException, runs: Path | None = None) -> tuple[str, int]:
         return f"The disk is full{f' (writing {file})' if file else ''}; free some space and call again.", 2
     if isinstance(error, OSError) and error.errno in NOT_ALLOWED:
         return f"{error.filename}: {error.strerror}; choose a place you may read and write.", 2
+    if isinstance(error, OSError) and error.filename and error.errno in (*IN_THE_WAY, errno.ENAMETOOLONG):
+        place = error.filename2 or error.filename
+        return f"{place}: {error.strerror}; choose another place, or remove what is in the way.", 2
     if isinstance(error, ModuleNotFoundError) and (extra := _extra_with(error.name or "")):
         return f"This needs the package {error.name}; install it with: pip install 'graftnet[{extra}]'.", 2
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):

@@ -7,8 +7,9 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
+import PIL
 import pytest
-from PIL import Image, features
+from PIL import Image
 
 from deployment.runtime.images import normalised
 from deployment.serve.decoding import MAX_SCANS, decode
@@ -134,7 +135,7 @@ HOSTILE = {
     "huge-webp": (
         lambda: b"RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff\xff\xff" * 2 + b"\0" * 4,
         # Pillow 12 makes libwebp's decoder first, which refuses a file that holds no picture.
-        *((413, "too many pixels") if features.version("pil") >= "13" else (422, "damaged")),
+        *((413, "too many pixels") if int(PIL.__version__.split(".")[0]) >= 13 else (422, "damaged")),
     ),
     "huge-bmp": (
         lambda: b"BM" + struct.pack("<IHHIIiiHHIIiiII", 154, 0, 0, 54, 40, 60000, 60000, 1, 24, 0, 0, 0, 0, 0, 0),
