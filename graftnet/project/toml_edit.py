@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from foundation.files import replace_atomically
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME
 
@@ -30,7 +31,9 @@ def write_project(folder: Path) -> Path:
     ignore = folder / ".gitignore"
     if not ignore.exists():
         ignore.write_text("runs/\n", encoding="utf-8")
-    config.write_text(template(folder.resolve().name), encoding="utf-8")
+    # Whole or not at all: a torn one would be there already when the disk has room again.
+    text = template(folder.resolve().name)
+    replace_atomically(config, lambda path: path.write_text(text, encoding="utf-8"))
     return config
 
 

@@ -1,5 +1,7 @@
 """Places that cannot be written to: one sentence that names them, and nothing of the user's changed."""
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -45,7 +47,23 @@ def test_a_place_that_cannot_be_is_one_sentence(
     assert not (project.parent / "nowhere").exists()
 
 
+LIMITED = """
+import resource, sys
+from graftnet.cli import run
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("command", [("init", "new"), ("export", "loop"), ("graft", "loop")])
+def test_a_file_that_may_not_grow_is_no_bug(command: tuple[str, ...], project: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", LIMITED, *command], capture_output=True, text=True, check=False)
+    assert (ended.returncode, "A bug" in ended.stderr) == (2, False), ended.stderr
+    assert "File too large" in ended.stderr or "larger than this disk or `ulimit -f` allows" in ended.stderr
+    assert not (project / "new/graftnet.toml").exists()
+
+
 @pytest.mark.parametrize("host", ["\u200b", "a\0b", f"{'a' * 64}.example", "*", "-1", "\ud800", "[::1", "300.1.1.1"])
 def test_a_host_that_cannot_be_is_one_sentence(host: str) -> None:
-    with pytest.raises(BundleError, match="cannot listen at .*choose another --host"):
+    with pytest.raises(BundleError, match=r"cannot listen at .*choose another --host"):
         _listen(host, 0)
