@@ -1,6 +1,6 @@
 """Gain in mAP of one table of scores over another on the same images, label by label and with an interval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from label_graph.errors import LabelGraphError
 from label_graph.settings import GRAPHS, GraphSettings
-from subdatasets.labels.table import PRESENT, UNKNOWN, States
+from subdatasets.labels.table import ABSENT, PRESENT, UNKNOWN, States
+from subdatasets.reading.rows import FEW, rarest, too_few_words
 
 Floats = NDArray[np.float64]
 
@@ -101,7 +102,8 @@ def gains(
         scores: of each method and split, (N, L). states: (N, L) of `split`, whose scores are compared.
 
     Returns:
-        "a over b" -> {"a", "b", "map", "low", "high", "labels"}, as `Gain` has them.
+        "a over b" -> {"a", "b", "map", "low", "high", "labels"}, as `Gain` has them; and where labels have too few
+        images to tell, "enough": how many "labels" have not, and "map", "low", "high" of these, if there are any.
     """
     pairs = [(chosen, other) for other in (*GRAPHS, "branches") if other != chosen and other in scores]
     pairs += [("combined", other) for other in ("branches", chosen) if "combined" in scores]
@@ -122,7 +124,32 @@ def gains(
             "high": gain.high,
             "labels": each,
         }
+        enough = enough_images(known)
+        if (enough < (known == PRESENT).any(axis=0)).any():
+            rest: dict[str, Any] = {"labels": int(enough.sum())}
+            if enough.any():
+                judged = paired_gain(np.nan_to_num(a), np.nan_to_num(b), np.where(enough, known, UNKNOWN), seed=seed)
+                rest |= {"map": judged.total, "low": judged.low, "high": judged.high}
+            gained[f"{ours} over {theirs}"]["enough"] = rest
     return gained
+
+
+def enough_images(states: States) -> NDArray[np.bool_]:
+    """(L,): which labels are present and absent in so many images that a gain can be told from luck."""
+    enough: NDArray[np.bool_] = ((states == PRESENT).sum(axis=0) >= FEW) & ((states == ABSENT).sum(axis=0) >= FEW)
+    return enough
+
+
+def rarest_label(states: States, names: Sequence[str]) -> dict[str, Any]:
+    """`too_few`: the label with the fewest images of either kind, where these are too few; else nothing."""
+    counts: dict[str, int] = {}
+    for name, column in zip(names, states.T, strict=True):
+        if present := int((column == PRESENT).sum()):  # one that is never there is not measured
+            counts |= {name: present, f"not {name}": int((column == ABSENT).sum())}
+    if not counts:
+        return {}
+    value, images = rarest(counts)
+    return {"too_few": {"value": value, "images": images}} if images < FEW else {}
 
 
 def verdict_of(result: Mapping[str, Any], settings: GraphSettings, *, edges: int) -> str:
@@ -133,7 +160,12 @@ def verdict_of(result: Mapping[str, Any], settings: GraphSettings, *, edges: int
     chosen, split = settings.graph, result["measured_on"]
     score = result["methods"][chosen][split]["map"]
     others = [name for name in reversed(IN_WORDS) if f"{chosen} over {name}" in result["gains"]]
-    parts = [told_apart(result["gains"][f"{chosen} over {name}"], IN_WORDS[name]) for name in others]
+    told = [result["gains"][f"{chosen} over {name}"] for name in others]
+    if told and all(gain.get("enough", {}).get("labels") == 0 for gain in told):
+        few = result["too_few"]
+        parts = [f"{too_few_words(few['value'], few['images'], split)} whether the graph gained anything"]
+    else:
+        parts = [told_apart(gain, IN_WORDS[name]) for gain, name in zip(told, others, strict=True)]
     name = IN_WORDS[chosen]
     if chosen == "cooccurrence" and not edges:
         name += f", which has no edge at tau {settings.tau:g},"
@@ -141,7 +173,15 @@ def verdict_of(result: Mapping[str, Any], settings: GraphSettings, *, edges: int
 
 
 def told_apart(gain: Mapping[str, Any], other: str) -> str:
-    """Better, worse, or not told apart, by how many points of mAP, with the interval."""
+    """Better, worse, or not told apart, by how many points of mAP, with the interval.
+
+    Labels of which too few images are measured have no say in it.
+    """
+    of = ""
+    if rest := gain.get("enough"):
+        if not rest["labels"]:
+            return f"not to be compared with {other}, for it takes {FEW} images of each label and without it"
+        gain, of = {**gain, **rest}, f", on the {rest['labels']} labels with {FEW} images of each kind"
     low, high = 100 * gain["low"], 100 * gain["high"]
     how = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
-    return f"{how} {other} ({100 * gain['map']:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f})"
+    return f"{how} {other} ({100 * gain['map']:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}{of})"

@@ -5,12 +5,21 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from foundation.records import DEVICES, is_plain_name
 from subdatasets.errors import DataError
-from subdatasets.words import PAIRS, PROGRAMS_PAIRS, UNKNOWN, UNKNOWN_WORDS, YES_AND_NO, folded, is_pair
+from subdatasets.words import PAIRS, PROGRAMS_PAIRS, SOUND, UNKNOWN, YES_AND_NO, folded, is_pair, means_unknown
 
+_DECIMAL_COMMA = re.compile(r"-?[0-9]+(,00?)?")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]+(\.0+)?")
-_NEGATION = re.compile(r"(?:no|not|non|without)[ _-]+(.+)")
-_AFFIRMATION = re.compile(r"(?:with|is|has)[ _-]+(.+)")
+_NEGATION = re.compile(
+    r"(?:no|not|non|without|isn't|is not|has no|nicht|kein|keine|keinen|ohne|pas de|pas|sans|sin|sem|não|nao|senza|"
+    r"geen|zonder|niet|ingen|ikke|inte|utan|uden|uten|nie|brak|bez|без|не|нет|无|無|没有|不|非|ไม่)[ _-]+(.+)"
+)
+# Languages that write no spaces deny with one sign in front.
+_SIGN = re.compile(r"(?:无|無|没有|没|不|非|未|ไม่)(.+)")
+_AFFIRMATION = re.compile(
+    r"(?:with|is|has|mit|hat|ist|avec|con|com|met|med|heeft|z|ze|s|с|со|есть|有)[ _-]*(?<=[ _有-])(.+)"
+)
 
 
 def ordered_values(spelled: Iterable[str], name: str = "") -> tuple[str, ...]:
@@ -47,6 +56,11 @@ def spellings(spelled: Iterable[str]) -> dict[str, str]:
     "1"; where all are words of one known pair, case goes ("TRUE" and "true" are one value).
     """
     mapping = {raw: raw.strip() for raw in spelled}
+    composed = {value: unicodedata.normalize("NFC", value) for value in mapping.values()}
+    if len(set(composed.values())) < len(composed):  # one word in two Unicode forms, as macOS and others write it
+        mapping = {raw: composed[value] for raw, value in mapping.items()}
+    if all(_DECIMAL_COMMA.fullmatch(value) for value in mapping.values()):  # "1,0", as half of Europe writes 1
+        mapping = {raw: value.partition(",")[0] for raw, value in mapping.items()}
     if all(_WHOLE_NUMBER.fullmatch(value) for value in mapping.values()):
         mapping = {raw: re.sub(r"\.0+$", "", value) for raw, value in mapping.items()}
         mapping = {raw: "0" if value == "-0" else value for raw, value in mapping.items()}
@@ -87,7 +101,8 @@ def stray_words(counts: Mapping[str, int]) -> set[str]:
     by_fold: dict[str, set[str]] = {}
     for word in counts:
         by_fold.setdefault(folded(word), set()).add(word)
-    words = set(by_fold) - UNKNOWN_WORDS
+    unknown = {word for word in by_fold if means_unknown(word)}
+    words = set(by_fold) - unknown
     pairs = [(low, high) for low in words for high in words if is_pair(low, high)]
     if len(pairs) != 1:
         return set()
@@ -97,7 +112,7 @@ def stray_words(counts: Mapping[str, int]) -> set[str]:
     numbers = any(_WHOLE_NUMBER.fullmatch(word) for word in others)
     if numbers or others & YES_AND_NO or not set(pairs[0]) <= YES_AND_NO or strange > _FEW * sum(counts.values()):
         others = set()
-    return {word for fold in (others | (set(by_fold) & UNKNOWN_WORDS)) for word in by_fold[fold]}
+    return {word for fold in others | unknown for word in by_fold[fold]}
 
 
 def contradiction(values: Iterable[str]) -> str | None:
@@ -131,19 +146,28 @@ def _why_positive(high: str, low: str, name: str) -> str:
     lower, higher = low.casefold(), high.casefold()
     if (lower, higher) in PAIRS or (higher, lower) in PAIRS:
         return pair if (lower, higher) in PAIRS else ""
-    negated = _NEGATION.fullmatch(lower)
-    if negated is not None and not is_pair(high, low):  # "ok, not ok": what is looked for is what is not
-        affirmed = _AFFIRMATION.fullmatch(higher)
-        if _plain(negated[1]) == _plain(affirmed[1] if affirmed else higher):
-            return f"'{low}' denies '{high}'"
-    if _plain(higher) == _plain(name) and _plain(lower) != _plain(name) and _NEGATION.fullmatch(higher) is None:
+    if _denies(lower, higher) and not is_pair(high, low) and folded(high) not in SOUND:
+        return f"'{low}' denies '{high}'"
+    if _denies(higher, lower) and folded(low) in SOUND:  # "ok, not ok": what is looked for is what is not
+        return f"'{high}' denies '{low}'"
+    plain = _plain(name)
+    if plain and _plain(higher) == plain and _plain(lower) != plain and _NEGATION.fullmatch(higher) is None:
         return f"'{high}' is called like the attribute"
-    if _plain(lower) == _plain(name):
+    if plain and _plain(lower) == plain:
         return ""
     if is_pair(low, high):
         return pair
     prefixed = (f"un{higher}", f"in{higher}", f"im{higher}", f"non{higher}", f"ir{higher}", f"il{higher}")
     return f"'{low}' denies '{high}'" if lower in prefixed and not is_pair(high, low) else ""
+
+
+def _denies(denial: str, affirmation: str) -> bool:
+    """Whether the first says no to the second, both without case: "no hat" to "hat", "ohne Hut" to "mit Hut"."""
+    negated = _NEGATION.fullmatch(denial) or _SIGN.fullmatch(denial)
+    if negated is None:
+        return False
+    affirmed = _AFFIRMATION.fullmatch(affirmation)
+    return _plain(negated[1]) in (_plain(affirmation), _plain(affirmed[1]) if affirmed else None)
 
 
 def _paired(folds: Iterable[str]) -> bool:
@@ -164,8 +188,8 @@ class Attribute:
     """A name and its values, two or more; of two, `values[1]` is the positive one.
 
     The name serves as file name and as name of an output, so it holds only ASCII letters, digits, `_`, `.` and `-`,
-    begins with a letter or digit and has at most 100 characters. Values keep the order they are given in;
-    `attribute_of` puts found values in canonical order.
+    begins with a letter or digit, has at most 100 characters and is no device's of Windows ("con"). Values keep
+    the order they are given in; `attribute_of` puts found values in canonical order.
 
     Raises:
         DataError: for an unusable name, fewer than two values, or an empty, repeated or multi-line value.
@@ -176,10 +200,7 @@ class Attribute:
 
     def __post_init__(self) -> None:
         if not is_attribute_name(self.name):
-            raise DataError(
-                f"attribute name '{self.name}' is not usable as a file name: write at most {NAME_LENGTH} letters, "
-                f"digits, '_', '.' or '-', beginning with a letter or digit{_proposal(self.name)}"
-            )
+            raise DataError(f"attribute name '{self.name}' is not usable as a file name: {name_rule(self.name)}")
         if len(self.values) < 2:
             raise DataError(f"attribute '{self.name}' has values {self.values}: it needs two or more")
         for value in self.values:
@@ -195,22 +216,40 @@ def attribute_of(name: str, values: Iterable[str]) -> Attribute:
 
 
 def is_attribute_name(name: str) -> bool:
-    """Whether `name` may name an attribute."""
-    return len(name) <= NAME_LENGTH and _NAME.fullmatch(name) is not None
+    """Whether `name` may name an attribute.
+
+    >>> [is_attribute_name(name) for name in ("bald", "Con", "lpt1.left", "console", "bald.")]
+    [True, False, False, True, False]
+    """
+    return len(name) <= NAME_LENGTH and _NAME.fullmatch(name) is not None and is_plain_name(name)
+
+
+def name_rule(name: str) -> str:
+    """What is wrong with a name that may not name an attribute, and a usable one like it where there is one."""
+    proposal = attribute_name(name)
+    hint = f", for example '{proposal}'" if proposal else ""
+    if len(name) <= NAME_LENGTH and _NAME.fullmatch(name) and name.split(".")[0].casefold() in DEVICES:
+        return f"Windows keeps '{name.split('.')[0]}' for a device, whatever follows it: write another{hint}"
+    return (
+        f"write at most {NAME_LENGTH} letters, digits, '_', '.' or '-', beginning with a letter or digit and not "
+        f"ending with '.'{hint}"
+    )
 
 
 def attribute_name(title: str) -> str:
     """A usable attribute name made from free text, "Light bag" -> "Light_bag".
 
-    Accents are dropped, every run of other characters becomes one `_`. Returns "" where nothing usable is left.
+    Accents are dropped, every run of other characters becomes one `_`; a device's name of Windows gets "is_"
+    before it. Returns "" where nothing usable is left.
 
     >>> attribute_name("  Light bag (left)")
     'Light_bag_left'
     """
+    name = latin_name(title)
+    return name if not name or is_attribute_name(name) else f"is_{name}"[:NAME_LENGTH].rstrip(".")
+
+
+def latin_name(title: str) -> str:
+    """As `attribute_name`, but a device's name of Windows stays one."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode("ascii")
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", plain).strip("_.-")[:NAME_LENGTH]
-
-
-def _proposal(name: str) -> str:
-    proposal = attribute_name(name)
-    return f", for example '{proposal}'" if proposal else ""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", plain).strip("_.-")[:NAME_LENGTH].rstrip(".")

@@ -1,13 +1,15 @@
 """Check sub-datasets: everything that is wrong with them, file by file, without stopping at the first."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from foundation.history import Progress
 from subdatasets.errors import DataError
 from subdatasets.image_files import THREADS, inspect_image, over_files
+from subdatasets.reading.draws import Notes
 from subdatasets.reading.problems import Problem, Reading, Row
 from subdatasets.reading.record import read_import_record, recorded_counts
 from subdatasets.reading.rows import inspect_counts, read_rows, row_place
@@ -52,15 +54,17 @@ def check_subdatasets(
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     white: int = 0,
+    notebook: Callable[[Path], Notes | None] = lambda source: None,
     threads: int = THREADS,
     progress: Progress | None = None,
 ) -> list[Problem]:
     """All problems of several sub-datasets, each image file read once, and what is wrong between them.
 
     Between sub-datasets: one attribute described twice (error); images held out by one that another trains on
-    (warning: a trunk trained on both has seen them).
+    (warning: a trunk trained on both has seen them). Arguments as `check_subdataset`; `notebook`: where the
+    splits of a source that says none are noted.
     """
-    readings = [_reading(source, seed, fractions, white) for source in sources]
+    readings = [_reading(source, seed, fractions, white, notebook) for source in sources]
     paths = list(dict.fromkeys(row.path for reading in readings for row in reading.rows))
     results = over_files(inspect_image, paths, threads=threads, progress=progress)
     inspections = dict(zip(paths, results, strict=True))
@@ -73,7 +77,13 @@ def check_subdatasets(
     return sorted(problems, key=lambda each: (each.severity, str(each.file), each.line or 0, each.message))
 
 
-def _reading(source: SubDataset | Path, seed: int, fractions: Sequence[float], white: int) -> Reading:
+def _reading(
+    source: SubDataset | Path,
+    seed: int,
+    fractions: Sequence[float],
+    white: int,
+    notebook: Callable[[Path], Notes | None],
+) -> Reading:
     if isinstance(source, SubDataset):
         values = source.attribute.values
         rows = [Row(each.path, values[each.value], each.split, each.group, each.line) for each in source.examples]
@@ -82,7 +92,7 @@ def _reading(source: SubDataset | Path, seed: int, fractions: Sequence[float], w
         return reading
     source = Path(source)
     try:
-        reading = read_rows(source, seed=seed, fractions=fractions)
+        reading = read_rows(source, seed=seed, fractions=fractions, notebook=partial(notebook, source))
         inspect_counts(reading)
         record = read_import_record(reading.source)
         for reason, count in recorded_counts(record).items():

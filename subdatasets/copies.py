@@ -5,6 +5,7 @@ A difference hash (N. Krawetz, "Kind of Like That", 2013): whether each of 9 x 8
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +25,17 @@ _CONTRAST = 12  # of 255: a flatter picture's bits are noise
 
 
 def near_copies(
-    paths: Sequence[Path], *, threads: int = THREADS, progress: Progress | None = None
+    paths: Sequence[Path], *, white: int | None = None, threads: int = THREADS, progress: Progress | None = None
 ) -> NDArray[np.int64]:
     """(N,) numbers, equal for pictures that are near copies of each other; what cannot be read is alone.
 
     Args:
         paths: the pictures.
+        white: of grey pictures of 16 or 32 bits; without it those of 10 bits are too dark to have a hash.
         threads: how many are read at a time.
         progress: hears the stage "images".
     """
-    hashes = list(over_files(_difference_hash, paths, threads=threads, progress=progress))
+    hashes = list(over_files(partial(_difference_hash, white=white), paths, threads=threads, progress=progress))
     known = [row for row, packed in enumerate(hashes) if packed is not None]
     if not known:
         return np.arange(len(paths))
@@ -41,10 +43,10 @@ def near_copies(
     return joined(len(paths), ((known[one], known[other]) for one, other in _near_pairs(packed)))
 
 
-def _difference_hash(path: Path) -> NDArray[np.uint8] | None:
+def _difference_hash(path: Path, white: int | None) -> NDArray[np.uint8] | None:
     """128 bits in 16 bytes; None for a picture that cannot be read or is flat."""
     try:
-        grey = read_image(path).convert("L")
+        grey = read_image(path, white=white).convert("L")
     except DataError:
         return None
     cells = np.asarray(grey.resize((9, 9), Image.Resampling.BOX), dtype=np.int64)

@@ -9,12 +9,13 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from foundation.files import write_bytes, write_json
 from subdatasets.attribute import Attribute, attribute_of, ordered_values
 from subdatasets.errors import DataError
+from subdatasets.reading.draws import Notebook
 from subdatasets.reading.problems import refusal
 from subdatasets.reading.record import read_import_record, record_path, recorded_order
 from subdatasets.reading.rows import inspect_counts, read_rows
@@ -37,11 +38,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class SubDataset:
-    """An attribute and its examples; `source` is the folder or CSV they were read from."""
+    """An attribute and its examples; `source` is the folder or CSV they were read from.
+
+    `drawn`: what its splits were drawn from, "content" or "list"; "" where the source says them itself.
+    """
 
     attribute: Attribute
     examples: tuple[Example, ...]
     source: Path
+    drawn: str = field(default="", compare=False)
 
     def split(self, name: str) -> tuple[Example, ...]:
         """The examples of one split, in order.
@@ -84,7 +89,13 @@ class SubDataset:
         return {pair: count for pair, count in found.items() if count}
 
 
-def read_subdataset(source: Path, *, seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> SubDataset:
+def read_subdataset(
+    source: Path,
+    *,
+    seed: int = 0,
+    fractions: Sequence[float] = FRACTIONS,
+    notebook: Notebook | None = None,
+) -> SubDataset:
     """Read a sub-dataset; its name is the folder's, or the CSV's without suffix.
 
     A folder holds `<split>/<value>/<images>`, or `<value>/<images>`; a CSV has the columns `path` and `label`, and
@@ -95,12 +106,13 @@ def read_subdataset(source: Path, *, seed: int = 0, fractions: Sequence[float] =
         source: the folder or CSV.
         seed: decides over splits that are not given.
         fractions: the shares of train, val and test where splits are not given.
+        notebook: where these are noted when they are drawn by content, so that they stay when images are added.
 
     Raises:
         DataError: anything that makes it unusable, all problems counted and the first five named.
     """
     source = Path(source)
-    reading = read_rows(source, seed=seed, fractions=fractions)
+    reading = read_rows(source, seed=seed, fractions=fractions, notebook=notebook)
     # Rows left out for an error would make the counts wrong too, and hide the cause behind its consequence.
     if not reading.has_errors:
         inspect_counts(reading)
@@ -111,7 +123,7 @@ def read_subdataset(source: Path, *, seed: int = 0, fractions: Sequence[float] =
     attribute = Attribute(reading.name, order) if order else attribute_of(reading.name, reading.values)
     index = {value: position for position, value in enumerate(attribute.values)}
     examples = tuple(Example(row.path, index[row.label], row.split, row.group, row.line) for row in reading.rows)
-    return SubDataset(attribute, examples, reading.source)
+    return SubDataset(attribute, examples, reading.source, reading.drawn)
 
 
 def write_subdataset(subdataset: SubDataset, csv_path: Path) -> None:

@@ -18,7 +18,6 @@ from subdatasets.reading.forms import PATH_COLUMNS, cell, ragged, required_colum
 from subdatasets.reading.problems import SPLIT_NAMES, Problem, refusal
 from subdatasets.reading.tables import Locations, Table, read_table
 from subdatasets.splits import SPLITS
-from subdatasets.subdataset import read_subdataset
 from subdatasets.words import PAIRS
 
 BATCH = 32
@@ -137,7 +136,7 @@ def _of_project(folder: Path, values: Mapping[str, Sequence[str]], split: str) -
     _require(sources, values, project.data)
     labels: dict[Path, dict[str, str]] = {}
     for name, source in sources.items():
-        subdataset = read_subdataset(source, seed=project.config.project.seed)
+        subdataset = project.read(name)
         own = translation(subdataset.attribute.values, values[name])
         for example in subdataset.examples:
             value = own.get(subdataset.attribute.values[example.value])

@@ -120,6 +120,9 @@ def import_(
 @app.command("check")
 def check(
     attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
+    write_split: Annotated[
+        bool, typer.Option("--write-split", help="Write splits down that were drawn, so that they stay.")
+    ] = False,
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -132,23 +135,27 @@ def check(
     Examples:
       graftnet data check
       graftnet data check bald --json
+      graftnet data check bald --write-split
 
     Exit code 2 when there is an error; warnings alone give 0.
     """
-    from graftnet.data.imports import problem_lines
+    from graftnet.data.checks import check_project, problem_lines, write_splits
     from graftnet.project.folder import open_project
-    from subdatasets.checks import check_subdatasets
 
     home = open_project(project)
-    sources = [home.source(name) for name in attributes] if attributes else list(home.sources().values())
-    problems = check_subdatasets(sources, white=home.config.data.white)
+    names = list(attributes or home.sources())
+    sources = [home.source(name) for name in names]
+    written = write_splits(home, names) if write_split else {}
+    problems = check_project(home, sources)
     errors = sum(problem.severity == "error" for problem in problems)
     shown = [
         {"severity": problem.severity, "file": problem.file, "line": problem.line, "message": problem.message}
         for problem in problems
     ]
     record = {"checked": len(sources), "errors": errors, "warnings": len(problems) - errors, "problems": shown}
-    answer(record, "\n".join(problem_lines(problems, checked=len(sources))), as_json=as_json)
+    lines = [f"written: the split of each image of {name}, in {path}" for name, path in written.items()]
+    text = "\n".join([*lines, *problem_lines(problems, checked=len(sources))])
+    answer({**record, "written": written}, text, as_json=as_json)
     if errors:
         raise typer.Exit(2)
 
@@ -282,6 +289,8 @@ def persons(
     attributes = people.imported.subdatasets if people.imported else ()
     record = {
         **people.crops._asdict(),
+        "passed_over": dict(people.passed_over),
+        "notes": [people.note] if people.note else [],
         "attributes": {subdataset.attribute.name: subdataset.counts() for subdataset in attributes},
     }
     answer(record, "\n".join(persons_lines(people)), as_json=as_json)

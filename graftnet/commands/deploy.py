@@ -130,9 +130,10 @@ def predict(
         raise BundleError("--json and --jsonl are two forms of the same answers: give one of them")
     names = None if attributes is None else [name.strip() for name in attributes.split(",")]
     runtime = Runtime(folder, graph=graph, device=device)
-    files, passed_over = named_images(images)
+    files, passed_over, reasons = named_images(images)
     if passed_over:
         typer.echo(f"Files of other kinds that were passed over: {passed_over}.", err=True)
+        typer.echo("\n".join(f"  {count:,} {reason}" for reason, count in reasons.items()), err=True)
     rows = []
     with show_progress() if len(files) > QUIET else nullcontext(lambda *_: None) as progress:
         for done, row in enumerate(runtime.answers(files, attributes=names), start=1):
@@ -142,7 +143,7 @@ def predict(
             progress("images", done, len(files), {})
     failed = sum("error" in row for row in rows)
     if not lines:
-        record = {"predictions": rows, "failed": failed, "passed_over": passed_over}
+        record = {"predictions": rows, "failed": failed, "passed_over": passed_over, "reasons": dict(reasons)}
         answer(record, "\n".join(prediction_lines(rows)), as_json=as_json)
     if failed:
         typer.echo(f"{failed} of {len(files)} images could not be read; their place holds the reason.", err=True)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from foundation.history import Progress
+from graftnet.data.checks import write_splits
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.terminal.output import text_table
@@ -18,9 +19,6 @@ from subdatasets.labels.table import LabelTable
 from subdatasets.reading.rows import FEW
 from subdatasets.subdataset import SubDataset
 from subdatasets.words import UNKNOWN
-
-if TYPE_CHECKING:
-    from subdatasets.reading.problems import Problem
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,8 @@ def import_labels_table(
     Raises:
         DataError: the table cannot be used, or a sub-dataset with other content is there and is not to be replaced.
     """
+    if choices.replace:  # what stands there may be split without saying so, and its images are to stay where they are
+        write_splits(project, [name for name, source in project.sources().items() if source.is_file()])
     return import_table(
         table,
         images,
@@ -122,6 +122,8 @@ def import_into(
             f"{name} has a sub-dataset already, the folder {known}; move it out of "
             f"{project.data}, or choose another name."
         )
+    if choices.replace and known is not None:
+        write_splits(project, [name])
     return import_folder(
         folder, name, project.data, white=project.config.data.white, seed=seed, progress=progress, **choices.of_all
     )
@@ -170,16 +172,6 @@ def import_lines(summary: ImportSummary) -> list[str]:
     lines += [f"left out: {each.column} {each.reason}" for each in summary.skipped]
     lines += [f"kept: {path}" for path in summary.kept]
     return [*lines, *(f"note: {note}" for note in [*summary.notes, *few_notes(summary.subdatasets)])]
-
-
-def problem_lines(problems: "Sequence[Problem]", *, checked: int) -> list[str]:
-    """One line per problem, with file and line, and how many there are."""
-    lines = [
-        f"{problem.severity}: {problem.file}{f':{problem.line}' if problem.line else ''}: {problem.message}"
-        for problem in problems
-    ]
-    errors = sum(problem.severity == "error" for problem in problems)
-    return [*lines, f"{checked} sub-datasets checked: {errors} errors, {len(problems) - errors} warnings."]
 
 
 def project_table(project: Project, attributes: Sequence[str] = (), *, progress: Progress | None = None) -> LabelTable:

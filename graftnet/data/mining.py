@@ -106,7 +106,8 @@ def mine_attribute(
     write_subdataset(mined, target)
     from reports.mining import write_mining_report
 
-    strips = strips_of([example for example in train if example.value == positive], negatives, clusters)
+    positives = [example for example in train if example.value == positive]
+    strips = strips_of(positives, negatives, clusters, trunk.preprocessing.white)
     report = write_mining_report(record, strips, project.reports / f"mining-{mined.attribute.name}.html")
     return Answer({**record, "report": report}, summary(record, target, report))
 
@@ -147,17 +148,19 @@ def embeddings(data: AttributeData, progress: Progress | None = None) -> npt.NDA
     return averages
 
 
-def strips_of(positives: Sequence[Example], negatives: Sequence[Example], clusters: Sequence[Cluster]) -> "list[Strip]":
+def strips_of(
+    positives: Sequence[Example], negatives: Sequence[Example], clusters: Sequence[Cluster], white: int | None
+) -> "list[Strip]":
     """The first positives, then what is kept and what is removed of each cluster."""
     from reports.mining import Strip
 
-    strips = [Strip("Positives", "", thumbnails(positives))]
+    strips = [Strip("Positives", "", thumbnails(positives, white))]
     for number, cluster in enumerate(clusters, 1):
         for verb, members in parted(cluster):
             if members:
                 note = f"{len(members):,} images, those nearest to the cluster's centre first"
                 chosen = [negatives[row] for row in members]
-                strips.append(Strip(f"Cluster {number}, {verb}", note, thumbnails(chosen)))
+                strips.append(Strip(f"Cluster {number}, {verb}", note, thumbnails(chosen, white)))
     return strips
 
 
@@ -170,9 +173,9 @@ def parted(cluster: Cluster) -> list[tuple[str, list[int]]]:
     ]
 
 
-def thumbnails(examples: Sequence[Example]) -> tuple[str, ...]:
+def thumbnails(examples: Sequence[Example], white: int | None) -> tuple[str, ...]:
     """Small pictures of the first of these examples, as data URLs."""
-    return tuple(small_picture(example.path, THUMBNAIL, quality=80) for example in examples[:EXAMPLES])
+    return tuple(small_picture(example.path, THUMBNAIL, quality=80, white=white) for example in examples[:EXAMPLES])
 
 
 def summary(record: Mapping[str, Any], target: Path, report: Path) -> str:

@@ -1,6 +1,6 @@
 """Persons cut out of photos: which segmenter, where the crops go, and the sub-datasets made of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,19 +9,22 @@ from foundation.history import Progress
 from graftnet.data.imports import ImportChoices, import_labels_table, import_lines
 from graftnet.errors import ConfigError
 from graftnet.project.folder import IMAGES, Project
+from subdatasets.importing.depth import depth_note
 from subdatasets.importing.write import ImportSummary
 from subdatasets.persons.crops import Crop, CropSettings, Pixels, Segmenter, person_crops
 from subdatasets.persons.masks import MaskFiles
-from subdatasets.persons.write import BOXES, RECORDS, TABLE, PersonsSummary, read_photos, write_persons
+from subdatasets.persons.write import BOXES, CROPS, RECORDS, TABLE, PersonsSummary, read_photos, write_persons
 
 FOLDER = "persons"  # below a project's data/images
 
 
 class Persons(NamedTuple):
-    """What a call made: the crops and tables, and in a project the sub-datasets."""
+    """What a call made: crops and tables, in a project the sub-datasets; files passed over, by reason; a note."""
 
     crops: PersonsSummary
     imported: ImportSummary | None
+    passed_over: Mapping[str, int]
+    note: str = ""
 
 
 def segmenter_of(masks: Path | None, weights: Path | None, *, device: str) -> Segmenter:
@@ -69,16 +72,22 @@ def cut_persons(
     Raises:
         ConfigError: neither a project nor ``out``. DataError: of the photos and masks, or of the import.
     """
-    photos = read_photos(source, images=images, columns=columns)
+    folder = out or (project.data / IMAGES / FOLDER if project else Path(FOLDER))
+    passed_over: dict[str, int] = {}
+    # The crops of an earlier call may lie among the photos; they are no photos.
+    ours = [folder / CROPS] if (folder / RECORDS).is_dir() else []
+    photos = read_photos(source, images=images, columns=columns, besides=ours, passed_over=passed_over)
     if out is None and project is None:
         raise ConfigError("There is no project here to put the persons into; name a folder with --out DIR.")
-    folder = out or (project.data / IMAGES / FOLDER if project else Path(FOLDER))
     set_strangers_aside(folder, replace=replace)
-    crops = write_persons(photos, folder, segmenter, settings, to_all=to_all, progress=progress)
+    white = project.config.data.white if project else 0
+    deep = depth_note([photo.path for photo in photos], set_white=white)
+    crops = write_persons(photos, folder, segmenter, settings, to_all=to_all, white=white, progress=progress)
     if out is not None or project is None or not photos[0].labels:
-        return Persons(crops, None)
+        return Persons(crops, None, passed_over, deep[0] if deep else "")
     choices = ImportChoices(only=tuple(columns or ()), replace=replace)
-    return Persons(crops, import_labels_table(project, crops.table, folder, choices, seed=seed))
+    imported = import_labels_table(project, crops.table, folder, choices, seed=seed)
+    return Persons(crops, imported, passed_over, deep[0] if deep else "")
 
 
 def set_strangers_aside(place: Path, *, replace: bool) -> None:
@@ -105,6 +114,8 @@ def persons_lines(people: Persons) -> list[str]:
         f"{crops.none:,} none ({crops.computed:,} photos done now).",
         f"  boxes  {crops.boxes}",
         f"  labels {crops.table}",
+        *(f"passed over: {count:,} {reason}" for reason, count in people.passed_over.items()),
+        *([f"note: {people.note}"] if people.note else []),
     ]
     if people.imported is None:
         return [*lines, f"Next: graftnet data import {crops.table}"]

@@ -32,7 +32,7 @@ from label_graph.cooccurrence import (
     unseen_pairs,
 )
 from label_graph.errors import LabelGraphError
-from label_graph.gain import gains, verdict_of
+from label_graph.gain import gains, rarest_label, verdict_of
 from label_graph.saved import ClassifierRecord, save_classifiers
 from label_graph.scores import Combination, by_label, combine, described
 from label_graph.settings import GRAPHS, GraphSettings
@@ -220,6 +220,7 @@ def compare_methods(
         "combination": weights_record(combination, data, branches[splits["val"]]) if combination else None,
         "measured_on": split,
         "gains": gains(scores, states[split], chosen, split, seed=plan.settings.seed),
+        **rarest_label(states[split], data.table.labels),
         "per_label": per_label(data, scores, states),
     }
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired
 
@@ -12,6 +13,7 @@ from foundation.errors import RecordError
 from foundation.records import InnerPath, Name, inside, read_json, read_record
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME, Config, read_config
+from graftnet.project.draws import notes_of
 
 if TYPE_CHECKING:
     from subdatasets.subdataset import SubDataset
@@ -186,13 +188,16 @@ class Project:
         Raises:
             ConfigError: an attribute has both a CSV and a folder.
         """
+        from subdatasets.reading.walk import SYSTEM_FOLDERS
+
         sources: dict[str, Path] = {}
         if not self.data.is_dir():
             return sources
         for path in sorted(self.data.iterdir()):
             table = path.suffix.casefold() == ".csv"
             name = path.stem if table else path.name
-            if path.name.startswith(".") or path.name == IMAGES or not (table or path.is_dir()):
+            ours = path.name.startswith(".") or path.name == IMAGES or path.name.casefold() in SYSTEM_FOLDERS
+            if ours or not (table or path.is_dir()):
                 continue
             if name in sources:
                 raise ConfigError(f"{name} has two sub-datasets, {sources[name]} and {path}; keep one of them.")
@@ -207,7 +212,8 @@ class Project:
         """
         from subdatasets.subdataset import read_subdataset
 
-        return read_subdataset(self.source(attribute), seed=self.config.project.seed)
+        notebook = partial(notes_of, self.runs, attribute)
+        return read_subdataset(self.source(attribute), seed=self.config.project.seed, notebook=notebook)
 
     def questions(self) -> list[str]:
         """The attributes, without those that were mined from another one: these ask the same of fewer images."""

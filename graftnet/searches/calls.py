@@ -83,6 +83,8 @@ def search_in(
     plan = plan_search(project, trunk, attribute, seed=seed_or(seed, project), device=chosen)
     if not plan.finished and plan.few_sentence:
         typer.echo(plan.few_sentence, err=True)
+    if not plan.finished and plan.drawn_sentence:
+        typer.echo(plan.drawn_sentence, err=True)
     if sentence := standing_of(plan).sentence(attribute):
         typer.echo(sentence, err=True)
     if not plan.finished and plan.shared_sentence:
@@ -125,7 +127,14 @@ def search_file(
     chosen = choose_device(device)
     with show_progress() as progress:
         searched = search_features(
-            features, destination, config, seed=chosen_seed, device=chosen, progress=progress, force=force
+            features,
+            destination,
+            config,
+            seed=chosen_seed,
+            device=chosen,
+            announce=lambda sentence: typer.echo(sentence, err=True),
+            progress=progress,
+            force=force,
         )
     return found_in(searched, write_report(searched))
 

@@ -10,6 +10,7 @@ from foundation.records import read_json
 from graftnet.project.config import FeaturesTable
 from graftnet.project.folder import Project
 from nas.settings import BY_HAND, JobSettings
+from subdatasets.reading.draws import LIST
 from subdatasets.reading.rows import few_sentence
 from subdatasets.subdataset import SubDataset
 
@@ -37,6 +38,16 @@ class SearchPlan:
     def few_sentence(self) -> str:
         """What to say before val and test are asked more than so few images can tell; empty where there are enough."""
         return few_sentence(self.attribute, self.subdataset.counts())
+
+    @property
+    def drawn_sentence(self) -> str:
+        """What to say of splits that move when images are added; empty where they stay."""
+        if self.subdataset.drawn != LIST:
+            return ""
+        return (
+            f"{self.attribute} says no splits, and they are drawn from the whole list: images change theirs when "
+            f"others are added; `graftnet data check {self.attribute} --write-split` writes them down as they are."
+        )
 
     @property
     def depth(self) -> int:

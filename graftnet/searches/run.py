@@ -14,6 +14,7 @@ from branches.tails import TailBuilder, tail_branch
 from foundation.history import Progress
 from foundation.locks import only_one
 from foundation.provenance import identity_of, this_command
+from foundation.records import is_plain_name
 from graftnet.errors import ConfigError
 from graftnet.project.config import Config, project_of
 from graftnet.project.folder import Project
@@ -24,9 +25,11 @@ from graftnet.searches.warm_start import about_start, prepare_start, resumed, wa
 from graftnet.trunks.versions import open_trunk
 from nas.job.origin import Origin, origin_of, settings_record
 from nas.job.predictions import ImageFile
+from nas.job.results import split_counts
 from nas.job.run import run_job
 from nas.settings import JobData
 from subdatasets.image_files import content_hash
+from subdatasets.reading.rows import few_sentence
 from subdatasets.splits import SPLITS
 from trunk.errors import TrunkError
 from trunk.features.estimate import Estimate
@@ -149,7 +152,7 @@ def carry_out(
         **about_start(plan),
     }
     pictures = project.config.project.pictures
-    origin = Origin(plan.identity, about, image_files(plan), pictures, plan.command, seconds)
+    origin = Origin(plan.identity, about, image_files(plan, trunk.preprocessing.white), pictures, plan.command, seconds)
     with only_one(plan.folder, patience=patience):
         if to_do(plan.folder, force=force):
             seed, start = plan.identity["seed"], prepare_start(plan)
@@ -213,11 +216,17 @@ def search_features(
     *,
     seed: int,
     device: torch.device,
+    announce: Callable[[str], None] | None = None,
     progress: Progress | None = None,
     force: bool = False,
 ) -> Path:
-    """Search on arrays of the user's own (see :func:`trunk.features.npz.read_features_file`); there is no tail."""
+    """Search on arrays of the user's own (see :func:`trunk.features.npz.read_features_file`); there is no tail.
+
+    ``announce`` hears, before it begins, of splits with too few images of a value.
+    """
     started = time.perf_counter()
+    if not is_plain_name(path.stem):  # it names the attribute in records, which would not be read again
+        raise ConfigError(f"{path.name!r} cannot name an attribute (hidden, or a device's name); rename the file.")
     values, splits = read_features_file(path)
     if config.branch.kind == "tail":
         raise ConfigError("Features from a file have no backbone, so no tail; search them with --branch searched.")
@@ -228,6 +237,8 @@ def search_features(
     target = folder / identity_of(dict(known.identity))
     with only_one(target):
         if to_do(target, force=force):
+            if announce and (few := few_sentence(job.attribute, split_counts(job))):
+                announce(few)
             run_job(job, settings, folder=target, seed=seed, device=device, origin=origin, progress=progress)
     return target
 
@@ -244,12 +255,12 @@ def to_do(folder: Path, *, force: bool) -> bool:
     return force
 
 
-def image_files(plan: SearchPlan) -> dict[str, list[ImageFile]]:
+def image_files(plan: SearchPlan, white: int | None = None) -> dict[str, list[ImageFile]]:
     """The images of each split in the order of its features, named as they lie in the project's folder."""
     home = plan.project.folder
 
     def named(path: Path) -> ImageFile:
         name = path.relative_to(home) if path.is_relative_to(home) else path
-        return ImageFile(path, name.as_posix(), plan.hashes[path])
+        return ImageFile(path, name.as_posix(), plan.hashes[path], white)
 
     return {split: [named(example.path) for example in plan.subdataset.split(split)] for split in SPLITS}

@@ -158,6 +158,8 @@ class FleetLines:
         for job in jobs:
             if job.plan and not job.current and job.plan.few_sentence:
                 self.say(job.plan.few_sentence)
+            if job.plan and not job.current and job.plan.drawn_sentence:
+                self.say(job.plan.drawn_sentence)
             if job.error:
                 self.say(f"{job.attribute} cannot be searched: {job.error}")
             elif job.standing and (sentence := job.standing.sentence(job.attribute)):

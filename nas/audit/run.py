@@ -21,10 +21,12 @@ from nas.candidates import own_proposals, rank_candidates
 from nas.enas import Search
 from nas.errors import SearchError
 from nas.job.collapse import collapse
+from nas.job.results import too_few
 from nas.job.run import search_branch
 from nas.job.trainings import Trainings
 from nas.settings import JobData, JobSettings
 from nas.warm_start import start_of
+from subdatasets.reading.rows import too_few_words
 
 RANKS_WELL, NEAR_CEILING = 0.6, 0.8  # tau, or tau as a share of the ceiling
 CLEAR_CEILING = 0.4  # below, retraining itself is too noisy to rank by
@@ -112,6 +114,7 @@ def run_audit(
         "collapse": collapse(history, own, settings.space, asked=asked, metric=metric),
         "cost": cost_of(folder, parts, result),
     }
+    audit |= few_of(data)
     audit["sentence"] = audit_sentence(audit)
     write_json(folder / "audit.json", audit)
     return audit
@@ -181,6 +184,17 @@ def gain_of(rows: list[dict[str, Any]], extra: int, *, test: bool) -> dict[str, 
     return gain
 
 
+def few_of(data: JobData) -> dict[str, Any]:
+    """`too_few`: the split, its rarest value and how many images, where that is too few for a verdict; else nothing.
+
+    Test counts whether or not it is looked at here: an audit is to say no more of a search than the search itself may.
+    """
+    for split in ("test", "val"):
+        if few := too_few(data, split):
+            return {"too_few": {"split": split, **few._asdict()}}
+    return {}
+
+
 def cost_of(folder: Path, parts: list[str], result: Mapping[str, Any]) -> dict[str, Any]:
     """Seconds of the search (shared weights and controller; all of it) and of the audit; trainings of the audit."""
     records = [record for part in parts for record in read_history(folder / "audit" / part / "history.jsonl")]
@@ -237,6 +251,8 @@ def interval(over: Mapping[str, Any]) -> str:
 
 def advice(audit: Mapping[str, Any]) -> str:
     """What follows, in a few words."""
+    if few := audit.get("too_few"):
+        return f"{too_few_words(few['value'], few['images'], few['split'])} whether the search gained anything"
     budget, cost = audit["gain"]["equal_budget"], audit["gain"]["equal_cost"]
     if budget["low"] is None:
         return "too little to say whether the search is worth it; audit with more --seeds"

@@ -158,19 +158,21 @@ def scaled(maps: Tensor) -> Tensor:
 def thumbnail(file: ImageFile, lost: list[str]) -> str | None:
     """A small picture as a data URL; None, and its name in `lost`, where the image cannot be read."""
     try:
-        return small_picture(file.path, SIDE, quality=82, sharp=SHARP)
+        return small_picture(file.path, SIDE, quality=82, sharp=SHARP, white=file.white)
     except DataError:
         lost.append(file.name)
         return None
 
 
-def small_picture(path: Path, side: int, *, quality: int, sharp: int = 0) -> str:
+def small_picture(path: Path, side: int, *, quality: int, sharp: int = 0, white: int | None = None) -> str:
     """An image as a data URL, its longer side `side` pixels at most: a PNG up to `sharp` pixels, else a JPEG.
+
+    white: of grey pictures of 16 or 32 bits, as the trunk has it: what is shown is what was learnt from.
 
     Raises:
         DataError: the image cannot be read.
     """
-    image = read_image(path)
+    image = read_image(path, white=white)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     kind = "png" if max(image.size) <= sharp else "jpeg"

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 class ImageFile(NamedTuple):
-    """Where an image lies, what it is called in a record, and the hash of its content."""
+    """Where an image lies, what it is called in a record, the hash of its content, and what is white in deep grey."""
 
     path: Path
     name: str
     content: str
+    white: int | None = None
 
 
 class ScoredImage(NamedTuple):

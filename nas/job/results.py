@@ -22,7 +22,7 @@ from nas.job.trainings import Figures, Trained
 from nas.limits.latency import Latencies
 from nas.settings import JobData, JobSettings
 from search_spaces import Architecture
-from subdatasets.reading.rows import FEW, rarest
+from subdatasets.reading.rows import FEW, rarest, too_few_words
 
 
 @dataclass(frozen=True)
@@ -278,26 +278,41 @@ def verdict(
 
 
 class TooFew(NamedTuple):
-    """The rarest value of the test split, of which it holds fewer than `FEW` images."""
+    """The rarest value of a split, of which it holds fewer than `FEW` images."""
 
     value: str
     images: int
 
+    def sentence(self, split: str) -> str:
+        """What is said in a verdict's place, wherever one is withheld."""
+        return too_few_words(self.value, self.images, split)
 
-def too_few(data: JobData) -> TooFew | None:
-    """The value with too few test images to tell a gain from luck; None where each has enough, or nothing is tested."""
-    if data.test is None:
+
+def too_few(data: JobData, split: str = "test") -> TooFew | None:
+    """The value with too few images to tell a gain from luck; None where each has enough, or the split is not there."""
+    counts = split_counts(data)[split]
+    if not sum(counts.values()):
         return None
-    counts = torch.bincount(data.test.labels, minlength=len(data.values)).tolist()
-    value, images = rarest(dict(zip(data.values, counts, strict=True)))
+    value, images = rarest(counts)
     return TooFew(value, images) if images < FEW else None
+
+
+def split_counts(data: JobData) -> dict[str, dict[str, int]]:
+    """split -> value -> images."""
+    parts = {"train": data.train, "val": data.val, "test": data.test}
+    return {
+        split: {
+            value: 0 if part is None else int((part.labels == number).sum()) for number, value in enumerate(data.values)
+        }
+        for split, part in parts.items()
+    }
 
 
 def few_images(metric: str, score: float, repeats: int, few: TooFew) -> str:
     """What stands in the verdict's place: the score, and why no side is called better."""
     return (
-        f"Test {title_of(metric)} {score:.4f} (mean of {repeats} trainings); too few test images of {few.value!r} "
-        f"({few.images}, it takes {FEW}) to tell whether the search gained anything."
+        f"Test {title_of(metric)} {score:.4f} (mean of {repeats} trainings); {few.sentence('test')} whether the search "
+        "gained anything."
     )
 
 

@@ -62,9 +62,10 @@ def render(records: GraphRecords) -> str:
 
 def standing(records: GraphRecords) -> str:
     """Whether the chosen graph can be told apart from no graph; "unfinished" where that was not measured."""
-    gain = table(table(records.result.get("gains")).get(f"{records.chosen} over none"))
-    low, high = number(gain.get("low")), number(gain.get("high"))
-    return "unfinished" if low is None or high is None else judgement(low, high)
+    gain = next((gain for gain in records.gains if (gain.a, gain.b) == (records.chosen, "none")), None)
+    if gain is None:
+        return "unfinished"
+    return "too few" if gain.few else judgement(gain.low, gain.high)
 
 
 def graph_section(records: GraphRecords) -> Section:
@@ -99,7 +100,8 @@ def gain_section(records: GraphRecords) -> Section:
     rows = tuple(
         (
             f"{METHODS[gain.a]} over {METHODS[gain.b]}",
-            f"{signed(100 * gain.total, 2)}\n95 % interval {interval(100 * gain.low, 100 * gain.high, 2)}",
+            signed(100 * gain.total, 2)
+            + ("" if gain.few else f"\n95 % interval {interval(100 * gain.low, 100 * gain.high, 2)}"),
             verdict_word(gain),
             str(sum(difference is not None and difference > 0 for difference in gain.labels)),
             str(sum(difference is not None and difference < 0 for difference in gain.labels)),
@@ -121,6 +123,8 @@ def gain_section(records: GraphRecords) -> Section:
 
 def verdict_word(gain: LabelGain) -> str:
     """Whether the interval leaves out 0."""
+    if gain.few:
+        return "too few images"
     return {NOT_TOLD_APART: "no"}.get(word := judgement(gain.low, gain.high), word)
 
 

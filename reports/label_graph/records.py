@@ -40,7 +40,10 @@ class Edge(NamedTuple):
 
 
 class LabelGain(NamedTuple):
-    """What a method gains in mAP over another: in all with its interval, and of each label (None: not measured)."""
+    """What a method gains in mAP over another: in all with its interval, and of each label (None: not measured).
+
+    few: no label has images enough to tell a gain from luck; where some have, the figures in all are of these.
+    """
 
     a: str
     b: str
@@ -48,6 +51,7 @@ class LabelGain(NamedTuple):
     low: float
     high: float
     labels: tuple[float | None, ...]
+    few: bool = False
 
 
 class GraphRecords(NamedTuple):
@@ -86,7 +90,11 @@ class GraphRecords(NamedTuple):
             total, low, high = (number(entry.get(key)) for key in ("map", "low", "high"))
             if a and b and total is not None and low is not None and high is not None:
                 each = tuple(number(record) for record in items(entry.get("labels")))
-                known.append(LabelGain(a, b, total, low, high, each))
+                enough = table(entry.get("enough"))
+                judged = tuple(number(enough.get(key)) for key in ("map", "low", "high"))
+                if judged[0] is not None and judged[1] is not None and judged[2] is not None:
+                    total, low, high = judged[0], judged[1], judged[2]
+                known.append(LabelGain(a, b, total, low, high, each, number(enough.get("labels")) == 0))
         return tuple(known)
 
     @property

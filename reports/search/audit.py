@@ -29,7 +29,7 @@ def audit_section(records: Records) -> Section | None:
             f"{text(ranking.get('how')) or ''}"
         )
         pictures = (picture("audit", "Shared against retrained", ranking_figure(points, name), caption.strip()),)
-    tables = (_ranking_table(ranking), _gain_table(table(audit.get("gain")), name), _signs_table(audit))
+    tables = (_ranking_table(ranking), _gain_table(audit, name), _signs_table(audit))
     return Section("audit", "Audit", text(audit.get("sentence")) or "", pictures, tables)
 
 
@@ -78,7 +78,8 @@ def _ranking_table(ranking: Mapping[str, object]) -> Table:
     return Table(caption, ("", "tau", "interval"), tuple(rows))
 
 
-def _gain_table(gain: Mapping[str, object], name: str) -> Table:
+def _gain_table(audit: Mapping[str, object], name: str) -> Table:
+    gain, few = table(audit.get("gain")), table(audit.get("too_few"))
     rows = [
         (f"seed {entry.get('seed')}", *(score(number(table(entry.get("val")).get(side))) for side in SIDES))
         for entry in map(table, items(gain.get("seeds")))
@@ -86,7 +87,8 @@ def _gain_table(gain: Mapping[str, object], name: str) -> Table:
     cells = [NOTHING]
     for key in ("equal_budget", "equal_cost"):
         over = table(gain.get(key))
-        low, high = number(over.get("low")), number(over.get("high"))
+        # Of a handful of images an interval means nothing.
+        low, high = (None, None) if few else (number(over.get("low")), number(over.get("high")))
         cells.append(f"{signed(number(over.get('difference')))}\n{interval(low, high)}".strip())
     rows.append(("the search gained", *cells))
     extra = count(number(gain.get("extra_random")))

@@ -48,6 +48,9 @@ _ABOUT_THE_FILE: tuple[str, ...] = (
     "hash",
     "uuid",
     "filesize",
+    "sha",
+    "checksum",
+    "mimetype",
 )
 _ABOUT_THE_FILE += ("file_size", "annotator", "annotated_by", "labeler", "labeller", "labelled_by", "labeled_by")
 _ABOUT_THE_FILE += (
@@ -93,8 +96,34 @@ _MEASURED += (
     "right",
     "bottom",
 )
-_DECIMAL = re.compile(r"[+-]?[0-9]*\.[0-9]*[1-9][0-9]*([eE][+-]?[0-9]+)?")
-_NUMBER_OF = re.compile(r".*[ _-](?:id|ids|idx|uid|index|number|nr)|(?:id|idx)[ _-].*|unnamed: \d+|idx|uid|nr")
+_FOLDS = ("fold", "folds", "kfold", "k_fold", "cv", "cv_fold", "fold_nr")
+# How people name the splits in cells, beside `SPLIT_NAMES`.
+_SPLIT_WORDS = SPLIT_NAMES | {
+    **dict.fromkeys(
+        ("trn", "tr", "entrainement", "entraînement", "treino", "entrenamiento", "训练", "训练集"), "train"
+    ),
+    **dict.fromkeys(("dev", "development", "devel", "validierung", "validación", "validação", "验证", "验证集"), "val"),
+    **dict.fromkeys(("tst", "teste", "prueba", "测试", "测试集"), "test"),
+}
+# Titles that name whom or what several images are of, where the cells are numbers or codes.
+_OF_WHOM: tuple[str, ...] = (
+    "patient",
+    "subject",
+    "person",
+    "identity",
+    "individual",
+    "specimen",
+    "video",
+    "clip",
+    "sequence",
+    "scene",
+)
+_OF_WHOM += ("session", "burst", "track", "case", "study", "slide", "animal", "participant")
+_CODE = re.compile(r"[^\W\d]{0,12}[ _-]?\d+")
+_ENDINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "heic", "raw", "mp4", "avi", "mov")
+_COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
+_DECIMAL = re.compile(r"[+-]?[0-9]*[.,][0-9]*[1-9][0-9]*([eE][+-]?[0-9]+)?")
+_NUMBER_OF = re.compile(r".*[ _-](?:id|ids|idx|uid|index|number|nr)|(?:id|idx)[ _-].*|unnamed:_?\d+|idx|uid|nr")
 _DIGITS = re.compile(r"[+-]?\d[\d.:/ T+-]*")
 _SEPARATORS = (";", "|", ",")
 
@@ -104,7 +133,7 @@ def split_meaning(title: str, cells: Sequence[str]) -> dict[str, str] | str | No
 
     None: the column is no split.
     """
-    name = re.sub(r"[ _-]+", "_", title.strip().casefold())
+    name = _plain(title)
     found = sorted(set(cells))
     shown = ", ".join(f"'{cell}'" for cell in found[:4])
     known = {cell.casefold() for cell in found}
@@ -113,11 +142,16 @@ def split_meaning(title: str, cells: Sequence[str]) -> dict[str, str] | str | No
             return None
         this, other = _OF_ONE[name], "train" if _OF_ONE[name] != "train" else "test"
         return {cell: this if cell.casefold() in _TRUE else other for cell in found}
-    if name not in _SPLITS:
-        return None
     given = known - {""}
-    if given and given <= SPLIT_NAMES.keys():
-        return {cell: SPLIT_NAMES[cell.casefold()] for cell in found if cell}
+    meant = {_SPLIT_WORDS[word] for word in given if word in _SPLIT_WORDS}
+    if name not in _SPLITS:
+        # Whatever the column is called: who writes train, val and test in every row speaks of splits.
+        whole = given == known and given <= _SPLIT_WORDS.keys() and "train" in meant and len(meant) > 1
+        return {cell: _SPLIT_WORDS[cell.casefold()] for cell in found} if whole else None
+    if given and given <= _SPLIT_WORDS.keys():
+        return {cell: _SPLIT_WORDS[cell.casefold()] for cell in found if cell}
+    if "train" in meant:
+        return f"holds {shown}, and nothing says which of them is train, val or test"
     if given == set(_NUMBERED) and name != "fold":
         return {cell: _NUMBERED[cell] for cell in found if cell}
     if name != "fold" and given and all(re.fullmatch(r"[0-9]+(\.0+)?", cell) for cell in given) and len(given) <= 3:
@@ -127,7 +161,12 @@ def split_meaning(title: str, cells: Sequence[str]) -> dict[str, str] | str | No
 
 def is_split_title(title: str) -> bool:
     """Whether a column is called like a split."""
-    return re.sub(r"[ _-]+", "_", title.strip().casefold()) in (*_SPLITS, *_OF_ONE)
+    return _plain(title) in (*_SPLITS, *_OF_ONE)
+
+
+def _plain(title: str) -> str:
+    """A title as it is compared: "isTrain", "Is train" and "is_train" are one."""
+    return re.sub(r"[ _-]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title.strip()).casefold())
 
 
 def no_attribute(title: str, counts: Mapping[str, int], distinct: int, *, most: int) -> str | None:
@@ -142,15 +181,20 @@ def no_attribute(title: str, counts: Mapping[str, int], distinct: int, *, most: 
     named = "name the column to import it all the same"
     if not counts:
         return "is blank in every row"
-    name = title.strip().casefold()
-    if is_split_title(title):
-        return f"is called like a split ({named})"
+    name = _plain(title)
     numbers = all(_DIGITS.fullmatch(label) for label in counts)
+    if is_split_title(title) or (name in _FOLDS and numbers):
+        return f"is called like a split ({named})"
+    if {label.casefold().lstrip(".").removeprefix("image/") for label in counts} <= {*_ENDINGS}:
+        return f"describes the file ({named})"
     if name in _ABOUT_THE_FILE or (name in _MEASURED and numbers and distinct > 2):
         return f"describes the file ({named})"
-    if _NUMBER_OF.fullmatch(name) and (numbers or distinct > 2):
+    codes = name in _OF_WHOM and all(_CODE.fullmatch(label) for label in counts)
+    if (codes or _NUMBER_OF.fullmatch(name)) and (numbers or distinct > 2) and (distinct > 2 or not codes):
         return f"is called like a number of something ({named}; --group-column keeps together what shares one)"
-    several = several_labels(counts)
+    # Of several labels in a cell some rows have but one; "0,5" in every row is a number.
+    commas = all(_COMMA_NUMBER.fullmatch(label) for label in counts)
+    several = None if commas else several_labels(counts)
     if several is not None:
         return (
             f"holds several labels in a cell, such as '{several[0]}' (--several '{title}' makes an attribute of each)"

@@ -34,10 +34,16 @@ def depth_note(
     if not deep:
         return None
     looked = deep[:: max(1, len(deep) // _LOOKED_AT)]
-    brightest = [
-        each for each in over_files(_brightest, looked, threads=threads, progress=progress) if each is not None
-    ]
+    ends = [each for each in over_files(_ends, looked, threads=threads, progress=progress) if each is not None]
+    brightest = [most for _, most in ends]
     top = max(brightest, default=0)
+    if (least := min((least for least, _ in ends), default=0)) < 0:
+        note = (
+            f"{len(deep):,} of {len(paths):,} pictures are grey of 16 or 32 bits, and some hold values below 0 (down "
+            f"to {least:,}), which are read as black; save them with values from 0 on, before a trunk sees them"
+        )
+        # Whatever white is set to, what lies below 0 is lost: the check goes on to say so.
+        return note, {"images": len(deep), "brightest": 2**31, "white": 2 ** top.bit_length() - 1}
     mixed = any(each <= 255 for each in brightest) and top > 255
     if not brightest or top <= set_white or (not set_white and ((top >= _FULL and not mixed) or top <= 255)):
         return None
@@ -63,9 +69,11 @@ def _mode(path: Path) -> str:
         return ""
 
 
-def _brightest(path: Path) -> int | None:
+def _ends(path: Path) -> tuple[int, int] | None:
+    """The darkest pixel, 0 at most, and the brightest one."""
     try:
         with Image.open(path, formats=READABLE) as opened:
-            return int(np.asarray(opened).max(initial=0))
+            pixels = np.asarray(opened)
+            return int(pixels.min(initial=0)), int(pixels.max(initial=0))
     except Exception:  # as above
         return None

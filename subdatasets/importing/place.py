@@ -16,9 +16,9 @@ from subdatasets.attribute import ordered_values
 from subdatasets.copies import near_copies
 from subdatasets.errors import DataError
 from subdatasets.image_files import content_hashes
-from subdatasets.reading.record import read_import_record, record_path, recorded_order
+from subdatasets.reading.record import noted, noted_splits, read_import_record, record_path, recorded_order
 from subdatasets.reading.rows import read_rows
-from subdatasets.splits import SPLITS, content_splits
+from subdatasets.splits import SPLITS, content_splits, is_small, lacking
 from subdatasets.subdataset import SubDataset, csv_bytes
 
 
@@ -38,25 +38,44 @@ class Draw(NamedTuple):
     fractions: Sequence[float]
     there: tuple[Path, ...] = ()
     near_copies: bool = False
+    white: int = 0
     progress: Progress | None = None
 
 
-def drawn_splits(
-    images: ImageList, values: NDArray[np.int64], draw: Draw
-) -> tuple[list[str], dict[str, int] | None, list[str]]:
-    """The split of each image, how many kept theirs and are new (None: all were given), and what there is to say."""
+class Drawn(NamedTuple):
+    """The split of each image, how many kept theirs and are new (None: all were given), and what there is to say.
+
+    noted: split -> contents (their first digits), where these are few: the record of the import keeps them.
+    """
+
+    splits: list[str]
+    counts: dict[str, int] | None = None
+    notes: Sequence[str] = ()
+    noted: Mapping[str, list[str]] = {}
+
+
+def drawn_splits(images: ImageList, values: NDArray[np.int64], draw: Draw) -> Drawn:
+    """The splits of images that have none, by content; in small sets near to their shares, and noted."""
     given = bool(images.splits[0])
     train, val = draw.fractions[0], draw.fractions[1] if len(draw.fractions) > 1 else 0.0
     if given and ("val" in images.splits or "train" not in images.splits or not val > 0):
-        return images.splits, None, []
+        return Drawn(images.splits)
     rows = [row for row, split in enumerate(images.splits) if split in ("", "train")]
     paths = [images.paths[row] for row in rows]
     hashes = content_hashes(paths, progress=draw.progress)
     earlier = earlier_splits(draw, hashes)
     contents = [hashes[path] for path in paths]
+    # Known by content alone: an image that was renamed since is a new one in the counts, and keeps its split.
+    small = is_small(values[rows])
+    before: dict[str, str] = {}
+    for source in draw.there:
+        before |= noted_splits(read_import_record(source), contents)
+    before |= earlier
     if given:
+        before = {content: split for content, split in before.items() if split != "test"}
         earlier = {content: split for content, split in earlier.items() if split != "test"}
     fractions = (train / (train + val), val / (train + val), 0.0) if given else tuple(draw.fractions)
+    near = near_copies(paths, white=draw.white or None, progress=draw.progress) if draw.near_copies else None
     choose = partial(
         content_splits,
         contents,
@@ -64,11 +83,12 @@ def drawn_splits(
         [images.groups[row] for row in rows],
         fractions=fractions,
         seed=draw.seed,
-        alike=near_copies(paths, progress=draw.progress).tolist() if draw.near_copies else None,
+        alike=None if near is None else near.tolist(),
+        ranked=True,
     )
-    chosen = choose(earlier=earlier)
+    chosen = choose(earlier=before)
     notes = []
-    if earlier and _lacking(chosen, values[rows], fractions):
+    if before and lacking(chosen, values[rows], fractions):
         # A part of what was there, say: splits that cannot be used are no gain.
         chosen, earlier = choose(), {}
         notes.append("the splits are drawn anew: with those that images had, a value would be missing in one")
@@ -81,19 +101,8 @@ def drawn_splits(
     if copies:
         what = "image is a copy" if copies == 1 else "images are copies"
         notes.append(f"{copies} {what} of another one, byte by byte: they are in one split with it")
-    return splits, {"kept": stayed, "new": len(rows) - stayed}, notes
-
-
-def _lacking(splits: Sequence[str], values: NDArray[np.int64], fractions: Sequence[float]) -> bool:
-    """Whether a value of three images or more is missing in a split that has a share."""
-    names = np.asarray(splits)
-    used = [name for name, share in zip(SPLITS, fractions, strict=True) if share > 0]
-    return any(
-        (labels == value).sum() >= len(used) and not (labels[names == name] == value).any()
-        for labels in values.T
-        for value in np.unique(labels[labels >= 0])
-        for name in used
-    )
+    written = noted(contents, chosen) if small else {}
+    return Drawn(splits, {"kept": stayed, "new": len(rows) - stayed}, notes, written)
 
 
 def _drawn_note(stayed: int, new: int, *, given: bool) -> str:

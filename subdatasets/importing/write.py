@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from foundation.history import Progress
 from subdatasets.attribute import (
     Attribute,
-    attribute_name,
     attribute_of,
     contradiction,
+    is_attribute_name,
+    latin_name,
+    name_rule,
     named_values,
     positive_and_why,
     spellings,
@@ -22,12 +24,12 @@ from subdatasets.attribute import (
 )
 from subdatasets.errors import DataError
 from subdatasets.importing.depth import depth_note
-from subdatasets.importing.place import Draw, ImageList, drawn_splits, put_in_place
+from subdatasets.importing.place import Draw, Drawn, ImageList, drawn_splits, put_in_place
 from subdatasets.reading.problems import SPLIT_NAMES
 from subdatasets.reading.record import read_import_record
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import Example, SubDataset
-from subdatasets.words import PROGRAMS_PAIRS, UNKNOWN_WORDS, folded
+from subdatasets.words import PROGRAMS_PAIRS, YES_AND_NO, folded, means_unknown
 
 Labels = NDArray[np.int64]
 
@@ -98,7 +100,9 @@ _OFTEN_VALUES = ("none", "nil", "-", "x", ".", "missing", "difficult", "ignore",
 
 def _unknown_value(title: str, counts: Mapping[str, int]) -> list[str]:
     """A sentence where a value of several may well mean that nothing is known; nobody but the user can tell."""
-    doubtful = [word for word in counts if folded(word) in UNKNOWN_WORDS and folded(word) not in _OFTEN_VALUES]
+    doubtful = [word for word in counts if means_unknown(word) and folded(word) not in _OFTEN_VALUES]
+    if {folded(word) for word in counts} & YES_AND_NO - set("0123456789"):  # beside yes and no a number is a code
+        doubtful += [word for word in counts if word.lstrip("-").isdigit()]
     if not doubtful or len(counts) < 3:
         return []
     word = doubtful[0]
@@ -138,9 +142,11 @@ def attribute_names(titles: Sequence[str], where: str) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: dict[str, str] = {}
     for title in titles:
-        name = attribute_name(title)
+        name = latin_name(title)
         if not name:
             raise DataError(f"{where}: '{title}' holds no Latin letter or digit to name an attribute by: rename it")
+        if not is_attribute_name(name):
+            raise DataError(f"{where}: '{title}' cannot name an attribute: {name_rule(name)}, or leave it out")
         other = taken.setdefault(name.casefold(), title)
         if other != title or title in names:
             raise DataError(f"{where}: '{other}' and '{title}' would both be attribute '{name}': rename one of them")
@@ -201,13 +207,14 @@ def write_attributes(
             coded.append((column, *result))
             told += note
     require_met(chosen, [attribute for _, attribute, _, _ in coded], where)
-    splits, drawn = images.splits, None
+    drawn = Drawn(images.splits)
     if coded:
         labels = np.stack([labels for _, _, labels, _ in coded], axis=1)
         there = [target for title, target in targets.items() if records[title].get("seed", seed) == seed]
-        draw = Draw(seed, fractions, tuple(there), near_copies, progress)
-        splits, drawn, about = drawn_splits(images, labels, draw)
-        told += about
+        draw = Draw(seed, fractions, tuple(there), near_copies, white, progress)
+        drawn = drawn_splits(images, labels, draw)
+        told += drawn.notes
+    splits = drawn.splits
     deep = depth_note(images.paths, set_white=white)
     told += [deep[0]] if deep else []
     subdatasets: list[SubDataset] = []
@@ -233,7 +240,8 @@ def write_attributes(
             "source": where,
             "column": column.title,
             "seed": seed,
-            "drawn": drawn is not None,
+            "drawn": drawn.counts is not None,
+            **({"splits": drawn.noted} if drawn.noted else {}),
             "passed_over": dict(passed_over or {}),
             **({"deep": {"note": deep[0], **deep[1]}} if deep else {}),
         }
@@ -241,7 +249,9 @@ def write_attributes(
         reasons = "; ".join(f"'{each.column}' {each.reason}" for each in left_out[:5]) or "there is no column of labels"
         raise DataError(f"{where}: no attribute could be made: {reasons}: give one column of labels per attribute")
     kept = put_in_place(subdatasets, sidecars, replace=replace)
-    return ImportSummary(tuple(subdatasets), tuple(left_out), tuple(told), dict(passed_over or {}), found, kept, drawn)
+    return ImportSummary(
+        tuple(subdatasets), tuple(left_out), tuple(told), dict(passed_over or {}), found, kept, drawn.counts
+    )
 
 
 def _leave_out(column: LabelColumn, reason: str, where: str, left_out: list[SkippedColumn]) -> None:

@@ -145,7 +145,7 @@ def split_and_path(text: str) -> tuple[str, Path]:
 def _voc(folder: Path) -> LabelTable:
     """From the class lists where there are any, else from the annotations; trainval only where its parts are not."""
     main = folder / "ImageSets" / "Main"
-    parts = [part for part in _VOC_PARTS if any(main.glob(f"*_{part}.txt"))]
+    parts = [part for part in _VOC_PARTS if any(main.glob(f"[!.]*_{part}.txt"))]
     if not parts:
         return read_voc_annotations(folder.absolute())
     if "train" in parts:

@@ -45,7 +45,7 @@ def read_voc_annotations(folder: Path, parts: Sequence[str] | None = None) -> La
         DataError: a file that is missing or no annotation, or an unknown part.
     """
     if parts is None:
-        names = sorted(path.stem for path in (folder / "Annotations").glob("*.xml"))
+        names = sorted(path.stem for path in (folder / "Annotations").glob("[!.]*.xml"))
         if not names:
             raise DataError(f"{folder} has no Annotations/*.xml: give a folder of VOC's form")
         splits = [""] * len(names)
@@ -88,7 +88,7 @@ def _names(folder: Path, part: str) -> list[str]:
 
 
 def _listed(folder: Path, part: str) -> LabelTable:
-    files = sorted((folder / "ImageSets" / "Main").glob(f"*_{part}.txt"))
+    files = sorted((folder / "ImageSets" / "Main").glob(f"[!.]*_{part}.txt"))
     if not files:
         raise DataError(
             f"{folder} has no ImageSets/Main/CLASS_{part}.txt: give the VOC2007 folder of a VOCdevkit with {part}"

@@ -53,7 +53,7 @@ class MaskFiles:
         if single.is_file():
             return [single]
         if several.is_dir():
-            return sorted(several.glob(f"*{SUFFIX}"))
+            return sorted(several.glob(f"[!.]*{SUFFIX}"))  # "._1.png" is macOS's note, and nobody's mask
         raise DataError(f"{path} has no masks: neither {single} nor the folder {several} is there; add one of them")
 
 

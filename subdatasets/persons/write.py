@@ -20,11 +20,12 @@ from PIL import Image
 from foundation.files import write_bytes
 from foundation.history import Progress
 from subdatasets.errors import DataError
-from subdatasets.image_files import SUFFIXES, content_hashes, read_image
+from subdatasets.image_files import content_hashes, read_image
 from subdatasets.persons.crops import CropSettings, Segmenter, person_crops
 from subdatasets.reading.forms import PATH_COLUMNS, cell, group_of, ragged, required_column
-from subdatasets.reading.problems import Problem, refusal
+from subdatasets.reading.problems import Problem, Reading, refusal
 from subdatasets.reading.tables import Locations, read_table
+from subdatasets.reading.walk import images_below
 
 OWN_COLUMNS = ("split", "group")
 
@@ -38,20 +39,35 @@ class Photo(NamedTuple):
     group: str | None = None
 
 
-def read_photos(source: Path, *, images: Path | None = None, columns: Sequence[str] | None = None) -> list[Photo]:
+def read_photos(
+    source: Path,
+    *,
+    images: Path | None = None,
+    columns: Sequence[str] | None = None,
+    besides: Sequence[Path] = (),
+    passed_over: dict[str, int] | None = None,
+) -> list[Photo]:
     """The photos of a folder and all folders in it, or of a table; each once.
 
     Args:
+        source: the folder or the table.
         images: the folder that relative paths of a table count from; None: the table's.
         columns: the columns of labels to keep; None: all but those of the path, the split and the group.
+        besides: folders in the folder whose pictures are no photos, such as the crops of an earlier call.
+        passed_over: gets what is passed over in a folder, reason -> how many.
 
     Raises:
         DataError: no image, a table that cannot be read, a row without its image, a photo twice, an unknown column.
     """
     if source.is_dir():
-        files = sorted(path for path in source.absolute().rglob("*") if path.suffix.lower() in SUFFIXES)
+        reading = Reading(source.name, source)
+        files = sorted(images_below(source.absolute(), reading, besides=besides))
         if not files:
-            raise DataError(f"there is no image in {source}: name a folder of pictures, or a table of them")
+            listed = ", ".join(f"{count:,} {reason}" for reason, count in reading.passed_over.items())
+            seen = f" (passed over: {listed})" if listed else ""
+            raise DataError(f"there is no image in {source}{seen}: name a folder of pictures, or a table of them")
+        if passed_over is not None:
+            passed_over.update(reading.passed_over)
         return [Photo(path, {}) for path in files]
     table = read_table(source)
     file_column = required_column(table, "path", PATH_COLUMNS)
@@ -106,6 +122,7 @@ def write_persons(
     settings: CropSettings,
     *,
     to_all: bool = False,
+    white: int = 0,
     progress: Progress | None = None,
 ) -> PersonsSummary:
     """Cut the persons out of every photo, and write the two tables when all are done.
@@ -113,6 +130,7 @@ def write_persons(
     Args:
         to_all: whether a photo's labels are given to each of several persons, which is right for labels of the scene;
             otherwise only to a person who is alone in the photo, for nobody knows whose hat it is.
+        white: of grey photos of 16 or 32 bits, whose crops have 8; 0: what their files can hold.
         progress: hears the stage "photos".
 
     Raises:
@@ -122,7 +140,7 @@ def write_persons(
     locations = Locations(out)
     names = [locations.cell(photo.path) for photo in photos]
     keys = [
-        _key(hashes[photo.path], name, segmenter.identity(photo.path), settings)
+        _key(hashes[photo.path], name, segmenter.identity(photo.path), settings, white)
         for photo, name in zip(photos, names, strict=True)
     ]
     crops_of: list[list[dict[str, Any]]] = []
@@ -130,7 +148,7 @@ def write_persons(
     for number, (photo, key) in enumerate(zip(photos, keys, strict=True), 1):
         crops = _recorded(out, key)
         if crops is None:
-            crops = _cut(photo, out, key, segmenter, settings)
+            crops = _cut(photo, out, key, segmenter, settings, white)
             computed += 1
         crops_of.append(crops)
         if progress is not None:
@@ -148,9 +166,9 @@ def write_persons(
     return PersonsSummary(out / TABLE, out / BOXES, none, one, several, sum(counts), computed)
 
 
-def _key(content: str, name: str, segmenter: str, settings: CropSettings) -> str:
+def _key(content: str, name: str, segmenter: str, settings: CropSettings, white: int) -> str:
     """The name is part of it: two photos alike under two names may be labelled differently."""
-    identity = json.dumps([content, name, segmenter, asdict(settings)], sort_keys=True)
+    identity = json.dumps([content, name, segmenter, asdict(settings), *([white] if white else [])], sort_keys=True)
     return hashlib.sha256(identity.encode("utf-8")).hexdigest()[:24]
 
 
@@ -163,8 +181,10 @@ def _recorded(out: Path, key: str) -> list[dict[str, Any]] | None:
     return crops if all((out / CROPS / crop["file"]).is_file() for crop in crops) else None
 
 
-def _cut(photo: Photo, out: Path, key: str, segmenter: Segmenter, settings: CropSettings) -> list[dict[str, Any]]:
-    pixels = np.asarray(read_image(photo.path))
+def _cut(
+    photo: Photo, out: Path, key: str, segmenter: Segmenter, settings: CropSettings, white: int
+) -> list[dict[str, Any]]:
+    pixels = np.asarray(read_image(photo.path, white=white or None))
     crops = []
     for number, crop in enumerate(person_crops(pixels, segmenter(pixels, photo.path), settings)):
         encoded = io.BytesIO()

@@ -4,31 +4,14 @@ Folders: `<split>/<value>/<images>` (torchvision's ImageFolder) or `<value>/<ima
 CSV: `path,label[,split][,group]`.
 """
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from subdatasets.attribute import is_unknown
 from subdatasets.errors import DataError
-from subdatasets.image_files import SUFFIXES, is_image_file
 from subdatasets.reading.problems import SPLIT_NAMES, Reading, Row
 from subdatasets.reading.tables import Locations, Table, TableRow, read_table
-
-# Files that systems leave behind; they are no one's mistake.
-_LITTER = ("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r", "picasa.ini")
-# Folders of systems, and of small copies; what lies in them is no example, and their name no value.
-_SYSTEM_FOLDERS: tuple[str, ...] = (
-    "__macosx",
-    "@eadir",
-    "$recycle.bin",
-    "recycler",
-    "#recycle",
-    "@recycle",
-    "#snapshot",
-    "lost+found",
-)
-_SYSTEM_FOLDERS += ("system volume information", "__pycache__")
-_THUMBNAIL_FOLDERS = ("thumbs", "thumb", "thumbnails", "thumbnail", "_thumbs", "_thumbnails", "previews")
+from subdatasets.reading.walk import folders_in, images_below, loose_images, many
 
 
 def read_folder_rows(source: Path) -> Reading:
@@ -39,8 +22,8 @@ def read_folder_rows(source: Path) -> Reading:
     Splits may also be called training, valid, validation, testing.
     """
     reading = Reading(source.name, source)
-    folders = _folders(source)
-    splits = [folder for folder in folders if folder.name.casefold() in SPLIT_NAMES and _folders(folder)]
+    folders = folders_in(source)
+    splits = [folder for folder in folders if folder.name.casefold() in SPLIT_NAMES and folders_in(folder)]
     if not splits:
         if folders and all(folder.name.casefold() in SPLIT_NAMES for folder in folders):
             reading.error("its split folders hold no value folders (sort the images into <split>/<value>/)")
@@ -49,7 +32,7 @@ def read_folder_rows(source: Path) -> Reading:
         return reading
     _warn_of_loose_images(reading, source)
     seen: dict[str, Path] = {}
-    for folder in folders:
+    for folder in folders_in(source, reading):
         split = SPLIT_NAMES.get(folder.name.casefold())
         if split is None:
             reading.error("the folder lies among split folders but names no split (move or rename it)", file=folder)
@@ -63,82 +46,16 @@ def read_folder_rows(source: Path) -> Reading:
 
 def _read_values(reading: Reading, folder: Path, split: str) -> None:
     _warn_of_loose_images(reading, folder)
-    for value in _folders(folder, reading):
+    for value in folders_in(folder, reading):
         label = value.name.strip()
         reading.values.add(label)
-        others: list[Path] = []
-        for path in _files(value, reading):
-            if is_image_file(path):
-                reading.rows.append(Row(path, label, split, None, None))
-            elif path.name.lower() not in _LITTER:
-                others.append(path)
-                reading.pass_over(1, f"files that are no image to be read ({path.suffix.lower() or 'no ending'})")
-        if others:
-            reading.warning(_many(others, "file", "no image in them that can be read: left out"), file=value)
+        reading.rows += (Row(path, label, split, None, None) for path in images_below(value, reading))
 
 
 def _warn_of_loose_images(reading: Reading, folder: Path) -> None:
-    with os.scandir(folder) as entries:
-        visible = (Path(entry.path) for entry in entries if not entry.name.startswith(".") and entry.is_file())
-        loose = sorted(path for path in visible if path.suffix.lower() in SUFFIXES)
-    if loose:
+    if loose := loose_images(folder, reading):
         reading.pass_over(len(loose), "images in no value folder, so without a label")
-        reading.warning(_many(loose, "image", "no value folder, so no label: left out"), file=folder)
-
-
-def _many(paths: list[Path], noun: str, reason: str) -> str:
-    names = ", ".join(f"'{path.name}'" for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
-    return f"{len(paths)} {noun}{'' if len(paths) == 1 else 's'} with {reason} ({names})"
-
-
-def _folders(folder: Path, reading: Reading | None = None) -> list[Path]:
-    """The visible folders in a folder that may be values or splits, sorted by name; `reading` hears of the others."""
-    with os.scandir(folder) as entries:
-        found = sorted(Path(entry.path) for entry in entries if entry.is_dir())
-    return [path for path in found if not _set_apart(path, reading, thumbnails=False)]
-
-
-def _files(folder: Path, reading: Reading) -> Iterator[Path]:
-    """The visible files below a folder, sorted by name in each; links to a folder already entered are not followed."""
-    entered: set[str] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        folders[:] = sorted(name for name in folders if not _set_apart(Path(root, name), reading, thumbnails=True))
-        for name in sorted(files):
-            path = Path(root, name)
-            if not name.startswith("."):
-                yield path
-            elif path.suffix.lower() in SUFFIXES and not name.startswith(
-                "._"
-            ):  # "._x.jpg" is no copy but macOS's notes
-                reading.pass_over(1, "hidden images, whose names begin with a dot")
-
-
-def _set_apart(folder: Path, reading: Reading | None, *, thumbnails: bool) -> bool:
-    """Whether a folder is hidden, a system's or, inside a value, one of thumbnails; its images are counted."""
-    name = folder.name.casefold()
-    if name.startswith("."):
-        reason = f"in the hidden folder '{folder.name}'"
-    elif name in _SYSTEM_FOLDERS:
-        reason = f"in the system's folder '{folder.name}'"
-    elif thumbnails and name in _THUMBNAIL_FOLDERS:
-        reason = f"in the folder of thumbnails '{folder.name}'"
-    else:
-        return False
-    if reading is not None:
-        images = sum(
-            Path(file).suffix.lower() in SUFFIXES and not file.startswith("._")
-            for _, _, files in os.walk(folder)
-            for file in files
-        )
-        if images:
-            reading.pass_over(images, f"images {reason}")
-            reading.warning(f"{images} image{'' if images == 1 else 's'} {reason}: left out", file=folder)
-    return True
+        reading.warning(many(loose, "image", "no value folder, so no label: left out"), file=folder)
 
 
 REPEATED = "repeated rows, counted once"  # a reason to pass over

@@ -79,7 +79,8 @@ class Row:
 class Reading:
     """The rows of one source; `values` holds the labels of the rows and of empty value folders.
 
-    `passed_over` counts the files and rows that were left out without being a mistake, by reason.
+    `passed_over` counts the files and rows that were left out without being a mistake, by reason. `drawn` says what
+    splits that the source does not say were drawn from, "" where it says them.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
     values: set[str] = field(default_factory=set)
     passed_over: dict[str, int] = field(default_factory=dict)
+    drawn: str = ""
 
     @property
     def has_errors(self) -> bool:

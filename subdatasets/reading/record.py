@@ -3,18 +3,53 @@
 Read with care, for a project may come from somebody else: what is not as it should be counts as not written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from foundation.files import read_json_if_whole
+from subdatasets.splits import SPLITS
 
 SUFFIX = ".import.json"
 
 
 def record_path(csv_path: Path) -> Path:
-    """Where the record of a sub-dataset's import lies."""
-    return csv_path.with_name(f"{csv_path.stem}{SUFFIX}")
+    """Where the record of a sub-dataset, a CSV or a folder, lies."""
+    name = csv_path.stem if csv_path.suffix.casefold() == ".csv" else csv_path.name
+    return csv_path.with_name(f"{name}{SUFFIX}")
+
+
+DIGITS = 16  # of a content hash, enough to tell images apart
+
+
+def noted(contents: Iterable[str], splits: Iterable[str]) -> dict[str, list[str]]:
+    """What a record says of splits: split -> the first digits of the contents in it."""
+    found = {content[:DIGITS]: split for content, split in zip(contents, splits, strict=True)}
+    return listed(found)
+
+
+def listed(known: Mapping[str, str]) -> dict[str, list[str]]:
+    """Digits -> split, as a record has it."""
+    found: dict[str, list[str]] = {}
+    for digits, split in sorted(known.items()):
+        found.setdefault(split, []).append(digits)
+    return found
+
+
+def known_digits(record: Mapping[str, Any]) -> dict[str, str]:
+    """Digits -> split, of all that a record notes."""
+    splits = record.get("splits")
+    known: dict[str, str] = {}
+    for split in SPLITS if isinstance(splits, dict) else ():
+        found = splits.get(split) if isinstance(splits, dict) else None
+        known |= {each: split for each in (found if isinstance(found, list) else ()) if isinstance(each, str)}
+    return known
+
+
+def noted_splits(record: Mapping[str, Any], contents: Iterable[str]) -> dict[str, str]:
+    """Content hash -> the split that a record notes for it, of those of these contents that it knows."""
+    known = known_digits(record)
+    return {content: known[content[:DIGITS]] for content in contents if content[:DIGITS] in known}
 
 
 def read_import_record(csv_path: Path) -> dict[str, Any]:

@@ -4,26 +4,31 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from subdatasets.attribute import (
-    NAME_LENGTH,
-    attribute_name,
     contradiction,
     is_attribute_name,
+    name_rule,
     ordered_values,
     spellings,
 )
 from subdatasets.errors import DataError
+from subdatasets.reading.draws import Notebook, draw_splits
 from subdatasets.reading.forms import REPEATED, read_csv_rows, read_folder_rows
 from subdatasets.reading.problems import Reading, Row
-from subdatasets.splits import SPLITS, stratified_splits, val_from_train
+from subdatasets.splits import SPLITS
 
 # Fewer examples of a value in a split than this give figures that mean little.
 FEW = 10
 
 
-def read_rows(source: Path, *, seed: int, fractions: Sequence[float], draw: bool = True) -> Reading:
+def read_rows(
+    source: Path,
+    *,
+    seed: int,
+    fractions: Sequence[float],
+    draw: bool = True,
+    notebook: Notebook | None = None,
+) -> Reading:
     """Read a folder or CSV; every row of the result has a canonical label and a split, and no path occurs twice.
 
     Args:
@@ -31,6 +36,8 @@ def read_rows(source: Path, *, seed: int, fractions: Sequence[float], draw: bool
         seed: decides over splits that are not given.
         fractions: the shares of train, val and test where splits are not given.
         draw: whether splits that are not given are made; otherwise they stay "", and val may be missing.
+        notebook: where those that are made of each image's content are noted, so that they stay; without one they are
+            made of the whole list.
 
     Raises:
         DataError: nothing can be read at all (no such file or folder, no table, unusable fractions).
@@ -50,7 +57,7 @@ def read_rows(source: Path, *, seed: int, fractions: Sequence[float], draw: bool
     _settle_labels(reading)
     _settle_repeats(reading)
     if draw:
-        _settle_splits(reading, seed, fractions)
+        draw_splits(reading, seed=seed, fractions=fractions, notebook=notebook)
     return reading
 
 
@@ -94,6 +101,11 @@ def rarest(counts: Mapping[str, int]) -> tuple[str, int]:
     return value, counts[value]
 
 
+def too_few_words(value: str, images: int, split: str) -> str:
+    """What stands in the place of every verdict that fewer than `FEW` images of a value would carry."""
+    return f"too few {split} images of {value!r} ({images}, it takes {FEW}) to tell"
+
+
 def few_sentence(name: str, counts: Mapping[str, Mapping[str, int]]) -> str:
     """What to know before a search of `name`: splits with fewer than `FEW` images of a value; empty where none has.
 
@@ -122,11 +134,7 @@ def row_place(row: Row) -> str:
 
 def _settle_name(reading: Reading) -> None:
     if not is_attribute_name(reading.name):
-        proposal = attribute_name(reading.name) or "my_attribute"
-        reading.error(
-            f"the name '{reading.name}' cannot name an attribute (rename it with at most {NAME_LENGTH} letters, "
-            f"digits, '_', '.' or '-', for example '{proposal}')"
-        )
+        reading.error(f"the name '{reading.name}' cannot name an attribute (rename it: {name_rule(reading.name)})")
 
 
 def _settle_labels(reading: Reading) -> None:
@@ -162,29 +170,3 @@ def _settle_repeats(reading: Reading) -> None:
             reading.pass_over(1, REPEATED)
             reading.report(row, f"'{row.path.name}' repeats {where} and is counted once", warning=True)
     reading.rows = list(first.values())
-
-
-def _settle_splits(reading: Reading, seed: int, fractions: Sequence[float]) -> None:
-    rows = reading.rows
-    index = {value: position for position, value in enumerate(sorted(reading.values))}
-    labels = [index[row.label] for row in rows]
-    groups = [row.group for row in rows]
-    splits = [row.split for row in rows]
-    sizes = Counter(splits)
-    if sizes[""]:
-        reading.warning(
-            "it says no splits: they are drawn from the whole list each time it is read, and images change theirs when "
-            "others are added (import it, to have splits that stay)"
-        )
-        splits = stratified_splits(labels, groups, fractions=fractions, seed=seed)
-    elif sizes["train"] and not sizes["val"]:
-        if len(fractions) > 1 and fractions[1] > 0:
-            values = np.asarray(labels, dtype=np.int64).reshape(-1, 1)
-            splits = val_from_train(splits, values, groups, fractions=fractions, seed=seed)
-            moved = splits.count("val")
-            reading.warning(f"there is no split 'val', so {moved} of the {sizes['train']} images of train serve as val")
-    else:
-        return
-    reading.rows = [
-        Row(row.path, row.label, split, row.group, row.line) for row, split in zip(rows, splits, strict=True)
-    ]

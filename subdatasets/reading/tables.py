@@ -16,6 +16,8 @@ from pathlib import Path
 
 from subdatasets.errors import DataError
 
+# Characters that nobody sees, which copying from web pages and documents leaves around a cell.
+_NO_SIGHT = " \t\r\n\u00a0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -71,7 +73,7 @@ def read_table(path: Path, *, encoding: str | None = None) -> Table:
     records: list[TableRow] = []
     try:
         for cells in reader:
-            stripped = tuple(cell.strip() for cell in cells)
+            stripped = tuple(cell.strip(_NO_SIGHT).strip() for cell in cells)
             if any(stripped):
                 records.append(TableRow(begin, stripped))
             begin = skipped + reader.line_num + 1

@@ -89,3 +89,48 @@ def test_sets_are_joined() -> None:
     assert joined(5, [(3, 1), (4, 3)]).tolist() == [0, 1, 2, 1, 1]
     assert joined_rows([["a", "b", "a", None, None], [None, 1, None, 1, None]]).tolist() == [0, 1, 0, 1, 2]
     assert content_splits([], np.empty((0, 1), np.int64)) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_small_set_meets_its_shares_and_keeps_its_splits_when_it_grows(seed: int, count: int) -> None:
+    earlier: dict[str, str] = {}
+    for size in (60, 120, 400, 1100):
+        names = contents(size)
+        drawn = content_splits(names, values(size, count), seed=seed, earlier=earlier, ranked=True)
+        assert [split for name, split in zip(names, drawn, strict=True) if name in earlier] == [*earlier.values()]
+        if size <= 400:
+            for value in range(count):
+                held = Counter(drawn[value::count])
+                of = len(drawn[value::count])
+                for split, share in zip(SPLITS, (0.7, 0.15, 0.15), strict=True):
+                    assert abs(held[split] - share * of) <= 1.5, (size, value, split)
+            whole = Counter(drawn)
+            assert max(abs(whole[s] - share * size) for s, share in zip(SPLITS, (0.7, 0.15, 0.15), strict=True)) <= 1
+        earlier = dict(zip(names, drawn, strict=True))
+
+
+def test_ranks_are_those_of_the_content_whatever_the_order_and_leave_large_sets_alone() -> None:
+    names = contents(60)
+    drawn = content_splits(names, values(60), ranked=True)
+    assert content_splits(names[::-1], values(60)[::-1], ranked=True) == drawn[::-1]
+    assert content_splits(names, values(60), ranked=True, seed=1) != drawn
+    assert content_splits(contents(700), values(700), ranked=True) == content_splits(contents(700), values(700))
+    without = content_splits(names[:59], values(59), ranked=True)  # one image less moves few, if any
+    assert sum(one != other for one, other in zip(drawn, without, strict=False)) <= 3
+
+
+def test_a_rare_value_and_unequal_groups_get_their_shares() -> None:
+    labels = (np.arange(800) % 20 == 0).astype(np.int64).reshape(-1, 1)
+    drawn = content_splits(contents(800), labels, ranked=True)
+    assert Counter(split for split, rare in zip(drawn, labels[:, 0], strict=True) if rare) == {
+        "train": 28,
+        "val": 6,
+        "test": 6,
+    }
+    sizes = [1 + 7 * (person % 4 == 0) for person in range(60)]
+    groups = [f"person {person}" for person, size in enumerate(sizes) for _ in range(size)]
+    size = len(groups)
+    by_group = Counter(content_splits(contents(size), values(size), groups, ranked=True))
+    assert abs(by_group["test"] / size - 0.15) < 0.05
+    assert abs(by_group["train"] / size - 0.7) < 0.07

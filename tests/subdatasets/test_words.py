@@ -71,3 +71,60 @@ def test_what_programs_write_gets_names() -> None:
 )
 def test_words_beside_no_and_yes(counts: dict[str, int], strays: set[str]) -> None:
     assert stray_words(counts) == strays
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        *(("-", "+"), ("✗", "✓"), ("☐", "☑"), ("❌", "✅"), ("нет", "есть"), ("なし", "あり"), ("Ｎｏ", "Ｙｅｓ")),
+        *(("ohne Hut", "mit Hut"), ("sans chapeau", "avec chapeau"), ("sin gafas", "con gafas"), ("无帽子", "有帽子")),
+        *(
+            ("zonder bril", "met bril"),
+            ("без шапки", "с шапки"),
+            ("keine Brille", "Brille"),
+            ("pas de chapeau", "chapeau"),
+        ),
+        *(("sain", "malade"), ("SANO", "ENFERMO"), ("ganz", "kaputt"), ("gut", "schlecht"), ("正常", "异常")),
+        *(("良品", "不良品"), ("NÉGATIF", "POSITIF"), ("Nicht_Bald", "Bald"), ("has no hat", "has hat")),
+        # Who denies what is as it should be has found something.
+        *(("normal", "not normal"), ("clean", "not_clean"), ("intakt", "nicht intakt"), ("ok", "not ok")),
+    ],
+)
+def test_whatever_the_language_what_is_looked_for_is_positive(low: str, high: str) -> None:
+    for name in ("thing", ""):
+        assert positive_and_why([high, low], name)[0] == high
+        assert ordered_values([high, low], name) == (low, high)
+        assert ordered_values([low, high], name) == (low, high)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(
+            "(unknown)",
+            "[Unknown]",
+            "'unknown'",
+            "unsure?",
+            "can’t tell",
+            "don’t know",
+            "N.A",
+            "unk.",
+            "—",
+            "–",
+            "No info",
+        ),
+        *("not specified", "nicht bekannt", "Nicht erkennbar", "sans réponse", "s/d", "#N/A", "ambigous"),
+    ],
+)
+def test_unknown_however_it_is_dressed(word: str) -> None:
+    assert stray_words({"yes": 40, "no": 40, word: 30}) == {word}
+    assert stray_words({"cat": 40, "dog": 40, word: 30}) == set()
+
+
+def test_one_word_in_two_unicode_forms_is_one_value() -> None:
+    assert spellings(["caf\u00e9", "cafe\u0301", "bar"]) == {
+        "caf\u00e9": "caf\u00e9",
+        "cafe\u0301": "caf\u00e9",
+        "bar": "bar",
+    }
+    assert spellings(["cafe\u0301", "bar"]) == {"cafe\u0301": "cafe\u0301", "bar": "bar"}  # as it always was

@@ -147,3 +147,65 @@ def test_a_column_is_named_as_the_split(imported: Import) -> None:
     ]
     with pytest.raises(DataError, match=r"36 problems.*there is no split '0'"):
         imported({"mine": ["0"], "bald": ["0", "1"]}, split_column="mine")
+
+
+@pytest.mark.parametrize(
+    ("title", "cells"),
+    [
+        ("dataset", ["train", "train", "test", "test"]),
+        ("Aufteilung", ["training", "training", "Validierung", "Validierung", "test", "test"]),
+        ("mode", ["train", "train", "dev", "dev", "test", "test"]),
+        ("用途", ["训练", "训练", "测试", "测试"]),
+        ("isTrain", ["1", "1", "0", "0"]),
+    ],
+)
+def test_who_writes_train_and_test_in_every_row_speaks_of_splits(
+    title: str, cells: list[str], imported: Import
+) -> None:
+    summary = imported({title: cells, "bald": ["0", "1"]})
+    (bald,) = summary.subdatasets
+    assert bald.attribute.name == "bald"
+    assert {each.split for each in bald.examples[2:4]} & {"val", "test"}
+    assert any(note.startswith(f"the splits are those of '{title}'") for note in summary.notes)
+
+
+def test_half_a_split_is_refused_and_a_value_called_train_is_one(imported: Import) -> None:
+    with pytest.raises(DataError, match="'Set' is called like a split, holds 'evaluation', 'train', and nothing says"):
+        imported({"Set": ["train", "evaluation"], "bald": ["0", "0", "1", "1"]})
+    summary = imported({"vehicle": ["train", "bus", "train", "tram"], "bald": ["0", "0", "1", "1"]})
+    assert [each.attribute.name for each in summary.subdatasets] == ["vehicle", "bald"]
+
+
+@pytest.mark.parametrize(
+    ("title", "cells", "words"),
+    [
+        ("kfold", ["0", "1", "2"], "is called like a split"),
+        ("cv", ["1", "2", "3", "4"], "is called like a split"),
+        ("patient", ["P1", "P1", "P2", "P3"], "number of something"),
+        ("personId", ["3", "5", "7"], "number of something"),
+        ("ext", ["jpg", "PNG"], "describes the file"),
+        ("mime", ["image/jpeg", "image/png"], "describes the file"),
+        ("sha", ["ab12", "cd34", "ef56"], "describes the file"),
+        ("prob", ["0,5", "1,5"], "decimal numbers such as 0,5"),
+    ],
+)
+def test_more_columns_about_something_else(title: str, cells: list[str], words: str, imported: Import) -> None:
+    summary = imported({title: [f'"{each}"' if "," in each else each for each in cells], "bald": ["0", "0", "1", "1"]})
+    assert [each.attribute.name for each in summary.subdatasets] == ["bald"]
+    assert words in next(each.reason for each in summary.skipped if each.column == title)
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["patient", "control"], ("control", "patient")),  # no numbers: an attribute
+        (['"1,0"', '"0,0"'], ("no", "yes")),
+        (["yes\u200b", "\ufeffno"], ("no", "yes")),
+        (["yes", "no", "#VALUE!"], ("no", "yes")),
+    ],
+)
+def test_cells_as_spreadsheets_and_web_pages_leave_them(
+    cells: list[str], values: tuple[str, ...], imported: Import
+) -> None:
+    (patient,) = imported({"patient": cells}).subdatasets
+    assert patient.attribute.values == values

@@ -58,3 +58,16 @@ def test_files_of_32_bits_that_are_scaled_differently_are_told(tmp_path: Path) -
     fill(tmp_path / "scan", 200, kind="tiff", dtype=np.int32)
     notes = import_folder(tmp_path / "scan", "scan", tmp_path / "data").notes
     assert any("some of them hold 8 bits and some more, which are scaled differently" in each for each in notes)
+
+
+def test_values_below_zero_are_told(tmp_path: Path) -> None:
+    for number in range(20):
+        pixels = np.random.default_rng(number).integers(-1000, 2000, (8, 8)).astype(np.int32)
+        path = tmp_path / "ct" / ("no", "yes")[number % 2] / f"{number}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    for white in (0, 4095):
+        notes = import_folder(tmp_path / "ct", f"ct{white}", tmp_path / "data", white=white).notes
+        assert any("hold values below 0" in note and "read as black" in note for note in notes)
+        told = [each.message for each in check_subdataset(tmp_path / f"data/ct{white}.csv", white=white)]
+        assert any("hold values below 0" in each for each in told)

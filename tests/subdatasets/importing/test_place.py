@@ -171,3 +171,25 @@ def test_a_damaged_record_counts_as_none(text: str, tmp_path: Path, bald: Path) 
     (tmp_path / "bald.import.json").write_text(text)
     assert read_subdataset(bald).attribute.values == ("no", "yes")
     assert not [each for each in check_subdataset(bald) if each.severity == "error"]
+
+
+def test_a_small_folder_is_split_as_asked_and_nothing_moves_while_it_grows(tmp_path: Path, paint: Paint) -> None:
+    before: dict[str, str] = {}
+    for begin, size, shares in ((0, 60, (42, 9, 9)), (60, 120, (84, 18, 18)), (120, 240, (168, 36, 36))):
+        fill(paint, "photos", size - begin, begin=begin)
+        for number in (3, 8):  # renamed at each step: known by content alone
+            folder = tmp_path / "photos" / ("no", "yes")[number % 2]
+            (found,) = [*folder.glob(f"{number}.png"), *folder.glob(f"{number}-*.png")]
+            found.rename(folder / f"{number}-{size}.png")
+        summary = import_folder(tmp_path / "photos", "hat", tmp_path / "data", replace=True)
+        after = {name.split("-")[0].removesuffix(".png"): s for name, s in splits_of(summary.subdatasets[0]).items()}
+        assert tuple([*after.values()].count(split) for split in ("train", "val", "test")) == shares
+        assert before.items() <= after.items()
+        before = after
+    record = json.loads((tmp_path / "data/hat.import.json").read_text())
+    assert {split: len(noted) for split, noted in record["splits"].items()} == {"train": 168, "val": 36, "test": 36}
+    broken: object
+    for broken in ([], {"train": 3}, {"train": [1, None]}, "x"):
+        (tmp_path / "data/hat.import.json").write_text(json.dumps({**record, "splits": broken}))
+        again = import_folder(tmp_path / "photos", "hat", tmp_path / "data", replace=True)
+        assert len(again.subdatasets[0].examples) == 240
