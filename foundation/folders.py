@@ -26,7 +26,7 @@ def replaced_folder(destination: Path, marker: str, *, error: type[UserError] = 
     way; anything else is somebody's own folder, and UserError is raised, as `error`, a room's own.
     """
     ours = (destination / marker).is_file() or (destination.is_dir() and not any(destination.iterdir()))
-    if destination.exists() and not ours:
+    if (destination.exists() or destination.is_symlink()) and not ours:
         raise error(f"{destination} exists and holds no {marker}: choose another folder, or remove it")
     destination.parent.mkdir(parents=True, exist_ok=True)
     sweep(destination.parent, f".{glob.escape(destination.name)}.*.part", deep=False)

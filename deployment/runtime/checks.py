@@ -11,7 +11,16 @@ import onnxruntime
 
 from deployment.errors import BundleError
 from deployment.runtime.exported import Exported, open_session
-from deployment.runtime.files import CARD, changed, listed_in, read_checked, read_golden, shape_of, unlisted
+from deployment.runtime.files import (
+    CARD,
+    changed,
+    listed_in,
+    not_listed,
+    read_checked,
+    read_golden,
+    shape_of,
+    unlisted,
+)
 
 Floats = npt.NDArray[np.float32]
 Verdict = dict[str, Any]
@@ -102,7 +111,9 @@ def _branch_problems(exported: Exported, name: str) -> list[str]:
     folder, contract = exported.branches[name], exported.contracts[name]
     problems = changed(folder, contract["files"])
     if exported.bundle_folder is None:
-        problems += unlisted(folder, {*contract["files"], "branch.json", CARD})
+        card = folder / CARD  # which is written beside the contract, and is whatever its reader takes it for
+        beside = [CARD] if card.is_file() and not card.is_symlink() else []
+        problems += not_listed(folder, [*contract["files"], "branch.json", *beside])
     else:
         listed = exported.bundle["branches"].get(name)
         if listed is None:

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -29,12 +29,14 @@ LOOSEST = 0.1
 LABEL_GRAPH = "label_graph"
 CARD = "card.md"
 SHA256 = re.compile(r"[0-9a-f]{64}")
-# Left by whoever imports a branch.py; never read by the runtime.
-IGNORED = ("__pycache__",)
+# Left by whoever imports a branch.py, where Python may write there.
+PYCACHE = "__pycache__"
 # What a change of the bundle writes beside the files it lists, and leaves when it is killed: the next one clears it.
 LEFTOVERS = (".*.part", ".graftnet.onnx.*")
 # Names what a change under way may leave unlisted; gone when it has ended.
 CHANGE = ".graftnet.change"
+# All that the folder of an exported branch may hold.
+BRANCH_FILES = ("branch.json", "branch.py", "weights.safetensors", "branch.onnx", "golden.npz", CARD)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -232,9 +234,15 @@ def changed(folder: Path, hashes: Mapping[str, str], *, whole: bool = False) -> 
         elif sha256_of(path) != expected:
             problems.append(f"{path} changed since it was exported")
     if whole and folder.is_dir():
-        extra = {path.name for path in folder.iterdir()} - hashes.keys() - set(IGNORED)
-        problems += [f"{folder / name} is not listed" for name in sorted(extra)]
+        problems += not_listed(folder, hashes.keys())
     return problems
+
+
+def not_listed(folder: Path, known: Iterable[str]) -> list[str]:
+    """A sentence per file, folder or link that is none of these."""
+    extra = sorted({path.name for path in folder.iterdir()} - set(known))
+    why = {PYCACHE: " (Python makes it where a branch.py is imported without -B: delete it)"}
+    return [f"{folder / name} is not listed{why.get(name, '')}" for name in extra]
 
 
 def listed_in(index: Mapping[str, Any]) -> set[str]:
@@ -255,14 +263,31 @@ def left_by_change(bundle: Path) -> set[str]:
     return set(names)
 
 
-def unlisted(folder: Path, known: set[str]) -> list[str]:
-    """A sentence per file or folder that is none of these, nor left by an earlier change."""
-    names = {path.name for path in folder.iterdir()} - known - {*IGNORED, CHANGE} - left_by_change(folder)
-    return [
-        f"{folder / name} is not listed"
-        for name in sorted(names)
-        if not any(fnmatchcase(name, pattern) for pattern in LEFTOVERS)
-    ]
+def unlisted(bundle: Path, known: Iterable[str]) -> list[str]:
+    """A sentence per file or folder of a bundle that is none of these, nor left by a change that was cut short."""
+    left = {path.name for path in bundle.iterdir() if _may_be_left(path, left_by_change(bundle))}
+    return not_listed(bundle, {*known, *left})
+
+
+def _may_be_left(path: Path, announced: set[str]) -> bool:
+    """Whether a killed change may have left it: its note, or while that is there what it names, as it writes it.
+
+    A note may be anybody's: it covers graphs and the files of branches, and nothing that could be something else.
+    """
+    if path.is_symlink():
+        return False
+    if path.name == CHANGE or fnmatchcase(path.name, f".{CHANGE}.*.part"):
+        return path.is_file()
+    if not announced or not (path.name in announced or any(fnmatchcase(path.name, pattern) for pattern in LEFTOVERS)):
+        return False
+    if path.is_file():
+        return path.suffix in (".onnx", ".part") or path.name.startswith(".graftnet.onnx.")
+    files = [part for part in path.rglob("*") if part.is_symlink() or not part.is_dir()]
+    patterns = [form for name in BRANCH_FILES for form in (name, f".{name}.*.part")]
+    return all(
+        file.is_file() and not file.is_symlink() and any(fnmatchcase(file.name, pattern) for pattern in patterns)
+        for file in files
+    )
 
 
 def read_golden(path: Path, names: Sequence[str]) -> list[npt.NDArray[np.float32]]:

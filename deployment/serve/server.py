@@ -99,7 +99,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
         listening.listen(BACKLOG)
         return listening
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError, TypeError) as error:  # the latter two where a name cannot even be asked for
         listening.close()
         detail = getattr(error, "strerror", None) or str(error)
         raise BundleError(f"cannot listen at {host}:{port} ({detail}): choose another --host or --port") from error

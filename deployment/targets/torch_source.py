@@ -29,6 +29,7 @@ MAIN = '''\
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -63,7 +64,11 @@ def load(folder: str | Path = Path(__file__).parent) -> GraftNet:
 def _load(source: Path, folder: Path) -> nn.Module:
     spec = importlib.util.spec_from_file_location(f"graftnet_{folder.name}_{source.stem}", source)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # this folder stays as it was exported
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = before
     return module.load(folder)
 '''
 

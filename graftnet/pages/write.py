@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from graftnet.errors import ConfigError
-from graftnet.project.folder import Project, by_age
+from graftnet.project.folder import Project
 from reports import write_report
 
 WATCH_EVERY = 5.0  # seconds
@@ -218,8 +218,8 @@ def watch(
 
 
 def newest_begun(project: Project, attribute: str) -> Path | None:
-    """The search of an attribute that wrote a record last, finished or not."""
-    begun = by_age(project.searches(attribute).glob("*/history.jsonl"))
+    """The search of an attribute that was begun or continued last, finished or not."""
+    begun = project.begun(attribute)
     return begun[-1] if begun else None
 
 

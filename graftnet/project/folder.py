@@ -146,14 +146,28 @@ class Project:
         """The attribute's finished searches (folders with a result.json), oldest first."""
         return by_age(self.searches(attribute).glob("*/result.json"))
 
-    def next_in_sequence(self, attribute: str) -> int:
-        """The number that makes a search the attribute's newest, once it stands in its ``result.json``."""
-        numbers = (recorded_age(path / "result.json")[0] for path in self.results(attribute))
-        return 1 + max((int(number) for number in numbers if number < LAST), default=0)
+    def begun(self, attribute: str) -> list[Path]:
+        """The attribute's searches that have begun, finished or not; at the end the one begun or continued last.
+
+        By what their ``config.json`` says: copies of files have other times.
+        """
+        histories = self.searches(attribute).glob("*/history.jsonl")
+        configs = {path: path.with_name("config.json") for path in histories}
+        return by_age(config if config.exists() else history for history, config in configs.items())
+
+    def next_in_sequence(self, attribute: str, search: Path | None = None) -> int:
+        """The number that makes `search`, or one to come, the attribute's newest, once it stands in its records.
+
+        One that is the newest already keeps its number, so that a killed search ends with the result of a whole one.
+        """
+        records = self.searches(attribute).glob("*/*.json")
+        others = (path for path in records if path.parent != search and path.name in ("config.json", "result.json"))
+        ages = (recorded_age(path)[0] for path in others)
+        return 1 + max((int(number) for number in ages if number < LAST), default=0)
 
     def latest(self, attribute: str) -> Path | None:
         """The newest finished search of an attribute, else the newest one that has begun, else None."""
-        folders = self.results(attribute) or by_age(self.searches(attribute).glob("*/history.jsonl"))
+        folders = self.results(attribute) or self.begun(attribute)
         return folders[-1] if folders else None
 
     def latest_search(self, attribute: str) -> Path:
@@ -240,7 +254,7 @@ def recorded_age(file: Path) -> tuple[float, str, int, str]:
     try:
         record = read_json(file)
         number, created = record.get("sequence") or 0, str(record.get("created", ""))
-        return (number if isinstance(number, int) and 0 < number < LAST else 0), created, changed, name
+        return (number if type(number) is int and 0 < number < LAST else 0), created, changed, name
     except (OSError, RecordError):
         return LAST, "", changed, name
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foundation.files import replace_atomically
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME
 
@@ -39,7 +40,8 @@ def write_project(folder: Path, first: "First | None" = None) -> Path:
     if first:
         text = set_values(text, {("trunk", key): value for key, value in first.trunk.items()})
         text = text.replace("[trunk]\n", "[trunk]\n" + "".join(f"# {line}\n" for line in first.why), 1)
-    config.write_text(text, encoding="utf-8")
+    # Whole or not at all: a torn one would be there already when the disk has room again.
+    replace_atomically(config, lambda path: path.write_text(text, encoding="utf-8"))
     return config
 
 

@@ -106,7 +106,8 @@ class SearchPlan:
         """Let reports and grafts, which take the newest result, take this one: it is what was asked for last."""
         if self.project.results(self.attribute)[-1] != self.folder:
             path = self.folder / "result.json"
-            write_json(path, {**read_json(path), "sequence": self.project.next_in_sequence(self.attribute)})
+            number = self.project.next_in_sequence(self.attribute, self.folder)
+            write_json(path, {**read_json(path), "sequence": number})
 
 
 def about_features(table: FeaturesTable) -> dict[str, Any]:

@@ -188,7 +188,7 @@ def carry_out(
             "shapes": [list(shape) for shape in trunk.shapes],
             "name": project.current_trunk.name,
         },
-        "sequence": project.next_in_sequence(plan.attribute),
+        "sequence": project.next_in_sequence(plan.attribute, plan.folder),
         **about_start(plan),
     }
     pictures = project.config.project.pictures

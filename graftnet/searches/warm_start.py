@@ -11,7 +11,7 @@ from typing import Any
 from foundation.files import jsonable, read_json_if_whole
 from foundation.records import reading
 from graftnet.errors import ConfigError
-from graftnet.project.folder import Project
+from graftnet.project.folder import Project, by_age
 from graftnet.searches.plan import SearchPlan
 from nas.job.origin import settings_record
 from nas.warm_start import Start, checksum, gather, start_of
@@ -23,18 +23,17 @@ SAME = ("fingerprint", "freeze_depth", "feature_precision", "storage")
 def resumed(plan: SearchPlan) -> SearchPlan:
     """The plan of the attribute's search that has begun and differs from `plan` at most in what it started from.
 
-    A finished one before an unfinished one, then the newest; `plan` itself where there is none, or where
-    search.warm_start is off.
+    A finished one before an unfinished one, then the newest by what is recorded; `plan` itself where there is none, or
+    where search.warm_start is off.
     """
     if plan.by_hand or not plan.project.config.search.warm_start:
         return plan
     begun, results = [], plan.project.results(plan.attribute)
-    for config in sorted(plan.project.searches(plan.attribute).glob("*/config.json")):
-        with reading(config):
-            other = with_sources(plan, read_json_if_whole(config).get("warm_start") or ())
-        if other.folder == config.parent:
-            newest = results.index(other.folder) if other.finished else config.stat().st_mtime_ns
-            begun.append((other.finished, newest, other))
+    for age, folder in enumerate(by_age(plan.project.searches(plan.attribute).glob("*/config.json"))):
+        with reading(folder / "config.json"):
+            other = with_sources(plan, read_json_if_whole(folder / "config.json").get("warm_start") or ())
+        if other.folder == folder:
+            begun.append((other.finished, results.index(folder) if other.finished else age, other))
     return max(begun, key=lambda search: search[:2])[2] if begun else plan
 
 

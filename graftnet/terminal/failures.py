@@ -13,6 +13,8 @@ from graftnet.errors import ConfigError
 
 READS = ("read", "load", "open", "import", "inspect")  # functions that turn a file into something in memory
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+# A file where a folder is needed, a folder where a file is, a link in a ring.
+IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
 
 def is_user_error(error: BaseException) -> bool:
@@ -31,8 +33,13 @@ def explain(error: BaseException, runs: Path | None = None) -> tuple[str, int]:
     if is_disk_full(error):
         file = getattr(error, "filename", None)
         return f"The disk is full{f' (writing {file})' if file else ''}; free some space and call again.", 2
+    if _too_large(error):
+        return "A file would become larger than this disk or `ulimit -f` allows; choose another disk, or raise it.", 2
     if isinstance(error, OSError) and error.errno in NOT_ALLOWED:
         return f"{error.filename}: {error.strerror}; choose a place you may read and write.", 2
+    if isinstance(error, OSError) and error.filename and error.errno in (*IN_THE_WAY, errno.ENAMETOOLONG):
+        place = error.filename2 or error.filename
+        return f"{place}: {error.strerror}; choose another place, or remove what is in the way.", 2
     if isinstance(error, ModuleNotFoundError) and (extra := _extra_with(error.name or "")):
         return f"This needs the package {error.name}; install it with: pip install 'graftnet[{extra}]'.", 2
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
@@ -76,6 +83,15 @@ def is_disk_full(error: BaseException | None) -> bool:
         if (isinstance(error, OSError) and error.errno in DISK_FULL) or any(
             said in str(error) for said in ("No space left on device", "disk is full")
         ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _too_large(error: BaseException | None) -> bool:
+    """Whether a file met its largest size, whichever library wrote it."""
+    while error is not None:
+        if (isinstance(error, OSError) and error.errno == errno.EFBIG) or "File too large (os error" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -4,6 +4,7 @@ Val chooses on all sides, and in the same way; what breaks a limit is not traine
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from branches.costs.module import macs, parameters
 from foundation.provenance import seed_of
 from nas.candidates import Candidate, Searched
 from nas.errors import SearchError
-from nas.job.results import Contestant
+from nas.job.results import Contestant, measured_latencies
 from nas.job.trainings import Trained, Trainings
 from nas.job.winner import Choice, Entry, choose
 from nas.limits.latency import Latencies
@@ -83,17 +84,24 @@ def train_all(
 
     proposed, scores = [c.architecture for c in candidates], [c.score for c in candidates]
     apart = settings.finalists_apart
+    drawn: list[Architecture] = []
+    if settings.random:
+        rng = np.random.default_rng(seed_of(search.seed, "random control"))
+        draw = search.allowed.uniform if search.allowed else settings.space.random
+        drawn = draw_distinct(settings.space, control_draws(settings), rng, draw)
+    others = {strategy: [c.architecture for c in proposals] for strategy, proposals in rivals.items()}
+    controls: dict[str, Contestant] | None = None
+    if limits.latency_ms:
+        # What the limit asks for is timed before it is trained; what it will be set beside is timed in the same rounds.
+        controls = baselines(data, settings, trainings)
+        measured_latencies(data, controls, latencies, in_turn([proposed, drawn, *others.values()]))
     top = finalists("candidate", proposed, settings.retrain_top, shared=scores, apart=apart)
     over_limits = len(dropped)
     groups = {"winner": top}
     if settings.random:
-        rng = np.random.default_rng(seed_of(search.seed, "random control"))
-        draw = search.allowed.uniform if search.allowed else settings.space.random
-        groups["random"] = finalists(
-            "random", draw_distinct(settings.space, control_draws(settings), rng, draw), len(top)
-        )
-    for strategy, proposals in rivals.items():
-        groups[strategy] = finalists(strategy, [c.architecture for c in proposals], settings.retrain_top)
+        groups["random"] = finalists("random", drawn, len(top))
+    for strategy, architectures in others.items():
+        groups[strategy] = finalists(strategy, architectures, settings.retrain_top)
     contestants: dict[str, Contestant] = {}
     reasons: dict[str, str] = {}
     for role, group in groups.items():
@@ -103,7 +111,7 @@ def train_all(
             source = "candidate" if role == "winner" else role
             runs = repeated(role, f"{source}-{position}", architecture, first)
             contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
-    contestants |= baselines(data, settings, trainings)
+    contestants |= baselines(data, settings, trainings) if controls is None else controls
     ranked = [
         {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": trained.score(metric)}
         for architecture, trained in top
@@ -120,6 +128,11 @@ def train_all(
         apart=apart,
     )
     return contestants, ranked, {"selection": selection, "limits": dict(limits.set), "dropped": dropped}
+
+
+def in_turn(groups: Sequence[Sequence[Architecture]]) -> list[Architecture]:
+    """The first of each group, then the second of each: what is likely to be chosen is timed together."""
+    return [architecture for row in zip_longest(*groups) for architecture in row if architecture is not None]
 
 
 def baselines(data: JobData, settings: JobSettings, trainings: Trainings) -> dict[str, Contestant]:

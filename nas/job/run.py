@@ -78,7 +78,8 @@ def run_job(
     known = {**origin.about, **codec_key(data.train.features)}
     command = origin.command or shlex.join(["python", *sys.argv])
     about = {"command": command, "versions": versions(), "machine": machine(device)}
-    config = jsonable({**identity, **setting, **known, **about})
+    # When it was begun, or continued: of several unfinished searches the newest is told by it.
+    config = jsonable({**identity, **setting, **known, **about, "created": timestamp()})
     require_same(folder, config)
     if (folder / "result.json").exists():
         return JobResult(read_json(folder / "result.json"), load_branch(folder / "branch")[0], read_scores(folder))

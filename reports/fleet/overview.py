@@ -92,8 +92,8 @@ def _score_meaning(measured: Sequence[Entry]) -> str:
     words = f"Test score: {f'{METRIC} unless it says otherwise' if usual else 'see the cell'}, the mean over trainings."
     if any(entry.low is not None for entry in measured):
         words += (
-            " Below it the 95 % interval over test images: of an AUROC after Hanley and McNeil (1982), of an accuracy "
-            "after Wilson (1927)."
+            " Below it the 95 % interval over test images: of an AUROC after Newcombe (2006), of an accuracy after "
+            "Wilson (1927)."
         )
     return words
 

@@ -1,9 +1,8 @@
 """Compare the winner with its controls: sizes, scores over seeds, gains with their intervals, ROC curves.
 
 Where records hold no scores of single images, an interval follows from the score and the number of test images: of the
-area under a ROC curve after Hanley and McNeil (1982), "The meaning and use of the area under a receiver operating
-characteristic (ROC) curve", Radiology 143, on the logit scale, so that it stays within 0 and 1; of a share after
-Wilson (1927).
+area under a ROC curve by method 5 of Newcombe (2006), "Confidence intervals for an effect size measure based on the
+Mann-Whitney statistic. Part 2", Statistics in Medicine 25; of a share after Wilson (1927).
 """
 
 import math
@@ -227,21 +226,38 @@ def _from_history(records: Records, key: str) -> dict[str, object]:
 
 
 def auroc_error(auroc: float, positives: int, negatives: int) -> float:
-    """The standard error of an area under the ROC curve, for exponentially distributed scores (Hanley and McNeil)."""
-    both_positive = auroc / (2 - auroc)
-    both_negative = 2 * auroc**2 / (1 + auroc)
-    variance = auroc * (1 - auroc)
-    variance += (positives - 1) * (both_positive - auroc**2) + (negatives - 1) * (both_negative - auroc**2)
-    return math.sqrt(max(variance, 0.0) / (positives * negatives))
+    """The standard error of an area under the ROC curve, for exponentially distributed scores.
+
+    Hanley and McNeil (1982), "The meaning and use of the area under a receiver operating characteristic (ROC) curve",
+    Radiology 143, with the mean of both numbers of images less one in place of each of them, as Newcombe's methods 4
+    and 5 have it: so it does not depend on which value is called positive.
+    """
+    pairs = (positives + negatives) / 2 - 1
+    both = (1 - auroc) / (2 - auroc) + auroc / (1 + auroc)
+    return math.sqrt(auroc * (1 - auroc) * (1 + pairs * both) / (positives * negatives))
 
 
 def auroc_interval(auroc: float, positives: int, negatives: int) -> Interval | None:
-    """The 95 % interval of an area under the ROC curve; None without images of both values, or at 0 and 1."""
-    if not 0 < auroc < 1 or positives < 1 or negatives < 1:
+    """The 95 % interval of an area under the ROC curve; None without images of both values.
+
+    Its ends are the areas from which the one measured lies 1.96 of their own standard errors away: within 0 and 1, and
+    of some width at 0 and 1 too.
+    """
+    if not 0 <= auroc <= 1 or positives < 1 or negatives < 1:
         return None
-    width = NORMAL_95 * auroc_error(auroc, positives, negatives) / (auroc * (1 - auroc))
-    middle = math.log(auroc / (1 - auroc))
-    return _logistic(middle - width), _logistic(middle + width)
+    return _end(auroc, 0.0, positives, negatives), _end(auroc, 1.0, positives, negatives)
+
+
+def _end(auroc: float, furthest: float, positives: int, negatives: int) -> float:
+    """The area between `auroc` and `furthest` whose error is as large as asked, by bisection."""
+    near, far = auroc, furthest
+    for _ in range(60):
+        middle = (near + far) / 2
+        if abs(middle - auroc) < NORMAL_95 * auroc_error(middle, positives, negatives):
+            near = middle
+        else:
+            far = middle
+    return (near + far) / 2
 
 
 def share_interval(share: float, images: int) -> Interval | None:
@@ -266,7 +282,3 @@ def score_interval(metric: str, score: float, counts: Mapping[str, int]) -> Inte
         return auroc_interval(score, positives, negatives)
     of = {"recall": positives, "fpr": negatives}
     return share_interval(score, of[metric]) if metric in of else None
-
-
-def _logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

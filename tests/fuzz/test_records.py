@@ -87,7 +87,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with zipfile.ZipFile(ARCHIVE) as archive:
         archive.extractall(tmp_path / "home")
     monkeypatch.chdir(tmp_path / "home" / "project")
+    # What an export tries its source on lies in a temporary folder, which is allowed, and is to be empty afterwards.
+    temporary = tmp_path / "home" / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     yield tmp_path / "home"
+    assert not list(temporary.iterdir())
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
     assert not list(tmp_path.rglob("RAN"))
 
@@ -117,6 +122,7 @@ def config(home: Path) -> object:
     }
     told = list(changes_since(folder, {**known, "data": "0", "order": "0", "fingerprint": "0" * 64}))
     newest_on(project, "loop", "0" * 64)
+    project.begun("loop")
     with suppress(SearchError):  # of another search, and the sentence says so
         require_same(folder, {**known, "data": {"digest": "0"}, "codec": None})
     return told
@@ -128,6 +134,7 @@ def result(home: Path) -> object:
     return (
         project.results("loop"),
         project.next_in_sequence("loop"),
+        project.latest("loop"),
         found_in(folder, folder),
         read_result(folder / "result.json"),
     )
@@ -206,7 +213,6 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "bundle": ("bundle/bundle.json", lambda home: read_bundle(home / "bundle")),
     "contract": ("bundle/loop/branch.json", lambda home: read_contract(home / "bundle" / "loop")),
 }
-HEAVY = ("weights", "trunk")  # open a trunk each time
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -214,10 +220,9 @@ def test_a_reader_answers_or_says_one_sentence(reader: str, home: Path) -> None:
     name, read = READERS[reader]
     path = home / name
     original = path.read_bytes()
-    count = COUNT // 4 if reader in HEAVY and COUNT <= 200 else COUNT
     read(home)  # as it is, it can be read; and what is imported only now is imported
     refused = 0
-    for number, content in enumerate(mutated(original, count, seed=len(reader))):
+    for number, content in enumerate(mutated(original, COUNT, seed=len(reader))):
         path.write_bytes(content)
         GUARD.home = home
         try:
@@ -232,7 +237,7 @@ def test_a_reader_answers_or_says_one_sentence(reader: str, home: Path) -> None:
         assert not GUARD.heard, f"{number}: {content[:2000]!r}"
     path.write_bytes(original)
     read(home)
-    assert refused >= min(count, 200) // 50 or reader in ("predictions", "pictures")
+    assert refused >= min(COUNT, 200) // 50 or reader in ("predictions", "pictures")
 
 
 CALLS: dict[str, tuple[str, ...]] = {

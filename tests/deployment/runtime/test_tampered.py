@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -337,3 +338,54 @@ def test_the_bundles_own_runtime_verifies_it_without_this_toolkit(bundle: Path) 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+def made(path: Path, kind: str) -> Path:
+    """Something of no export: of each kind that a folder can hold."""
+    path.parent.mkdir(exist_ok=True)
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "link":
+            path.symlink_to("/etc/hostname")
+        case "dangling":
+            path.symlink_to("nowhere")
+        case "pipe":
+            os.mkfifo(path)
+        case _:
+            path.write_text("print(1)")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link", "dangling", "pipe"])
+@pytest.mark.parametrize("name", ["__pycache__", ".DS_Store", "...", ".git", "a.part", ".x.part", ".graftnet.onnx.new"])
+def test_nothing_unlisted_passes(name: str, kind: str, bundle: Path, tmp_path: Path) -> None:
+    alone = Path(shutil.copytree(bundle / "bald", tmp_path / "alone"))
+    for folder, check in ((bundle, "bundle"), (bundle / "bald", "bald"), (alone, "bald")):
+        path = made(folder / name, kind)
+        whole = alone if folder == alone else bundle
+        assert f"{path} is not listed" in problem(whole, check)
+        shutil.rmtree(path) if kind == "folder" else path.unlink()
+        assert all(verdict["ok"] for verdict in Runtime(whole).verify())
+
+
+def test_imported_source_leaves_a_folder_that_is_named_with_its_cause(bundle: Path) -> None:
+    made(bundle / "bald/__pycache__/branch.cpython-311.pyc", "file")
+    assert "__pycache__ is not listed (Python makes it where a branch.py is imported" in problem(bundle, "bald")
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "dangling", "pipe"])
+def test_a_card_is_a_file(kind: str, bundle: Path, tmp_path: Path) -> None:
+    alone = Path(shutil.copytree(bundle / "bald", tmp_path / "alone"))
+    (alone / "card.md").unlink(missing_ok=True)
+    made(alone / "card.md", kind)
+    assert "card.md is not listed" in problem(alone, "bald")
+
+
+@pytest.mark.parametrize("name", ["extra.py", "run", "hat/extra.py", "hat/.x/branch.onnx.py", ".x.part/run"])
+def test_a_note_of_a_change_covers_no_more_than_a_change_writes(name: str, bundle: Path) -> None:
+    (bundle / ".graftnet.change").write_text('{"names": ["extra.py", "run", "hat"]}')
+    assert all(verdict["ok"] for verdict in Runtime(bundle).verify())
+    (bundle / name).parent.mkdir(parents=True, exist_ok=True)
+    (bundle / name).touch()
+    assert f"{bundle / name.partition('/')[0]} is not listed" in problem(bundle, "bundle")

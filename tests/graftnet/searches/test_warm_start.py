@@ -1,6 +1,7 @@
 """Warm starts in a project: which searches are sources, what is recorded, what a search that has begun keeps."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from graftnet.project.folder import Project, open_project
 from graftnet.project.overrides import Overrides, overridden
 from graftnet.searches.plan import SearchPlan
 from graftnet.searches.run import carry_out, plan_search, search_attribute
-from graftnet.searches.warm_start import suitable, warmed
+from graftnet.searches.warm_start import suitable, warmed, with_sources
 from graftnet.trunks.versions import open_trunk
 from nas.warm_start import checksum
 from tests.graftnet.searches.test_run import made  # noqa: F401 - a fixture
@@ -120,3 +121,21 @@ def test_the_warm_up_must_leave_an_epoch(project: Project) -> None:
     config.write_text(config.read_text().replace("warm_warmup_epochs = 0", "warm_warmup_epochs = 2"))
     with pytest.raises(ConfigError, match="warm_warmup_epochs must be less"):
         plan_of(open_project(project.folder), "corner")
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_two_that_have_begun_the_one_recorded_last_is_continued(project: Project, swapped: bool) -> None:
+    """After a copy, the times of files say nothing."""
+    project = overridden(project, Overrides(warm_start=True))
+    plan = plan_of(project, "corner")
+    config = read(project.results("bright")[-1], "config.json")
+    folders = []
+    for number, checksums in enumerate(("a" * 64, "b" * 64)):
+        sources = [{"attribute": "bright", "search": "one", "checksum": checksums}]
+        folder = with_sources(plan, sources).folder
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps({**config, "warm_start": sources, "sequence": 2 - number}))
+        when = 1000 + (1 - number if swapped else number)
+        os.utime(folder / "config.json", (when, when))
+        folders.append(folder)
+    assert plan_of(project, "corner").folder == folders[0]

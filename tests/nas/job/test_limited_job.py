@@ -20,6 +20,7 @@ from branches.costs.module import macs, parameters
 from branches.settings import FitSettings
 from foundation.history import read_history
 from nas.errors import SearchError
+from nas.job.contest import in_turn
 from nas.job.pareto import non_dominated
 from nas.job.run import run_job
 from nas.settings import JobData, JobSettings, SearchSettings
@@ -215,3 +216,30 @@ def test_a_killed_search_under_limits_ends_like_one_that_ran_through(
         assert found == whole, f"killed after record {limit}"
         assert untimed(read_history(folder / "history.jsonl")) == whole_history
         shutil.rmtree(folder)
+
+
+def test_what_the_limit_asks_for_is_timed_in_the_rounds_of_what_it_is_set_beside(
+    digits: JobData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[set[str]] = []
+
+    def fake(modules: Sequence[nn.Module], shape: object, *, batch: int, runs: int, **_: object) -> list[Latency]:
+        named = [module.architecture.identity if isinstance(module, Branch) else "control" for module in modules]
+        rounds.append(set(named))
+        times = [in_time(module.architecture) if isinstance(module, Branch) else 0.01 for module in modules]
+        return [Latency(time, time, time, runs, batch, "made-up", 1) for time in times]
+
+    monkeypatch.setattr("nas.limits.latency.latencies", fake)
+    monkeypatch.setattr("nas.limits.latency.FIT_ON", 10)
+    result = run(digits, tmp_path, replace(TIMED, random=True))
+    with_controls = [named for named in rounds if "control" in named]
+    assert len(with_controls) == 1
+    sides = {result["identity"], *(record["identity"] for record in result["retrained"] + result["dropped"])}
+    sides.add(Architecture.from_json(result["controls"]["random"]["architecture"]).identity)
+    assert sides <= with_controls[0]
+
+
+def test_the_first_of_each_group_are_timed_first() -> None:
+    drawn = [SETTINGS.space.random(np.random.default_rng(seed)) for seed in range(6)]
+    ordered = in_turn([drawn[:3], [], drawn[3:4], drawn[4:]])
+    assert ordered == [drawn[place] for place in (0, 3, 4, 1, 5, 2)]
