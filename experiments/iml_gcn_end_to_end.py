@@ -7,7 +7,8 @@ and all is trained together. The control's second stage has free classifiers in 
     python -m experiments.iml_gcn_end_to_end labels_grouped.csv PHOTOS OUT --backbone small_cnn --size 48 \\
         --trunk TRUNK --direct-epochs 3 --epochs 3
 
-TRUNK is a trunk's folder whose weights it begins with. Each training is a folder of OUT, continued where it stopped.
+TRUNK is a trunk's folder whose weights it begins with, and whose images it
+reads. Each training is a folder of OUT, continued where it stopped.
 """
 
 import argparse
@@ -37,9 +38,8 @@ def measured(
     """One training: val mAP of both stages, and on test mAP and Table 1's columns at 0.5."""
     weights = None if trunk is None else trunk.chain.state_dict()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    job = EndToEnd(
-        table, Preprocessing(size), settings, folder=folder, backbone=backbone, weights=weights, device=device
-    )
+    reads = Preprocessing(size) if trunk is None else trunk.preprocessing
+    job = EndToEnd(table, reads, settings, folder=folder, backbone=backbone, weights=weights, device=device)
     found = job.run(lambda epoch, score: print(f"{folder.name}, epoch {epoch}: val mAP {score:.4f}", flush=True))
     rows = np.flatnonzero(np.array(table.splits) == "test")
     scores = score_images(found.network.to(device), image_batches(job.held, rows, device))
