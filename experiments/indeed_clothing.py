@@ -1,8 +1,8 @@
 """INDeeD against multi-label training alone, both from published weights, on the 58 tags of the clothing photographs.
 
 The form of INDeeD's table 5 ("pre-trained", Adiya and Lee), on photographs: trained on the train split, tested on all
-test images and on those with the fewest tags (`--few` or fewer; no photograph has one tag alone). mAP over the tags that the
-tested images have and lack.
+test images and on those with the fewest tags (`--few` or fewer; no photograph has one tag alone). mAP over the tags
+that the tested images have and lack.
 
     python -m experiments.indeed_clothing labels.csv PHOTOS OUT --trunk TRUNK [--seeds 0 1 2] [--steps 400]
 

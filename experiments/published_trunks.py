@@ -28,10 +28,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from branches.measures.depths import fit
 from branches.measures.metrics import REWARDS
-from branches.probe import linear_probe
 from branches.settings import FitSettings
 from branches.training import predict_scores
 from experiments.trunk_claim import together
@@ -42,7 +43,7 @@ from graftnet.project.settings import depth_of, pretrain_settings
 from graftnet.terminal.output import show_progress
 from graftnet.trunks.inputs import chosen_input
 from subdatasets.subdataset import SubDataset, read_subdataset
-from trunk.features.source import ArrayFeatures, LabelledFeatures
+from trunk.features.source import ArrayFeatures, LabelledFeatures, averaged
 from trunk.images import pixel_batches
 from trunk.precision import autocast, resolve_precision
 from trunk.preprocessing import Preprocessing
@@ -99,9 +100,15 @@ class Judge:
         return records
 
     def probed(self, features: Tensor, subdataset: SubDataset) -> dict[str, float]:
-        train, val, test = (self.labelled(features, subdataset, split) for split in ("train", "val", "test"))
-        probe = linear_probe(train, val)
-        return {"val": probe.val_score, "test": auroc(probe.scores(test.features), test)}
+        parts = [self.labelled(features, subdataset, split) for split in ("train", "val", "test")]
+        rows = [averaged(part.features).numpy() for part in parts]
+        mean, deviation = rows[0].mean(0), rows[0].std(0)
+        deviation[deviation < 1e-6] = 1.0
+        train, val, test = ((part - mean) / deviation for part in rows)
+        # `fit` scores val; the regression that val picks is fitted once more for test, the only time it is looked at.
+        score, penalty, _ = fit(train, parts[0].labels.numpy(), val, parts[1].labels.numpy())
+        model = LogisticRegression(C=penalty, max_iter=100, tol=1e-3).fit(train, parts[0].labels.numpy())
+        return {"val": score, "test": auroc(model.predict_proba(test), parts[2])}
 
     def branched(self, features: Tensor, subdataset: SubDataset) -> dict[str, float]:
         train, val, test = (self.labelled(features, subdataset, split) for split in ("train", "val", "test"))
