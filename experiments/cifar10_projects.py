@@ -9,8 +9,8 @@ of the search, so that a search's images are as new to the trunk as a new attrib
     cd OUT_FOLDER/search && graftnet trunk use ../trunk && graftnet search --all
 
 `--backbone tf_efficientnet_lite0` is for `experiments.published_trunks`. `--backbone small_cnn` takes the small network
-at the images' own 32 pixels, cut after four of its six blocks: minutes of training instead of an hour, and features from
-which a branch still has something to work out.
+at the images' own 32 pixels, cut after four of its six blocks: minutes of training instead of an hour, and features
+from which a branch still has something to work out.
 """
 
 import argparse
