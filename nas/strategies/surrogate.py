@@ -20,7 +20,7 @@ BATCH = 8
 REFIT = 4  # batches between two choices of the kernel
 BEST = 5  # the networks whose neighbourhoods are looked at
 NEIGHBOURS, UNIFORM = 80, 148  # proposals next to these, and anywhere
-DRAWS = 4 * UNIFORM  # where few networks are left, fewer proposals are new
+DRAWS = 4 * UNIFORM  # where few networks are left, fewer are new; a space where none is counts as exhausted
 IDLE = -1  # the answer to a decision that changes nothing
 
 
@@ -39,10 +39,8 @@ def surrogate_search(
     while not rewards.empty:
         targets = gaussian_ranks([query.reward for query in rewards.queries])
         pool = proposals(rewards, targets, rng)
-        if not pool:  # the last networks of a small space may be found by looking longer
-            if rewards.draw(rng) is None:
-                break
-            continue
+        if not pool:
+            break
         known = plans([query.architecture for query in rewards.queries])
         if batch % REFIT == 0:
             kernel = likeliest(known, targets)

@@ -187,6 +187,14 @@ def test_answers_that_build_nothing_are_idle() -> None:
         assert idle == {name for name in names if any(part in name for part in late)}
 
 
+def test_an_answer_that_matters_to_some_is_not_idle() -> None:
+    """Two of three answers build the same network: only the third tells that the decision is read."""
+    decisions = (Decision("capped", (0, 1, 2)), Decision("unread", (0, 1)))
+    space = Space("twins", {}, decisions, canonical=lambda architecture: min(int(str(architecture["capped"])), 1))
+    rows = Plans(space)([space.architecture(indices) for indices in ((0, 0), (1, 1), (2, 0))])
+    assert rows.tolist() == [[0, IDLE], [1, IDLE], [2, IDLE]]
+
+
 @pytest.mark.parametrize(
     "space", [MACRO, micro_space(2, cells=2, widths=(4, 8), depths=(1, 2))], ids=["macro", "micro"]
 )
