@@ -75,7 +75,7 @@ def test_it_begins_by_chance() -> None:
         [query.architecture for query in surrogate_search(TABLE, reward, 2 * BATCH, seed=5)]
         for reward in (smooth, lambda architecture: -smooth(architecture))
     )
-    assert one[:BATCH] == other[:BATCH]
+    assert one[:BATCH] == other[:BATCH] == [query.architecture for query in random_search(TABLE, smooth, BATCH, seed=5)]
     assert set(one[BATCH:]) != set(other[BATCH:])
 
 
