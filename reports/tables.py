@@ -88,7 +88,13 @@ def csv_of(frame: "DataFrame") -> str:
 
     It is opened with a spreadsheet, where a name or a value that begins as a formula would be one: see `no_formula`.
     """
-    plain = frame.map(no_formula).rename(columns=no_formula)
+    from pandas import Series
+    from pandas.api.types import is_numeric_dtype
+
+    plain = frame.rename(columns=no_formula)
+    for number, (_, column) in enumerate(frame.items()):
+        if not is_numeric_dtype(column):  # as objects, or whole numbers beside gaps would become 12.0
+            plain.isetitem(number, Series([no_formula(cell) for cell in column], column.index, dtype=object))
     text: str = plain.to_csv(index=False, lineterminator="\n")
     return text
 

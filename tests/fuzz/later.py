@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -54,8 +55,15 @@ def write_later(home: Path) -> None:
     wide.save(home / WIDE, {**about, "created": "2026-12-01T00:00:00"})
     score = {"auroc": 0.75, "low": 0.5, "high": 0.9}
     shape = dict(zip(("channels", "height", "width"), old.shapes[0], strict=True))
-    depths = [{"depth": depth, "name": f"block {depth}", **shape, **score, "milliseconds": 0.1} for depth in (1, 2)]
-    probe = {"attribute": "loop", "fingerprint": old.fingerprint, "backbone": "small_cnn", "depths": depths}
+    depths: list[dict[str, Any]] = [
+        {"depth": depth, "name": f"block {depth}", **shape, **score, "milliseconds": 0.1} for depth in (1, 2)
+    ]
+    probe: dict[str, Any] = {
+        "attribute": "loop",
+        "fingerprint": old.fingerprint,
+        "backbone": "small_cnn",
+        "depths": depths,
+    }
     probe |= {"joined": score, "covariance": [[0.1, 0.0], [0.0, 0.1]], "advised": 1, "images": {"train": 9, "val": 9}}
     write_json(probe_file(project, old.fingerprint, "loop"), probe)
     write_json(home / PAGES / "result.json", {"fingerprint": old.fingerprint})

@@ -53,7 +53,7 @@ def test_a_file_of_arrays_is_read_or_refused(reader: str, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     arrays, read = READERS[reader]
     path, rng = tmp_path / "arrays.npz", random.Random(1)
-    np.savez(path, **arrays)
+    np.savez(path, **arrays)  # type: ignore[arg-type]
     whole = path.read_bytes()
     read(path)
     single = io.BytesIO()
