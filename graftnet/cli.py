@@ -13,7 +13,7 @@ from graftnet import __version__
 from graftnet.commands import data, demo, deploy, graph, project, report, search, serve, trunk, tune
 from graftnet.commands.options import PANELS
 from graftnet.terminal.failures import explain
-from graftnet.terminal.output import answer
+from graftnet.terminal.output import answer, printable
 from graftnet.terminal.stopping import HEARD, INTERRUPTED, exit_code, heed
 
 # Usage errors share this base class, wherever the installed typer keeps its own.
@@ -117,7 +117,7 @@ def usage_sentence(error: Exception) -> str:
 
 def fail(message: str, code: int, arguments: Sequence[str]) -> int:
     """Say what went wrong on standard error, and with --json on standard output too."""
-    typer.echo(message, err=True)
+    typer.echo(printable(message), err=True)
     if "--json" in arguments:
         answer({"error": message}, "", as_json=True)
     return code

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 IN_WORDS = {"cooccurrence": "the label graph", "identity": "the identity graph", "none": "no graph"}
 
 CHUNK = 2**22  # entries of a resampling at a time
+SHOWN = 4  # labels that a sentence names
 
 
 class Gain(NamedTuple):
@@ -150,6 +151,28 @@ def rarest_label(states: States, names: Sequence[str]) -> dict[str, Any]:
         return {}
     value, images = rarest(counts)
     return {"too_few": {"value": value, "images": images}} if images < FEW else {}
+
+
+def few_labels(counts: Mapping[str, States], names: Sequence[str]) -> str:
+    """What to know before a graph is trained: how many labels are too rare in val or test; empty where none is.
+
+    counts: split -> its states, (N, L).
+    """
+    rare: dict[str, str] = {}
+    for split, states in counts.items():
+        for name, present, absent in zip(
+            names, (states == PRESENT).sum(axis=0), (states == ABSENT).sum(axis=0), strict=True
+        ):
+            if len(states) and min(present, absent) < FEW:
+                kind = f"{present}" if present <= absent else f"{absent} without it"
+                rare.setdefault(name, f"{name!r} {kind} in {split}")
+    if not rare:
+        return ""
+    more = f" and {len(rare) - SHOWN} more" if len(rare) > SHOWN else ""
+    return (
+        f"{len(rare)} of {len(names)} labels have few images: {', '.join(list(rare.values())[:SHOWN])}{more}; with "
+        f"fewer than {FEW} with and without it, val chooses by chance and test tells no gain, so add images of them."
+    )
 
 
 def verdict_of(result: Mapping[str, Any], settings: GraphSettings, *, edges: int) -> str:

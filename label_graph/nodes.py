@@ -149,7 +149,9 @@ def read_npz(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             words, vectors = file["words"], np.asarray(file["vectors"], dtype=np.float64)
-    except (ValueError, KeyError) as error:
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # numpy reads headers as Python's literals, zipfile whatever a file says: any of theirs
         raise LabelGraphError(f"{path} must hold the arrays `words` (n,) and `vectors` (n, d): {error}.") from error
     if vectors.ndim != 2 or words.shape != vectors.shape[:1] or not np.isfinite(vectors).all():
         raise LabelGraphError(

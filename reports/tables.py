@@ -15,6 +15,7 @@ from reports.summaries.search import Records, read_records
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
 METHOD_FIELDS = ("key", "name", "parameters", "macs", "latency_ms", "reduction", "val_score", "test_score")
 RESULT_FIELDS = (
     *("attribute", "space", "strategy", "seed", "freeze_depth", "fingerprint", "identity", "parameters", "macs"),
@@ -83,9 +84,34 @@ def methods_table(records: Records) -> "DataFrame":
 
 
 def csv_of(frame: "DataFrame") -> str:
-    """A DataFrame as RFC 4180 has it, but for line ends; what is not known is empty."""
-    text: str = frame.to_csv(index=False, lineterminator="\n")
+    """A DataFrame as RFC 4180 has it, but for line ends; what is not known is empty.
+
+    It is opened with a spreadsheet, where a name or a value that begins as a formula would be one: see `no_formula`.
+    """
+    from pandas import Series
+    from pandas.api.types import is_numeric_dtype
+
+    plain = frame.rename(columns=no_formula)
+    for number, (_, column) in enumerate(frame.items()):
+        if not is_numeric_dtype(column):  # as objects, or whole numbers beside gaps would become 12.0
+            plain.isetitem(number, Series([no_formula(cell) for cell in column], column.index, dtype=object))
+    text: str = plain.to_csv(index=False, lineterminator="\n")
     return text
+
+
+def no_formula(cell: Any) -> Any:
+    """A cell that no spreadsheet computes: a text that begins as a formula gets an apostrophe before it.
+
+    >>> [no_formula(cell) for cell in ("=1+1", "@SUM(A1)", "+x", "-0.5", "-", "hat", -2)]
+    ["'=1+1", "'@SUM(A1)", "'+x", '-0.5', '-', 'hat', -2]
+    """
+    if not isinstance(cell, str) or not cell.startswith(FORMULA) or cell in FORMULA:
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def csv_text(rows: Sequence[Sequence[object]]) -> str:

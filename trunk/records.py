@@ -6,7 +6,7 @@ from annotated_types import Ge, Gt, Le, Len
 from typing_extensions import TypedDict
 
 from foundation.bounds import OneOf
-from foundation.records import Depth, Digest, Shape, Text, Whole
+from foundation.records import Depth, Digest, Name, Shape, Text, Whole
 
 LARGEST_SIDE = 8192  # pixels; as of a bundle
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -34,7 +34,7 @@ class PreprocessingShape(TypedDict):
 class StartShape(TypedDict):
     """The weights that a training began from: which version of the project, and its fingerprint."""
 
-    version: Text
+    version: Name
     fingerprint: Digest
 
 

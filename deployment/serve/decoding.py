@@ -7,7 +7,9 @@ libjpeg-turbo, 2015), files of a million tiny chunks, texts that unfold to megab
 reads in Python; scans, reads, texts and such pixels are therefore counted.
 """
 
+import ctypes
 import io
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +26,8 @@ MAX_RUN_LENGTH = 1_000_000  # pixels of a run-length BMP
 # What a picture takes at most while it is decoded, per pixel: an animated WebP's two canvases of libwebp, its data, the
 # picture in Pillow, the one turned upright, and the result, all of four bytes.
 BYTES_PER_PIXEL = 24
+LARGE = 2**20  # bytes of a block of memory that is given back to the system as soon as it is free
+_M_MMAP_THRESHOLD = -3  # glibc's number for what `mallopt` sets
 
 
 class _CountedReads(io.BytesIO):
@@ -63,6 +67,17 @@ class Room:
             with self._changed:
                 self._left += taken
                 self._changed.notify_all()
+
+
+def give_back_memory() -> None:
+    """Have large blocks of memory given back when they are free, for this process and from now on.
+
+    glibc soon keeps Pillow's blocks of 16 MiB for the thread that freed them, where no other thread finds them: half of
+    a large picture per decoder, beside the picture that another one is decoding. Other libraries of C are left as they
+    are.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        mallopt(_M_MMAP_THRESHOLD, LARGE)
 
 
 def decode(

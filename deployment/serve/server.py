@@ -24,6 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from deployment.errors import BundleError
 from deployment.serve.access import HEADERS
 from deployment.serve.app import build_app
+from deployment.serve.decoding import give_back_memory
 from deployment.serve.hosts import is_loopback
 from deployment.serve.loading import LoadedBundle, Reloader
 from deployment.serve.metrics import Metrics
@@ -63,6 +64,7 @@ def listen(
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # else it remarks on every broken form
     # Pillow has a sentence for each of the 65,535 broken entries that an image may have, and keeps them all.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    give_back_memory()
     metrics = Metrics()
     load = partial(LoadedBundle, threads=settings.threads, device=settings.device, graph=settings.graph, rules=rules)
     reloader = Reloader(folder, load, metrics, also=rules)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from foundation.records import read_json, reading
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, open_project
@@ -35,6 +37,8 @@ def train_graph(
 
     trunk = open_trunk(project, chosen)
     plan = plan_graph(project, trunk, attributes, seed=seed_or(seed, project), device=chosen, force=force)
+    if (force or not plan.finished) and plan.few_sentence:
+        typer.echo(plan.few_sentence, err=True)
     with show_progress() as progress:
         run = run_graph(plan, trunk, device=chosen, progress=progress, force=force)
     return with_report(run)

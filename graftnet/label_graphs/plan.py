@@ -25,6 +25,7 @@ from graftnet.trunks.advice import chosen_depth
 from graftnet.trunks.precision import feature_precision
 from label_graph.building import LabelledPool
 from label_graph.classifier import PooledFeatures, pool_features
+from label_graph.gain import few_labels
 from label_graph.saved import Label
 from label_graph.settings import GraphSettings
 from subdatasets.image_files import content_hash, content_hashes
@@ -81,6 +82,13 @@ class GraphPlan:
     words: Path | None
     identity: dict[str, Any]
     command: str
+
+    @property
+    def few_sentence(self) -> str:
+        """What to say before val and test are asked more than so few images can tell; empty where there are enough."""
+        table = self.data.table
+        states = {split: table.states[self.data.rows(split)] for split in ("val", "test")}
+        return few_labels(states, table.labels)
 
     @property
     def depth(self) -> int:

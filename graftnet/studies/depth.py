@@ -21,6 +21,7 @@ from nas.tuning.depth import Depth, DepthObjective
 from nas.tuning.depth_knobs import DEPTH_KNOBS, SEARCHED, SECONDS, DepthSettings, depth_knobs
 from nas.tuning.knobs import Setting
 from search_spaces.tail import tail_space
+from subdatasets.reading.rows import few_sentence
 from trunk.features.source import LabelledFeatures
 from trunk.trunk import Trunk
 
@@ -78,7 +79,8 @@ def plan_depth(request: TuneRequest, project: Project, *, seed: int, device: tor
         **defining_options(request, OPTIONS),
     }
     second = SECONDS[request.second]
-    return StudyPlan(request, project, seed, identity, about, project.config.search.reward, second, make)
+    few = few_sentence(attribute, subdataset.counts())
+    return StudyPlan(request, project, seed, identity, about, project.config.search.reward, second, make, few)
 
 
 def chosen_depths(trunk: Trunk, asked: Sequence[int], with_tail: bool) -> list[int]:

@@ -65,7 +65,7 @@ def plan_gcn(request: TuneRequest, project: Project, *, seed: int, device: torch
         "backbone": trunk.backbone,
         "images": {split: len(plan.data.rows(split)) for split in ("train", "val", "test")},
     }
-    return StudyPlan(request, project, seed, identity, about, METRIC, None, make)
+    return StudyPlan(request, project, seed, identity, about, METRIC, None, make, plan.few_sentence)
 
 
 def counts_of(plan: "GraphPlan", train: LabelledPool, val: LabelledPool, device: torch.device) -> PairCounts:

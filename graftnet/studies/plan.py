@@ -59,7 +59,8 @@ class StudyPlan:
     """A study, decided but not begun.
 
     identity: what defines it. about: what its record says of it. metric: of the score. second: the second objective's
-    name in records, if there is one. make: gives the objective, with its features.
+    name in records, if there is one. make: gives the objective, with its features. few_sentence: what to say before its
+    trials ask more than so few images can tell.
     """
 
     request: TuneRequest
@@ -70,6 +71,7 @@ class StudyPlan:
     metric: str
     second: str | None
     make: Make
+    few_sentence: str = ""
 
     @property
     def name(self) -> str:

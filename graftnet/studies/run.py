@@ -8,6 +8,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from foundation.files import write_json
 from foundation.history import Progress
 from foundation.provenance import machine, this_command, timestamp, versions
@@ -40,8 +42,12 @@ def tune_call(folder: Path | None, kind: str, attribute: str | None = None, *, w
     request = TuneRequest(project.folder, kind, attribute, **options)
     if request.attribute is not None:
         project.source(request.attribute)
+
+    def say(sentence: str) -> None:
+        typer.echo(sentence, err=True)
+
     with show_progress() as progress:
-        return tuned_in(tune(request, workers=workers, announce=announce, progress=progress))
+        return tuned_in(tune(request, workers=workers, announce=announce, say=say, progress=progress))
 
 
 def tuned_in(folder: Path) -> Answer:
@@ -108,16 +114,23 @@ def plan_study(request: TuneRequest) -> StudyPlan:
 
 
 def tune(
-    request: TuneRequest, *, workers: int = 1, announce: "Announce | None" = None, progress: Progress | None = None
+    request: TuneRequest,
+    *,
+    workers: int = 1,
+    announce: "Announce | None" = None,
+    say: Callable[[str], None] = lambda sentence: None,
+    progress: Progress | None = None,
 ) -> Path:
     """Work on a study until it has its trials, or continue it; returns its folder with ``study.json``.
 
-    workers: so many processes, where more than one.
+    workers: so many processes, where more than one. say: hears, before trials begin, of values with too few images.
     """
     plan = plan_study(request)
     storage = open_storage(plan.url)
     objective = plan.make(announce, progress)
     study = open_study(storage, plan.name, objective, seed=plan.seed)
+    if plan.few_sentence and settled_count(study, request.trials) < request.trials:
+        say(plan.few_sentence)
     note = Notes(plan, study, objective, progress)
     if workers == 1:
         run_study(study, objective, trials=request.trials, seed=plan.seed, settled=note)

@@ -5,12 +5,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from unicodedata import category
 
 import typer
 
 if TYPE_CHECKING:
     from foundation.history import Progress
     from trunk.features.estimate import Estimate
+
+
+JOINTS = "\n\t\u200c\u200d"
 
 
 class Answer(NamedTuple):
@@ -26,7 +30,23 @@ def answer(record: Mapping[str, Any], text: str, *, as_json: bool) -> None:
         import json  # here, for --help is quicker without
 
         text = json.dumps(record, default=str)
-    typer.echo(text)
+    typer.echo(printable(text))
+
+
+def printable(text: str) -> str:
+    """A text whose control characters are shown, not obeyed: what was received may hold a terminal's commands.
+
+    >>> printable("hat\\x1b[2J\\n\\tyes")
+    'hat\\\\x1b[2J\\n\\tyes'
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or _spaces(sign) else ascii(sign)[1:-1] for sign in text)
+
+
+def _spaces(sign: str) -> bool:
+    """Whether it is a space of any width, a joint between letters, or what begins a line or a column."""
+    return sign in JOINTS or category(sign) == "Zs"
 
 
 def text_table(rows: Sequence[Sequence[str]], right: str = "") -> list[str]:

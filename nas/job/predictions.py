@@ -86,13 +86,18 @@ def predictions_table(rows: Sequence[ScoredImage], values: Sequence[str]) -> "pa
 
     columns: dict[str, list[Any]] = {
         "split": [row.split for row in rows],
-        "image": [row.file.name if row.file else f"row {row.row}" for row in rows],
+        "image": [_name(row.file.name) if row.file else f"row {row.row}" for row in rows],
         "content": [row.file.content if row.file else "" for row in rows],
         "label": [values[row.label] for row in rows],
         "predicted": [values[row.predicted] for row in rows],
     }
     scores = {f"score of {value}": [row.scores[index] for row in rows] for index, value in enumerate(values)}
     return DataFrame({**columns, **scores})
+
+
+def _name(name: str) -> str:
+    """The same path, but for a name that a spreadsheet would take for a formula."""
+    return f"./{name}" if name.startswith(("=", "+", "-", "@")) else name
 
 
 def write_predictions(path: Path, rows: Sequence[ScoredImage], values: Sequence[str]) -> None:

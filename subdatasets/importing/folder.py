@@ -9,6 +9,7 @@ from subdatasets.importing.place import ImageList
 from subdatasets.importing.write import ImportSummary, LabelColumn, write_attributes
 from subdatasets.reading.problems import refusal
 from subdatasets.reading.rows import read_rows
+from subdatasets.reading.walk import leave_out_nowhere
 from subdatasets.splits import FRACTIONS
 from subdatasets.words import UNKNOWN
 
@@ -48,6 +49,8 @@ def import_folder(
     Attribute(name, ("no", "yes"))  # an unusable name is refused before anything is read
     source = source.resolve()
     reading = read_rows(source, seed=seed, fractions=fractions, draw=False)
+    lost = leave_out_nowhere((row.path for row in reading.rows), reading)
+    reading.rows = [row for row in reading.rows if row.path not in lost]
     used = {row.label for row in reading.rows}
     for value in sorted(reading.values - used):
         if not is_unknown(value, unknown):

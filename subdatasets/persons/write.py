@@ -25,7 +25,7 @@ from subdatasets.persons.crops import CropSettings, Segmenter, person_crops
 from subdatasets.reading.forms import PATH_COLUMNS, cell, group_of, ragged, required_column
 from subdatasets.reading.problems import Problem, Reading, refusal
 from subdatasets.reading.tables import Locations, read_table
-from subdatasets.reading.walk import images_below
+from subdatasets.reading.walk import images_below, leave_out_nowhere
 
 OWN_COLUMNS = ("split", "group")
 
@@ -61,7 +61,9 @@ def read_photos(
     """
     if source.is_dir():
         reading = Reading(source.name, source)
-        files = sorted(images_below(source.absolute(), reading, besides=besides))
+        found = sorted(images_below(source.absolute(), reading, besides=besides))
+        lost = leave_out_nowhere(found, reading)
+        files = [file for file in found if file not in lost]
         if not files:
             listed = ", ".join(f"{count:,} {reason}" for reason, count in reading.passed_over.items())
             seen = f" (passed over: {listed})" if listed else ""

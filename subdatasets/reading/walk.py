@@ -6,7 +6,7 @@ own words; a test compares the two.
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from subdatasets.image_files import SUFFIXES, is_image_file
@@ -28,6 +28,7 @@ SYSTEM_FOLDERS: tuple[str, ...] = (
 SYSTEM_FOLDERS += ("system volume information", "__pycache__")
 THUMBNAIL_FOLDERS = ("thumbs", "thumb", "thumbnails", "thumbnail", "_thumbs", "_thumbnails", "previews")
 HIDDEN = "hidden images, whose names begin with a dot"
+NOWHERE = "links that lead nowhere"
 
 
 def images_below(folder: Path, reading: Reading, *, besides: Collection[Path] = ()) -> Iterator[Path]:
@@ -53,7 +54,8 @@ def images_below(folder: Path, reading: Reading, *, besides: Collection[Path] = 
         folders[:] = sorted(name for name in folders if not set_apart(Path(root, name), reading, thumbnails=True))
         for name in sorted(files):
             path = Path(root, name)
-            # Whoever opens a pipe waits for ever; a link that leads nowhere is taken, and said to be missing later.
+            # Whoever opens a pipe waits for ever; a link that leads nowhere is taken: an import leaves it out, but of a
+            # sub-dataset an image would be missing, with its label.
             pipe = path.exists() and not path.is_file()
             if is_hidden(path, reading) or name.lower() in LITTER or pipe:
                 continue
@@ -68,17 +70,24 @@ def images_below(folder: Path, reading: Reading, *, besides: Collection[Path] = 
 
 def folders_in(folder: Path, reading: Reading | None = None) -> list[Path]:
     """The visible folders in a folder that may be values or splits, sorted by name; `reading` hears of the others."""
-    with os.scandir(folder) as entries:
-        found = sorted(Path(entry.path) for entry in entries if entry.is_dir())
+    found = sorted(path for path in folder.iterdir() if path.is_dir())
     copies = {path for path in found if path.name.casefold() in THUMBNAIL_FOLDERS and _only_copies(path, found)}
     return [path for path in found if not set_apart(path, reading, thumbnails=path in copies)]
 
 
 def loose_images(folder: Path, reading: Reading) -> list[Path]:
     """The images that lie in a folder itself, sorted."""
-    with os.scandir(folder) as entries:
-        files = sorted(Path(entry.path) for entry in entries if entry.is_file())
+    files = sorted(path for path in folder.iterdir() if path.is_file())
     return [path for path in files if not is_hidden(path, reading) and is_image_file(path)]
+
+
+def leave_out_nowhere(paths: Iterable[Path], reading: Reading) -> frozenset[Path]:
+    """Those of the paths that are links to nothing, or to themselves; `reading` counts them."""
+    lost = [path for path in paths if path.is_symlink() and not path.exists()]
+    if lost:
+        reading.pass_over(len(lost), NOWHERE)
+        reading.warning(many(lost, "link", "nothing at the other end: left out"))
+    return frozenset(lost)
 
 
 def is_hidden(path: Path, reading: Reading) -> bool:

@@ -159,3 +159,11 @@ def test_files_of_others_are_spared(name: str, search: Path, tmp_path: Path) -> 
     (tmp_path / "methods.csv").write_text("of an older report")  # listed in the contents: it is written again
     assert write_files(search, tmp_path, formats=()) == first
     assert (tmp_path / "methods.csv").read_text() != "of an older report"
+
+
+def test_no_cell_is_a_formula() -> None:
+    rows = [("name", "=head"), ("=HYPERLINK(1)", -1), ("@x", 2.5), ("-0.5", None), ("+cmd|'/C x'!A0", "-")]
+    read = list(csv.reader(io.StringIO(csv_text(rows))))
+    assert read[0] == ["name", "'=head"]
+    assert [row[0] for row in read[1:]] == ["'=HYPERLINK(1)", "'@x", "-0.5", "'+cmd|'/C x'!A0"]
+    assert [row[1] for row in read[1:]] == ["-1", "2.5", "", "-"]

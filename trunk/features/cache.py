@@ -314,10 +314,21 @@ def read_shard_record(record: Path, shape: tuple[int, ...], codec: str | None) -
         contents = read_json(record)
         keys: list[str] = contents["hashes"]
         fits = tuple(contents["shape"]) == shape and contents.get("codec") == codec
-        whole = fits and file_checksum(record.with_suffix(".npy")) == contents["sha256"]
+        told = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+        whole = fits and told and file_checksum(record.with_suffix(".npy")) == contents["sha256"]
+        # The checksum is the record's own, which may be somebody else's: the rows are counted too.
+        return keys if whole and holds_rows(record.with_suffix(".npy"), (len(keys), *shape)) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return keys if whole else None
+
+
+def holds_rows(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether an array file holds numbers of this shape."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception:  # numpy reads a header as Python's literals: any of theirs
+        return False
+    return isinstance(array, np.ndarray) and array.shape == shape and array.dtype.kind in "fi"
 
 
 def file_checksum(path: Path) -> str:

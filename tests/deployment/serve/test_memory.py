@@ -178,6 +178,38 @@ def ask(port: int, *images: bytes) -> tuple[int, bytes]:
     return answer.status, answer.read()
 
 
+LEFT = """
+import re, sys, threading
+from pathlib import Path
+from deployment.serve.decoding import decode, give_back_memory
+
+def held():
+    return 1024 * int(re.findall(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[0])
+
+data, left = Path(sys.argv[1]).read_bytes(), []
+give_back_memory()
+decode(data, max_pixels=25_000_000)
+before = held()
+
+def work():
+    decode(data, max_pixels=25_000_000)
+    left.append(held() - before)
+
+for _ in range(2):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+print(max(left))
+"""
+
+
+def test_a_thread_keeps_nothing_of_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "animated").write_bytes(moving(SIDE))
+    call = [sys.executable, "-c", LEFT, str(tmp_path / "animated")]
+    left = int(subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    assert left < 20 * MIB
+
+
 def test_the_server_stays_below_what_the_guide_states(bundle: Path) -> None:
     stated = re.search(r"at most (\d+) MB above", (ROOT / "docs" / "serving.md").read_text())
     assert stated is not None

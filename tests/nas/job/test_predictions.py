@@ -156,3 +156,11 @@ def test_a_map_lies_on_the_picture_as_the_trunk_saw_it(tmp_path: Path, fit: str,
         if fit == "pad":
             assert np.array_equal(np.asarray(shown(entry)), own.pixels(Image.open(files[0].path)))
     assert shown(record["examples"][0]).size == shown(record["mistakes"][0]).size == (96, 48)  # the whole picture
+
+
+def test_a_name_that_is_a_formula_is_written_as_a_path(tmp_path: Path) -> None:
+    images = [ImageFile(tmp_path / "x", name, "0" * 64) for name in ("=1+1.png", "a/=1.png", "-x.png")]
+    rows = [ScoredImage("val", row, file, 0, 0, np.array([0.75, 0.25]), 0.5) for row, file in enumerate(images)]
+    write_predictions(tmp_path / "predictions.csv", rows, ("no", "yes"))
+    read = list(csv.DictReader((tmp_path / "predictions.csv").open()))
+    assert [row["image"] for row in read] == ["./=1+1.png", "a/=1.png", "./-x.png"]

@@ -7,11 +7,13 @@ import pytest
 
 from deployment.runtime import named
 from subdatasets.errors import DataError
-from subdatasets.image_files import SUFFIXES
+from subdatasets.image_files import SUFFIXES, content_hashes
 from subdatasets.importing.folder import import_folder
 from subdatasets.persons.write import read_photos
 from subdatasets.reading import walk
 from subdatasets.reading.problems import Reading
+from subdatasets.reading.rows import read_rows
+from subdatasets.splits import FRACTIONS
 from tests.subdatasets.conftest import Paint
 
 TAKEN = ("a.png", "b.PNG", "inner/c.png", "inner/deeper/d.png", "0001", "frame.0002")
@@ -123,3 +125,19 @@ def test_a_link_to_a_folder_above_brings_no_other_value_in(tmp_path: Path, paint
     by_value = [summary.subdatasets[0].attribute.values[each.value] for each in summary.subdatasets[0].examples]
     assert (by_value.count("no"), by_value.count("yes")) == (12, 15)
     assert len(named.named_images([tmp_path / "hat/yes"]).files) == 15
+
+
+def test_links_that_lead_nowhere_are_left_out_of_an_import_and_counted(tmp_path: Path, paint: Paint) -> None:
+    for value in ("no", "yes"):
+        for number in range(4):
+            paint(f"photos/{value}/{number}.png")
+    for name, target in {"no/gone.png": "nowhere.png", "yes/self.png": "self.png", "self": "self", "gone": "x"}.items():
+        (tmp_path / "photos" / name).symlink_to(target)
+    summary = import_folder(tmp_path / "photos", "hat", tmp_path / "data")
+    assert summary.passed_over == {walk.NOWHERE: 2}
+    passed_over: dict[str, int] = {}
+    assert len(read_photos(tmp_path / "photos", passed_over=passed_over)) == 8
+    # Of a sub-dataset it stays an error: a label would be lost.
+    assert passed_over == {walk.NOWHERE: 2, "files that are no image to be read (no ending)": 2}
+    with pytest.raises(DataError, match=r"no images .*gone.png, .*self.png"):
+        content_hashes([row.path for row in read_rows(tmp_path / "photos", seed=0, fractions=FRACTIONS).rows])
