@@ -2,7 +2,7 @@
 
     python -m benchmarks.kills [--kills 50] [--seed 0] [--folder DIR]
 
-On a project of scikit-learn's digits that the script makes: trunk train, cache, search, search --all, tune depth, graph
+On a project of scikit-learn's digits that the script makes: trunk train, trunk probe, cache, search, search --all, tune depth, graph
 train, report, export. A lap is one fresh project and all of these; each command that is to be killed is started, killed
 with SIGKILL at a random moment of what it takes undisturbed, and called again, at most `PER_COMMAND` times. Laps follow
 until there were so many kills. After a lap the records, but for times, and the weights must be those of the undisturbed
@@ -70,6 +70,7 @@ epochs = 3
 """
 COMMANDS = (
     ("trunk", "train"),
+    ("trunk", "probe"),
     ("cache",),
     ("search", "loop"),
     ("search", "--all"),
@@ -83,7 +84,7 @@ RECORDS = ("result.json", "architecture.json", "study.json", "candidates.json", 
 # What two runs need not agree on besides times: how often a trial was begun, by whom, files that hold times, lengths.
 LOOSE = (
     *("killed", "number", "worker", "created", "sha256", "files", "front", "machine", "seconds", "storage", "digest"),
-    "history",
+    *("history", "milliseconds"),
 )
 
 
@@ -202,7 +203,7 @@ def results(project: Path) -> dict[str, Any]:
         name = path.relative_to(runs).as_posix()
         if name.startswith("cache/"):
             continue
-        if path.name in RECORDS:
+        if path.name in RECORDS or (name.startswith("probes/") and path.suffix == ".json"):
             found[name] = without(untimed(json.loads(path.read_text(encoding="utf-8"))), project)
         elif path.name == "weights.safetensors" or path.suffix == ".onnx":
             found[name] = path.read_bytes()
