@@ -2,11 +2,12 @@
 
     python -m benchmarks.kills [--kills 50] [--seed 0] [--folder DIR]
 
-On a project of scikit-learn's digits that the script makes: trunk train, trunk probe, cache, search, search --all, tune depth, graph
-train, report, export. A lap is one fresh project and all of these; each command that is to be killed is started, killed
-with SIGKILL at a random moment of what it takes undisturbed, and called again, at most `PER_COMMAND` times. Laps follow
-until there were so many kills. After a lap the records, but for times, and the weights must be those of the undisturbed
-project, nothing half-written may be left, and no lock be held. Prints one JSON line; exit code 1 where a lap differs.
+On a project of scikit-learn's digits that the script makes: trunk train, trunk probe, cache, search, search --all, tune
+depth, graph train, report, export. A lap is one fresh project and all of these; each command that is to be killed is
+started, killed with SIGKILL at a random moment of what it takes undisturbed, and called again, at most `PER_COMMAND`
+times. Laps follow until there were so many kills. After a lap the records, but for times, and the weights must be those
+of the undisturbed project, nothing half-written may be left, and no lock be held. Prints one JSON line; exit code 1
+where a lap differs.
 """
 
 import argparse

@@ -45,7 +45,7 @@ class PretrainSettings:
     tune_stem: the first block learns at this share of the rate; from block to block it rises to the whole.
     tune_frozen: so many first blocks stay as they are.
     tune_head_steps: the linear layers learn alone for so long.
-    tune_norms: batch norm's statistics are "trained" with the weights, or "kept".
+    tune_norms: batch norm's statistics are "kept" as they were given, or "trained" with the weights.
     """
 
     steps: Count = 6000
@@ -70,12 +70,12 @@ class PretrainSettings:
     checkpoint_every: Count = 200
     val_images: Count = 500
     average: Annotated[Share, LATER] = 0.0
-    tune_steps: Annotated[Count, LATER] = 1500
-    tune_learning_rate: Annotated[Positive, LATER] = 3e-4
+    tune_steps: Annotated[Count, LATER] = 400
+    tune_learning_rate: Annotated[Positive, LATER] = 1e-4
     tune_stem: Annotated[Threshold, LATER] = 0.1
     tune_frozen: Annotated[Index, LATER] = 0
     tune_head_steps: Annotated[Index, LATER] = 100
-    tune_norms: Annotated[str, OneOf(TUNE_NORMS), LATER] = "trained"
+    tune_norms: Annotated[str, OneOf(TUNE_NORMS), LATER] = "kept"
 
     def __post_init__(self) -> None:
         check_fields(self, TrunkError, "trunk.")

@@ -77,7 +77,7 @@ def test_a_training_after_use_begins_at_what_is_in_use(project: Project, tmp_pat
     folder = train_trunk(project, seed=0, device=CPU)
     record = record_of(folder)
     assert record["start"] == {"version": brought.name, "fingerprint": Trunk.load(brought).fingerprint}
-    assert (record["settings"]["steps"], record["settings"]["learning_rate"]) == (3, 3e-4)
+    assert (record["settings"]["steps"], record["settings"]["learning_rate"]) == (3, 1e-4)
     # The trained one is in use now, and a training on more labels begins where it began, not where it ended.
     assert project.current_trunk == folder
     start = start_of(project)
