@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 
+LARGEST = 2**53  # up to here a float holds every whole number
+
 
 def number(value: object) -> float | None:
     """A finite real number, or None. Truth values are no numbers."""
@@ -16,9 +18,11 @@ def number(value: object) -> float | None:
 
 
 def whole(value: object) -> int | None:
-    """A whole number >= 0, or None."""
+    """A whole number from 0 to :data:`LARGEST`, or None: what is drawn has to fit into a machine's integers."""
     converted = number(value)
-    return int(converted) if converted is not None and converted >= 0 and converted == int(converted) else None
+    if converted is None or not 0 <= converted <= LARGEST or converted != int(converted):
+        return None
+    return int(converted)
 
 
 def text(value: object) -> str | None:
