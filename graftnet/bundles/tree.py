@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from branches.grafting import GraftedNet
-from branches.saved import RECORD, BranchShape, load_branch, save_branch
+from branches.saved import RECORD, BranchRecord, BranchShape, load_branch, save_branch
 from deployment.bundle.change import add_branch
 from deployment.bundle.variants import Outcome, Trial, try_variant
 from deployment.runtime.files import read_bundle
@@ -164,6 +164,14 @@ def search_of(project: Project, attribute: str) -> tuple[Path, str | None] | Non
             if read_json_if_whole(path) == grafted:
                 return search, path.parent.name
     return None
+
+
+def grafted_kind(project: Project, attribute: str) -> str:
+    """What kind of thing an attribute's grafted branch is; where its search is gone, as its record has it."""
+    if found := search_of(project, attribute):
+        search, kind = found
+        return kind or kind_of_result(read_json(search / "result.json"))
+    return BranchRecord.from_json(read_json(project.tree / attribute / RECORD)).kind
 
 
 def add_to_bundle(project: Project, attribute: str, bundle: Path) -> str:

@@ -98,11 +98,12 @@ def graft(
 
     home = open_project(project)
     home.latest_search(attribute)
-    from graftnet.bundles.tree import graft_attribute
+    from graftnet.bundles.tree import graft_attribute, grafted_kind
     from graftnet.pages.fleet_record import not_current
 
     branch = graft_attribute(home, attribute, choice)
     if sentence := not_current(home, attribute):
         typer.echo(sentence, err=True)
-    text = f"Grafted {attribute} ({branch}).\nNext: graftnet export {attribute}, or graftnet export --all"
-    answer({"attribute": attribute, "branch": branch, "current": not sentence}, text, as_json=as_json)
+    kind = grafted_kind(home, attribute)
+    text = f"Grafted {attribute}: {kind} ({branch}).\nNext: graftnet export {attribute}, or graftnet export --all"
+    answer({"attribute": attribute, "kind": kind, "branch": branch, "current": not sentence}, text, as_json=as_json)

@@ -41,7 +41,8 @@ class Facts:
 
     key, costs: what the result is, and what it costs in words. metric, score: its mean on test; None without a test
     split. images: of test. others: the keys of all else that was trained, the best on val first, with each one's mean
-    on test; gains: over them. search_gain: of the searched branch over the best random one; random: so many of those
+    on test; gains: over them. cheapest: whether it is not the best on val, but the cheapest within the margin of that.
+    search_gain: of the searched branch over the best random one; random: so many of those
     were trained. few: the value with too few test images.
     """
 
@@ -55,6 +56,7 @@ class Facts:
     others: Mapping[str, float] | None = None
     other_costs: Mapping[str, str] | None = None
     gains: Mapping[str, Gain] | None = None
+    cheapest: bool = False
     search_gain: Gain | None = None
     random: int = 0
     few: TooFew | None = None
@@ -96,7 +98,9 @@ def advise(facts: Facts) -> Advice:
         return Advice(LABEL, f"Label more before you ship {name}: test {title} {facts.score.mean:.4f}", reason)
     following = next(iter(facts.others or {}), None)
     if following is not None and facts.others:
+        cost = (facts.other_costs or {}).get(following, "").split(" ")[0]
         figure += f"; the next best is {words_of(following)}, {facts.others[following]:.4f}"
+        figure += f" with {cost} parameters" if cost else ""
         if gain := (facts.gains or {}).get(following):
             figure += f" (difference {gain})"
     if facts.metric == "auroc" and facts.score.low <= CHANCE:
@@ -122,14 +126,20 @@ def standing_of(facts: Facts, following: str | None) -> str:
         key = min(ahead, key=lambda other: ahead[other].difference)
         cost = (facts.other_costs or {}).get(key)
         return (
-            f"val chose it, but on test {words_of(key)} is better beyond the interval ({-ahead[key].difference:.4f})"
+            f"{why(facts)}, but on test {words_of(key)} is better beyond the interval ({-ahead[key].difference:.4f})"
             f"{f', for {cost}' if cost else ''}; `graftnet graft {facts.attribute} --choice {kind_of(key)}` takes that"
         )
     if following is None or following not in gains:
         return "nothing else was trained to compare it with"
     if gains[following].low > 0:
         return "it is ahead of the next best beyond the interval"
-    return f"val chose it, and test does not tell it apart from the next best{images_wanted(facts, gains[following])}"
+    wanted = images_wanted(facts, gains[following])
+    return f"{why(facts)}, and test does not tell it apart from the next best{wanted}"
+
+
+def why(facts: Facts) -> str:
+    """Why it is the result, in a clause."""
+    return "it is the cheapest within the margin of the best on val" if facts.cheapest else "val chose it"
 
 
 def images_wanted(facts: Facts, gain: Gain) -> str:

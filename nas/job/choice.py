@@ -41,11 +41,16 @@ class Choice(NamedTuple):
     reason: str
     standings: dict[str, Standing]
 
+    @property
+    def cheapest(self) -> bool:
+        """Whether it is not the best on val, but the cheapest within the margin of that."""
+        return bool(self.standings) and self.standings[self.key].behind > 0
+
     def record(self, settings: JobSettings) -> dict[str, Any]:
         """What ``result.json`` says of it."""
         standings = {kind_of(key): standing._asdict() for key, standing in self.standings.items()}
         about = {"kind": kind_of(self.key), "rule": settings.choice, "tolerance": settings.choice_tolerance}
-        return {**about, "reason": self.reason, "val": standings}
+        return {**about, "cheapest": self.cheapest, "reason": self.reason, "val": standings}
 
 
 def choose_kind(

@@ -1,7 +1,7 @@
 """Figures of ``result.json`` from finished trainings: one look at the test split, gains, curves, the verdict."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -94,11 +94,13 @@ def measure_all(
     device: torch.device,
     beside: Sequence[Architecture] = (),
     trained: Sequence[Sequence[float]] = (),
+    cheapest: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Scores]]:
     """The one look at the test split: every contestant's figures on val and test, and the winner's scores on them.
 
     The figures are what the records say of the winner and its controls, costs and latencies included. `beside`: other
-    architectures whose latencies will be set beside them. trained: see `gains_of_winner`.
+    architectures whose latencies will be set beside them. trained: see `gains_of_winner`. cheapest: whether the winner
+    is not the best on val, but the cheapest within the margin of that.
     """
     metric = settings.search.reward
     winner = contestants["winner"]
@@ -111,7 +113,7 @@ def measure_all(
     reduction = None if tail_parameters is None else 1 - winner.parameters / tail_parameters
     timed = measured_latencies(data, contestants, latencies, beside)
     few = too_few(data)
-    facts = facts_of(data, settings, contestants, compared, tail_parameters, few)
+    facts = replace(facts_of(data, settings, contestants, compared, tail_parameters, few), cheapest=cheapest)
     sentence, advice = verdict(facts)
     result: dict[str, Any] = {
         "kind": kind_of(winner.key),
@@ -280,7 +282,8 @@ def facts_of(
 def cost_words(contestant: Contestant, tail_parameters: int | None) -> str:
     """What a contestant costs, beside the tail where there is one; no milliseconds, which differ from run to run."""
     saved = 1 - contestant.parameters / tail_parameters if tail_parameters else 0.0
-    beside = f" ({abs(saved):.1%} {'fewer' if saved > 0 else 'more'} than the tail)" if saved else ""
+    share = "over 99.9%" if 0.9995 <= saved < 1 else f"{abs(saved):.1%}"
+    beside = f" ({share} {'fewer' if saved > 0 else 'more'} than the tail)" if saved else ""
     return f"{contestant.parameters:,} parameters{beside}, {contestant.macs:,} MACs"
 
 

@@ -175,7 +175,15 @@ def search_branch(
     }
     contestants, ranked, chosen, trained = train_all(data, settings, search, candidates, rivals, trainings, latencies)
     figures, scores = measure_all(
-        data, settings, contestants, latencies, seed=seed, device=device, beside=architectures, trained=trained
+        data,
+        settings,
+        contestants,
+        latencies,
+        seed=seed,
+        device=device,
+        beside=architectures,
+        trained=trained,
+        cheapest=chosen["choice"]["cheapest"],
     )
     costs = [Cost(*search.costs(architecture)) for architecture in architectures]
     history = read_history(folder / "history.jsonl")

@@ -16,6 +16,8 @@ from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, open_project
 from graftnet.searches.run import search_attribute
 from reports import write_report
+from reports.summaries.comparison import methods
+from reports.summaries.search import read_records
 from tests.graftnet.searches.test_run import CONFIG, make_project
 
 CPU = torch.device("cpu")
@@ -75,7 +77,10 @@ def test_the_command_takes_it_and_refuses_what_was_not_kept(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(project.folder)
+    assert run(["graft", "bright"]) == 0
+    assert "Grafted bright: probe (" in capsys.readouterr().out
     assert run(["graft", "bright", "--choice", "searched"]) == 0
+    assert "Grafted bright: searched (" in capsys.readouterr().out
     assert load_branch(project.tree / "bright")[1].kind == "branch"
     assert run(["graft", "bright", "--choice", "../branch"]) == 2
     said = capsys.readouterr().err
@@ -91,9 +96,11 @@ def test_the_command_takes_it_and_refuses_what_was_not_kept(
 
 
 def test_the_report_says_what_to_ship(project: Project) -> None:
-    page = write_report(project.latest_search("bright")).read_text()
+    search = project.latest_search("bright")
+    page = write_report(search).read_text()
     result = result_of(project)
     assert f"{result['advice']['action'].capitalize().split(',')[0]}" in page
     assert "The result is the linear probe" in page
     assert "searched branch" in page
-    assert page.count(">random search<") <= 2  # one row of the table, and its drawing
+    shown = [method.key for method in methods(read_records(search))]
+    assert shown == ["winner", "searched", "random", "tail"]  # each once

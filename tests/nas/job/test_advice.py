@@ -27,9 +27,9 @@ def test_what_is_ahead_is_shipped() -> None:
     told, advice = verdict(FACTS)
     assert told == (
         "Ship the searched branch: test AUROC 0.9400 [0.9200, 0.9600], 1,890 parameters (99.1% fewer than the tail), "
-        "30,000 MACs; the next best is the fine-tuned tail, 0.9300 (difference +0.0100 [+0.0020, +0.0180]). It is "
-        "ahead of the next best beyond the interval. Searching gained +0.0030 [-0.0100, +0.0160] over the best of 4 "
-        "random architectures trained alike: not told apart."
+        "30,000 MACs; the next best is the fine-tuned tail, 0.9300 with 210,000 parameters (difference +0.0100 "
+        "[+0.0020, +0.0180]). It is ahead of the next best beyond the interval. Searching gained +0.0030 "
+        "[-0.0100, +0.0160] over the best of 4 random architectures trained alike: not told apart."
     )
     assert advice.record(FACTS) == {
         "action": "ship",
@@ -46,6 +46,8 @@ def test_not_shown_to_be_better_is_no_advice_to_take_the_other(low: float) -> No
     assert advice.action == "ship"
     assert told.startswith("Ship the searched branch: ")
     assert "val chose it, and test does not tell it apart from the next best" in advice.reason
+    cheap = replace(FACTS, others={"linear_probe": 0.91}, gains={"linear_probe": gain}, cheapest=True)
+    assert "it is the cheapest within the margin of the best on val, and test does not" in verdict(cheap)[1].reason
     assert "--choice" not in told
     assert "use the probe" not in told
 

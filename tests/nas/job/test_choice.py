@@ -96,6 +96,7 @@ def test_the_reason_has_the_figures(data: JobData) -> None:
     record = choice.record(OPEN)
     assert (record["kind"], record["rule"], record["tolerance"]) == ("random", "cheapest_within", 1.0)
     assert set(record["val"]) == {"searched", "random", "probe"}
+    assert record["cheapest"]
     assert record["val"]["searched"]["behind"] == 0.0
 
 
