@@ -8,8 +8,9 @@ of the search, so that a search's images are as new to the trunk as a new attrib
     cd OUT_FOLDER/trunk && graftnet trunk train
     cd OUT_FOLDER/search && graftnet trunk use ../trunk && graftnet search --all
 
-`--backbone small_cnn` takes the small network at the images' own 32 pixels, cut after four of its six blocks: minutes
-of training instead of an hour, and features from which a branch still has something to work out.
+`--backbone tf_efficientnet_lite0` is for `experiments.published_trunks`. `--backbone small_cnn` takes the small network
+at the images' own 32 pixels, cut after four of its six blocks: minutes of training instead of an hour, and features
+from which a branch still has something to work out.
 """
 
 import argparse
@@ -47,7 +48,7 @@ freeze_depth = {depth}
 """
 
 # image size in pixels, frozen blocks, training steps
-CUTS = {"inception_v3": (96, 8, 4500), "small_cnn": (32, 4, 3000)}
+CUTS = {"inception_v3": (96, 8, 4500), "small_cnn": (32, 4, 3000), "tf_efficientnet_lite0": (96, 16, 800)}
 
 
 def read_archive(path: Path) -> tuple[list[bytes], np.ndarray, list[str]]:

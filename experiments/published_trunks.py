@@ -54,13 +54,17 @@ from trunk.trunk import Trunk, load_trunk
 CPU = torch.device("cpu")
 BRANCH = FitSettings(epochs=10)
 HALF = (0.5, 0.5, 0.5)
+HEADS = ("probe", "joined", "branch")
 
 
 class Judge:
     """The images that trunks are judged on, each decoded once, and the attributes asked of them."""
 
-    def __init__(self, subdatasets: dict[str, SubDataset], depths: list[int], cut: int, images: int, seed: int) -> None:
-        self.subdatasets, self.depths, self.cut, self.images, self.seed = subdatasets, depths, cut, images, seed
+    def __init__(
+        self, subdatasets: dict[str, SubDataset], depths: list[int], cut: int, images: int, *, branches: bool
+    ) -> None:
+        self.subdatasets, self.depths, self.cut, self.images = subdatasets, depths, cut, images
+        self.branches = branches
         paths = list(dict.fromkeys(e.path for subdataset in subdatasets.values() for e in subdataset.examples))
         self.paths, self.row = paths, {path: row for row, path in enumerate(paths)}
 
@@ -96,7 +100,8 @@ class Judge:
             best = max(probes, key=lambda depth: probes[depth]["val"])
             records.append({"attribute": name, "head": "probe", "depth": best, **probes[best], "depths": probes})
             records.append({"attribute": name, "head": "joined", **self.probed(joined, subdataset)})
-            records.append({"attribute": name, "head": "branch", **self.branched(maps, subdataset)})
+            if self.branches:
+                records.append({"attribute": name, "head": "branch", **self.branched(maps, subdataset)})
         return records
 
     def probed(self, features: Tensor, subdataset: SubDataset) -> dict[str, float]:
@@ -113,7 +118,7 @@ class Judge:
     def branched(self, features: Tensor, subdataset: SubDataset) -> dict[str, float]:
         train, val, test = (self.labelled(features, subdataset, split) for split in ("train", "val", "test"))
         name = subdataset.attribute.name
-        branch, kept = fitted_branch(train, val, BRANCH, seed_of(self.seed, "published", name))
+        branch, kept = fitted_branch(train, val, BRANCH, seed_of(0, "published", name))
         return {"val": kept.val_score, "test": auroc(predict_scores(branch, test.features), test)}
 
 
@@ -173,6 +178,7 @@ def main() -> None:
     parser.add_argument("--singles", nargs="*", default=[])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--heads", nargs="+", choices=HEADS, default=list(HEADS))
     parser.add_argument("--least", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
@@ -198,7 +204,9 @@ def main() -> None:
             project, alone, published, {"attributes_per_step": 1}, seed, folder
         )
     trunks = [*arguments.trunks, *(f"single {name}" for name in arguments.singles)]
-    judge = Judge(judged, arguments.depths, depth_of(project.config), arguments.images, 0)
+    judge = Judge(
+        judged, arguments.depths, depth_of(project.config), arguments.images, branches="branch" in arguments.heads
+    )
     for seed in arguments.seeds:
         for name in trunks:
             done = {(r["trunk"], r["seed"]) for r in read_records(out / "records.jsonl")}
@@ -211,7 +219,7 @@ def main() -> None:
                 append_record(out / "records.jsonl", {**about, **record})
             print(f"{name}, seed {seed}: judged", flush=True)
     records = [record for record in read_records(out / "records.jsonl") if record["trunk"] in trunks]
-    for head in ("probe", "joined", "branch"):
+    for head in arguments.heads:
         print(f"\n{head}: test AUROC\n\n{table(records, trunks, head)}")
 
 

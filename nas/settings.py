@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BY_HAND = "by-hand"  # nothing is searched: the space is the tail's, with one architecture
 
 # ENAS, those of nas.strategies.searches.STRATEGIES, DARTS
-SEARCH_STRATEGIES = ("enas", "controller", "random", "local", "nni-random", "nni-evolution", "nni-darts")
+SEARCH_STRATEGIES = ("enas", "controller", "random", "local", "surrogate", "nni-random", "nni-evolution", "nni-darts")
 
 WINNER_RULES = ("best", "smallest_within")  # of nas.job.winner
 CHOICE_RULES = ("cheapest_within", "best", "searched")  # of nas.job.choice

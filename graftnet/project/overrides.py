@@ -42,7 +42,8 @@ class Overrides:
         Sets("search"),
         typer.Option(
             metavar="NAME",
-            help="How it is searched: enas, controller, random, local, nni-random, nni-evolution or nni-darts.",
+            help="How it is searched: enas, controller, random, local, surrogate, nni-random, nni-evolution or "
+            "nni-darts.",
         ),
     ] = None
     max_parameters: Annotated[

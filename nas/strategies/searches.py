@@ -5,7 +5,7 @@ by calling the same strategy again with a reward that remembers (see
 :class:`nas.strategies.stages.TrialStage`).
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -13,11 +13,10 @@ import numpy as np
 from nas.controller.recipes import REMEMBERING, Recipe
 from nas.errors import SearchError
 from nas.limits.allowed import Allowed
+from nas.strategies.budget import BudgetedReward, Reward
 from nas.strategies.controller import Query, optimise
-from search_spaces import Architecture, Space
-
-Reward = Callable[[Architecture], float]
-PATIENCE = 1000  # random draws in a row that bring nothing new, after which a space counts as exhausted
+from nas.strategies.surrogate import surrogate_search
+from search_spaces import Space
 
 
 class Strategy(Protocol):
@@ -30,37 +29,6 @@ class Strategy(Protocol):
     def __call__(
         self, space: Space, reward: Reward, budget: int, *, seed: int, allowed: Allowed | None = None
     ) -> list[Query]: ...
-
-
-class BudgetedReward:
-    """Query each network once, up to a budget."""
-
-    def __init__(self, space: Space, reward: Reward, budget: int, allowed: Allowed | None = None) -> None:
-        if budget < 1:
-            raise SearchError(f"The budget must be at least 1 query, is {budget}.")
-        self.space, self.reward, self.budget, self.allowed = space, reward, budget, allowed
-        self.queries: list[Query] = []
-        self._known: dict[Hashable, Query] = {}
-
-    @property
-    def empty(self) -> bool:
-        return len(self.queries) >= self.budget
-
-    def ask(self, architecture: Architecture) -> Query:
-        """The architecture with its reward, paid for unless its network is known."""
-        key = self.space.key(architecture)
-        if key not in self._known:
-            self._known[key] = Query(architecture, float(self.reward(architecture)))
-            self.queries.append(self._known[key])
-        return self._known[key]
-
-    def draw(self, rng: np.random.Generator) -> Query | None:
-        """A random architecture whose network was not asked for; None when there (nearly) is none, or no budget."""
-        for _ in range(0 if self.empty else PATIENCE):
-            architecture = self.allowed.uniform(rng) if self.allowed else self.space.random(rng)
-            if self.space.key(architecture) not in self._known:
-                return self.ask(architecture)
-        return None
 
 
 def random_search(
@@ -153,6 +121,7 @@ STRATEGIES: dict[str, Strategy] = {
     "controller": controller_search,
     "random": random_search,
     "local": local_search,
+    "surrogate": surrogate_search,
     "nni-random": of_nni("random"),
     "nni-evolution": of_nni("evolution"),
 }

@@ -20,6 +20,7 @@ NAMES = Names(
         "random": "random search",
         "controller": "controller, short trainings",
         "local": "local search",
+        "surrogate": "Gaussian process",
         "nni-random": "NNI's random search",
         "nni-evolution": "NNI's evolution",
         "nni-darts": "NNI's DARTS",

@@ -54,7 +54,7 @@ def search(*options: str) -> int:
     return run(["search", "--features", "toy.npz", "--device", "cpu", "--json", *options])
 
 
-@pytest.mark.parametrize("strategy", with_nni_marked(("enas", "local", "nni-evolution", "nni-darts")))
+@pytest.mark.parametrize("strategy", with_nni_marked(("enas", "local", "surrogate", "nni-evolution", "nni-darts")))
 def test_each_kind_of_strategy_ends_in_a_report(
     strategy: str, project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

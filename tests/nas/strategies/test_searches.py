@@ -10,6 +10,7 @@ from nas.errors import SearchError
 from nas.settings import SEARCH_STRATEGIES
 from nas.strategies.controller import Query
 from nas.strategies.searches import STRATEGIES, Strategy, local_search, random_search
+from nas.strategies.surrogate import surrogate_search
 from search_spaces import Architecture, Decision, Space, macro_space, micro_space
 from tests.nas.extra import needs_nni, with_nni_marked
 
@@ -135,7 +136,7 @@ def test_a_budget_of_one_asks_once(name: str) -> None:
     assert len(STRATEGIES[name](SPACES["table"], reward, 1, seed=0)) == 1
 
 
-@pytest.mark.parametrize("strategy", [random_search, local_search])
+@pytest.mark.parametrize("strategy", [random_search, local_search, surrogate_search])
 def test_no_network_is_paid_for_twice(strategy: Strategy) -> None:
     space = macro_space(1, widths=(4,), depths=(1,), activations=("relu",), poolings=("average",))
     kinds = {"activations": ("relu",), "poolings": ("average",), "shortcuts": (True,)}

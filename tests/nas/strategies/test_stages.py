@@ -137,7 +137,9 @@ def test_the_penalty_for_parameters_counts(data: JobData, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "rivals", [("local",), pytest.param(("nni-evolution", "nni-darts"), marks=needs_nni)], ids=lambda names: names[0]
+    "rivals",
+    [("local",), ("surrogate",), pytest.param(("nni-evolution", "nni-darts"), marks=needs_nni)],
+    ids=lambda names: names[0],
 )
 def test_other_strategies_are_controls(data: JobData, tmp_path: Path, rivals: tuple[str, ...]) -> None:
     search = replace(SETTINGS.search, updates_per_epoch=1, samples_per_update=3, hidden=8)
