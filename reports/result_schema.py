@@ -61,6 +61,7 @@ class ControlRecord(Part):
     val: Metrics
     test: Metrics | None
     architecture: ArchitectureRecord | None
+    identity: str | None = Field(None, description="of the architecture, or the kind of what has none")
 
 
 class GainRecord(Part):

@@ -166,6 +166,13 @@ def search_clause(facts: Facts) -> str:
     )
 
 
+def rivals_clause(facts: Facts) -> str:
+    """How the result stands beside what other strategies found; empty where none was asked for."""
+    gains = {} if facts.few is not None else facts.gains or {}
+    told = [f"{gain} over the best that {key} found" for key, gain in gains.items() if key not in WORDS]
+    return f" The result gains {'; '.join(told)}." if told else ""
+
+
 def verdict(facts: Facts) -> tuple[str, Advice]:
     """The verdict as text, and the advice in it."""
     advice = advise(facts)
@@ -173,4 +180,4 @@ def verdict(facts: Facts) -> tuple[str, Advice]:
     if facts.score is not None and facts.score.over == "images":
         once = " The intervals hold the chance of the test images alone: nothing was trained twice."
     reason = advice.reason[0].upper() + advice.reason[1:]
-    return f"{advice.sentence}. {reason}.{once}{search_clause(facts)}", advice
+    return f"{advice.sentence}. {reason}.{once}{search_clause(facts)}{rivals_clause(facts)}", advice

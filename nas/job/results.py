@@ -143,6 +143,7 @@ def measure_all(
                 "val": contestant.trainings[0].val,
                 "test": figures[name][0] if figures else None,
                 "architecture": contestant.architecture.to_json() if contestant.architecture else None,
+                "identity": contestant.identity,
             }
             for name, contestant in contestants.items()
             if name != "winner"

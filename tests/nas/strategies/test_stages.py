@@ -62,7 +62,7 @@ def test_a_job_ends_as_one_of_enas_does(data: JobData, tmp_path: Path, strategy:
     kept = {path.name for path in tmp_path.iterdir()} - {"search.safetensors"}
     assert kept == {
         *("config.json", "candidates.json", "history.jsonl", "latencies.json", "scores.safetensors", "trainings"),
-        *("architecture.json", "branch", "predictions.csv", "pictures.json", "result.json"),
+        *("architecture.json", "branch", "choices", "predictions.csv", "pictures.json", "result.json"),
     }
 
 
