@@ -41,10 +41,15 @@ def interval(differences: list[float]) -> str:
 
 def figures(results: list[dict[str, Any]]) -> dict[str, list[float]]:
     """Test AUROC per side and seed."""
-    sides = {"branch": [result["test"]["auroc"] for result in results]}
-    for control in ("random", "linear_probe"):
-        sides[control] = [result["controls"][control]["test"]["auroc"] for result in results]
-    return sides
+    kinds = {"branch": "searched", "random": "random", "linear_probe": "probe"}
+    return {side: [of_kind(result, kind, side)["test"]["auroc"] for result in results] for side, kind in kinds.items()}
+
+
+def of_kind(result: dict[str, Any], kind: str, control: str) -> dict[str, Any]:
+    """What is told of one kind, which is the result itself or stands among its controls."""
+    chosen = result.get("kind", "searched") == kind
+    told: dict[str, Any] = result if chosen else result["controls"]["searched" if kind == "searched" else control]
+    return told
 
 
 def differences(sides: dict[str, list[float]], control: str) -> list[float]:

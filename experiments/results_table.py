@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from nas.job.results import Gain, gain
+from nas.job.gains import Gain
 
 CONTESTANTS = ("winner", "random", "linear_probe", "tail")
 HEAD = (
@@ -46,14 +46,11 @@ def aurocs(result: dict[str, Any]) -> dict[str, float]:
 
 
 def gains_of(result: dict[str, Any]) -> dict[str, Gain]:
-    """The winner above each control, with the 95 % interval over training seeds."""
-    found = {name: repeats["test_auroc"] for name, repeats in result["repeats"].items()}
-    gains = {}
-    for name in CONTESTANTS[1:]:
-        recorded = result["gain"][f"over_{name}"]
-        images = recorded["difference"], recorded["images_low"], recorded["images_high"]
-        gains[f"over_{name}"] = gain(found["winner"], found[name], images, fixed=name == "linear_probe")
-    return gains
+    """The winner above each control, with the 95 % interval that the search recorded.
+
+    The table is of searched branches: its projects have `search.choice = "searched"`, or are from before there was one.
+    """
+    return {f"over_{name}": Gain(**result["gain"][f"over_{name}"]) for name in CONTESTANTS[1:]}
 
 
 def interval(found: Gain) -> str:

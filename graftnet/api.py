@@ -134,15 +134,18 @@ class Project:
         table.attrs["record"] = record
         return table
 
-    def graft(self, attribute: str) -> Path:
+    def graft(self, attribute: str, *, choice: str | None = None) -> Path:
         """Put the newest result's branch into the project's tree; no other attribute changes by a single bit.
+
+        Args:
+            choice: searched, random, probe or tail, where another is wanted than the one that val chose.
 
         Returns:
             The branch's folder.
         """
         from graftnet.bundles.tree import graft_attribute
 
-        return graft_attribute(self.opened, attribute)
+        return graft_attribute(self.opened, attribute, choice)
 
     def export(self, attribute: str | None = None, *, to: str | PathLike[str] | None = None) -> Path:
         """Write the attribute's grafted branch, or without one all of them, and the trunk as one verified bundle.

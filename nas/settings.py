@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from branches.measures.metrics import REWARDS, THRESHOLD_RULES
 from branches.settings import BALANCES, FitSettings
-from foundation.bounds import Count, Factor, Index, NonNegative, OneOf, Pair, Part, Positive, check_fields
+from foundation.bounds import LATER, Count, Factor, Index, NonNegative, OneOf, Pair, Part, Positive, check_fields
 from nas.controller.recipes import RECIPES
 from nas.errors import SearchError
 from nas.limits.limits import Limits
@@ -22,13 +22,15 @@ BY_HAND = "by-hand"  # nothing is searched: the space is the tail's, with one ar
 SEARCH_STRATEGIES = ("enas", "controller", "random", "local", "surrogate", "nni-random", "nni-evolution", "nni-darts")
 
 WINNER_RULES = ("best", "smallest_within")  # of nas.job.winner
+CHOICE_RULES = ("cheapest_within", "best", "searched")  # of nas.job.choice
 
 
 @dataclass(frozen=True)
 class JobData:
     """One attribute's features and, where there is a backbone, the tail that a branch would replace.
 
-    chosen: builds the branch that was chosen by hand, where one was.
+    chosen: builds the branch that was chosen by hand, where one was. backbone: whose blocks the tail is; a tail without
+    it cannot be built again, so it is a control only.
     """
 
     attribute: str
@@ -38,6 +40,7 @@ class JobData:
     test: "LabelledFeatures | None" = None
     tail: "TailBuilder | None" = None
     chosen: "TailBuilder | None" = None
+    backbone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class ChoosingSettings:
     apart: Factor = 1.5
     winner: Annotated[str, OneOf(WINNER_RULES)] = "best"
     winner_tolerance: NonNegative = 1.0
+    choice: Annotated[str, OneOf(CHOICE_RULES), LATER] = "cheapest_within"
+    choice_tolerance: Annotated[NonNegative, LATER] = 1.0
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,9 @@ class JobSettings(ChoosingSettings):
     so many of them are trained from scratch, and as many random architectures as the control. apart: those of "enas"
     differ in parameters by this factor at least, while there are such candidates; 1: no matter. repeats: trainings of
     winner and best random architecture, the first included. winner, winner_tolerance: which retrained architecture
-    wins, see `nas.job.winner`. rivals: other strategies that search too, and of whose candidates as many are retrained;
-    their best are controls. tail: how the tail is trained; None leaves that control out.
+    wins, see `nas.job.winner`. choice, choice_tolerance: which of winner and controls is the result, see
+    `nas.job.choice`. rivals: other strategies that search too, and of whose candidates as many are retrained; their
+    best are controls. tail: how the tail is trained; None leaves that control out.
     """
 
     space: Space

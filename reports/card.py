@@ -46,9 +46,34 @@ def write_card(search_folder: Path, destination: Path | None = None) -> Path:
     return write_page(card_of(search_folder), destination or search_folder / CARD)
 
 
-def card_of(search_folder: Path) -> str:
-    """The text of a search's card. Raises ReportError when there is no such folder."""
-    return card(read_records(search_folder, whole=False))
+def card_of(search_folder: Path, kind: str | None = None) -> str:
+    """The text of a search's card; of another kind than its result, where one was grafted by choice.
+
+    Raises ReportError when there is no such folder.
+    """
+    records = read_records(search_folder, whole=False)
+    return card(records if kind is None else taken(records, kind))
+
+
+def taken(records: Records, kind: str) -> Records:
+    """The records as if what is of this kind among the controls were the result, without what compares that."""
+    result = records.result
+    own = table(table(result.get("controls")).get("linear_probe" if kind == "probe" else kind))
+    tail, parameters = number(result.get("tail_parameters")), number(own.get("parameters"))
+    test = numbers_of(own.get("test")).get(reward_metric(records))
+    told = f", with test {METRIC_NAMES[reward_metric(records)]} {score(test)}" if test is not None else ""
+    other = records._replace(result={**result, "kind": kind})
+    changed: dict[str, object] = {
+        **{key: own.get(key) for key in ("parameters", "macs", "latency_ms", "val", "test")},
+        "architecture": table(own.get("architecture")),
+        "identity": kind,
+        "kind": kind,
+        "parameter_reduction": 1 - parameters / tail if parameters is not None and tail else None,
+        "gain": {},
+        "repeats": {},
+        "verdict": f"The {winner_name(other)} was grafted by choice{told}; val chose the {winner_name(records)}.",
+    }
+    return records._replace(result={**result, **changed}, architecture=table(own.get("architecture")))
 
 
 def card(records: Records) -> str:

@@ -46,24 +46,33 @@ class ArchitectureRecord(Part):
     choices: dict[str, Any] = Field(description="decision -> choice")
 
 
+class NamedRecord(Part):
+    """What has no architecture: a linear probe, or all of the backbone's own next blocks."""
+
+    linear_probe: bool | None = None
+    tail: bool | None = None
+
+
 class ControlRecord(Part):
-    """A baseline that was trained with the same budget."""
+    """What was trained beside the result: a baseline, or the searched branch where another kind was chosen."""
 
     parameters: Count
     macs: Count
     val: Metrics
     test: Metrics | None
     architecture: ArchitectureRecord | None
+    identity: str | None = Field(None, description="of the architecture, or the kind of what has none")
 
 
 class GainRecord(Part):
-    """The winner's mean test score less a control's, with the ends of its 95 % intervals."""
+    """The result's mean test score less a control's, with the ends of its 95 % intervals."""
 
     difference: float
-    low: float = Field(description="over training seeds; the same as `high` where there was a single one")
+    low: float = Field(description="over training seeds and test images; in records without `over`, over seeds alone")
     high: float
-    images_low: float = Field(description="over test images, by paired bootstrap")
+    images_low: float = Field(description="over test images alone, by paired bootstrap")
     images_high: float
+    over: str | None = Field(None, description="images and seeds; images, where nothing is known of the seeds")
 
 
 class RocRecord(Part):
@@ -102,8 +111,14 @@ class ResultRecord(Part):
     decisions: list[tuple[str, list[Any], str]] = Field(description="name, choices and kind of each decision")
     strategy: str = Field(description="how it was searched: enas, another strategy, or by-hand")
     reward: str = Field(description="the metric that was maximised, a key of `val`")
-    architecture: ArchitectureRecord = Field(description="the winner's")
-    identity: str = Field(description="of the architecture, 12 hex digits")
+    kind: str | None = Field(
+        None, description="of the result: searched, random, probe, tail, by-hand, or a rival strategy; null: searched"
+    )
+    choice: dict[str, Any] | None = Field(
+        None, description="how val chose between the kinds: rule, tolerance, reason, and each kind's standing on val"
+    )
+    architecture: ArchitectureRecord | NamedRecord = Field(description="the result's")
+    identity: str = Field(description="of the architecture, 12 hex digits; the kind of what has none")
     parameters: Count = Field(description="trainable weights of the branch")
     macs: Count = Field(description="multiply-accumulates of the branch, for one image")
     latency_ms: float | None = Field(None, description="milliseconds of the branch, as `latency` says")
@@ -117,9 +132,15 @@ class ResultRecord(Part):
     parameter_reduction: float | None = Field(description="1 - parameters / tail_parameters")
     val: Metrics = Field(description="by which everything was chosen")
     test: Metrics | None = Field(description="measured once, at the end; null without a test split")
-    controls: dict[str, ControlRecord] = Field(description="random, linear_probe, tail, and rival strategies")
+    controls: dict[str, ControlRecord] = Field(
+        description="what else was trained: searched, random, linear_probe, tail, and rival strategies"
+    )
     repeats: dict[str, dict[str, Any]] = Field(description="per side: seeds, val_<reward> and test_<reward> of each")
     gain: dict[str, GainRecord] = Field(description="over_<control> -> gain; empty without a test split")
+    search_gain: GainRecord | None = Field(None, description="of the searched branch over the best random one")
+    test_interval: dict[str, Any] | None = Field(
+        None, description="mean, low, high of the result on test; over images and seeds, as `over` says"
+    )
     roc: dict[str, dict[str, RocRecord | dict[str, RocRecord]]] = Field(
         description="split -> side -> curve; of more than two values the winner's alone, value -> curve"
     )
@@ -132,7 +153,10 @@ class ResultRecord(Part):
     calibration: dict[str, Any] | None = Field(
         None, description="method, and per split the expected calibration error and bins, raw and calibrated"
     )
-    verdict: str = Field(description="what the search gained, in a sentence")
+    verdict: str = Field(description="what to ship, its figure, interval and cost, the next best, and the reason")
+    advice: dict[str, Any] | None = Field(
+        None, description="action (ship; ship, and label more; label more), what, next, reason"
+    )
     too_few: dict[str, Any] | None = Field(None, description="value, images: so few of it in test that nothing is told")
     selection: str = Field(description="how the winner was picked, in a sentence")
     seconds: dict[str, float] = Field(description="of each stage, and `total`")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from branches.grafting import GraftedNet
-from branches.saved import RECORD, BranchShape, load_branch, save_branch
+from branches.saved import RECORD, BranchRecord, BranchShape, load_branch, save_branch
 from deployment.bundle.change import add_branch
 from deployment.bundle.variants import Outcome, Trial, try_variant
 from deployment.runtime.files import read_bundle
@@ -22,7 +22,9 @@ from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.trunks.served import holding_tree, require_own, served
 from graftnet.trunks.versions import open_trunk
+from nas.job.choice import KEPT
 from reports.card import card_of
+from reports.summaries.comparison import kind_of_result
 from subdatasets.subdataset import Example
 from trunk.records import TrunkShape
 from trunk.trunk import Trunk
@@ -32,10 +34,13 @@ CALIBRATION = 64  # images
 BATCH = 16
 
 
-def graft_attribute(project: Project, attribute: str) -> Path:
+def graft_attribute(project: Project, attribute: str, choice: str | None = None) -> Path:
     """Put the newest result's branch into the project's tree.
 
     The branch is tried on the trunk first: one of another trunk is refused. No other branch's files are touched.
+
+    Args:
+        choice: another of the kinds that the search trained than the one that val chose.
     """
     folder = project.latest_search(attribute)
     if not (folder / "result.json").exists():
@@ -44,8 +49,9 @@ def graft_attribute(project: Project, attribute: str) -> Path:
         )
     trunk = open_trunk(project, torch.device("cpu"))
     folder = newest_on(project, attribute, trunk.fingerprint) or folder
-    module, record = saved = load_branch(folder / "branch")
-    require_own(folder / "branch", record.attribute, attribute)
+    source = branch_of(folder, attribute, choice)
+    module, record = saved = load_branch(source)
+    require_own(source, record.attribute, attribute)
     GraftedNet(trunk).graft_saved(saved)
     with holding_tree(project):
         if read_fingerprint(project.current_trunk) != trunk.fingerprint:
@@ -53,6 +59,31 @@ def graft_attribute(project: Project, attribute: str) -> Path:
         destination = inside(project.tree, attribute)
         save_branch(destination, module, record)
     return destination
+
+
+def branch_of(search: Path, attribute: str, choice: str | None) -> Path:
+    """The folder of a search's result, or of another kind that it trained and kept.
+
+    Raises:
+        ConfigError: it kept none of this kind.
+    """
+    if choice is None:
+        return search / "branch"
+    kept = kept_branches(search)
+    if choice not in kept:
+        raise ConfigError(
+            f"The search of {attribute} kept no {choice!r}, only {', '.join(kept)}; name one of these, or run "
+            f"'graftnet search {attribute} --force', which keeps all that it trains."
+        )
+    return kept[choice]
+
+
+def kept_branches(search: Path) -> dict[str, Path]:
+    """Kind -> folder of every branch that a finished search kept, its result first."""
+    chosen = kind_of_result(read_json(search / "result.json"))
+    return {chosen: search / "branch"} | {
+        path.parent.name: path.parent for path in sorted((search / KEPT).glob("[!.]*/branch.json"))
+    }
 
 
 def read_fingerprint(trunk: Path) -> str:
@@ -115,18 +146,32 @@ def golden_images(project: Project, trunk: Trunk, attributes: Sequence[str]) -> 
 def cards_of(project: Project, attributes: Sequence[str]) -> dict[str, str]:
     """The text of each branch's ``card.md``; none for a branch whose search is gone."""
     searches = {name: search_of(project, name) for name in attributes}
-    return {name: card_of(search) for name, search in searches.items() if search is not None}
+    return {name: card_of(*found) for name, found in searches.items() if found is not None}
 
 
-def search_of(project: Project, attribute: str) -> Path | None:
-    """The newest search whose winner is the attribute's grafted branch: both tell the same of it, weights included."""
+def search_of(project: Project, attribute: str) -> tuple[Path, str | None] | None:
+    """The newest search that has the attribute's grafted branch: both tell the same of it, weights included.
+
+    With it the kind, where that is not the one that val chose.
+    """
     grafted = read_json_if_whole(project.tree / attribute / "branch.json")
     if not grafted:
         return None
-    searches = reversed(project.results(attribute))
-    return next(
-        (search for search in searches if read_json_if_whole(search / "branch" / "branch.json") == grafted), None
-    )
+    for search in reversed(project.results(attribute)):
+        if read_json_if_whole(search / "branch" / "branch.json") == grafted:
+            return search, None
+        for path in sorted((search / KEPT).glob("[!.]*/branch.json")):
+            if read_json_if_whole(path) == grafted:
+                return search, path.parent.name
+    return None
+
+
+def grafted_kind(project: Project, attribute: str) -> str:
+    """What kind of thing an attribute's grafted branch is; where its search is gone, as its record has it."""
+    if found := search_of(project, attribute):
+        search, kind = found
+        return kind or kind_of_result(read_json(search / "result.json"))
+    return BranchRecord.from_json(read_json(project.tree / attribute / RECORD)).kind
 
 
 def add_to_bundle(project: Project, attribute: str, bundle: Path) -> str:

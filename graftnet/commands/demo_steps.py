@@ -21,10 +21,12 @@ from graftnet.project.folder import Project
 from graftnet.searches.calls import search_in
 from graftnet.terminal.output import Answer, format_seconds, text_table
 from reports import write_fleet_report
+from reports.summaries.comparison import kind_of_result
 from subdatasets.subdataset import read_subdataset
 
 PICTURES = 3
-COLUMNS = ("attribute", "parameters", "reduction", "test AUROC", "random", "linear probe", "tail")
+COLUMNS = ("attribute", "ship", "parameters", "reduction", "searched", "random", "linear probe", "tail")
+SIDES = {"searched": "searched", "random": "random", "probe": "linear_probe", "tail": "tail"}
 
 
 def finish(
@@ -108,7 +110,7 @@ def closing_text(
 
 
 def summary_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """result.json of each attribute -> a table: what the branch costs, and its test AUROC beside the controls'."""
+    """result.json of each attribute -> a table: what to ship, what that costs, and the test AUROC of all kinds."""
     rows = [COLUMNS, *(summary_row(result) for result in results)]
     lines = text_table(rows)
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
@@ -116,14 +118,14 @@ def summary_lines(results: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def summary_row(result: Mapping[str, Any]) -> tuple[str, ...]:
     """One line of the table; a dash stands for what was not measured."""
-    controls = result.get("controls") or {}
+    controls, kind = result.get("controls") or {}, kind_of_result(result)
     reduction = result.get("parameter_reduction")
     return (
         str(result["attribute"]),
+        kind,
         f"{result['parameters']:,}",
         "-" if reduction is None else f"{reduction:.1%}",
-        auroc(result),
-        *(auroc(controls.get(name)) for name in ("random", "linear_probe", "tail")),
+        *(auroc(result if side == kind else controls.get(key)) for side, key in SIDES.items()),
     )
 
 

@@ -77,26 +77,33 @@ def report(
 @commands.command("graft", rich_help_panel=USE)
 def graft(
     attribute: Annotated[str, typer.Argument(metavar="ATTR", help="An attribute with a finished search.")],
+    choice: Annotated[
+        str | None,
+        typer.Option("--choice", metavar="KIND", help="searched, random, probe or tail. Default: what val chose."),
+    ] = None,
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Graft an attribute's winner on the project's tree.
+    """Graft an attribute's result on the project's tree.
 
-    The winner of its latest search; no other attribute changes by a single bit.
+    What val chose in its latest search, or another kind that the search
+    trained; no other attribute changes by a single bit.
 
     \b
     Examples:
       graftnet graft bald
+      graftnet graft bald --choice probe
     """
     from graftnet.project.folder import open_project
 
     home = open_project(project)
     home.latest_search(attribute)
-    from graftnet.bundles.tree import graft_attribute
+    from graftnet.bundles.tree import graft_attribute, grafted_kind
     from graftnet.pages.fleet_record import not_current
 
-    branch = graft_attribute(home, attribute)
+    branch = graft_attribute(home, attribute, choice)
     if sentence := not_current(home, attribute):
         typer.echo(sentence, err=True)
-    text = f"Grafted {attribute} ({branch}).\nNext: graftnet export {attribute}, or graftnet export --all"
-    answer({"attribute": attribute, "branch": branch, "current": not sentence}, text, as_json=as_json)
+    kind = grafted_kind(home, attribute)
+    text = f"Grafted {attribute}: {kind} ({branch}).\nNext: graftnet export {attribute}, or graftnet export --all"
+    answer({"attribute": attribute, "kind": kind, "branch": branch, "current": not sentence}, text, as_json=as_json)

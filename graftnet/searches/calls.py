@@ -17,7 +17,7 @@ from graftnet.terminal.output import Answer, announce, show_progress
 
 QUICK_SEEDS, QUICK_ARCHITECTURES = 2, 10
 SHOWN = (
-    *("attribute", "verdict", "parameters", "parameter_reduction", "macs", "latency_ms", "limits"),
+    *("attribute", "kind", "verdict", "advice", "parameters", "parameter_reduction", "macs", "latency_ms", "limits"),
     *("architecture", "val", "test", "seconds"),
 )
 

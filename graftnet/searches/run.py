@@ -237,6 +237,7 @@ def job_data(
         if depth < len(trunk.chain)
         else None,
         chosen_builder(plan, trunk, splits["train"].features),
+        trunk.backbone,
     )
 
 

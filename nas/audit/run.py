@@ -87,7 +87,7 @@ def run_audit(
     metric, parts, rows = settings.search.reward, [ranking_name], []
     again = replace(settings, random=True, probe=False, tail=None, rivals=())
     for of in range(seed, seed + seeds):
-        repeats = result["repeats"]
+        record = result
         if of != seed:
             parts.append(f"seed-{of}")
             part_folder = folder / "audit" / parts[-1]
@@ -96,14 +96,14 @@ def run_audit(
             job = search_branch(
                 part_data, again, folder=part_folder, seed=of, device=device, start=start, progress=progress
             )
-            repeats = job.record["repeats"]
+            record = job.record
         done()
         parts.append(f"random-{of}-{extra}")
         longer = random_at_equal_cost(
-            data, again, repeats["random"], trainings(parts[-1], of), extra=extra, test=test, draw=draw
+            data, again, repeats_of(record, "random"), trainings(parts[-1], of), extra=extra, test=test, draw=draw
         )
         done()
-        rows.append(row_of(of, repeats, longer, metric, test=test))
+        rows.append(row_of(of, record, longer, metric, test=test))
     own, asked = own_proposals(rank_candidates(search, settings.candidates), settings.candidates)
     audit: dict[str, Any] = {
         "attribute": data.attribute,
@@ -125,8 +125,14 @@ def read_result(path: Path) -> dict[str, Any]:
     result = read_json(path)
     with reading(path):
         sum((result["seconds"]["search"], result["seconds"]["total"]))
-        sum(len(result["repeats"][side]) for side in ("winner", "random"))
+        sum(len(repeats_of(result, kind)) for kind in ("searched", "random"))
     return result
+
+
+def repeats_of(result: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The trainings of a kind in a result, which is of that kind itself or of another."""
+    repeats: dict[str, Any] = result["repeats"]["winner" if result.get("kind", "searched") == kind else kind]
+    return repeats
 
 
 def check(folder: Path, data: JobData, settings: JobSettings, *, seeds: int, architectures: int, test: bool) -> None:
@@ -150,14 +156,14 @@ def check(folder: Path, data: JobData, settings: JobSettings, *, seeds: int, arc
 
 
 def row_of(
-    seed: int, repeats: Mapping[str, Any], longer: Mapping[str, Any], metric: str, *, test: bool
+    seed: int, record: Mapping[str, Any], longer: Mapping[str, Any], metric: str, *, test: bool
 ) -> dict[str, Any]:
     """One seed's figures: of the search's choice, of random's, and of random's at equal cost."""
     row: dict[str, Any] = {"seed": seed}
     for split in ("val", "test") if test else ("val",):
         row[split] = {
-            "search": fresh_figures(repeats["winner"], split, metric),
-            "random": fresh_figures(repeats["random"], split, metric),
+            "search": fresh_figures(repeats_of(record, "searched"), split, metric),
+            "random": fresh_figures(repeats_of(record, "random"), split, metric),
             "random_equal_cost": longer[split],
         }
     return row

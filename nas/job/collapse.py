@@ -1,6 +1,12 @@
 """Signs that the policy collapsed before it had learned enough: the cheap part of an audit, in every search.
 
 All of it is read from the search's history and candidates; nothing is trained or scored.
+
+To settle is what a policy is for: towards the end of a sound search most samples are networks that it knows, and its
+entropy is a fraction of the uniform one. Ten searches of the digits' demo had 55 to 93 % duplicates among the last 40
+samples and 15 to 60 % of the entropy half-way, after 82 to 159 different networks, and what they retrained was as good
+as random architectures or better. So duplicates count only where few networks had been tried before, and entropy only
+where next to nothing is left of it.
 """
 
 import math
@@ -15,14 +21,15 @@ from search_spaces import Architecture, Space
 
 LAST_UPDATES = 5  # whose samples are looked at
 LOW_ENTROPY = 0.1  # of a uniform policy's, at the end
-EARLY_ENTROPY = 0.25  # of a uniform policy's, before half of the updates are done
+EARLY_ENTROPY = 0.1  # the same before half of the updates are done
 MANY_DUPLICATES = 0.5  # of the last samples, above what as many uniform draws from the space have
-FEW_CANDIDATES = 0.5  # of those asked for, where the space holds so many
+FEW_CANDIDATES = 0.5  # of those asked for, where the space holds so many; proposed, or tried
 SETTLED = 0.95  # of the last samples make the same choice
 THRESHOLDS = (
     f"Alarm: entropy below {LOW_ENTROPY:.0%} of a uniform policy's at the end, or below {EARLY_ENTROPY:.0%} before "
     f"half of the updates; a share of duplicates among the samples of the last {LAST_UPDATES} updates that exceeds a "
-    f"uniform policy's by more than {MANY_DUPLICATES}; fewer than {FEW_CANDIDATES:.0%} of the candidates asked for. "
+    f"uniform policy's by more than {MANY_DUPLICATES}, after fewer different networks than {FEW_CANDIDATES:.0%} of the "
+    f"candidates asked for; fewer than {FEW_CANDIDATES:.0%} of them proposed. "
     f"A decision is settled when {SETTLED:.0%} of those samples agree on it."
 )
 
@@ -49,6 +56,7 @@ def collapse(
         "samples_last": len(last),
         "duplicates_last": duplicates([space.key(space.architecture(row)) for row in last]) if last else None,
         "duplicates_uniform": duplicates([space.key(space.random(rng)) for _ in last]) if last else None,
+        "tried": len({space.key(space.architecture(row)) for record in updates for row in record["architectures"]}),
         "settled": settled(last, space) if last else None,
         "candidates_distinct": len(candidates),
         "candidates_asked": wanted,
@@ -90,10 +98,14 @@ def alarms(figures: Mapping[str, Any]) -> list[str]:
         raised.append(f"the policy ended at {at_end:.0%} of a uniform policy's entropy")
     elif (half_way := figures["entropy_share_half"]) is not None and half_way < EARLY_ENTROPY:
         raised.append(f"half-way the policy was down to {half_way:.0%} of a uniform policy's entropy")
-    repeated = figures["duplicates_last"]
-    if repeated is not None and repeated - figures["duplicates_uniform"] > MANY_DUPLICATES:
-        raised.append(f"{repeated:.0%} of its last {figures['samples_last']} samples were duplicates")
-    if figures["candidates_distinct"] < FEW_CANDIDATES * figures["candidates_asked"]:
+    repeated, tried = figures["duplicates_last"], figures["tried"]
+    few = FEW_CANDIDATES * figures["candidates_asked"]
+    if repeated is not None and repeated - figures["duplicates_uniform"] > MANY_DUPLICATES and tried < few:
+        raised.append(
+            f"{repeated:.0%} of its last {figures['samples_last']} samples were duplicates, when it had tried {tried} "
+            f"different network{'' if tried == 1 else 's'}"
+        )
+    if figures["candidates_distinct"] < few:
         raised.append(f"it proposed {figures['candidates_distinct']} of {figures['candidates_asked']} candidates")
     return raised
 
@@ -108,7 +120,8 @@ def sentence(figures: Mapping[str, Any]) -> str:
     if figures["entropy_share_last"] is None:
         return "The controller was never updated, so the candidates are random."
     return (
-        f"No collapse: the policy ended at {figures['entropy_share_last']:.0%} of a uniform policy's entropy, "
-        f"{figures['duplicates_last']:.0%} of its last {figures['samples_last']} samples were duplicates, and "
-        f"it proposed {figures['candidates_distinct']} distinct candidates."
+        f"No collapse: the policy tried {figures['tried']} different networks and ended at "
+        f"{figures['entropy_share_last']:.0%} of a uniform policy's entropy, {figures['duplicates_last']:.0%} of its "
+        f"last {figures['samples_last']} samples were duplicates, and it proposed {figures['candidates_distinct']} "
+        "distinct candidates."
     )

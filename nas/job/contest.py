@@ -15,6 +15,7 @@ from branches.costs.module import macs, parameters
 from foundation.provenance import seed_of
 from nas.candidates import Candidate, Searched
 from nas.errors import SearchError
+from nas.job.choice import choose_kind, ranked_first
 from nas.job.results import Contestant, measured_latencies
 from nas.job.trainings import Trained, Trainings
 from nas.job.winner import Choice, Entry, choose
@@ -32,10 +33,12 @@ def train_all(
     rivals: Mapping[str, Sequence[Candidate]],
     trainings: Trainings,
     latencies: Latencies,
-) -> tuple[dict[str, Contestant], list[dict[str, Any]], dict[str, Any]]:
-    """Every training of the job: the contestants, the retrained candidates, and how the winner was chosen.
+) -> tuple[dict[str, Contestant], list[dict[str, Any]], dict[str, Any], list[list[float]]]:
+    """Every training of the job: the contestants, the retrained candidates, how the winner was chosen, and val figures.
 
-    Of the retrained candidates `settings.winner` picks one by val, and of the controls' architectures in the same way.
+    Of the retrained candidates `settings.winner` picks one by val, and of the controls' architectures in the same way;
+    of these and the baselines `settings.choice` then picks the result, which comes first, as "winner". The figures are
+    those of every architecture that was trained, group by group.
     """
     metric, limits = settings.search.reward, settings.search.limits
 
@@ -110,12 +113,18 @@ def train_all(
             architecture, first = group[position]
             source = "candidate" if role == "winner" else role
             runs = repeated(role, f"{source}-{position}", architecture, first)
-            contestants[role] = Contestant(runs, *search.costs(architecture), architecture)
+            key = "searched" if role == "winner" else role
+            contestants[key] = Contestant(runs, *search.costs(architecture), architecture, key)
     contestants |= baselines(data, settings, trainings) if controls is None else controls
     ranked = [
         {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": trained.score(metric)}
         for architecture, trained in top
     ]
+
+    def latency_ms(name: str) -> float:
+        return measured_latencies(data, contestants, latencies)[name].milliseconds
+
+    choice = choose_kind(data, settings, contestants, seed=search.seed, latency_ms=latency_ms)
     selection = selection_sentence(
         candidates=len(candidates),
         trained=len(top),
@@ -123,11 +132,13 @@ def train_all(
         dropped=over_limits,
         limits=limits,
         metric=metric,
-        reason=reasons["winner"],
+        reason=f"{reasons['winner']}; {choice.reason}",
         threshold_by=settings.threshold_by,
         apart=apart,
     )
-    return contestants, ranked, {"selection": selection, "limits": dict(limits.set), "dropped": dropped}
+    chosen = {"selection": selection, "choice": choice.record(settings), "limits": dict(limits.set), "dropped": dropped}
+    figures = [[trained.score(metric) for _, trained in group] for group in groups.values()]
+    return ranked_first(contestants, choice.key), ranked, chosen, figures
 
 
 def in_turn(groups: Sequence[Sequence[Architecture]]) -> list[Architecture]:
@@ -139,16 +150,16 @@ def baselines(data: JobData, settings: JobSettings, trainings: Trainings) -> dic
     """Train or read back ``linear_probe`` and ``tail``, those of them that `settings` want and `data` allow."""
     controls = {}
     if settings.probe:
-        controls["linear_probe"] = contestant(data, trainings.probe(settings.search.reward))
+        controls["linear_probe"] = contestant(data, "linear_probe", trainings.probe(settings.search.reward))
     if settings.tail is not None and data.tail is not None:
-        controls["tail"] = contestant(data, trainings.tail("tail", data.tail, settings.tail))
+        controls["tail"] = contestant(data, "tail", trainings.tail("tail", data.tail, settings.tail))
     return controls
 
 
-def contestant(data: JobData, trained: Trained) -> Contestant:
+def contestant(data: JobData, key: str, trained: Trained) -> Contestant:
     """One training with the costs of its module as it is deployed, on the trunk's own features."""
     module: nn.Module = on_trunk(trained.module, data.train.features)
-    return Contestant([trained], parameters(module), macs(module, data.train.trunk_shape))
+    return Contestant([trained], parameters(module), macs(module, data.train.trunk_shape), key=key)
 
 
 class Selected(NamedTuple):

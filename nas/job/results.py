@@ -1,38 +1,52 @@
 """Figures of ``result.json`` from finished trainings: one look at the test split, gains, curves, the verdict."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from scipy.stats import t as student
 from torch import nn
 
 from branches.compression import on_trunk
 from branches.costs.latency import Latency
 from branches.costs.module import macs, parameters, part_parameters, stored_bytes
-from branches.measures.metrics import Scores, measure, paired_bootstrap, pr_points, roc_points, title_of
+from branches.measures.metrics import Scores, measure, pr_points, roc_points
 from branches.tails import TailBuilder
 from branches.training import predict_scores
 from foundation.provenance import seed_of
+from nas.job.advice import Facts, TooFew, kind_of, verdict
+from nas.job.gains import Gain, Interval, Side, gain, interval, redrawn, spread_of
 from nas.job.scores import curves
 from nas.job.trainings import Figures, Trained
 from nas.limits.latency import Latencies
 from nas.settings import JobData, JobSettings
 from search_spaces import Architecture
-from subdatasets.reading.rows import FEW, rarest, too_few_words
+from subdatasets.reading.rows import FEW, rarest
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """One side of the comparison: its trainings (the first is the one shown) and what it costs."""
+    """One side of the comparison: its trainings (the first is the one shown) and what it costs.
+
+    key: its kind, "searched", "random", "linear_probe", "tail", "by-hand", or the strategy of a rival.
+    """
 
     trainings: Sequence[Trained]
     parameters: int
     macs: int
     architecture: Architecture | None = None
+    key: str = "searched"
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The architecture as plain values, as ``branch.json`` has it; a probe and a whole tail are named."""
+        return self.architecture.to_json() if self.architecture else {self.key: True}
+
+    @property
+    def identity(self) -> str:
+        """The architecture's, or the kind of what has none."""
+        return self.architecture.identity if self.architecture else self.key
 
     @property
     def searchable(self) -> bool:
@@ -40,17 +54,28 @@ class Contestant:
         return self.architecture is not None and self.architecture.space != "tail"
 
 
+class Compared(NamedTuple):
+    """On test: the winner's interval, its gains by contestant, the search's over random, and everyone's means."""
+
+    score: Interval
+    gains: dict[str, Gain]
+    search_gain: Gain | None
+    means: dict[str, float]
+
+
 @dataclass(frozen=True)
 class JobResult:
     """What a job found; ``record, branch = run_job(...)`` unpacks it.
 
     record: what ``result.json`` says. branch: the winner with its weights, in evaluation mode. scores: its
-    probabilities (N, V) on "val" and, where there is one, on "test".
+    probabilities (N, V) on "val" and, where there is one, on "test". contestants: it, as "winner", and all else that
+    was trained, by kind; empty where the job had ended before.
     """
 
     record: dict[str, Any]
     branch: nn.Module
     scores: Mapping[str, Scores]
+    contestants: Mapping[str, Contestant] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.record, self.branch))
@@ -68,17 +93,19 @@ def measure_all(
     seed: int,
     device: torch.device,
     beside: Sequence[Architecture] = (),
+    trained: Sequence[Sequence[float]] = (),
+    cheapest: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Scores]]:
     """The one look at the test split: every contestant's figures on val and test, and the winner's scores on them.
 
     The figures are what the records say of the winner and its controls, costs and latencies included. `beside`: other
-    architectures whose latencies will be set beside them.
+    architectures whose latencies will be set beside them. trained: see `gains_of_winner`. cheapest: whether the winner
+    is not the best on val, but the cheapest within the margin of that.
     """
     metric = settings.search.reward
     winner = contestants["winner"]
-    assert winner.architecture is not None
     scores, figures = tested(data, settings, contestants, device)
-    gains = gains_of_winner(data, metric, scores, figures, seed=seed)
+    compared = gains_of_winner(data, metric, contestants, scores, figures, trained, seed=seed)
     val_scores = {name: contestant.trainings[0].val_scores for name, contestant in contestants.items()}
     first_scores = {name: tables[0] for name, tables in scores.items()}
     tail_parameters, tail_macs, tail_bytes = tail_costs(data)
@@ -86,9 +113,12 @@ def measure_all(
     reduction = None if tail_parameters is None else 1 - winner.parameters / tail_parameters
     timed = measured_latencies(data, contestants, latencies, beside)
     few = too_few(data)
+    facts = replace(facts_of(data, settings, contestants, compared, tail_parameters, few), cheapest=cheapest)
+    sentence, advice = verdict(facts)
     result: dict[str, Any] = {
-        "architecture": winner.architecture.to_json(),
-        "identity": winner.architecture.identity,
+        "kind": kind_of(winner.key),
+        "architecture": winner.described,
+        "identity": winner.identity,
         "parameters": winner.parameters,
         "macs": winner.macs,
         "tail_parameters": tail_parameters,
@@ -113,6 +143,7 @@ def measure_all(
                 "val": contestant.trainings[0].val,
                 "test": figures[name][0] if figures else None,
                 "architecture": contestant.architecture.to_json() if contestant.architecture else None,
+                "identity": contestant.identity,
             }
             for name, contestant in contestants.items()
             if name != "winner"
@@ -125,10 +156,13 @@ def measure_all(
             }
             for name, contestant in contestants.items()
         },
-        "gain": {name: value._asdict() for name, value in gains.items()},
+        "gain": {f"over_{name}": value._asdict() for name, value in compared.gains.items()} if compared else {},
+        **({"test_interval": compared.score._asdict()} if compared else {}),
+        **({"search_gain": compared.search_gain._asdict()} if compared and compared.search_gain else {}),
         "roc": curves(data, val_scores, first_scores, roc_points),
         "precision_recall": curves(data, val_scores, first_scores, pr_points),
-        "verdict": verdict(metric, figures, gains, reduction, settings, few=few),
+        "verdict": sentence,
+        "advice": advice.record(facts),
         **({} if few is None else {"too_few": few._asdict()}),
     }
     kept = {"val": val_scores["winner"]}
@@ -145,7 +179,7 @@ def tested(
         return scores, figures
     labels = data.test.labels.numpy()
     for name, contestant in contestants.items():
-        precision = settings.tail.precision if name == "tail" and settings.tail else "float32"
+        precision = settings.tail.precision if contestant.key == "tail" and settings.tail else "float32"
         scores[name] = [
             predict_scores(trained.module, data.test.features, device=device, precision=precision)
             for trained in contestant.trainings
@@ -160,20 +194,39 @@ def tested(
 def gains_of_winner(
     data: JobData,
     metric: str,
+    contestants: Mapping[str, Contestant],
     scores: Mapping[str, Sequence[Scores]],
     figures: Mapping[str, Sequence[Figures]],
+    trained: Sequence[Sequence[float]],
     *,
     seed: int,
-) -> dict[str, "Gain"]:
-    """The winner's gain over every other contestant, on test; none without a test split."""
-    gains: dict[str, Gain] = {}
-    for name in figures:
-        if name != "winner" and data.test is not None:
-            ours, theirs = ([float(f[metric] or 0.0) for f in figures[side]] for side in ("winner", name))
-            first, labels = (scores["winner"][0], scores[name][0]), data.test.labels.numpy()
-            images = paired_bootstrap(*first, labels, metric, seed_of(seed, "bootstrap") % 2**32, rounds=300)
-            gains[f"over_{name}"] = gain(ours, theirs, images, fixed=name == "linear_probe")
-    return gains
+) -> Compared | None:
+    """The winner's interval and its gain over every other contestant, on test; None without a test split.
+
+    trained: val figures of the architectures that were trained, group by group; the seeds' chance where nothing was
+    repeated.
+    """
+    if data.test is None:
+        return None
+    labels = data.test.labels.numpy()
+    sides = {
+        name: Side(scores[name], [float(f[metric] or 0.0) for f in figures[name]], contestant.key == "linear_probe")
+        for name, contestant in contestants.items()
+    }
+    spread = spread_of([side.figures for side in sides.values()], trained)
+    images = redrawn(sides, labels, metric, seed=seed_of(seed, "bootstrap") % 2**32)
+
+    def over(ours: str, theirs: str) -> Gain:
+        return gain(sides[ours], sides[theirs], images[ours] - images[theirs], labels, spread)
+
+    by_key = {contestant.key: name for name, contestant in contestants.items()}
+    searched, random = by_key.get("searched"), by_key.get("random")
+    return Compared(
+        interval(sides["winner"], images["winner"], labels, spread),
+        {name: over("winner", name) for name in sides if name != "winner"},
+        over(searched, random) if searched and random else None,
+        {name: side.mean for name, side in sides.items()},
+    )
 
 
 def measured_latencies(
@@ -183,15 +236,56 @@ def measured_latencies(
     builders: dict[str, Callable[[], nn.Module]] = {}
     if data.tail is not None:
         builders["tail"] = partial(built_tail, data, data.tail)
-    for name, contestant in contestants.items():
+    for contestant in contestants.values():
         if not contestant.searchable:
-            builders[name] = partial(on_trunk, contestant.trainings[0].module, data.train.features)
+            builders[contestant.key] = partial(on_trunk, contestant.trainings[0].module, data.train.features)
     architectures = {
         name: contestant.architecture
         for name, contestant in contestants.items()
         if contestant.searchable and contestant.architecture
     }
-    return latencies.together(builders, architectures, beside)
+    timed = latencies.together(builders, architectures, beside)
+    return timed | {name: timed[c.key] for name, c in contestants.items() if not c.searchable}
+
+
+def facts_of(
+    data: JobData,
+    settings: JobSettings,
+    contestants: Mapping[str, Contestant],
+    compared: Compared | None,
+    tail_parameters: int | None,
+    few: TooFew | None,
+) -> Facts:
+    """What the verdict is made of; the others in the order of their val scores."""
+    metric, winner = settings.search.reward, contestants["winner"]
+    costs = {name: cost_words(contestant, tail_parameters) for name, contestant in contestants.items()}
+    ranked = sorted(
+        (name for name in contestants if name != "winner"),
+        key=lambda name: -contestants[name].trainings[0].score(metric),
+    )
+    return Facts(
+        attribute=data.attribute,
+        key=winner.key,
+        costs=costs["winner"],
+        metric=metric,
+        val=winner.trainings[0].score(metric),
+        score=compared.score if compared else None,
+        images=len(data.test) if data.test else 0,
+        others={name: compared.means[name] for name in ranked} if compared else {},
+        other_costs=costs,
+        gains=compared.gains if compared else {},
+        search_gain=compared.search_gain if compared else None,
+        random=settings.retrained,
+        few=few,
+    )
+
+
+def cost_words(contestant: Contestant, tail_parameters: int | None) -> str:
+    """What a contestant costs, beside the tail where there is one; no milliseconds, which differ from run to run."""
+    saved = 1 - contestant.parameters / tail_parameters if tail_parameters else 0.0
+    share = "over 99.9%" if 0.9995 <= saved < 1 else f"{abs(saved):.1%}"
+    beside = f" ({share} {'fewer' if saved > 0 else 'more'} than the tail)" if saved else ""
+    return f"{contestant.parameters:,} parameters{beside}, {contestant.macs:,} MACs"
 
 
 def tail_costs(data: JobData) -> tuple[int | None, int | None, int | None]:
@@ -206,86 +300,6 @@ def built_tail(data: JobData, build: TailBuilder) -> nn.Module:
     """The tail as it is deployed, on the trunk's own features."""
     module: nn.Module = on_trunk(build(torch.Generator().manual_seed(0)), data.train.features)
     return module
-
-
-class Gain(NamedTuple):
-    """A difference of mean test figures with its 95 % interval over training seeds, and one over test images.
-
-    low, high: Welch's t interval over the repeated trainings, or the one over images when neither side was repeated.
-    images_low, images_high: paired bootstrap over the test images, first training of each side.
-    """
-
-    difference: float
-    low: float
-    high: float
-    images_low: float
-    images_high: float
-
-    def __str__(self) -> str:
-        return f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
-
-
-def gain(
-    ours: Sequence[float], theirs: Sequence[float], images: tuple[float, float, float], *, fixed: bool = False
-) -> Gain:
-    """``ours`` above ``theirs``: one test figure per training seed on each side; ``images`` from the bootstrap.
-
-    fixed: nothing in their training is drawn at random, so that one training says all (the linear probe).
-    """
-    difference = float(np.mean(ours) - np.mean(theirs))
-    if len(ours) == len(theirs) == 1 or (len(ours) == 1 and fixed):
-        return Gain(difference, images[1], images[2], images[1], images[2])
-    half = welch_half_width(ours, theirs, fixed=fixed)
-    return Gain(difference, difference - half, difference + half, images[1], images[2])
-
-
-def welch_half_width(
-    ours: Sequence[float], theirs: Sequence[float], *, fixed: bool = False, confidence: float = 0.95
-) -> float:
-    """Half the width of Welch's t interval for a difference of means.
-
-    A side trained once borrows the other side's variance; one that is ``fixed`` has none.
-    """
-    repeated = [side for side in (ours, theirs) if len(side) > 1]
-    spread = {id(side): float(np.var(side, ddof=1)) for side in repeated}
-    borrowed = max(spread.values())
-    sides = [ours] if fixed else [ours, theirs]
-    parts = [(spread.get(id(side), borrowed) / len(side), max(len(side), min(map(len, repeated)))) for side in sides]
-    variance = float(sum(part for part, _ in parts))
-    if variance == 0.0:
-        return 0.0
-    freedom = variance**2 / sum(part**2 / (count - 1) for part, count in parts)
-    half: float = student.ppf((1 + confidence) / 2, freedom) * variance**0.5
-    return float(half)
-
-
-def verdict(
-    metric: str,
-    figures: Mapping[str, list[Figures]],
-    gains: dict[str, Gain],
-    reduction: float | None,
-    settings: JobSettings,
-    *,
-    few: "TooFew | None" = None,
-) -> str:
-    """One sentence, or the reason why there is none."""
-    if not figures:
-        return "There is no test split, so nothing is said about the gain; val alone chose the winner."
-    mean = float(np.mean([f[metric] for f in figures["winner"]]))
-    if few is not None:
-        return few_images(metric, mean, len(figures["winner"]), few)
-    return sentence(metric, mean, len(figures["winner"]), gains, reduction, settings.retrained)
-
-
-class TooFew(NamedTuple):
-    """The rarest value of a split, of which it holds fewer than `FEW` images."""
-
-    value: str
-    images: int
-
-    def sentence(self, split: str) -> str:
-        """What is said in a verdict's place, wherever one is withheld."""
-        return too_few_words(self.value, self.images, split)
 
 
 def too_few(data: JobData, split: str = "test") -> TooFew | None:
@@ -306,45 +320,6 @@ def split_counts(data: JobData) -> dict[str, dict[str, int]]:
         }
         for split, part in parts.items()
     }
-
-
-def few_images(metric: str, score: float, repeats: int, few: TooFew) -> str:
-    """What stands in the verdict's place: the score, and why no side is called better."""
-    return (
-        f"Test {title_of(metric)} {score:.4f} (mean of {repeats} trainings); {few.sentence('test')} whether the search "
-        "gained anything."
-    )
-
-
-def sentence(
-    metric: str, score: float, repeats: int, gains: dict[str, Gain], reduction: float | None, random: int
-) -> str:
-    """The verdict: what the search gained over random at equal budget, and whether the branch is worth having."""
-    parts = [f"Test {title_of(metric)} {score:.4f} (mean of {repeats} trainings)"]
-    if reduction:  # the whole tail has no share of itself to tell
-        parts[0] += f" with {abs(reduction):.1%} {'fewer' if reduction >= 0 else 'more'} parameters than the tail"
-    over = gains.get("over_random")
-    if over is not None:
-        parts.append(
-            f"the search gained {over} over the best of {random} random architectures trained alike "
-            f"({significance(over)})"
-        )
-    probe = gains.get("over_linear_probe")
-    if probe is not None:
-        worth = "" if probe.low > 0 else ", which is not more than the interval: use the probe"
-        parts.append(f"{probe} over a linear probe{worth}")
-    for rival, over in gains.items():
-        if rival not in ("over_random", "over_linear_probe", "over_tail"):
-            parts.append(f"{over} over the best that {rival.removeprefix('over_')} found")
-    if "over_tail" in gains:
-        parts.append(f"{gains['over_tail']} over the fine-tuned tail")
-    return "; ".join(parts) + "."
-
-
-def significance(over: Gain) -> str:
-    if over.low > 0:
-        return "a gain beyond the interval"
-    return "a loss beyond the interval" if over.high < 0 else "within the interval: no better than random"
 
 
 def stage_seconds(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -15,7 +15,7 @@ import torch
 
 from branches.compression import codec_key, on_trunk
 from branches.costs.module import macs, parameters
-from branches.saved import BranchRecord, load_branch, save_branch
+from branches.saved import load_branch, save_branch
 from foundation.files import jsonable, write_json
 from foundation.history import Progress, read_history
 from foundation.provenance import machine, seed_of, timestamp, versions
@@ -23,6 +23,7 @@ from foundation.records import read_json
 from nas.candidates import Candidate, Searched, candidates_history, own_proposals, rank_candidates
 from nas.enas import Search
 from nas.errors import SearchError
+from nas.job.choice import keep_choices, saved_record
 from nas.job.collapse import collapse
 from nas.job.contest import baselines, train_all
 from nas.job.origin import Origin, features_digest, origin_of, require_same
@@ -36,7 +37,6 @@ from nas.limits.limits import Cost
 from nas.settings import BY_HAND, JobData, JobSettings
 from nas.strategies.stages import Stage, TrialStage
 from nas.warm_start import Start
-from search_spaces import Architecture
 from search_spaces.tail import tail_plan
 
 
@@ -59,8 +59,8 @@ def run_job(
 
     Returns:
         The result, ``result, branch = run_job(...)``. The folder then holds all that ``graftnet search`` writes:
-        ``config.json``, ``history.jsonl``, ``architecture.json``, ``branch/`` as it is deployed, ``predictions.csv``,
-        ``pictures.json`` and, last, ``result.json``.
+        ``config.json``, ``history.jsonl``, ``architecture.json``, ``branch/`` as it is deployed, what else was
+        trained in ``choices/``, ``predictions.csv``, ``pictures.json`` and, last, ``result.json``.
 
     Raises:
         SearchError: the folder holds another job, or one whose features were stored otherwise.
@@ -105,20 +105,11 @@ def run_job(
     )
     write_json(folder / "architecture.json", record["architecture"])
     deployed = on_trunk(result.branch, data.train.features)
-    by_hand, threshold = settings.strategy == BY_HAND, record["val"]["threshold"]
-    saved = BranchRecord(
-        attribute=data.attribute,
-        values=data.values,
-        feature_shape=data.train.trunk_shape,
-        freeze_depth=identity["freeze_depth"] or 0,
-        fingerprint=identity["fingerprint"] or "",
-        threshold=threshold,
-        kind="tail" if by_hand else "branch",
-        architecture=Architecture.from_json(record["architecture"]),
-        backbone=str(settings.space.settings["backbone"]) if by_hand else None,
-        metrics={"val": record["val"], "test": record["test"]},
-        calibration=calibration,
-    )
+    threshold = record["val"]["threshold"]
+    where: dict[str, Any] = {"depth": identity["freeze_depth"] or 0, "fingerprint": identity["fingerprint"] or ""}
+    keep_choices(folder, data, result.contestants, record["controls"], **where)
+    winner = result.contestants["winner"]
+    saved = saved_record(data, winner, test=record["test"], calibration=calibration, **where)
     save_branch(folder / "branch", deployed, saved)
     record_images(
         data,
@@ -131,7 +122,7 @@ def run_job(
         pictures=origin.pictures,
     )
     write_json(folder / "result.json", record)
-    return JobResult(record, deployed, result.scores)
+    return JobResult(record, deployed, result.scores, result.contestants)
 
 
 def search_branch(
@@ -182,9 +173,17 @@ def search_branch(
         )[1]
         for strategy in settings.rivals
     }
-    contestants, ranked, chosen = train_all(data, settings, search, candidates, rivals, trainings, latencies)
+    contestants, ranked, chosen, trained = train_all(data, settings, search, candidates, rivals, trainings, latencies)
     figures, scores = measure_all(
-        data, settings, contestants, latencies, seed=seed, device=device, beside=architectures
+        data,
+        settings,
+        contestants,
+        latencies,
+        seed=seed,
+        device=device,
+        beside=architectures,
+        trained=trained,
+        cheapest=chosen["choice"]["cheapest"],
     )
     costs = [Cost(*search.costs(architecture)) for architecture in architectures]
     history = read_history(folder / "history.jsonl")
@@ -200,7 +199,7 @@ def search_branch(
         "collapse": collapse(history, own, settings.space, asked=asked, metric=settings.search.reward),
         "seconds": seconds,
     }
-    return JobResult(record, contestants["winner"].trainings[0].module, scores)
+    return JobResult(record, contestants["winner"].trainings[0].module, scores, contestants)
 
 
 def run_tail_job(
@@ -252,7 +251,7 @@ def run_tail_job(
 
     first = train("retraining", BY_HAND, role="candidate", index=0, macs=costs, shared_score=None)
     more = [train("repeat", f"{BY_HAND}-repeat{n}", of="winner") for n in range(1, settings.repeats)]
-    winner = Contestant([first, *more], parameters(on_trunk(first.module, features)), costs, architecture)
+    winner = Contestant([first, *more], parameters(on_trunk(first.module, features)), costs, architecture, BY_HAND)
     contestants = {"winner": winner, **baselines(data, settings, trainings)}
     latencies = Latencies(folder, shape, data.train.values, device=device, batch=settings.search.latency_batch)
     figures, scores = measure_all(data, settings, contestants, latencies, seed=seed, device=device)
@@ -269,7 +268,7 @@ def run_tail_job(
         "retrained": [{"identity": architecture.identity, "shared": None, "val": first.score(metric)}],
         "seconds": stage_seconds(read_history(folder / "history.jsonl")),
     }
-    return JobResult(record, first.module, scores)
+    return JobResult(record, first.module, scores, contestants)
 
 
 def find_candidates(

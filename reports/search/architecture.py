@@ -9,7 +9,7 @@ from reports.drawing.graph import architecture_of, branch_graph, describe
 from reports.drawing.surroundings import Surroundings, surroundings
 from reports.layout.formats import NOTHING, change, count, file_size, milliseconds, short_count
 from reports.layout.pages import Picture, Section, Table, picture
-from reports.summaries.comparison import winner_name
+from reports.summaries.comparison import kind_of_result, winner_name
 from reports.summaries.search import Records, judge_of
 from reports.summaries.values import number, table
 from search_spaces import Architecture, SpaceError
@@ -20,6 +20,15 @@ ROWS = (
     ("latency", "latency_ms", milliseconds),
     ("size on disk", "bytes", file_size),
 )
+
+
+# What has no architecture to draw.
+PLAIN = {
+    "probe": "The result is the linear probe: the averages of the trunk's maps and one linear layer. Nothing was "
+    "searched for it; the searched branch stands among what it is compared with.",
+    "tail": "The result is the fine-tuned tail: the backbone's own blocks behind the trunk, to their end. Nothing was "
+    "searched for it; the searched branch stands among what it is compared with.",
+}
 
 
 def architecture_section(records: Records) -> Section:
@@ -45,6 +54,9 @@ def architecture_section(records: Records) -> Section:
         around = around._replace(
             parts=(), parameters=number(best.get("parameters")), macs=number(best.get("macs")), threshold=None
         )
+    if "space" not in record and (named := PLAIN.get(kind_of_result(records.result))):
+        beside = (cost,) if (cost := cost_table(records)) else ()
+        return Section(anchor, title, named, _graft_picture(records, around), beside, placement="beside")
     try:
         architecture = architecture_of(record)
     except SpaceError as error:

@@ -23,7 +23,7 @@ from reports.summaries.candidates import (
     trained_ones,
 )
 from reports.summaries.comparison import NAMES
-from reports.summaries.search import Records, by_hand, judge_of, reward_metric, strategy_of
+from reports.summaries.search import Records, by_hand, judge_of, reward_metric, strategy_of, winner_identity
 from reports.summaries.values import number, numbers_of, text
 
 LIMIT_NAMES = Names(parameters="parameters", macs="MACs", latency_ms="ms")
@@ -82,7 +82,7 @@ def _retrained_table(records: Records, metric: str, rows: int = 10) -> Table | N
     ranked = sorted(((value, entry) for value, entry in done if value is not None), key=lambda pair: -pair[0])
     if not ranked:
         return None
-    chosen = text(records.result.get("identity"))
+    chosen = winner_identity(records)
     cells = tuple(
         (
             text(entry.get("identity")) or NOTHING,
@@ -137,7 +137,7 @@ def front_table(records: Records, rows: int = 12) -> Table | None:
         )
         for entry in (entries[place] for place in places)
     )
-    chosen = text(records.result.get("identity"))
+    chosen = winner_identity(records)
     marked = next((row for row, cell in enumerate(cells) if cell[0] == chosen), None)
     which = f"{len(places)} of the {len(entries)}" if len(places) < len(entries) else f"The {len(entries)}"
     caption = (

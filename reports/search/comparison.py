@@ -8,7 +8,7 @@ from reports.layout.figures import MARKERS, legend, light, logarithmic, panel, s
 from reports.layout.formats import METRIC_NAMES, change, count, interval, milliseconds, score, short_count, signed, span
 from reports.layout.pages import Picture, Section, Table, picture
 from reports.summaries.candidates import latency_sentence
-from reports.summaries.comparison import ROLES, Gain, Method, gains, methods, winner_name
+from reports.summaries.comparison import ROLES, Gain, Method, gains, kind_of_result, methods, winner_name
 from reports.summaries.search import Records, by_hand, reward_metric
 from reports.summaries.values import text
 
@@ -23,9 +23,12 @@ def comparison_section(records: Records) -> Section:
     missing = []
     # Beside a branch by hand there is no random one, and no tail where it is the whole tail itself.
     controls = {"linear_probe": _CONTROLS["linear_probe"]} if by_hand(records) else _CONTROLS
+    # What was chosen is a control's own kind where val preferred that.
+    result_key = {"probe": "linear_probe"}.get(kind := kind_of_result(records.result), kind)
+    shown = {result_key, *(method.key for method in compared)}
     if not compared:
         missing.append("no architecture has been retrained and no control has been run yet")
-    elif absent := [control for key, control in controls.items() if key not in {method.key for method in compared}]:
+    elif absent := [control for key, control in controls.items() if key not in shown]:
         missing.append(f"not measured: {', '.join(absent)}")
     pictures: list[Picture] = []
     if any(method.score(split) is not None for method in compared):
@@ -54,9 +57,8 @@ def comparison_section(records: Records) -> Section:
 
 def _over(gained: tuple[Gain, ...]) -> str:
     over = {gain.over for gain in gained if gain.low is not None}
-    if over == {"seeds"}:
-        return " over training seeds"
-    return " over test images" if over == {"images"} else ""
+    words = {"seeds": "training seeds", "images": "test images", "images and seeds": "test images and training seeds"}
+    return f" over {words[over.pop()]}" if len(over) == 1 and over <= set(words) else ""
 
 
 def _selection(records: Records) -> str:
@@ -72,7 +74,8 @@ def _comparison_table(compared: tuple[Method, ...], records: Records) -> Table:
     head: tuple[str, ...] = ("", "parameters", "against tail", "MACs", *(("latency",) if timed else ()))
     head += (f"val {name}", f"test {name}")
     head += ("test accuracy",) if metric != "accuracy" else ()
-    head += ("its gain" if by_hand(records) else "gain of the search",) if gained else ()
+    searched = kind_of_result(records.result) == "searched"
+    head += ("gain of the search" if searched else "its gain",) if gained else ()
     rows = []
     for method in compared:
         own_tail = method.key == "tail" and method.reduction is not None and abs(method.reduction) < 0.0005

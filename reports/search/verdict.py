@@ -2,9 +2,9 @@
 
 from reports.layout.formats import METRIC_NAMES, change, count, duration, interval, score, short_count, signed, span
 from reports.layout.pages import Tile, Verdict
-from reports.summaries.comparison import Method, few_test_images, gain_over_random, winner_of
+from reports.summaries.comparison import Method, few_test_images, gain_over_random, winner_name, winner_of
 from reports.summaries.search import Records, by_hand, reward_metric
-from reports.summaries.values import number, numbers_of, text
+from reports.summaries.values import number, numbers_of, table, text
 
 _HEADLINES = {
     "better": "Better than random search",
@@ -13,21 +13,30 @@ _HEADLINES = {
     "too few": "Too few test images to tell",
     "uncompared": "Finished, without a comparison",
     "by hand": "Chosen by hand, not searched",
+    "ship": "Ship the {name}",
+    "ship and label more": "Ship the {name}, and label more",
+    "label more": "Label more before you ship the {name}",
     "unfinished": "Not finished yet",
 }
 
 
 def verdict(records: Records) -> Verdict:
-    """The standing comes from the gain over random architectures at equal budget; the sentence is result.json's own."""
+    """The standing is the record's advice, of earlier searches the gain over random ones; the sentence is its own."""
     result = records.result
     over_random = gain_over_random(records)
     finished = text(result.get("status")) == "complete"
     alone = "by hand" if by_hand(records) else "uncompared"
     if over_random and few_test_images(records):
         alone, over_random = "too few", None
-    standing = "unfinished" if not finished else over_random.judgement if over_random else alone
+    action = (text(table(result.get("advice")).get("action")) or "").replace(",", "")
+    if not finished:
+        standing = "unfinished"
+    elif action in _HEADLINES and not few_test_images(records) and not by_hand(records):
+        standing = action
+    else:
+        standing = over_random.judgement if over_random else alone
     sentence = text(result.get("verdict")) or _progress(records)
-    return Verdict(standing, _HEADLINES[standing], sentence, _tiles(records))
+    return Verdict(standing, _HEADLINES[standing].format(name=winner_name(records)), sentence, _tiles(records))
 
 
 def _progress(records: Records) -> str:

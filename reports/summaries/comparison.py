@@ -16,6 +16,7 @@ from reports.summaries.values import items, number, numbers, numbers_of, table, 
 NAMES = Names(
     {
         "winner": "searched branch",
+        "searched": "searched branch",
         "random": "random search",
         "controller": "controller, short trainings",
         "local": "local search",
@@ -36,6 +37,7 @@ class Roles(dict[str, str]):
         return "rival"
 
 
+KIND_NAMES = {"random": "best random branch", "probe": "linear probe", "tail": "fine-tuned tail"}
 ROLES = Roles(winner="winner", random="random", linear_probe="probe", tail="tail")
 NORMAL_95 = 1.959964  # half of a 95 % interval, in standard deviations
 Interval = tuple[float, float]
@@ -69,7 +71,8 @@ class Method(NamedTuple):
 class Gain(NamedTuple):
     """Mean test score of the winner minus that of a control, with the ends of its 95 % interval.
 
-    `over`: what the interval is taken over, "seeds" of training or, where nothing was trained again, test "images".
+    `over`: what the interval is taken over, "images and seeds", test "images" where nothing was trained again, or, in
+    earlier records, "seeds" of training.
     """
 
     key: str
@@ -120,7 +123,9 @@ def methods(records: Records) -> tuple[Method, ...]:
     controls, repeats = table(result.get("controls")), table(result.get("repeats"))
     known = []
     for key, name in names_of(records).items():
-        source = (result if key == "winner" else table(controls.get(key))) or _from_history(records, key)
+        source = result if key == "winner" else table(controls.get(key))
+        if not source and "controls" not in result:
+            source = _from_history(records, key)
         val, test = numbers_of(source.get("val")), numbers_of(source.get("test"))
         parameters, macs = number(source.get("parameters")), number(source.get("macs"))
         if key == "tail":
@@ -143,25 +148,29 @@ def winner_of(records: Records) -> Method | None:
 
 
 def gain_over_random(records: Records) -> Gain | None:
-    """The gain over random architectures at equal budget, None where it was not measured."""
+    """What searching gained over random architectures at equal budget, None where it was not measured."""
+    if own := _gain("random", NAMES["random"], table(records.result.get("search_gain")), records):
+        return own
     return next((gain for gain in gains(records) if gain.key == "random"), None)
 
 
 def gains(records: Records) -> tuple[Gain, ...]:
-    """What the winner gained over each control, in the search's own metric on test."""
-    known = []
-    for key, name in names_of(records).items():
-        gain = table(table(records.result.get("gain")).get(f"over_{key}"))
-        if (difference := number(gain.get("difference"))) is None:
-            continue
-        low, high, over = number(gain.get("low")), number(gain.get("high")), "seeds"
-        images = number(gain.get("images_low")), number(gain.get("images_high"))
-        if low == high or (low, high) == images:  # a single training says nothing about the spread over trainings
-            (low, high), over = images, "images"
-        if few_test_images(records):
-            low = high = None  # a resampled handful of images gives an interval that means nothing
-        known.append(Gain(key, name, difference, low, high, over))
-    return tuple(known)
+    """What the result gained over each control, in the search's own metric on test."""
+    recorded = table(records.result.get("gain"))
+    known = (_gain(key, name, table(recorded.get(f"over_{key}")), records) for key, name in names_of(records).items())
+    return tuple(gain for gain in known if gain is not None)
+
+
+def _gain(key: str, name: str, gain: dict[str, object], records: Records) -> Gain | None:
+    if (difference := number(gain.get("difference"))) is None:
+        return None
+    low, high, over = number(gain.get("low")), number(gain.get("high")), text(gain.get("over")) or "seeds"
+    images = number(gain.get("images_low")), number(gain.get("images_high"))
+    if "over" not in gain and (low == high or (low, high) == images):
+        (low, high), over = images, "images"  # a single training says nothing about the spread over trainings
+    if few_test_images(records):
+        low = high = None  # a resampled handful of images gives an interval that means nothing
+    return Gain(key, name, difference, low, high, over)
 
 
 def few_test_images(records: Records) -> bool:
@@ -193,8 +202,16 @@ def names_of(records: Records) -> dict[str, str]:
 
 
 def winner_name(records: Records) -> str:
-    """What the winner is called beside its controls."""
-    return "backbone's own blocks" if by_hand(records) else NAMES["winner"]
+    """What the result is called beside its controls."""
+    kind = kind_of_result(records.result)
+    if by_hand(records):
+        return "backbone's own blocks"
+    return NAMES["winner"] if kind == "searched" else KIND_NAMES.get(kind) or NAMES[kind]
+
+
+def kind_of_result(result: Mapping[str, object]) -> str:
+    """What kind of thing the result is; before there was a choice it was always what was searched."""
+    return text(result.get("kind")) or ("by-hand" if result.get("strategy") == "by-hand" else "searched")
 
 
 def _mean(seeds: tuple[float, ...], single: float | None) -> float | None:

@@ -224,5 +224,6 @@ def judge_of(records: Records) -> str:
 
 
 def winner_identity(records: Records) -> str | None:
-    """The identity of the chosen architecture, None before there is one."""
-    return text(records.result.get("identity"))
+    """The identity of the architecture that won the search, None before that; another kind may be the result."""
+    searched = table(table(records.result.get("controls")).get("searched"))
+    return text(searched.get("identity")) or text(records.result.get("identity"))

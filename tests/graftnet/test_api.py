@@ -134,7 +134,8 @@ def test_records_as_tables(both: tuple[Path, Path]) -> None:
     lines = (folder / "history.jsonl").read_text().splitlines()
     assert list(history(folder)["kind"]) == [json.loads(line)["kind"] for line in lines]
     proposed = candidates(folder)
-    assert list(proposed[proposed["is_winner"]]["identity"]) == [result["identity"]]
+    searched = result if result["kind"] == "searched" else result["controls"]["searched"]
+    assert list(proposed[proposed["is_winner"]]["identity"]) == [searched["identity"]]
     assert set(methods(folder)["key"]) == {"winner", *result["controls"]}
     table = predictions(folder)
     assert table.to_csv(index=False, lineterminator="\n") == (folder / "predictions.csv").read_text()

@@ -28,6 +28,7 @@ samples_per_update = 2
 hidden = 8
 candidates = 4
 retrain_top = 2
+choice = "searched"
 [retrain]
 epochs = 2
 repeats = 1

@@ -22,6 +22,7 @@ updates_per_epoch = 1
 samples_per_update = 2
 candidates = 4
 retrain_top = 1
+choice = "searched"
 nodes = 2
 widths = [4, 8]
 {more}

@@ -55,6 +55,7 @@ updates_per_epoch = 1
 samples_per_update = 2
 candidates = 4
 retrain_top = 2
+choice = "searched"
 hidden = 8
 
 [retrain]

@@ -45,7 +45,19 @@ def test_one_network_sampled_again_and_again_is_a_collapse_whatever_the_entropy(
     assert signs["duplicates_last"] == pytest.approx(39 / 40)
     assert signs["settled"] == 1.0
     assert len(signs["alarms"]) == 1
-    assert "duplicates" in signs["sentence"]
+    assert "duplicates, when it had tried 1 different network" in signs["sentence"]
+
+
+def test_settling_after_many_networks_is_no_collapse() -> None:
+    """As the demo's searches do: 12 updates of different networks, then the few best ones again and again."""
+    explored = [update(UNIFORM * share, rows(8, seed)) for seed, share in enumerate(np.linspace(0.9, 0.3, 12))]
+    signs = found([*explored, *(update(UNIFORM * 0.2, rows(2) * 4) for _ in range(12))])
+    assert signs["duplicates_last"] == pytest.approx(38 / 40)
+    assert signs["tried"] > 90
+    assert signs["alarms"] == []
+    assert "tried" in signs["sentence"]
+    hurried = [update(UNIFORM * 0.9, rows(3) * 2), *(update(UNIFORM * 0.2, rows(2) * 4) for _ in range(12))]
+    assert "when it had tried 3 different networks" in found(hurried)["sentence"]
 
 
 def test_idle_choices_do_not_hide_duplicates() -> None:
@@ -65,7 +77,7 @@ def test_idle_choices_do_not_hide_duplicates() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shares", "words"), [([1.0, 0.9, 0.5, 0.05], "ended at"), ([1.0, 0.2, 0.2, 0.2, 0.2], "half-way")]
+    ("shares", "words"), [([1.0, 0.9, 0.5, 0.05], "ended at"), ([1.0, 0.09, 0.09, 0.3, 0.3], "half-way")]
 )
 def test_entropy_that_is_low_or_fell_early_is_a_collapse(shares: list[float], words: str) -> None:
     signs = found([update(UNIFORM * share, rows(8, seed)) for seed, share in enumerate(shares)])

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nas.job.results import Gain, TooFew, too_few, verdict
-from nas.job.trainings import Figures
+from nas.job.advice import Facts, TooFew, verdict
+from nas.job.gains import Gain, Interval
+from nas.job.results import too_few
 from nas.settings import JobData
 from subdatasets.reading.rows import FEW, few_sentence
-from tests.nas.job.test_run import SETTINGS
 from trunk.features.source import ArrayFeatures, LabelledFeatures
 
-GAINS = {"over_random": Gain(0.2, 0.1, 0.3, 0.1, 0.3), "over_linear_probe": Gain(-0.2, -0.3, -0.1, -0.3, -0.1)}
+GAINS = {"random": Gain(0.2, 0.1, 0.3, 0.1, 0.3), "linear_probe": Gain(0.2, 0.1, 0.3, 0.1, 0.3)}
 
 
 def split(no: int, yes: int) -> LabelledFeatures:
@@ -33,15 +33,28 @@ def test_the_rarer_value_decides(no: int, yes: int, few: TooFew | None) -> None:
     assert too_few(replace(job(no, yes), test=None)) is None
 
 
-def test_the_sentence_gives_neither_a_verdict_nor_advice() -> None:
-    figures: dict[str, list[Figures]] = {"winner": [{"auroc": 1.0}]}
-    told = verdict("auroc", figures, GAINS, 0.5, SETTINGS)
+def test_the_sentence_gives_neither_a_verdict_nor_advice_to_ship() -> None:
+    facts = Facts(
+        "hat",
+        "searched",
+        "90 parameters",
+        "auroc",
+        val=0.9,
+        score=Interval(1.0, 0.9, 1.0),
+        images=80,
+        others={"linear_probe": 0.8},
+        gains=GAINS,
+        search_gain=GAINS["random"],
+        random=4,
+    )
+    told, _ = verdict(facts)
+    assert told.startswith("Ship the searched branch: ")
     assert "a gain beyond the interval" in told
-    assert "use the probe" in told
-    kept = verdict("auroc", figures, GAINS, 0.5, SETTINGS, few=TooFew("yes", 1))
+    kept, advice = verdict(replace(facts, few=TooFew("yes", 1)))
+    assert advice.action == "label more"
     assert kept == (
-        "Test AUROC 1.0000 (mean of 1 trainings); too few test images of 'yes' (1, it takes 10) to tell whether the "
-        "search gained anything."
+        "Label more before you ship the searched branch: test AUROC 1.0000. Too few test images of 'yes' (1, it takes "
+        "10) to tell how good it is, or whether anything else is better."
     )
 
 

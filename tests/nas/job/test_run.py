@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -18,7 +17,6 @@ from branches.training import predict_scores
 from foundation.history import read_history
 from nas.errors import SearchError
 from nas.job.pictures import NO_IMAGES
-from nas.job.results import Gain, gain, sentence
 from nas.job.run import run_job
 from nas.settings import JobData, JobSettings, SearchSettings
 from reports.result_schema import check_result
@@ -36,6 +34,7 @@ SETTINGS = JobSettings(
     retrain_top=2,
     repeats=2,
     tail=FitSettings(epochs=1, batch_size=32),
+    choice="searched",  # these tests follow the search; those of the choice are in test_choice.py
 )
 
 
@@ -185,37 +184,6 @@ def test_controls_and_test_may_be_left_out(data: JobData, tmp_path: Path) -> Non
     assert "no test split" in result["verdict"]
 
 
-def test_gain_is_welchs_interval() -> None:
-    from scipy.stats import t as student
-    from scipy.stats import ttest_ind
-
-    ours, theirs = [0.91, 0.92, 0.915], [0.90, 0.906, 0.899]
-    interval = ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
-    found = gain(ours, theirs, (0.0, -1.0, 1.0))
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.difference == pytest.approx(np.mean(ours) - np.mean(theirs))
-    alone = gain(ours, [0.9], (0.0, -1.0, 1.0), fixed=True)
-    half = 4.302653 * np.std(ours, ddof=1) / 3**0.5  # Student's t, 2 degrees of freedom
-    assert alone.high - alone.difference == pytest.approx(half, rel=1e-5)
-    # A side trained once, by chance as good as it is, is as uncertain as one training of the other side.
-    once = gain(ours, [0.9], (0.0, -1.0, 1.0))
-    spread = np.std(ours, ddof=1) * (1 / 3 + 1) ** 0.5
-    freedom = (1 / 3 + 1) ** 2 / ((1 / 3) ** 2 / 2 + 1 / 2)
-    assert once.high - once.difference == pytest.approx(student.ppf(0.975, freedom) * spread)
-    # Without any repetition only the images are left to judge by.
-    assert gain([0.92], [0.9], (0.02, -0.01, 0.05))[1:3] == (-0.01, 0.05)
-    assert gain([0.92], [0.9], (0.02, -0.01, 0.05), fixed=True)[1:3] == (-0.01, 0.05)
-
-
-@pytest.mark.parametrize(("low", "advice"), [(0.001, False), (-0.001, True)])
-def test_the_verdict_advises_the_probe_where_the_branch_does_not_beat_it(low: float, advice: bool) -> None:
-    gains = {"over_linear_probe": Gain(0.002, low, 0.005, 0.0, 0.0), "over_random": Gain(0.0, -0.01, 0.01, 0.0, 0.0)}
-    text = sentence("auroc", 0.93, 3, gains, 0.97, 4)
-    assert ("use the probe" in text) == advice
-    assert "no better than random" in text
-    assert "97.0% fewer parameters" in text
-
-
 @pytest.mark.parametrize("reward", REWARDS)
 def test_every_reward_can_be_searched_with(data: JobData, tmp_path: Path, reward: str) -> None:
     search, retrain = replace(SETTINGS.search, reward=reward), replace(SETTINGS.retrain, metric=reward)
@@ -224,4 +192,4 @@ def test_every_reward_can_be_searched_with(data: JobData, tmp_path: Path, reward
     for split in ("val", "test"):
         assert 0 <= result[split][reward] <= 1
         assert all(len(side[f"{split}_{reward}"]) >= 1 for side in result["repeats"].values())
-    assert result["verdict"].startswith(f"Test {title_of(reward)} ")
+    assert f"test {title_of(reward)} {result['test_interval']['mean']:.4f} [" in result["verdict"]

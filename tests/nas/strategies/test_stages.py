@@ -23,6 +23,7 @@ from tests.untimed import untimed
 
 CPU = torch.device("cpu")
 SETTINGS = JobSettings(
+    choice="searched",
     space=macro_space(2, widths=(2, 4), depths=(1, 2)),
     search=SearchSettings(epochs=2, warmup_epochs=1, min_steps=0, batch_size=32),
     trials=5,
@@ -61,7 +62,7 @@ def test_a_job_ends_as_one_of_enas_does(data: JobData, tmp_path: Path, strategy:
     kept = {path.name for path in tmp_path.iterdir()} - {"search.safetensors"}
     assert kept == {
         *("config.json", "candidates.json", "history.jsonl", "latencies.json", "scores.safetensors", "trainings"),
-        *("architecture.json", "branch", "predictions.csv", "pictures.json", "result.json"),
+        *("architecture.json", "branch", "choices", "predictions.csv", "pictures.json", "result.json"),
     }
 
 

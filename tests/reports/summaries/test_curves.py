@@ -153,3 +153,33 @@ def test_nothing_is_called_better_where_too_few_test_images_tell() -> None:
     assert found.tiles == (), "the gain is no key figure"
     (shown,) = gains(records_of({**result, "too_few": {"value": "yes", "images": 1}}))
     assert (shown.low, shown.high, shown.judgement) == (None, None, "not told apart")
+
+
+@pytest.mark.parametrize(
+    ("action", "headline"),
+    [
+        ("ship", "Ship the linear probe"),
+        ("ship, and label more", "Ship the linear probe, and label more"),
+        ("label more", "Label more before you ship the linear probe"),
+    ],
+)
+def test_the_headline_is_the_advice_and_the_search_has_its_own_gain(action: str, headline: str) -> None:
+    gain = {"difference": 0.01, "low": -0.01, "high": 0.03, "images_low": 0.0, "images_high": 0.02}
+    over = {"over_searched": {**gain, "over": "images and seeds"}}
+    search_gain = {**gain, "difference": -0.2, "low": -0.3, "high": -0.1, "over": "images and seeds"}
+    result = {"kind": "probe", "advice": {"action": action}, "gain": over, "search_gain": search_gain}
+    found = verdict(records_of({**result, "status": "complete", "verdict": "Ship it."}))
+    assert (found.headline, found.sentence) == (headline, "Ship it.")
+    assert found.standing == action.replace(",", "")
+    assert found.tiles[0].name == "gain over random"
+    (shown,) = gains(records_of(result))
+    assert (shown.key, shown.over, shown.judgement) == ("searched", "images and seeds", "not told apart")
+
+
+def test_a_chosen_kind_stands_once_and_the_searched_branch_beside_it() -> None:
+    val, history = {"auroc": 0.9}, {"kind": "control", "name": "linear_probe", "val": {"auroc": 0.9}, "parameters": 10}
+    result = {"kind": "probe", "parameters": 10, "val": val, "controls": {"searched": {"val": val, "parameters": 90}}}
+    assert [(method.key, method.name) for method in methods(records_of(result, history))] == [
+        ("winner", "linear probe"),
+        ("searched", "searched branch"),
+    ]
