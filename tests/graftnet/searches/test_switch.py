@@ -19,6 +19,7 @@ from branches.saved import load_branch, save_branch
 from branches.tails import tail_branch
 from graftnet.bundles.tree import graft_attribute
 from graftnet.cli import run
+from graftnet.commands.trunk import MAX_DROP
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, open_project
 from graftnet.project.settings import hand_settings, job_settings
@@ -34,6 +35,7 @@ from tests.nas.killing import KilledError
 from trunk.errors import TrunkError
 
 CPU = torch.device("cpu")
+ANY_DROP = ("--max-drop", "1")  # the scores of a few pictures jump
 # Where the process dies, in the order in which a switch gets there: a function, and the call of it that never returns.
 KILLED_AT = (
     ("trunk.features.cache.FeatureCache.write", 1),
@@ -178,7 +180,7 @@ def test_a_reader_never_sees_a_mixture(ready: Project, switched: Project) -> Non
 
 def test_back_and_forth_to_the_bit(ready: Project, capsys: pytest.CaptureFixture[str]) -> None:
     before, first = predictions(ready), served(ready)
-    record = answered(ready, capsys, "switch", "--yes")
+    record = answered(ready, capsys, "switch", "--yes", *ANY_DROP)
     after, second = predictions(ready), served(ready)
     assert record["switched"]
     assert [one["attribute"] for one in record["branches"]] == sorted(KINDS)
@@ -188,18 +190,29 @@ def test_back_and_forth_to_the_bit(ready: Project, capsys: pytest.CaptureFixture
     assert same(predictions(ready), before)
     with pytest.MonkeyPatch.context() as patch:
         forbid("nas.job.trainings.fit", patch)
-        answered(ready, capsys, "switch", "--yes")
+        answered(ready, capsys, "switch", "--yes", *ANY_DROP)
     assert served(ready) == Served(second.version, f"trees/{second.version}-2")
     assert same(predictions(ready), after)
     assert answered(ready, capsys, "rollback")["to"] == first.version
     assert "never switched" in answered(ready, capsys, "rollback", code=2)["error"]
 
 
+def test_by_default_no_branch_may_fall_by_more_than_half_a_point(
+    ready: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, fallen = served(ready), prepared(ready).fallen(MAX_DROP)
+    assert fallen, "the branches of these few pictures fall and rise by far more"
+    record = answered(ready, capsys, "switch", "--yes", code=1)
+    assert f"fell by more than {MAX_DROP:g} (--max-drop)" in record["refused"]
+    assert all(branch.attribute in record["refused"] for branch in fallen)
+    assert served(ready) == before
+
+
 def test_without_agreement_the_figures_are_shown_and_nothing_changes(
     ready: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = served(ready)
-    record = answered(ready, capsys, "switch")
+    record = answered(ready, capsys, "switch", *ANY_DROP)
     assert not record["switched"]
     for one in record["branches"]:
         assert {"auroc", "fpr"} <= set(one["old"]["test"]) & set(one["new"]["test"])
@@ -207,7 +220,7 @@ def test_without_agreement_the_figures_are_shown_and_nothing_changes(
         assert difference == pytest.approx(one["new"]["test"]["auroc"] - one["old"]["test"]["auroc"])
         assert low <= difference <= high
     assert served(ready) == before
-    assert run(["trunk", "switch", "--project", str(ready.folder)]) == 0
+    assert run(["trunk", "switch", *ANY_DROP, "--project", str(ready.folder)]) == 0
     shown = capsys.readouterr().out
     assert "test old  test new" in shown
     assert "Not changed over" in shown
@@ -339,7 +352,7 @@ def test_a_version_whose_depth_is_too_small_for_a_branch(project: Project, capsy
 
 
 def started(folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "graftnet", "trunk", "switch", "--yes", "--device", "cpu", "--json"]
+    command = [sys.executable, "-m", "graftnet", "trunk", "switch", "--yes", *ANY_DROP, "--device", "cpu", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
