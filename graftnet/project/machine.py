@@ -78,6 +78,7 @@ CORE = (
     "nni",
     "scipy",
     "scikit-learn",
+    "threadpoolctl",
     "POT",
     "safetensors",
     "onnx",
