@@ -3,10 +3,10 @@
 All of it is read from the search's history and candidates; nothing is trained or scored.
 
 To settle is what a policy is for: towards the end of a sound search most samples are networks that it knows, and its
-entropy is a fraction of the uniform one. Eleven searches of the digits' demo had 53 to 90 % duplicates among the last 40
-samples and 15 to 60 % of the entropy half-way, after 82 to 200 different networks, and what they retrained was as good
-as random architectures or better. So duplicates count only where few networks had been tried before, and entropy only
-where next to nothing is left of it.
+entropy is a fraction of the uniform one. Eleven searches of the digits' demo had 53 to 90 % duplicates among the last
+40 samples and 15 to 60 % of the entropy half-way, after 82 to 200 different networks, and what they retrained was as
+good as random architectures or better. So duplicates count only where few networks had been tried before, and entropy
+only where next to nothing is left of it.
 """
 
 import math
