@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from foundation.history import Progress
 from foundation.locks import sweep
 from trunk.errors import TrunkError
-from trunk.features.cache import FeatureCache, read_shard_record, write_shard
+from trunk.features.cache import FeatureCache, index_of, read_shard_record, write_shard
 
 SHARD_ROWS = 256  # what a kill loses at most
 
@@ -33,18 +33,8 @@ class AverageCache:
 
     def read_index(self) -> tuple[list[Path], dict[str, tuple[int, int]]]:
         """The whole shards, and (shard, row) per image; damaged shards are deleted."""
-        shards: list[Path] = []
-        index: dict[str, tuple[int, int]] = {}
-        for record in sorted(self.folder.glob("*.json")):
-            keys = read_shard_record(record, (sum(self.widths),), None)
-            if keys is None:
-                record.unlink(missing_ok=True)
-                record.with_suffix(".npy").unlink(missing_ok=True)
-                continue
-            for row, key in enumerate(keys):
-                index.setdefault(key, (len(shards), row))
-            shards.append(record.with_suffix(".npy"))
-        return shards, index
+        records = sorted(self.folder.glob("*.json"))
+        return index_of((record, read_shard_record(record, (sum(self.widths),), None)) for record in records)
 
     def fill(self, images: Mapping[str, Path], *, progress: Progress | None = None) -> int:
         """Compute what is missing of ``images`` (content hash -> file); how many of them passed the trunk.

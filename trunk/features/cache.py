@@ -109,17 +109,7 @@ class FeatureCache:
         with ThreadPoolExecutor(DECODING_THREADS) as pool:
             read = partial(self.keys_of, shape=shape, codec=codec.key if codec else "none yet")
             contents = list(pool.map(read, records))
-        shards: list[Path] = []
-        index: dict[str, tuple[int, int]] = {}
-        for record, keys in zip(records, contents, strict=True):
-            if keys is None:
-                record.unlink(missing_ok=True)
-                record.with_suffix(".npy").unlink(missing_ok=True)
-                continue
-            for row, key in enumerate(keys):
-                index.setdefault(key, (len(shards), row))
-            shards.append(record.with_suffix(".npy"))
-        return shards, index
+        return index_of(zip(records, contents, strict=True))
 
     def keys_of(self, record: Path, shape: tuple[int, int, int], codec: str | None) -> list[str] | None:
         """What `read_shard_record` says; files that have not changed since this object read them are not read again."""
@@ -306,6 +296,24 @@ def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: s
     replace_atomically(path, write_array)
     record = {"hashes": list(keys), "shape": list(array.shape[1:]), "sha256": file_checksum(path)}
     write_json(path.with_suffix(".json"), record | ({"codec": codec} if codec else {}))
+
+
+def index_of(shards: Iterable[tuple[Path, list[str] | None]]) -> tuple[list[Path], dict[str, tuple[int, int]]]:
+    """Records of shards with their keys -> the arrays of whole shards, and (shard, row) per key.
+
+    Keys that are None are a damaged shard's, which is deleted. A key that is there twice counts once.
+    """
+    arrays: list[Path] = []
+    index: dict[str, tuple[int, int]] = {}
+    for record, keys in shards:
+        if keys is None:
+            record.unlink(missing_ok=True)
+            record.with_suffix(".npy").unlink(missing_ok=True)
+            continue
+        for row, key in enumerate(keys):
+            index.setdefault(key, (len(arrays), row))
+        arrays.append(record.with_suffix(".npy"))
+    return arrays, index
 
 
 def read_shard_record(record: Path, shape: tuple[int, ...], codec: str | None) -> list[str] | None:
