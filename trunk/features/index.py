@@ -1,4 +1,4 @@
-"""Where the row of each key lies: sorted digests with shard and row, memory-mapped, so that millions open at once.
+"""Index of a depth's rows: sorted digests of keys with shard and row, memory-mapped, so that millions open at once.
 
 ``rows.index`` beside a depth's shards is one line of JSON (which shards it knows, and size, time and inode of their
 files when they were found whole) and three arrays: of every row the digest of its key, 256 bits as four numbers, the
@@ -27,7 +27,7 @@ INDEX = "rows.index"
 FORMAT = 1
 FRESH = 2.0  # seconds
 CHUNK = 2**16  # keys that are looked up at once
-DIGITS = frozenset("0123456789abcdef")
+HASH = 64  # hex digits of a content hash
 WORDS = 4
 THREADS = 4  # that read shards
 
@@ -93,6 +93,17 @@ class Index:
             asked, at = asked[~found], at[~found] + 1  # another key whose first number is the same
 
 
+def hash_bytes(keys: Sequence[str]) -> bytes | None:
+    """The bytes of content hashes, one after the other; None where a key is none."""
+    text = "".join(keys)
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        return None
+    whole = len(data) == HASH // 2 * len(keys) and all(len(key) == HASH for key in keys)
+    return data if whole and text == text.lower() else None
+
+
 def layout(rows: int) -> list[tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shapes and kinds of the arrays."""
     return [
@@ -104,14 +115,9 @@ def layout(rows: int) -> list[tuple[tuple[int, ...], np.dtype[Any]]]:
 
 def digests(keys: Sequence[str]) -> Words:
     """256 bits per key: a content hash itself, the SHA-256 of any other key."""
-    joined = "".join(keys)
-    if all(len(key) == 64 for key in keys) and DIGITS.issuperset(joined):
-        data = bytes.fromhex(joined)
-    else:
-        data = b"".join(
-            bytes.fromhex(key) if len(key) == 64 and DIGITS.issuperset(key) else hashlib.sha256(key.encode()).digest()
-            for key in keys
-        )
+    data = hash_bytes(keys)
+    if data is None:
+        data = b"".join(hash_bytes([key]) or hashlib.sha256(key.encode()).digest() for key in keys)
     return np.frombuffer(data, ">u8").reshape(-1, WORDS).astype("<u8")
 
 

@@ -65,6 +65,15 @@ def test_keys_are_found_where_their_rows_lie() -> None:
     assert Index.empty().find(["a"]).tolist() == [[-1, -1]]
 
 
+def test_every_key_has_a_digest_of_its_own() -> None:
+    plain = keys(3)
+    odd = [plain[0].upper(), plain[0][:62] + "  ", "", "a", plain[0] + plain[1], f"{plain[0]}/flip", plain[0][:-1]]
+    words = digests([*plain, *odd])
+    assert np.array_equal(words[:3], digests(plain))
+    assert len({row.tobytes() for row in words}) == len(words)
+    assert words[0].astype(">u8").tobytes().hex() == plain[0]
+
+
 def test_many_keys_are_looked_up_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "CHUNK", 7)
     wanted = keys(60, start=20)
