@@ -222,13 +222,18 @@ def predict_scores(
     """
     device = torch.device(device)
     module.eval()
-    scores = []
-    for start in range(0, len(features), batch_size):
-        index = torch.arange(start, min(start + batch_size, len(features)))
+    scores: Tensor | None = None  # one array: what stays between batches that come and go leaves holes in the heap
+    batches = (
+        np.arange(start, min(start + batch_size, len(features))) for start in range(0, len(features), batch_size)
+    )
+    for index, rows in prefetched(features, batches, device):
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            logits = module(features.gather(index).to(device))
-        scores.append(logits.cpu().double().softmax(1))
-    result: npt.NDArray[np.float64] = torch.cat(scores).numpy()
+            logits = module(rows.to(device))
+        if scores is None:
+            scores = torch.empty(len(features), logits.shape[1], dtype=torch.float64)
+        scores[int(index[0]) : int(index[-1]) + 1] = logits.cpu().double().softmax(1)
+    assert scores is not None
+    result: npt.NDArray[np.float64] = scores.numpy()
     return result
 
 

@@ -82,18 +82,20 @@ class Project:
     def report(self, attribute: str | None = None, *, check: bool = True) -> Path:
         """Write the page and the model card of the attribute's newest search; without one of every attribute.
 
+        Those that are as their records are stay as they are.
+
         Args:
             check: of all attributes, read the data to see which results are still current.
 
         Returns:
             The page: of the attribute, or the one over all of them.
         """
-        from reports import write_card, write_fleet_report, write_report
+        from graftnet.pages.fresh import write_if_changed
 
         if attribute is not None:
-            write_card(self.latest(attribute))
-            return write_report(self.latest(attribute))
+            return write_if_changed(self.latest(attribute))
         from graftnet.pages.fleet_record import searched, write_fleet_record
+        from reports import write_fleet_report
 
         for name in searched(self.opened):
             self.report(name)

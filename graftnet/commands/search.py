@@ -20,6 +20,9 @@ def cache(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it takes, in bytes and seconds, and do nothing.")
     ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all that is cached against its checksums; then go on.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compute the trunk's features ahead of a search.
@@ -32,15 +35,20 @@ def cache(
       graftnet cache
       graftnet cache bald backpack --device cuda
       graftnet cache --dry-run
+      graftnet cache --verify
     """
     from graftnet.project.folder import open_project
     from graftnet.project.machine import choose_device
+    from graftnet.searches.features import verified_cache
     from graftnet.searches.run import cache_features, estimate_features
     from graftnet.terminal.output import announce, show_progress
+    from graftnet.trunks.versions import open_trunk
 
     home = open_project(project)
     names = [name for name in attributes or home.sources() if home.source(name)]
     chosen = choose_device(device)
+    if verify:
+        typer.echo(verified_cache(home, open_trunk(home, chosen)), err=True)
     if dry_run:
         estimate = estimate_features(home, names, device=chosen)
         answer(estimate.record(), estimate.sentence(), as_json=as_json)

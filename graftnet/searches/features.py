@@ -18,7 +18,7 @@ from subdatasets.image_files import content_hashes
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import SubDataset
 from trunk.features.cache import FeatureCache, Missing
-from trunk.features.estimate import Estimate, estimate_fill, joined_estimates, require_room
+from trunk.features.estimate import Estimate, estimate_fill, joined_estimates, require_room, shown_bytes
 from trunk.features.source import LabelledFeatures
 from trunk.features.views import key_of
 from trunk.trunk import Trunk
@@ -110,6 +110,21 @@ def fill(
             progress("features", 0, estimate.rows, figures)
 
     return cache.fill(keys, depths, fit_on=training, before=before, progress=progress)
+
+
+def verified_cache(project: Project, trunk: Trunk) -> str:
+    """What a full check of the project's cache found, in a sentence per depth; damaged shards are deleted."""
+    cache = cache_of(project, trunk)
+    lines = []
+    for depth in cache.trunk.depths:
+        found = cache.verify(depth)
+        if found.shards or found.damaged:
+            gone = (
+                f"; {found.damaged} damaged ones were deleted, their images are computed again" if found.damaged else ""
+            )
+            whole = f"{found.shards} shards with {found.rows:,} rows ({shown_bytes(found.bytes)}) are whole"
+            lines.append(f"Depth {depth}: {whole}{gone}.")
+    return "\n".join(lines) or "Nothing is cached."
 
 
 def estimate_cache(project: Project, trunk: Trunk, subdatasets: Sequence[SubDataset]) -> Estimate:

@@ -68,10 +68,3 @@ class LabelledFeatures:
         """(C, H, W) that the branch of these features reads on the trunk: before compression, where they are."""
         shape: tuple[int, int, int] = getattr(self.features, "trunk_shape", self.features.shape)
         return shape
-
-
-def averaged(features: FeatureSource, *, batch_size: int = 1024) -> Tensor:
-    """Global average of each row's map: float32 (N, C); what a linear probe reads."""
-    rows = torch.arange(len(features))
-    parts = [features.gather(part).mean(dim=(2, 3)) for part in torch.split(rows, batch_size)]
-    return torch.cat(parts) if parts else torch.empty(0, features.shape[0])
