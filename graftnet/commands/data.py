@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graftnet.commands.options import START, Device, Folder, Images, Json, Replace, Seed
+from graftnet.commands.options import START, Device, Folder, Images, Json, Rehash, Replace, Seed
 from graftnet.terminal.output import answer
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def check(
     write_split: Annotated[
         bool, typer.Option("--write-split", help="Write splits down that were drawn, so that they stay.")
     ] = False,
+    rehash: Rehash = False,
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -141,12 +142,16 @@ def check(
     """
     from graftnet.data.checks import check_project, problem_lines, write_splits
     from graftnet.project.folder import open_project
+    from graftnet.terminal.output import show_progress
 
     home = open_project(project)
     names = list(attributes or home.sources())
     sources = [home.source(name) for name in names]
+    if rehash:
+        home.memory.forget()
     written = write_splits(home, names) if write_split else {}
-    problems = check_project(home, sources)
+    with show_progress() as progress:
+        problems = check_project(home, sources, progress=progress)
     errors = sum(problem.severity == "error" for problem in problems)
     shown = [
         {"severity": problem.severity, "file": problem.file, "line": problem.line, "message": problem.message}
@@ -307,6 +312,7 @@ def labels(
     attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
     output: Output = None,
     replace: Replace = False,
+    rehash: Rehash = False,
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -326,6 +332,8 @@ def labels(
     from graftnet.terminal.output import show_progress
 
     home = open_project(project)
+    if rehash:
+        home.memory.forget()
     with show_progress() as progress:
         table = project_table(home, attributes or (), progress=progress)
     _say(table, output, replace=replace, as_json=as_json)

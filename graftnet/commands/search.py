@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from graftnet.commands.options import SEARCH, USE, Device, Folder, Json, Seed, spread
+from graftnet.commands.options import SEARCH, USE, Device, Folder, Json, Rehash, Seed, spread
 from graftnet.project.overrides import HERE, NONE, Overrides, PlaceOptions
 from graftnet.terminal.output import answer
 
@@ -20,6 +20,7 @@ def cache(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it takes, in bytes and seconds, and do nothing.")
     ] = False,
+    rehash: Rehash = False,
     as_json: Json = False,
 ) -> None:
     """Compute the trunk's features ahead of a search.
@@ -40,6 +41,8 @@ def cache(
 
     home = open_project(project)
     names = [name for name in attributes or home.sources() if home.source(name)]
+    if rehash:
+        home.memory.forget()
     chosen = choose_device(device)
     if dry_run:
         estimate = estimate_features(home, names, device=chosen)
@@ -75,6 +78,7 @@ def search(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="With ATTR: the search's curves as TensorBoard event files too.")
     ] = False,
+    rehash: Rehash = False,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -105,6 +109,10 @@ def search(
     if tensorboard and attribute is None:
         raise ConfigError("--tensorboard goes with one attribute; name it: graftnet search ATTR --tensorboard.")
     require_one(attribute, everything, features, out, where)
+    if rehash:
+        from graftnet.project.folder import open_project
+
+        open_project(project).memory.forget()
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
     if everything:
         from graftnet.searches.search_all import choose_place, failure, fleet_answer, search_all

@@ -10,6 +10,7 @@ from graftnet.data.checks import write_splits
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.terminal.output import text_table
+from subdatasets.image_files import content_hashes
 from subdatasets.importing.folder import import_folder
 from subdatasets.importing.tables import import_table
 from subdatasets.importing.write import ImportSummary
@@ -95,6 +96,7 @@ def import_labels_table(
         seed=seed,
         progress=progress,
         white=project.config.data.white,
+        memory=project.memory,
         **choices.of_all,
     )
 
@@ -125,7 +127,14 @@ def import_into(
     if choices.replace and known is not None:
         write_splits(project, [name])
     return import_folder(
-        folder, name, project.data, white=project.config.data.white, seed=seed, progress=progress, **choices.of_all
+        folder,
+        name,
+        project.data,
+        white=project.config.data.white,
+        seed=seed,
+        progress=progress,
+        memory=project.memory,
+        **choices.of_all,
     )
 
 
@@ -185,7 +194,9 @@ def project_table(project: Project, attributes: Sequence[str] = (), *, progress:
     if not names:
         raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")
     subdatasets = [project.read(name) for name in names]
-    return join_subdatasets(subdatasets, progress=progress)
+    paths = [example.path for subdataset in subdatasets for example in subdataset.examples]
+    hashes = content_hashes(paths, progress=progress, memory=project.memory)
+    return join_subdatasets(subdatasets, hashes=hashes)
 
 
 def table_lines(table: LabelTable) -> list[str]:

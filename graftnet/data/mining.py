@@ -74,7 +74,7 @@ def mine_attribute(
     trunk = open_trunk(project, device)
     depth = len(trunk.chain) if choices.depth is None else trunk.check_depth(choices.depth)
     train = source.split("train")
-    hashes = content_hashes([example.path for example in source.examples])
+    hashes = content_hashes([example.path for example in source.examples], progress=progress, memory=project.memory)
     precision = feature_precision(project, trunk, device_of(trunk))
     embedded = embeddings(AttributeData(project, trunk, source, hashes, depth, precision), progress)
     is_positive = np.array([example.value == positive for example in train])

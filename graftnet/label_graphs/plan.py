@@ -119,7 +119,8 @@ def plan_graph(
     """
     names = list(dict.fromkeys(attributes)) or project.questions()
     subdatasets = [project.read(name) for name in names]
-    hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
+    paths = [example.path for subdataset in subdatasets for example in subdataset.examples]
+    hashes = content_hashes(paths, memory=project.memory)
     data = joined(subdatasets, hashes)
     if len(data.labels) < 2:
         raise ConfigError(f"A label graph needs two labels or more, {names[0]} is one; name more attributes.")

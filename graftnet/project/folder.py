@@ -16,6 +16,7 @@ from graftnet.project.config import CONFIG_NAME, Config, read_config
 from graftnet.project.draws import notes_of
 
 if TYPE_CHECKING:
+    from subdatasets.files.memory import FileMemory
     from subdatasets.subdataset import SubDataset
 
 IMAGES = "images"
@@ -113,6 +114,13 @@ class Project:
     def cache(self) -> Path:
         """Cached trunk features."""
         return self.runs / "cache"
+
+    @property
+    def memory(self) -> "FileMemory":
+        """What is known of files that were read before; it may be deleted at any time."""
+        from subdatasets.files.memory import memory_in
+
+        return memory_in(self.runs)
 
     @property
     def tree(self) -> Path:

@@ -102,7 +102,9 @@ def survey(
     for number, name in enumerate(names):
         if progress:
             progress(PLANNING, number, len(names), {})
-        jobs.append(plan_job(project, trunk, name, seed=seed, device=device, hashes=hashes, force=force))
+        jobs.append(
+            plan_job(project, trunk, name, seed=seed, device=device, hashes=hashes, force=force, progress=progress)
+        )
     wanted = [job for job in jobs if job.plan and (force or not job.current)]
     failed = {job.attribute: job for job in fill(project, trunk, wanted, progress) if job.error}
     return [failed.get(job.attribute, job) for job in jobs]
@@ -117,10 +119,13 @@ def plan_job(
     device: torch.device,
     hashes: dict[Path, str],
     force: bool = False,
+    progress: Progress | None = None,
 ) -> Job:
     """Plan one attribute; ``hashes`` of images seen before are used, and new ones added."""
     try:
-        plan = plan_search(project, trunk, attribute, seed=seed, device=device, hashes=hashes, force=force)
+        plan = plan_search(
+            project, trunk, attribute, seed=seed, device=device, hashes=hashes, force=force, progress=progress
+        )
     except Exception as error:
         return Job(attribute, error=explain(error, project.runs)[0])
     hashes.update(plan.hashes)

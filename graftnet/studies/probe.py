@@ -63,7 +63,9 @@ def probe_attributes(
     subdatasets = [seen(project.read(name)) for name in names]
     trunk = open_trunk(project, device)
     hashes = content_hashes(
-        [example.path for subdataset in subdatasets for example in subdataset.examples], progress=progress
+        [example.path for subdataset in subdatasets for example in subdataset.examples],
+        progress=progress,
+        memory=project.memory,
     )
     averages = AverageCache(cache_of(project, trunk))
     averages.fill({content: path for path, content in hashes.items()}, progress=progress)

@@ -51,7 +51,8 @@ def train_trunk(
     preprocessing = chosen_input(project, weights.preprocessing if weights else None)
     names = list(table.attributes) or project.questions()
     subdatasets = [project.read(name) for name in names]
-    hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
+    paths = [example.path for subdataset in subdatasets for example in subdataset.examples]
+    hashes = content_hashes(paths, progress=progress if ranks.first else None, memory=project.memory)
     settings = settings_from(pretrain_settings(project.config), weights=weights is not None)
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
     identity = {
