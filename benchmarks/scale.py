@@ -8,7 +8,7 @@ its own: `cpu_seconds` with all that it imports, `peak_mb` of memory, `read_mb` 
 
 current: `graftnet search` of an attribute that is current, first and second call; small: the same with 600 images.
 labels: `graftnet data labels` of 18 attributes that share the images, first and second call.
-rows: one sub-dataset is read, with all its rows.
+rows: one sub-dataset is read, with all its rows; whether the images exist is not asked, for there are none.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,18 @@ else:
     (made / "config.json").write_text(json.dumps(config))
 """
 READ = """
-import sys
+import os, sys
+os.path.isfile = lambda path: True
 from pathlib import Path
 from subdatasets.subdataset import read_subdataset
 print(len(read_subdataset(Path(sys.argv[1])).examples))
+"""
+
+
+CONVERT = """
+import sys
+from pyarrow import csv, parquet
+parquet.write_table(csv.read_csv(sys.argv[1]), sys.argv[2])
 """
 
 
@@ -106,7 +114,7 @@ def make_images(folder: Path, count: int) -> list[str]:
     return [f"../photos/{number:07d}.png" for number in range(count)]
 
 
-def make_table(path: Path, paths: list[str], seed: int) -> None:
+def make_table(path: Path, paths: Iterable[str], seed: int) -> None:
     """A table of these images, 70 % train, with labels of a pattern."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -149,11 +157,14 @@ def labels(folder: Path, tree: Path, images: int) -> Iterator[dict[str, Any]]:
         yield {"call": call, "images": images, **measure(tree, COMMAND, "data", "labels", "-p", str(folder))}
 
 
-def rows(folder: Path, tree: Path, images: int, count: int) -> Iterator[dict[str, Any]]:
-    paths = make_images(folder, images)
-    table = folder / "data" / f"rows{images}.csv"
-    make_table(table, paths, 0)
-    yield {"rows": images, "file": table.name, **measure(tree, READ, str(table))}
+def rows(folder: Path, tree: Path, count: int) -> Iterator[dict[str, Any]]:
+    table = folder / "data" / "rows.csv"
+    make_table(table, (f"../photos/{number:07d}.png" for number in range(count)), 0)
+    yield {"rows": count, "file": "csv", **measure(tree, READ, str(table))}
+    if (tree / "subdatasets" / "reading" / "large.py").exists():
+        parquet = table.with_suffix(".parquet")
+        measure(tree, CONVERT, str(table), str(parquet))
+        yield {"rows": count, "file": "parquet", **measure(tree, READ, str(parquet))}
 
 
 def main() -> None:
@@ -171,7 +182,7 @@ def main() -> None:
                 "current": lambda: current(place / "current", given.tree, given.images),
                 "small": lambda: current(place / "small", given.tree, 600),
                 "labels": lambda: labels(place / "labels", given.tree, given.images),
-                "rows": lambda: rows(place / "labels", given.tree, given.images, given.rows),
+                "rows": lambda: rows(place / "rows", given.tree, given.rows),
             }[line]()
             for record in found:
                 print(json.dumps({"line": line, **record}), flush=True)

@@ -142,7 +142,7 @@ def check(
     """
     from graftnet.data.checks import check_project, problem_lines, write_splits
     from graftnet.project.folder import open_project
-    from graftnet.terminal.output import show_progress
+    from graftnet.terminal.output import if_long, show_progress
 
     home = open_project(project)
     names = list(attributes or home.sources())
@@ -151,7 +151,7 @@ def check(
         home.memory.forget()
     written = write_splits(home, names) if write_split else {}
     with show_progress() as progress:
-        problems = check_project(home, sources, progress=progress)
+        problems = check_project(home, sources, progress=if_long(progress))
     errors = sum(problem.severity == "error" for problem in problems)
     shown = [
         {"severity": problem.severity, "file": problem.file, "line": problem.line, "message": problem.message}

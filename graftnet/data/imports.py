@@ -10,7 +10,6 @@ from graftnet.data.checks import write_splits
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.terminal.output import text_table
-from subdatasets.image_files import content_hashes
 from subdatasets.importing.folder import import_folder
 from subdatasets.importing.tables import import_table
 from subdatasets.importing.write import ImportSummary
@@ -18,7 +17,7 @@ from subdatasets.labels.join import join_subdatasets
 from subdatasets.labels.read import table_record
 from subdatasets.labels.table import LabelTable
 from subdatasets.reading.rows import FEW
-from subdatasets.subdataset import SubDataset
+from subdatasets.subdataset import SubDataset, image_hashes
 from subdatasets.words import UNKNOWN
 
 
@@ -194,8 +193,7 @@ def project_table(project: Project, attributes: Sequence[str] = (), *, progress:
     if not names:
         raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")
     subdatasets = [project.read(name) for name in names]
-    paths = [example.path for subdataset in subdatasets for example in subdataset.examples]
-    hashes = content_hashes(paths, progress=progress, memory=project.memory)
+    hashes = image_hashes(subdatasets, progress=progress, memory=project.memory)
     return join_subdatasets(subdatasets, hashes=hashes)
 
 

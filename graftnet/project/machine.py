@@ -72,6 +72,7 @@ CORE = (
     "timm",
     "numpy",
     "pandas",
+    "pyarrow",
     "networkx",
     "matplotlib",
     "optuna",

@@ -13,7 +13,7 @@ from graftnet.project.folder import Project, open_project, project_here
 from graftnet.project.machine import choose_device
 from graftnet.project.overrides import NONE, Overrides, PlaceOptions, open_overridden, overridden
 from graftnet.project.settings import seed_or
-from graftnet.terminal.output import Answer, announce, show_progress
+from graftnet.terminal.output import Answer, announce, if_long, show_progress
 
 QUICK_SEEDS, QUICK_ARCHITECTURES = 2, 10
 SHOWN = (
@@ -86,7 +86,9 @@ def search_in(
 
     trunk = open_trunk(project, chosen)
     with show_progress() as progress:
-        plan = plan_search(project, trunk, attribute, seed=call.seed, device=chosen, force=force, progress=progress)
+        plan = plan_search(
+            project, trunk, attribute, seed=call.seed, device=chosen, force=force, progress=if_long(progress)
+        )
     if force or not plan.finished or plan.advised_otherwise:
         typer.echo(plan.depth_sentence, err=True)
     if not plan.finished and plan.few_sentence:

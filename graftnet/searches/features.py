@@ -11,12 +11,13 @@ import torch
 from foundation.history import Progress
 from graftnet.project.config import project_of
 from graftnet.project.folder import Project
+from graftnet.terminal.output import if_long
 from graftnet.trunks.advice import attribute_depth
 from graftnet.trunks.precision import feature_precision
 from subdatasets.errors import DataError
 from subdatasets.image_files import content_hashes
 from subdatasets.splits import SPLITS
-from subdatasets.subdataset import SubDataset
+from subdatasets.subdataset import SubDataset, image_hashes
 from trunk.features.cache import FeatureCache, Missing
 from trunk.features.estimate import Estimate, estimate_fill, joined_estimates, require_room
 from trunk.features.source import LabelledFeatures
@@ -114,8 +115,7 @@ def fill(
 
 def hashes_of(project: Project, subdatasets: Sequence[SubDataset], progress: Progress | None = None) -> dict[Path, str]:
     """The content hash of every image of these sub-datasets; the project's memory of files spares reading them."""
-    paths = [example.path for subdataset in subdatasets for example in subdataset.examples]
-    return content_hashes(paths, progress=progress, memory=project.memory)
+    return image_hashes(subdatasets, progress=if_long(progress) if progress else None, memory=project.memory)
 
 
 def estimate_cache(project: Project, trunk: Trunk, subdatasets: Sequence[SubDataset]) -> Estimate:

@@ -21,6 +21,7 @@ from graftnet.searches.plan import SearchPlan
 from graftnet.searches.run import carry_out, plan_search
 from graftnet.searches.standing import Standing, standing_of
 from graftnet.terminal.failures import explain
+from graftnet.terminal.output import if_long
 from graftnet.trunks.versions import open_trunk
 from trunk.trunk import Trunk
 
@@ -98,12 +99,12 @@ def survey(
     settings_on(project.config, trunk, device)  # raises here what no attribute could do without
     jobs: list[Job] = []
     hashes: dict[Path, str] = {}
-    names = list(project.sources())
+    names, quiet = list(project.sources()), if_long(progress) if progress else None
     for number, name in enumerate(names):
         if progress:
             progress(PLANNING, number, len(names), {})
         jobs.append(
-            plan_job(project, trunk, name, seed=seed, device=device, hashes=hashes, force=force, progress=progress)
+            plan_job(project, trunk, name, seed=seed, device=device, hashes=hashes, force=force, progress=quiet)
         )
     wanted = [job for job in jobs if job.plan and (force or not job.current)]
     failed = {job.attribute: job for job in fill(project, trunk, wanted, progress) if job.error}
