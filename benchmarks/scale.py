@@ -121,7 +121,7 @@ def make_table(path: Path, paths: Iterable[str], seed: int) -> None:
         file.write("path,label,split\n")
         for number, image in enumerate(paths):
             split = ("train", "train", "train", "train", "train", "train", "train", "val", "test", "test")[number % 10]
-            label = "yes" if (number + number // 10 * seed) % 3 == 0 else "no"
+            label = "yes" if (number + number // 10 + seed) % 3 == 0 else "no"
             file.write(f"{image},{label},{split}\n")
 
 
@@ -139,8 +139,8 @@ def make_project(folder: Path, tree: Path, images: int, attributes: int) -> None
         make_table(folder / "data" / f"a{number:02d}.csv", paths, number)
 
 
-def current(folder: Path, tree: Path, images: int) -> Iterator[dict[str, Any]]:
-    make_project(folder, tree, images, 1)
+def current(folder: Path, tree: Path, images: int, attributes: int) -> Iterator[dict[str, Any]]:
+    make_project(folder, tree, images, attributes)
     if not any(folder.glob("runs/searches/a00/*")):
         measure(tree, PREPARE, str(folder), "a00")
     for name in ("files.sqlite", "standing"):  # as if it had been searched by an earlier version
@@ -179,9 +179,9 @@ def main() -> None:
         place = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for line in given.lines:
             found = {
-                "current": lambda: current(place / "current", given.tree, given.images),
-                "small": lambda: current(place / "small", given.tree, 600),
-                "labels": lambda: labels(place / "labels", given.tree, given.images),
+                "current": lambda: current(place / "large", given.tree, given.images, 18),
+                "small": lambda: current(place / "small", given.tree, 600, 1),
+                "labels": lambda: labels(place / "large", given.tree, given.images),
                 "rows": lambda: rows(place / "rows", given.tree, given.rows),
             }[line]()
             for record in found:

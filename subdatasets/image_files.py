@@ -3,8 +3,6 @@
 import hashlib
 import io
 import itertools
-import os
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +16,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from foundation.history import Progress
 from subdatasets.errors import DataError
 from subdatasets.files.memory import FileMemory, Seen
+from subdatasets.files.remote import url_of
 from subdatasets.files.stamps import ABSENT, Stamp
+from subdatasets.files.store import Bytes, read, stamps_of
 
 # Pillow's name -> how files of it end, the usual ending first: what importers write as it is, and bundles read.
 FORMATS = {
@@ -74,19 +74,19 @@ def content_hashes(
         memory: files that it knows are not read, and others become known to it; None: all are read.
     """
     distinct = list(dict.fromkeys(paths))
-    stamps = stamps_of(distinct)
+    asked, stamps = _asked(distinct)
     missing = [path for path, stamp in zip(distinct, stamps, strict=True) if stamp == ABSENT]
     if len(missing) > 1:
         names = ", ".join(map(str, missing[:_NAMED]))
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         raise DataError(f"there are no images {names}{more}: correct the paths, or leave these {len(missing)} out")
-    contents, _ = _over_known(_hashed, distinct, stamps, threads, progress, memory)
+    contents, _ = _over_known(_hashed, distinct, (asked, stamps), threads, progress, memory)
     return dict(zip(distinct, contents, strict=True))
 
 
 def contents_if_read(paths: Sequence[Path], *, memory: FileMemory | None = None) -> list[str]:
     """`content_hash` of each path, "" where it cannot be read; `memory` as for `content_hashes`."""
-    return _over_known(_hashed_if_read, paths, stamps_of(paths), THREADS, None, memory)[0]
+    return _over_known(_hashed_if_read, paths, _asked(paths), THREADS, None, memory)[0]
 
 
 def inspect_images(
@@ -104,7 +104,7 @@ def inspect_images(
         progress: hears the stage "images".
         memory: files that it knows the verdict of are not read; others become known to it.
     """
-    contents, wrongs = _over_known(_inspected, paths, stamps_of(paths), threads, progress, memory)
+    contents, wrongs = _over_known(_inspected, paths, _asked(paths), threads, progress, memory)
     return {
         path: (content or None, wrongs.get(row))
         for row, (path, content) in enumerate(zip(paths, contents, strict=True))
@@ -115,15 +115,21 @@ def inspect_images(
 _Found = tuple[Seen | None, Stamp, int]
 
 
+def _asked(paths: Sequence[Path]) -> tuple[int, list[Stamp]]:
+    """When (ns) the stamps of these files were taken, and the stamps."""
+    return time.time_ns(), stamps_of(map(str, paths))
+
+
 def _over_known(
     look: Callable[[Path], _Found],
     paths: Sequence[Path],
-    stamps: Sequence[Stamp],
+    asked: tuple[int, Sequence[Stamp]],
     threads: int,
     progress: Progress | None,
     memory: FileMemory | None,
 ) -> tuple[list[str], dict[int, str]]:
     """The content hash of each file ("" where it cannot be read), and row -> what is wrong; `look` at those unknown."""
+    began, stamps = asked
     contents, wrongs, unknown = [""] * len(paths), dict[int, str](), list(range(len(paths)))
     if memory is not None:
         recalled = memory.recall(list(map(str, paths)), stamps, checked=look is _inspected)
@@ -138,6 +144,8 @@ def _over_known(
             if wrong is not None:
                 wrongs[row] = wrong
             if learning is not None and seen is not None:
+                if stamp == ABSENT and url_of(str(paths[row])):  # of objects only what was listed before is known
+                    stamp, when = stamps[row], began
                 learning.take(str(paths[row]), stamp, when, seen)
     return contents, wrongs
 
@@ -166,17 +174,9 @@ def _inspected(path: Path) -> _Found:
         return Seen(digest, (0, 0), str(error), checked=True), stamp, when
 
 
-def stamps_of(paths: Iterable[Path]) -> list[Stamp]:
-    """The stamp of each file; `ABSENT` where there is none, or something else of that name."""
-    stamps: list[Stamp] = []
-    for path in paths:
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):
-            stamps.append(ABSENT)
-            continue
-        stamps.append(Stamp.of(status) if stat.S_ISREG(status.st_mode) else ABSENT)
-    return stamps
+def opened(path: Path) -> Image.Image:
+    """The image of a file as Pillow opens it, not decoded yet; raises what Pillow does, or a DataError."""
+    return Image.open(path if path.is_file() else io.BytesIO(_bytes(path)), formats=READABLE)
 
 
 def is_image_file(path: Path) -> bool:
@@ -268,21 +268,11 @@ def over_files(
 
 
 def _bytes(path: Path) -> bytes:
-    return _stamped(path)[0]
+    return _stamped(path).data
 
 
-def _stamped(path: Path) -> tuple[bytes, Stamp, int]:
-    """The bytes of a file, its stamp (`ABSENT`: it changed while it was read), and when that was taken, in ns."""
-    try:
-        with open(path, "rb") as file:
-            when, before = time.time_ns(), os.fstat(file.fileno())
-            data = file.read()
-            after = os.fstat(file.fileno())
-    except FileNotFoundError as error:
-        raise DataError(f"there is no image {path}: correct the path, or leave it out") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}): check the file and its permissions") from error
-    return data, Stamp.of(before) if Stamp.of(before) == Stamp.of(after) else ABSENT, when
+def _stamped(path: Path) -> Bytes:
+    return read(str(path))
 
 
 def _at_scale(image: Image.Image, enough: Enough) -> None:

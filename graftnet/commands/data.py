@@ -21,7 +21,9 @@ def import_(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SOURCE", exists=True, help="A table (.csv), one column per attribute; or a folder of values."
+            metavar="SOURCE",
+            exists=True,
+            help="A table (.csv, .parquet), or a folder or archive (.tar, .zip) of values.",
         ),
     ],
     images: Images = None,
@@ -85,6 +87,9 @@ def import_(
     from graftnet.terminal.output import show_progress
     from subdatasets.errors import DataError
     from subdatasets.reading.problems import NAMED
+    from subdatasets.reading.shards import require_archives, shards_of
+
+    require_archives(source)
 
     home = open_project(project)
     chosen = seed_or(seed, home)
@@ -103,8 +108,8 @@ def import_(
     )
     try:
         with show_progress() as progress:
-            if source.is_dir():
-                attribute = name or source.resolve().name
+            if source.is_dir() or shards_of(source):
+                attribute = name or (source.resolve().name if source.is_dir() else source.stem)
                 summary = import_into(home, source, attribute, choices, seed=chosen, progress=progress)
             else:
                 place = images or source.parent

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from foundation.files import write_bytes
 from foundation.records import inside
 from graftnet.project.config import project_of
-from subdatasets.files.stamps import settled, stamp_of
+from subdatasets.files.stamps import ABSENT, settled, stamp_of
+from subdatasets.files.store import on_disk
 
 if TYPE_CHECKING:
     from graftnet.project.folder import Project
@@ -74,9 +75,15 @@ def remember(project: "Project", call: Call, plan: "SearchPlan", folder: Path, p
     if plan.advised_otherwise or not finished or finished[-1] != folder or page != folder / "report.html":
         return
     looked = time.time_ns()
-    theirs = [*_of_user(plan.subdataset.source), *(str(example.path) for example in plan.subdataset.examples)]
-    names = list(dict.fromkeys([*_ours(project, folder), *theirs]))
-    if not all(settled(stamp_of(path), looked) for path in theirs):
+    images = plan.subdataset.columns.texts()
+    shards = {os.path.dirname(path): on_disk(path) for path in images if not os.path.isfile(path)}
+    if None in shards.values():  # objects of a store
+        return
+    files = dict.fromkeys(shards.get(os.path.dirname(path)) or path for path in images)
+    theirs = list(_of_user(plan.subdataset.source))
+    names = list(dict.fromkeys([*_ours(project, folder), *theirs, *files]))
+    stamps = [*map(stamp_of, files), *(stamp for stamp in map(stamp_of, theirs) if stamp != ABSENT)]
+    if ABSENT in stamps or not all(settled(stamp, looked) for stamp in stamps):
         return
     record = {"search": folder.name, "digest": _digest(project, call, names)}
     packed = zlib.compress("\0".join(names).encode("utf-8", "surrogateescape"), 1)

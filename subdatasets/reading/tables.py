@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from subdatasets.errors import DataError
+from subdatasets.files.remote import url_of
+from subdatasets.files.store import exists
 
 # Characters that nobody sees, which copying from web pages and documents leaves around a cell.
 _NO_SIGHT = " \t\r\n\u00a0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
@@ -179,10 +181,13 @@ class Locations:
 
     def cell(self, path: Path) -> str:
         """The cell that stands for `path`, with forward slashes."""
-        return self.cell_of(path.absolute().as_posix())
+        return url_of(str(path)) or self.cell_of(path.absolute().as_posix())
 
     def cell_of(self, text: str) -> str:
         """As `cell`, of an absolute path that is written with forward slashes."""
+        url = url_of(text)
+        if url is not None:
+            return url
         if text.startswith(self._inside):
             return text[len(self._inside) :]
         if self._beside is not None and text.startswith(self._beside):
@@ -191,6 +196,8 @@ class Locations:
 
     def path(self, cell: str) -> Path:
         """The absolute path `cell` stands for; relative cells count from the folder."""
+        if "://" in cell and url_of(cell) is not None:
+            return Path(cell)
         if self._parent is not None and cell.startswith("../") and not cell.startswith("../.."):
             return self._parent / cell[3:]
         return self.folder / cell
@@ -218,11 +225,11 @@ class Locations:
     def existing(self, cell: str) -> Path | None:
         """The path of the file `cell` stands for, or None where there is none; backslashes are tried as slashes."""
         path = self.path(cell)
-        if os.path.isfile(path):
+        if exists(str(path)):
             return path
         if "\\" in cell:
             path = self.path(cell.replace("\\", "/"))
-            return path if os.path.isfile(path) else None
+            return path if exists(str(path)) else None
         return None
 
 
