@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graftnet.commands.options import START, Device, Folder, Images, Json, Replace, Seed
+from graftnet.commands.options import START, Device, Folder, Images, Json, Rehash, Replace, Seed
 from graftnet.terminal.output import answer
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ def import_(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SOURCE", exists=True, help="A table (.csv), one column per attribute; or a folder of values."
+            metavar="SOURCE",
+            exists=True,
+            help="A table (.csv, .parquet), or a folder or archive (.tar, .zip) of values.",
         ),
     ],
     images: Images = None,
@@ -85,6 +87,9 @@ def import_(
     from graftnet.terminal.output import show_progress
     from subdatasets.errors import DataError
     from subdatasets.reading.problems import NAMED
+    from subdatasets.reading.shards import require_archives, shards_of
+
+    require_archives(source)
 
     home = open_project(project)
     chosen = seed_or(seed, home)
@@ -103,8 +108,8 @@ def import_(
     )
     try:
         with show_progress() as progress:
-            if source.is_dir():
-                attribute = name or source.resolve().name
+            if source.is_dir() or shards_of(source):
+                attribute = name or (source.resolve().name if source.is_dir() else source.stem)
                 summary = import_into(home, source, attribute, choices, seed=chosen, progress=progress)
             else:
                 place = images or source.parent
@@ -123,6 +128,7 @@ def check(
     write_split: Annotated[
         bool, typer.Option("--write-split", help="Write splits down that were drawn, so that they stay.")
     ] = False,
+    rehash: Rehash = False,
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -141,12 +147,16 @@ def check(
     """
     from graftnet.data.checks import check_project, problem_lines, write_splits
     from graftnet.project.folder import open_project
+    from graftnet.terminal.output import if_long, show_progress
 
     home = open_project(project)
     names = list(attributes or home.sources())
     sources = [home.source(name) for name in names]
+    if rehash:
+        home.memory.forget()
     written = write_splits(home, names) if write_split else {}
-    problems = check_project(home, sources)
+    with show_progress() as progress:
+        problems = check_project(home, sources, progress=if_long(progress))
     errors = sum(problem.severity == "error" for problem in problems)
     shown = [
         {"severity": problem.severity, "file": problem.file, "line": problem.line, "message": problem.message}
@@ -307,6 +317,7 @@ def labels(
     attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
     output: Output = None,
     replace: Replace = False,
+    rehash: Rehash = False,
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -326,6 +337,8 @@ def labels(
     from graftnet.terminal.output import show_progress
 
     home = open_project(project)
+    if rehash:
+        home.memory.forget()
     with show_progress() as progress:
         table = project_table(home, attributes or (), progress=progress)
     _say(table, output, replace=replace, as_json=as_json)

@@ -21,6 +21,9 @@ Seed = Annotated[
     typer.Option("--seed", min=0, metavar="N", help="Makes the run repeatable. Default: project.seed."),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda (cuda:1) or mps.")]
+Rehash = Annotated[
+    bool, typer.Option("--rehash", help="Read every image again, also those that have not changed since.")
+]
 Replace = Annotated[
     bool, typer.Option("--replace", help="Write in the place of what is there, and keep that under a dated name.")
 ]

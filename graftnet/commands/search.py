@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from graftnet.commands.options import SEARCH, USE, Device, Folder, Json, Seed, spread
+from graftnet.commands.options import SEARCH, USE, Device, Folder, Json, Rehash, Seed, spread
 from graftnet.project.overrides import HERE, NONE, Overrides, PlaceOptions
 from graftnet.terminal.output import answer
 
@@ -23,6 +23,7 @@ def cache(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read all that is cached against its checksums; then go on.")
     ] = False,
+    rehash: Rehash = False,
     as_json: Json = False,
 ) -> None:
     """Compute the trunk's features ahead of a search.
@@ -46,6 +47,8 @@ def cache(
 
     home = open_project(project)
     names = [name for name in attributes or home.sources() if home.source(name)]
+    if rehash:
+        home.memory.forget()
     chosen = choose_device(device)
     if verify:
         typer.echo(verified_cache(home, open_trunk(home, chosen)), err=True)
@@ -83,6 +86,7 @@ def search(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="With ATTR: the search's curves as TensorBoard event files too.")
     ] = False,
+    rehash: Rehash = False,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -113,6 +117,10 @@ def search(
     if tensorboard and attribute is None:
         raise ConfigError("--tensorboard goes with one attribute; name it: graftnet search ATTR --tensorboard.")
     require_one(attribute, everything, features, out, where)
+    if rehash:
+        from graftnet.project.folder import open_project
+
+        open_project(project).memory.forget()
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
     if everything:
         from graftnet.searches.search_all import choose_place, failure, fleet_answer, search_all

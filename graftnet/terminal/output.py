@@ -72,6 +72,7 @@ def text_table(rows: Sequence[Sequence[str]], right: str = "") -> list[str]:
 
 
 LINE_EVERY = 10.0
+QUICK = 2.0  # seconds
 
 
 @contextmanager
@@ -145,6 +146,17 @@ class PlainLines:
             parts.append(f"{format_seconds(left)} left")
         self.stream.write(self.prefix + ", ".join(part for part in parts if part) + "\n")
         self.stream.flush()
+
+
+def if_long(progress: "Progress", clock: Callable[[], float] = time.monotonic) -> "Progress":
+    """A callback that passes on what it hears once the work takes longer than `QUICK`: what is quick is not told."""
+    began = clock()
+
+    def told(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        if clock() - began > QUICK:
+            progress(stage, done, total, figures)
+
+    return told
 
 
 def group_of(stage: str) -> str:
