@@ -12,7 +12,7 @@ from graftnet.cli import app
 from tests.test_house import GUIDES, HISTORIES, name
 
 ROOT = typer.main.get_command(app)
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+BLOCK = re.compile(r"^ *```(\w*)[^\n`]*\n(.*?)^ *```$", re.M | re.S)
 INLINE = re.compile(r"`(graftnet [^`]+)`")
 
 
