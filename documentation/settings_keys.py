@@ -13,6 +13,25 @@ from graftnet.project.config import Config
 from graftnet.project.toml_edit import template
 
 KEY = re.compile(r"^(\w+) = (.*?)(?:\s+# (.*))?$")
+RELATIONS = """## [[relations]]
+
+What labels have to do with one another; as many of these as there are relations. A label is an attribute's name, or
+`NAME=VALUE` of an attribute of more than two values.
+
+| key | effect |
+| --- | --- |
+| `exclude` | of these labels an image shows at most one |
+| `imply` | an image that shows the first of these labels shows the others |
+
+```toml
+[[relations]]
+exclude = ["baby", "child", "adult"]
+
+[[relations]]
+imply = ["holding_baby", "adult"]
+```
+
+[Relations between attributes](../data.md#relations-between-attributes) says what is done with them."""
 NUMBERS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -47,7 +66,7 @@ def settings_page() -> str:
         "`controls`.",
     ]
     for name, field in Config.model_fields.items():
-        if name == "attributes":
+        if name in ("attributes", "relations"):
             continue
         kind: Any = field.annotation
         first = (kind.__doc__ or "").split("\n\n")[0].partition(": ")[2]
@@ -62,6 +81,7 @@ def settings_page() -> str:
         order = [key.partition(".")[2] for key in known if key.startswith(f"{name}.")]
         rows.sort(key=lambda row: order.index(row[0].strip("`")))
         parts.append(table(("key", "default", "may be", "effect"), rows))
+    parts.append(RELATIONS)
     return "\n\n".join(parts) + "\n"
 
 
