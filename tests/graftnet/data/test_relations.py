@@ -37,14 +37,14 @@ def test_they_are_suggested_counted_and_checked(folder: Path, capsys: pytest.Cap
     config.write_text(said[said.index("#") :])  # as it is pasted
     assert run(["data", "relations", *place]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "baby, adult exclude one another: broken by 1 images",
+        "adult, baby exclude one another: broken by 1 images",
         "The labels suggest no other relation.",
     ]
     assert run(["data", "check", *place, "--json"]) == 0
     record = json.loads(capsys.readouterr().out.splitlines()[-1])
     (problem,) = [each for each in record["problems"] if each not in few]
     assert (record["errors"], problem["severity"]) == (0, "warning")
-    assert problem["message"] == "shows baby and adult, but baby, adult exclude one another (graftnet.toml)"
+    assert problem["message"] == "shows adult and baby, but adult, baby exclude one another (graftnet.toml)"
     assert Path(problem["file"]).is_file()
 
 
