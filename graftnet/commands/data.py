@@ -135,7 +135,7 @@ def check(
     """Say what is wrong with the sub-datasets, file by file.
 
     Unreadable images, missing files, the same image in two splits, conflicting
-    labels, empty values.
+    labels, empty values; without ATTR, images that break \\[\\[relations]].
 
     \b
     Examples:
@@ -146,6 +146,7 @@ def check(
     Exit code 2 when there is an error; warnings alone give 0.
     """
     from graftnet.data.checks import check_project, problem_lines, write_splits
+    from graftnet.data.relations import relation_problems
     from graftnet.project.folder import open_project
     from graftnet.terminal.output import if_long, show_progress
 
@@ -157,6 +158,7 @@ def check(
     written = write_splits(home, names) if write_split else {}
     with show_progress() as progress:
         problems = check_project(home, sources, progress=if_long(progress))
+    problems += relation_problems(home) if not attributes else []
     errors = sum(problem.severity == "error" for problem in problems)
     shown = [
         {"severity": problem.severity, "file": problem.file, "line": problem.line, "message": problem.message}
@@ -342,6 +344,28 @@ def labels(
     with show_progress() as progress:
         table = project_table(home, attributes or (), progress=progress)
     _say(table, output, replace=replace, as_json=as_json)
+
+
+@app.command("relations")
+def relations(project: Folder = None, as_json: Json = False) -> None:
+    """Say which labels exclude or imply one another, and suggest more.
+
+    Those of \\[\\[relations]] in graftnet.toml with how many images break each;
+    and those that the labels keep where chance would not, ready to be pasted.
+
+    \b
+    Examples:
+      graftnet data relations
+      graftnet data relations --json
+    """
+    from graftnet.data.relations import relations_call
+    from graftnet.project.folder import open_project
+    from graftnet.terminal.output import show_progress
+
+    home = open_project(project)
+    with show_progress() as progress:
+        outcome = relations_call(home, progress=progress)
+    answer(*outcome, as_json=as_json)
 
 
 @app.command("table")
