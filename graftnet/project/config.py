@@ -154,6 +154,7 @@ class SearchTable(Table, SearchSettings, ChoosingSettings, frozen=True):
     activations: Annotated[tuple[Annotated[str, OneOf(ACTIVATIONS)], ...], Filled] = ("relu", "silu", "hard_swish")
     poolings: Annotated[tuple[Annotated[str, OneOf(POOLINGS)], ...], Filled] = HEAD_POOLINGS
     sources: Annotated[str, OneOf(SOURCES)] = "cut"
+    race: Index = 0
     warm_start: bool = False
     warm_epochs: Count = 10
     warm_warmup_epochs: Index = 0
