@@ -5,7 +5,7 @@ from typing import Annotated
 
 from branches.errors import BranchError
 from branches.measures.metrics import REWARDS
-from foundation.bounds import Count, NonNegative, OneOf, Pair, Positive, Share, check_fields
+from foundation.bounds import LATER, Count, NonNegative, OneOf, Pair, Part, Positive, Share, check_fields
 
 BALANCES = ("sampling", "weights", "none")
 KEEPS = ("best", "last")
@@ -20,7 +20,9 @@ class FitRecipe:
     holds all values in equal parts), "weights" (rare values weigh more in the loss) or "none"; `warmup_fraction` of all
     steps; `gradient_clip` on the global norm, 0 for none; `average`: decay of the running average of the weights that
     is scored and kept, 0 for none; `mirror`, `noise`, `mixup`: see `branches.training.augmented`; `keep` the weights
-    of the "best" epoch on val, or of the "last".
+    of the "best" epoch on val, or of the "last". `probe_start`: a branch whose head reads the trunk's averages begins
+    at the linear probe on them, and its epoch 0, which is the probe, may be the best one; `probe_rate`: the share of
+    the learning rate at which the probe's own weights move, 0 for frozen.
     """
 
     epochs: Count = 12
@@ -38,6 +40,8 @@ class FitRecipe:
     mixup: NonNegative = 0.0
     precision: Annotated[str, OneOf(PRECISIONS)] = "float32"
     keep: Annotated[str, OneOf(KEEPS)] = "best"
+    probe_start: Annotated[bool, LATER] = True
+    probe_rate: Annotated[Part, LATER] = 0.0
 
 
 @dataclass(frozen=True)

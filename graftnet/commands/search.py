@@ -122,6 +122,10 @@ def search(
 
         open_project(project).memory.forget()
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
+    if not features:
+        from graftnet.studies.cuts import race_first
+
+        race_first(project, [attribute] if attribute else (), seed=seed, device=device, overrides=overrides)
     if everything:
         from graftnet.searches.search_all import choose_place, failure, fleet_answer, search_all
 

@@ -36,6 +36,7 @@ CONFIG_NAME = "graftnet.toml"
 SMALLEST_SIDE = 8  # pixels
 SPACES = ("macro", "micro")
 KINDS = ("searched", "tail")
+SOURCES = ("cut", "all")  # the depths whose averages a branch's head reads: its own, or all down to it
 RIVALS = tuple(name for name in SEARCH_STRATEGIES if name not in ("enas", "random"))
 
 
@@ -152,6 +153,8 @@ class SearchTable(Table, SearchSettings, ChoosingSettings, frozen=True):
     operations: Annotated[tuple[Annotated[str, OneOf(OPERATIONS)], ...], List] = ()
     activations: Annotated[tuple[Annotated[str, OneOf(ACTIVATIONS)], ...], Filled] = ("relu", "silu", "hard_swish")
     poolings: Annotated[tuple[Annotated[str, OneOf(POOLINGS)], ...], Filled] = HEAD_POOLINGS
+    sources: Annotated[str, OneOf(SOURCES)] = "cut"
+    race: Index = 0
     warm_start: bool = False
     warm_epochs: Count = 10
     warm_warmup_epochs: Index = 0

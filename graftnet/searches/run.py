@@ -228,7 +228,8 @@ def job_data(
         )
     precision = plan.identity["feature_precision"]
     data = AttributeData(plan.project, trunk, subdataset, plan.hashes, depth, precision)
-    splits = data.splits(announce=announce, progress=progress)
+    sources = bool(plan.settings.space.settings.get("sources"))
+    splits = data.splits(sources=sources, announce=announce, progress=progress)
     return JobData(
         plan.attribute,
         values,

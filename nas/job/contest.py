@@ -147,10 +147,16 @@ def in_turn(groups: Sequence[Sequence[Architecture]]) -> list[Architecture]:
 
 
 def baselines(data: JobData, settings: JobSettings, trainings: Trainings) -> dict[str, Contestant]:
-    """Train or read back ``linear_probe`` and ``tail``, those of them that `settings` want and `data` allow."""
+    """Train or read back ``linear_probe`` and ``tail``, those of them that `settings` want and `data` allow.
+
+    Where the features hold averages of other depths there are two probes: on the cut's own, and ``joined_probe``.
+    """
     controls = {}
     if settings.probe:
         controls["linear_probe"] = contestant(data, "linear_probe", trainings.probe(settings.search.reward))
+        if data.train.context:
+            joined = trainings.probe(settings.search.reward, joined=True)
+            controls["joined_probe"] = contestant(data, "joined_probe", joined)
     if settings.tail is not None and data.tail is not None:
         controls["tail"] = contestant(data, "tail", trainings.tail("tail", data.tail, settings.tail))
     return controls

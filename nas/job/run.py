@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from branches.compression import codec_key, on_trunk
+from branches.compression import alone, codec_key, on_trunk
 from branches.costs.module import macs, parameters
 from branches.saved import load_branch, save_branch
 from foundation.files import jsonable, write_json
@@ -34,6 +34,7 @@ from nas.job.scores import calibrated_winner, keep_scores, read_scores
 from nas.job.trainings import Trained, Trainings
 from nas.limits.latency import Latencies
 from nas.limits.limits import Cost
+from nas.probe_start import as_begun, begun
 from nas.settings import BY_HAND, JobData, JobSettings
 from nas.strategies.stages import Stage, TrialStage
 from nas.warm_start import Start
@@ -67,6 +68,7 @@ def run_job(
     """
     origin = origin or origin_of(data, settings, digest=features_digest(data), seed=seed, device=device)
     identity = origin.identity
+    settings = as_begun(settings, folder)
     setting = {
         "space": settings.space.name,
         "space_settings": dict(settings.space.settings),
@@ -74,6 +76,8 @@ def run_job(
         "reward": settings.search.reward,
         "strategy": settings.strategy,
         "feature_shape": list(data.train.trunk_shape),
+        **({"probe_start": True} if settings.retrain.probe_start else {}),
+        **({"context": data.train.context} if data.train.context else {}),
     }
     known = {**origin.about, **codec_key(data.train.features)}
     command = origin.command or shlex.join(["python", *sys.argv])
@@ -110,7 +114,7 @@ def run_job(
     keep_choices(folder, data, result.contestants, record["controls"], **where)
     winner = result.contestants["winner"]
     saved = saved_record(data, winner, test=record["test"], calibration=calibration, **where)
-    save_branch(folder / "branch", deployed, saved)
+    save_branch(folder / "branch", alone(deployed), saved)
     record_images(
         data,
         folder,
@@ -122,7 +126,7 @@ def run_job(
         pictures=origin.pictures,
     )
     write_json(folder / "result.json", record)
-    return JobResult(record, deployed, result.scores, result.contestants)
+    return JobResult(record, alone(deployed), result.scores, result.contestants)
 
 
 def search_branch(
@@ -144,6 +148,8 @@ def search_branch(
     """
     if settings.strategy == BY_HAND:
         return run_tail_job(data, settings, folder=folder, seed=seed, device=device, progress=progress)
+    settings = as_begun(settings, folder)
+    data = begun(data, settings, folder)
     search, candidates = find_candidates(
         data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress
     )
@@ -161,6 +167,7 @@ def search_branch(
         device=device,
         threshold_by=settings.threshold_by,
         progress=progress,
+        probe=data.probe,
     )
     rivals = {
         strategy: find_candidates(
@@ -284,7 +291,15 @@ def find_candidates(
     """The first stage, by the chosen strategy: candidates, best first."""
     if settings.strategy == "enas":
         search = Search(
-            settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device, start=start
+            settings.space,
+            data.train,
+            data.val,
+            settings.search,
+            folder=folder,
+            seed=seed,
+            device=device,
+            start=start,
+            probe=data.probe.start if data.probe else None,
         )
         search.run(progress=progress)
         return search, rank_candidates(search, settings.candidates, progress=progress)

@@ -6,6 +6,7 @@ that a killed training left in the history are cut off first.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,15 +15,17 @@ import torch
 from torch import nn
 
 from branches.branch import Branch
+from branches.compression import MapOnly
 from branches.costs.architecture import branch_costs
 from branches.measures.metrics import Scores, best_threshold, measure
-from branches.probe import LinearProbe, linear_probe
+from branches.probe import LinearProbe, Probe, linear_probe
 from branches.settings import FitSettings
 from branches.training import fit
 from foundation.history import History, Progress
 from foundation.provenance import seed_of
 from search_spaces import Architecture
 from trunk.checkpoints import load_checkpoint, restoring, save_checkpoint, under
+from trunk.features.context import map_of
 from trunk.features.source import LabelledFeatures
 
 Figures = dict[str, float | None]
@@ -50,7 +53,8 @@ class Trained(NamedTuple):
 class Trainings:
     """Trains modules on one attribute's features, each under a name that is done at most once per folder.
 
-    history, finished: the history of a search in the same folder, and its size when the search had ended.
+    history, finished: the history of a search in the same folder, and its size when the search had ended. probe: what
+    branches begin at where a recipe says `probe_start`.
     """
 
     def __init__(
@@ -65,8 +69,9 @@ class Trainings:
         history: History | None = None,
         finished: int = 0,
         progress: Progress | None = None,
+        probe: Probe | None = None,
     ) -> None:
-        self.train, self.val = train, val
+        self.train, self.val, self.begin_at = train, val, probe
         self.folder = folder / "trainings"
         self.history, self.finished = history or History(folder / "history.jsonl"), finished
         self.seed, self.device, self.threshold_by, self.progress = seed, device, threshold_by, progress
@@ -77,13 +82,16 @@ class Trainings:
 
         def build() -> nn.Module:
             generator = torch.Generator().manual_seed(seed)
-            return Branch(
+            branch = Branch(
                 architecture,
                 self.train.features.shape,
                 self.train.values,
                 dropout=settings.dropout,
                 generator=generator,
             )
+            if self.begin_at is not None and settings.probe_start:
+                branch.begin_at(self.begin_at.start)
+            return branch
 
         costs = branch_costs(architecture, self.train.trunk_shape, self.train.values)
         fields = {
@@ -108,17 +116,31 @@ class Trainings:
             {"name": "tail", **fields},
         )
 
-    def probe(self, metric: str) -> Trained:
-        """Logistic regression on averaged features."""
+    def probe(self, metric: str, *, joined: bool = False) -> Trained:
+        """Logistic regression on averaged features: of the cut alone, or `joined` with those of its sources."""
+        context = self.train.context
+        kind, channels = "joined_probe" if joined else "linear_probe", self.train.features.shape[0]
+        own = channels if joined else channels - context
+
+        def placed(module: nn.Module) -> nn.Module:
+            return module if own == channels else MapOnly(module, own)
 
         def work() -> Trained:
             started = time.perf_counter()
-            probe = linear_probe(self.train, self.val, metric=metric)
-            fields = {"name": "linear_probe", "inverse_penalty": probe.inverse_penalty, "curve": probe.curve, "seed": 0}
-            return self.recorded("control", probe.module, probe.val_scores, started, fields)
+            # What branches begin at was fitted on all that they read.
+            known = self.begin_at if own == channels else None
+            probe = known or linear_probe(*(self.train, self.val) if joined else self.of_maps, metric=metric)
+            started -= known.seconds if known else 0.0
+            fields = {"name": kind, "inverse_penalty": probe.inverse_penalty, "curve": probe.curve, "seed": 0}
+            return self.recorded("control", placed(probe.module), probe.val_scores, started, fields)
 
-        channels = self.train.features.shape[0]
-        return self.once("linear_probe", work, lambda: LinearProbe(channels, self.train.values))
+        return self.once(kind, work, lambda: placed(LinearProbe(own, self.train.values)))
+
+    @property
+    def of_maps(self) -> tuple[LabelledFeatures, LabelledFeatures]:
+        """Train and val without averages of other depths."""
+        train, val = (replace(part, features=map_of(part.features)) for part in (self.train, self.val))
+        return train, val
 
     def fitted(
         self,
