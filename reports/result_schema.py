@@ -160,6 +160,10 @@ class ResultRecord(Part):
     too_few: dict[str, Any] | None = Field(None, description="value, images: so few of it in test that nothing is told")
     selection: str = Field(description="how the winner was picked, in a sentence")
     seconds: dict[str, float] = Field(description="of each stage, and `total`")
+    taken_over: dict[str, Any] | None = Field(
+        None,
+        description="what other searches of the attribute had done: search, its folder; trainings, folder -> count",
+    )
     data: DataRecord
     trunk: dict[str, Any] | None = Field(
         description="backbone, size (pixels), blocks, shapes after each, name (the version)"

@@ -121,6 +121,7 @@ def tail_settings(config: Config, precision: str = "float32") -> "FitSettings":
         balance=config.retrain.balance,
         precision=precision,
         metric=config.search.reward,
+        max_steps=config.retrain.max_steps,
     )
 
 
@@ -153,6 +154,7 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
         random=controls.random,
         probe=controls.linear_probe,
         tail=control_tail(config, device) if controls.tail and with_tail else None,
+        tail_share=controls.tail_share,
         **values_for(ChoosingSettings, config.search),
     )
 

@@ -23,6 +23,7 @@ from nas.errors import SearchError
 from nas.job.collapse import collapse
 from nas.job.results import too_few
 from nas.job.run import search_branch
+from nas.job.stages.budget import budgeted
 from nas.job.trainings import Trainings
 from nas.settings import JobData, JobSettings
 from nas.warm_start import start_of
@@ -51,6 +52,7 @@ def run_audit(
     retrained for the ranking. test: measure the chosen ones on test too; nothing is chosen by it.
     Raises SearchError when the search is not finished or lacks the trainings that an audit builds on.
     """
+    settings = budgeted(settings, folder)
     check(folder, data, settings, seeds=seeds, architectures=architectures, test=test)
     result, history = read_result(folder / "result.json"), read_history(folder / "history.jsonl")
     search = Search(settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device)

@@ -4,6 +4,7 @@ Val chooses on all sides, and in the same way; what breaks a limit is not traine
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -15,10 +16,12 @@ from branches.costs.module import macs, parameters
 from foundation.provenance import seed_of
 from nas.candidates import Candidate, Searched
 from nas.errors import SearchError
-from nas.job.choice import choose_kind, ranked_first
+from nas.job.choosing.choice import choose_kind, ranked_first
+from nas.job.choosing.racing import Run, near_best, race
+from nas.job.choosing.winner import Choice, Entry, choose
 from nas.job.results import Contestant, measured_latencies
+from nas.job.stages.work import bounded_tail
 from nas.job.trainings import Trained, Trainings
-from nas.job.winner import Choice, Entry, choose
 from nas.limits.latency import Latencies
 from nas.limits.limits import Cost, Limits, written
 from nas.settings import JobData, JobSettings
@@ -40,7 +43,7 @@ def train_all(
     of these and the baselines `settings.choice` then picks the result, which comes first, as "winner". The figures are
     those of every architecture that was trained, group by group.
     """
-    metric, limits = settings.search.reward, settings.search.limits
+    metric, limits, labels = settings.search.reward, settings.search.limits, data.val.labels.numpy()
 
     def retrain(role: str, index: int, architecture: Architecture, **fields: Any) -> tuple[Architecture, Trained]:
         parameter_count, mac_count = search.costs(architecture)
@@ -50,39 +53,68 @@ def train_all(
         assert trained.record["parameters"] == parameter_count
         return architecture, trained
 
-    def best(retrained: list[tuple[Architecture, Trained]]) -> Choice:
-        entries = [
-            Entry(trained.score(metric), trained.val_scores, search.costs(architecture)[0])
-            for architecture, trained in retrained
+    def trained_again(role: str, architecture: Architecture, first: Trained, times: int) -> list[Trained]:
+        """The first training and more of the same, ``times`` in all."""
+        name = f"{'candidate' if role == 'winner' else role}-{first.record['index']}"
+        more = [
+            trainings.branch("repeat", f"{name}-repeat{n}", architecture, settings.retrain, of=role)
+            for n in range(1, times)
         ]
-        return choose(
+        return [first, *more]
+
+    def best(role: str, retrained: list[tuple[Architecture, Trained]]) -> Choice:
+        seed = seed_of(search.seed, "winner") % 2**32
+        firsts = [Run(trained.score(metric), trained.val_scores) for _, trained in retrained]
+        close = near_best(firsts, labels, metric, seed=seed) if settings.near_trainings > 1 else []
+        entries = []
+        for place, (architecture, first) in enumerate(retrained):
+            times = settings.near_trainings if place in close and len(close) > 1 else 1
+            scores = [trained.score(metric) for trained in trained_again(role, architecture, first, times)]
+            entries.append(Entry(float(np.mean(scores)), first.val_scores, search.costs(architecture)[0]))
+        if len(close) > 1:  # the others lie behind by more than their images tell: one training each is enough
+            entries = [entry if place in close else entry._replace(score=-1.0) for place, entry in enumerate(entries)]
+        chosen = choose(
             entries,
-            data.val.labels.numpy(),
+            labels,
             metric,
             rule=settings.winner,
             tolerance=settings.winner_tolerance,
-            seed=seed_of(search.seed, "winner") % 2**32,
+            seed=seed,
         )
-
-    def repeated(of: str, name: str, architecture: Architecture, first: Trained) -> list[Trained]:
-        more = [
-            trainings.branch("repeat", f"{name}-repeat{n}", architecture, settings.retrain, of=of)
-            for n in range(1, settings.repeats)
-        ]
-        return [first, *more]
+        again = f"{len(close)} near equals were trained {settings.near_trainings} times, and their mean counts; "
+        return chosen._replace(reason=f"{again if len(close) > 1 else ''}{chosen.reason}")
 
     dropped: list[dict[str, Any]] = []
 
     def finalists(
-        role: str, ranked: Sequence[Architecture], count: int, *, shared: Sequence[float] = (), apart: float = 1.0
+        role: str, ranked: Sequence[Architecture], final: int, *, shared: Sequence[float] = (), apart: float = 1.0
     ) -> list[tuple[Architecture, Trained]]:
-        selected = select(ranked, count, limits, search.costs, latencies, role=role, apart=apart)
+        # As many race on every side.
+        selected = select(ranked, max(final, settings.raced), limits, search.costs, latencies, role=role, apart=apart)
         dropped.extend(selected.dropped)
         if role == "candidate":
             require_some(selected, limits, len(ranked))
+
+        def short(rung: int, index: int, epochs: int) -> Run:
+            architecture = ranked[selected.ranks[index]]
+            fields = {"role": role, "index": index, "bounded": {"epochs": epochs}}
+            short = replace(settings.retrain, epochs=epochs)
+            trained = trainings.branch("race", f"{role}-{index}-race{rung}", architecture, short, **fields)
+            return Run(trained.score(metric), trained.val_scores)
+
+        left = race(
+            range(len(selected.ranks)),
+            final,
+            settings.retrain.epochs,
+            short,
+            labels,
+            metric,
+            seed=seed_of(search.seed, "race") % 2**32,
+        )
         return [
             retrain(role, index, ranked[rank], shared_score=shared[rank] if shared else None)
             for index, rank in enumerate(selected.ranks)
+            if index in left
         ]
 
     proposed, scores = [c.architecture for c in candidates], [c.score for c in candidates]
@@ -109,10 +141,9 @@ def train_all(
     reasons: dict[str, str] = {}
     for role, group in groups.items():
         if group:
-            position, reasons[role] = best(group)
+            position, reasons[role] = best(role, group)
             architecture, first = group[position]
-            source = "candidate" if role == "winner" else role
-            runs = repeated(role, f"{source}-{position}", architecture, first)
+            runs = trained_again(role, architecture, first, settings.repeats)
             key = "searched" if role == "winner" else role
             contestants[key] = Contestant(runs, *search.costs(architecture), architecture, key)
     contestants |= baselines(data, settings, trainings) if controls is None else controls
@@ -128,6 +159,7 @@ def train_all(
     selection = selection_sentence(
         candidates=len(candidates),
         trained=len(top),
+        raced=settings.raced,
         judge=settings.judge,
         dropped=over_limits,
         limits=limits,
@@ -151,8 +183,9 @@ def baselines(data: JobData, settings: JobSettings, trainings: Trainings) -> dic
     controls = {}
     if settings.probe:
         controls["linear_probe"] = contestant(data, "linear_probe", trainings.probe(settings.search.reward))
-    if settings.tail is not None and data.tail is not None:
-        controls["tail"] = contestant(data, "tail", trainings.tail("tail", data.tail, settings.tail))
+    if (tail := bounded_tail(data, settings)) is not None and data.tail is not None:
+        bound = {} if tail == settings.tail else {"bounded": {"epochs": tail.epochs, "max_steps": tail.max_steps}}
+        controls["tail"] = contestant(data, "tail", trainings.tail("tail", data.tail, tail, **bound))
     return controls
 
 
@@ -235,21 +268,23 @@ def selection_sentence(
     reason: str,
     threshold_by: str,
     apart: float = 1.0,
+    raced: int = 0,
 ) -> str:
     """How the winner was found, with the figures that applied."""
     kept = f" with {limits.text}" if limits else ""
     over = f" ({dropped} more were dropped, measured outside the limits)" if dropped else ""
     sizes = f", {apart:g} x apart in parameters while there are such," if apart > 1 else ""
+    took = f"raced by short trainings, and {trained} of them " if raced else ""
     return (
-        f"Of {candidates} candidates{kept}, the {trained} that {judge} highest by val {metric}{sizes}{over} "
-        f"were trained from scratch; {reason}. The threshold maximises {threshold_by} on val. Test was measured once, "
-        "at the end."
+        f"Of {candidates} candidates{kept}, the {raced or trained} that {judge} highest by val {metric}{sizes}{over} "
+        f"{took}were trained from scratch; {reason}. The threshold maximises {threshold_by} on val. Test was measured "
+        "once, at the end."
     )
 
 
 def control_draws(settings: JobSettings) -> int:
     """How many random architectures are drawn for the control: some will be dropped where latency is limited."""
-    return settings.retrain_top * (3 if settings.search.limits.latency_ms else 1)
+    return max(settings.retrain_top, settings.raced) * (3 if settings.search.limits.latency_ms else 1)
 
 
 def draw_distinct(

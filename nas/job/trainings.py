@@ -1,11 +1,12 @@
 """The trainings that follow a search, each done once: candidates from scratch, controls, repeats.
 
 Every finished training is one file in ``trainings/``. A killed job finds the finished ones and does the rest; records
-that a killed training left in the history are cut off first.
+that a killed training left in the history are cut off first. What another job of the same features has trained under
+the same name, in the same way, is taken over (`nas.job.stages.donors`).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from branches.settings import FitSettings
 from branches.training import fit
 from foundation.history import History, Progress
 from foundation.provenance import seed_of
+from nas.job.stages.donors import Donors
 from search_spaces import Architecture
 from trunk.checkpoints import load_checkpoint, restoring, save_checkpoint, under
 from trunk.features.source import LabelledFeatures
@@ -50,7 +52,8 @@ class Trained(NamedTuple):
 class Trainings:
     """Trains modules on one attribute's features, each under a name that is done at most once per folder.
 
-    history, finished: the history of a search in the same folder, and its size when the search had ended.
+    history, finished: the history of a search in the same folder, and its size when the search had ended. donors: other
+    jobs, whose trainings of the same stages are taken over.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class Trainings:
         history: History | None = None,
         finished: int = 0,
         progress: Progress | None = None,
+        donors: Donors | None = None,
     ) -> None:
+        self.donors = donors or Donors()
         self.train, self.val = train, val
         self.folder = folder / "trainings"
         self.history, self.finished = history or History(folder / "history.jsonl"), finished
@@ -106,6 +111,7 @@ class Trainings:
             settings,
             seed,
             {"name": "tail", **fields},
+            stage="tail",
         )
 
     def probe(self, metric: str) -> Trained:
@@ -118,7 +124,8 @@ class Trainings:
             return self.recorded("control", probe.module, probe.val_scores, started, fields)
 
         channels = self.train.features.shape[0]
-        return self.once("linear_probe", work, lambda: LinearProbe(channels, self.train.values))
+        fields = {"kind": "control", "name": "linear_probe"}
+        return self.once("linear_probe", work, lambda: LinearProbe(channels, self.train.values), "probe", fields)
 
     def fitted(
         self,
@@ -128,11 +135,14 @@ class Trainings:
         settings: FitSettings,
         seed: int,
         fields: dict[str, Any],
+        stage: str = "training",
     ) -> Trained:
+        """A module trained from scratch, as a stage of this name (`nas.job.stages.keys`)."""
+
         def work() -> Trained:
             started = time.perf_counter()
             module = build()
-            stage = "controls" if kind == "control" else "retrain"
+            shown = "controls" if kind == "control" else "retrain"
             done = fit(
                 module,
                 self.train,
@@ -141,7 +151,7 @@ class Trainings:
                 seed=seed,
                 device=self.device,
                 progress=self.progress,
-                stage=f"{stage} {name}",
+                stage=f"{shown} {name}",
             )
             return self.recorded(
                 kind,
@@ -151,7 +161,7 @@ class Trainings:
                 {**fields, "seed": seed, "curve": done.curve, "epoch": done.epoch},
             )
 
-        return self.once(name, work, build)
+        return self.once(name, work, build, stage, {**fields, "kind": kind})
 
     def recorded(self, kind: str, module: nn.Module, scores: Scores, started: float, fields: dict[str, Any]) -> Trained:
         """A training's record: its figures on val at the threshold that val chooses.
@@ -174,8 +184,18 @@ class Trainings:
         threshold = best_threshold(scores, labels, by=self.threshold_by) if scores.shape[1] == 2 else None
         return measure(scores, labels, threshold=threshold)
 
-    def once(self, name: str, work: Callable[[], Trained], build: Callable[[], nn.Module]) -> Trained:
-        """Do ``work`` unless a file says that it is done; then read that."""
+    def once(
+        self,
+        name: str,
+        work: Callable[[], Trained],
+        build: Callable[[], nn.Module],
+        stage: str,
+        fields: Mapping[str, Any],
+    ) -> Trained:
+        """Do ``work`` unless a file says that it is done, here or in another job; then read that.
+
+        fields: what the record says of this job, wherever the training was done.
+        """
         path = self.folder / f"{name}.safetensors"
         if path.exists():
             tensors, record = load_checkpoint(path)
@@ -188,11 +208,25 @@ class Trainings:
             self.history.require(self.finished)
             return Trained(module.to(self.device).eval(), scores, record)
         self.history.truncate(self.finished)
-        trained = work()
-        fields = {key: value for key, value in trained.record.items() if key != "kind"}
-        self.history.append(trained.record["kind"], **fields)
+        trained = self.taken(stage, name, build, fields) or work()
+        self.history.append(**trained.record)
         self.finished = self.history.size
         tensors = {f"module.{key}": value for key, value in trained.module.state_dict().items()}
         tensors["val_scores"] = torch.from_numpy(trained.val_scores)
         save_checkpoint(path, tensors, {**trained.record, "history": self.finished})
         return trained._replace(module=trained.module.to(self.device).eval())
+
+    def taken(self, stage: str, name: str, build: Callable[[], nn.Module], fields: Mapping[str, Any]) -> Trained | None:
+        """The same training as another job did it, with the threshold that this job chooses by; None where none did."""
+        kept = self.donors.training(stage, name, fields)
+        if kept is None:
+            return None
+        try:
+            module = build()
+            module.load_state_dict(under(kept.tensors, "module."))
+            scores = kept.tensors["val_scores"].numpy()
+            val = self.figures(scores)
+        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError):  # damaged: it is trained again
+            return None
+        theirs = {key: value for key, value in kept.record.items() if key != "history"}
+        return Trained(module, scores, {"taken_from": kept.job, **theirs, **fields, "val": val})
