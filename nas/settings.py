@@ -123,7 +123,7 @@ class SearchSettings:
 class ChoosingSettings:
     """How architectures are proposed and the winner is chosen among them; see `JobSettings`."""
 
-    strategy: Annotated[str, OneOf((AUTO, *SEARCH_STRATEGIES))] = "enas"
+    strategy: Annotated[str, OneOf((*SEARCH_STRATEGIES, AUTO))] = "enas"
     trials: Count = 40
     trial_epochs: Count = 3
     candidates: Count = 100
@@ -154,7 +154,8 @@ class JobSettings(ChoosingSettings):
     at most (`nas.job.stages.work.bounded_tail`); 1 for no bound. minutes: epochs, candidates and trainings are scaled
     to take about so long (`nas.job.stages.budget`); 0 takes them as they are. race: so many candidates are trained
     shortly, and raced (`nas.job.choosing.racing`) until ``retrain_top`` are left; 0 for no race. near_trainings: so
-    often each of several near equals is trained before one of them wins.
+    often each of several near equals is trained before one of them wins. learning_curve: whether probe and winner are
+    trained on parts of the images too (`nas.job.stages.learning_curve`).
     """
 
     space: Space
@@ -170,10 +171,11 @@ class JobSettings(ChoosingSettings):
         default_factory=lambda: FitSettings(epochs=5, learning_rate=3e-4, weight_decay=0.05, precision="bfloat16")
     )
     tail_share: Annotated[Threshold, LATER] = 0.33
+    learning_curve: Annotated[bool, LATER] = True
 
     def __post_init__(self) -> None:
-        if self.strategy not in (AUTO, *SEARCH_STRATEGIES, BY_HAND):
-            known = ", ".join((AUTO, *SEARCH_STRATEGIES))
+        if self.strategy not in (*SEARCH_STRATEGIES, AUTO, BY_HAND):
+            known = ", ".join((*SEARCH_STRATEGIES, AUTO))
             raise SearchError(f"search.strategy must be one of {known}, is {self.strategy!r}.")
         taken = {"enas", "random", self.strategy}
         if len({*taken, *self.rivals}) < len(taken) + len(self.rivals):

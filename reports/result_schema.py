@@ -160,6 +160,9 @@ class ResultRecord(Part):
     too_few: dict[str, Any] | None = Field(None, description="value, images: so few of it in test that nothing is told")
     selection: str = Field(description="how the winner was picked, in a sentence")
     seconds: dict[str, float] = Field(description="of each stage, and `total`")
+    learning_curve: dict[str, Any] | None = Field(
+        None, description="images of parts and of all, scores of probe and winner on them, and at twice as many"
+    )
     taken_over: dict[str, Any] | None = Field(
         None,
         description="what other searches of the attribute had done: search, its folder; trainings, folder -> count",

@@ -184,6 +184,7 @@ class ControlsTable(Table, frozen=True):
     tail_learning_rate: Positive = 3e-4
     tail_weight_decay: NonNegative = 0.05
     tail_share: Threshold = JobSettings.tail_share
+    learning_curve: bool = JobSettings.learning_curve
     strategies: Annotated[tuple[Annotated[str, OneOf(RIVALS)], ...], List] = ()
 
 

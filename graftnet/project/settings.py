@@ -155,6 +155,7 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
         probe=controls.linear_probe,
         tail=control_tail(config, device) if controls.tail and with_tail else None,
         tail_share=controls.tail_share,
+        learning_curve=controls.learning_curve,
         **values_for(ChoosingSettings, config.search),
     )
 

@@ -87,7 +87,7 @@ def run_audit(
     )
     extra = extra_random(result, settings.retrain_top, history)
     metric, parts, rows = settings.search.reward, [ranking_name], []
-    again = replace(settings, random=True, probe=False, tail=None, rivals=())
+    again = replace(settings, random=True, probe=False, tail=None, rivals=(), learning_curve=False)
     for of in range(seed, seed + seeds):
         record = result
         if of != seed:

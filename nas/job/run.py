@@ -35,6 +35,7 @@ from nas.job.scores import calibrated_winner, keep_scores, read_scores
 from nas.job.stages.budget import within_budget
 from nas.job.stages.donors import Donors, taken_over
 from nas.job.stages.keys import features_key, keys_of
+from nas.job.stages.learning_curve import learning_curve, train_parts
 from nas.job.stages.work import measured_units, plan_of, plan_sentence
 from nas.job.trainings import Trained, Trainings
 from nas.limits.latency import Latencies
@@ -203,6 +204,8 @@ def search_branch(
         for strategy in settings.rivals
     }
     contestants, ranked, chosen, trained = train_all(data, settings, search, candidates, rivals, trainings, latencies)
+    parts = train_parts(data, settings, contestants, trainings) if settings.learning_curve else {}
+    learned = learning_curve(data, settings, contestants, parts, device=device)
     figures, scores = measure_all(
         data,
         settings,
@@ -211,6 +214,7 @@ def search_branch(
         seed=seed,
         device=device,
         beside=architectures,
+        more=str(learned["sentence"]) if learned else "",
         trained=trained,
         cheapest=chosen["choice"]["cheapest"],
     )
@@ -223,6 +227,7 @@ def search_branch(
     record = {
         **figures,
         **chosen,
+        **({"learning_curve": learned} if learned else {}),
         "front": front(candidates, costs, latencies.of(architectures)),
         "retrained": ranked,
         "collapse": collapse(history, own, settings.space, asked=asked, metric=settings.search.reward),

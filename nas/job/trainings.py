@@ -114,18 +114,18 @@ class Trainings:
             stage="tail",
         )
 
-    def probe(self, metric: str) -> Trained:
+    def probe(self, metric: str, *, kind: str = "control", name: str = "linear_probe", **fields: Any) -> Trained:
         """Logistic regression on averaged features."""
 
         def work() -> Trained:
             started = time.perf_counter()
             probe = linear_probe(self.train, self.val, metric=metric)
-            fields = {"name": "linear_probe", "inverse_penalty": probe.inverse_penalty, "curve": probe.curve, "seed": 0}
-            return self.recorded("control", probe.module, probe.val_scores, started, fields)
+            found = {"inverse_penalty": probe.inverse_penalty, "curve": probe.curve, "seed": 0}
+            return self.recorded(kind, probe.module, probe.val_scores, started, {"name": name, **found, **fields})
 
         channels = self.train.features.shape[0]
-        fields = {"kind": "control", "name": "linear_probe"}
-        return self.once("linear_probe", work, lambda: LinearProbe(channels, self.train.values), "probe", fields)
+        known = {"kind": kind, "name": name, **fields}
+        return self.once(name, work, lambda: LinearProbe(channels, self.train.values), "probe", known)
 
     def fitted(
         self,

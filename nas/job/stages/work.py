@@ -102,6 +102,8 @@ def stages_before_tail(data: JobData, settings: JobSettings, units: Units) -> li
         count = groups * (settings.retrained + settings.repeats - 1)
         what = f"{count} of {retrain.epochs} epochs"
         stages.append(Planned("trainings", what, times(count, training(retrain.epochs))))
+        if settings.learning_curve:  # about two trainings: parts of 1/2, 1/4 and 1/8, for twice the epochs
+            stages.append(Planned("learning curve", "of 3 parts", times(2, training(retrain.epochs))))
     return stages
 
 
@@ -119,8 +121,8 @@ def bounded_tail(data: JobData, settings: JobSettings, nominal: Units | None = N
     tail = settings.tail
     if tail is None or data.tail is None:
         return None
-    if settings.tail_share == 1:
-        return tail
+    if settings.tail_share == 1 or settings.strategy == BY_HAND:
+        return tail  # by hand, that is what the branch is held against
     units = nominal or nominal_units(data, settings)
     others = total(stages_before_tail(data, settings, units))[1]
     steps = int(others * settings.tail_share / (1 - settings.tail_share) / units.tail_step)
