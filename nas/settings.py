@@ -136,6 +136,7 @@ class ChoosingSettings:
     minutes: Annotated[NonNegative, LATER] = 0.0
     race: Annotated[Index, LATER] = 0
     near_trainings: Annotated[Count, LATER] = 1
+    least_val: Annotated[Index, LATER] = 0
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,9 @@ class JobSettings(ChoosingSettings):
     at most (`nas.job.stages.work.bounded_tail`); 1 for no bound. minutes: epochs, candidates and trainings are scaled
     to take about so long (`nas.job.stages.budget`); 0 takes them as they are. race: so many candidates are trained
     shortly, and raced (`nas.job.choosing.racing`) until ``retrain_top`` are left; 0 for no race. near_trainings: so
-    often each of several near equals is trained before one of them wins. learning_curve: whether probe and winner are
-    trained on parts of the images too (`nas.job.stages.learning_curve`).
+    often each of several near equals is trained before one of them wins. least_val: where val has fewer images of a
+    value, cross-validation over train and val chooses (`nas.job.stages.folds`). learning_curve: whether probe and
+    winner are trained on parts of the images too (`nas.job.stages.learning_curve`).
     """
 
     space: Space

@@ -163,6 +163,7 @@ PRESETS: dict[str, dict[tuple[str, str], Any]] = {
         ("search", "candidates"): 200,
         ("search", "race"): 16,
         ("search", "near_trainings"): 3,
+        ("search", "least_val"): 20,
         ("retrain", "repeats"): 5,
         ("controls", "tail_share"): 1.0,
     },

@@ -16,10 +16,13 @@ from branches.costs.module import macs, parameters
 from foundation.provenance import seed_of
 from nas.candidates import Candidate, Searched
 from nas.errors import SearchError
-from nas.job.choosing.choice import choose_kind, ranked_first
+from nas.job.choosing.choice import choose_kind, ranked_first, run_of
 from nas.job.choosing.racing import Run, near_best, race
+from nas.job.choosing.shrunk import Shrunk, shrunk
 from nas.job.choosing.winner import Choice, Entry, choose
+from nas.job.gains import spread_of
 from nas.job.results import Contestant, measured_latencies
+from nas.job.stages.folds import CrossValidation, cross_validation, rarest_val
 from nas.job.stages.work import bounded_tail
 from nas.job.trainings import Trained, Trainings
 from nas.limits.latency import Latencies
@@ -43,7 +46,10 @@ def train_all(
     of these and the baselines `settings.choice` then picks the result, which comes first, as "winner". The figures are
     those of every architecture that was trained, group by group.
     """
-    metric, limits, labels = settings.search.reward, settings.search.limits, data.val.labels.numpy()
+    metric, limits = settings.search.reward, settings.search.limits
+    cross = cross_validation(data, settings, trainings)
+    labels = data.val.labels.numpy() if cross is None else cross.labels
+    runs: dict[str, list[Run]] = {}
 
     def retrain(role: str, index: int, architecture: Architecture, **fields: Any) -> tuple[Architecture, Trained]:
         parameter_count, mac_count = search.costs(architecture)
@@ -64,13 +70,18 @@ def train_all(
 
     def best(role: str, retrained: list[tuple[Architecture, Trained]]) -> Choice:
         seed = seed_of(search.seed, "winner") % 2**32
-        firsts = [Run(trained.score(metric), trained.val_scores) for _, trained in retrained]
-        close = near_best(firsts, labels, metric, seed=seed) if settings.near_trainings > 1 else []
+        firsts = [run_of(trained, metric) for _, trained in retrained]
+        if cross is not None:
+            firsts = [crossed(role, architecture, first) for architecture, first in retrained]
+        runs[role] = firsts
+        several = settings.near_trainings > 1 and cross is None
+        close = near_best(firsts, labels, metric, seed=seed) if several else []
         entries = []
         for place, (architecture, first) in enumerate(retrained):
             times = settings.near_trainings if place in close and len(close) > 1 else 1
-            scores = [trained.score(metric) for trained in trained_again(role, architecture, first, times)]
-            entries.append(Entry(float(np.mean(scores)), first.val_scores, search.costs(architecture)[0]))
+            again = trained_again(role, architecture, first, times)[1:]
+            mean = float(np.mean([firsts[place].score, *(trained.score(metric) for trained in again)]))
+            entries.append(Entry(mean, firsts[place].probabilities, search.costs(architecture)[0]))
         if len(close) > 1:  # the others lie behind by more than their images tell: one training each is enough
             entries = [entry if place in close else entry._replace(score=-1.0) for place, entry in enumerate(entries)]
         chosen = choose(
@@ -81,8 +92,14 @@ def train_all(
             tolerance=settings.winner_tolerance,
             seed=seed,
         )
-        again = f"{len(close)} near equals were trained {settings.near_trainings} times, and their mean counts; "
-        return chosen._replace(reason=f"{again if len(close) > 1 else ''}{chosen.reason}")
+        told = f"{len(close)} near equals were trained {settings.near_trainings} times, and their mean counts; "
+        return chosen._replace(reason=f"{told if len(close) > 1 else ''}{chosen.reason}")
+
+    def crossed(role: str, architecture: Architecture, first: Trained) -> Run:
+        assert cross is not None
+        fields = {"of": role, "bounded": {"folds": len(cross.folds)}}
+        name = f"{'candidate' if role == 'winner' else role}-{first.record['index']}"
+        return cross.run(name, lambda own, fold: own.branch("fold", fold, architecture, settings.retrain, **fields))
 
     dropped: list[dict[str, Any]] = []
 
@@ -107,7 +124,7 @@ def train_all(
             final,
             settings.retrain.epochs,
             short,
-            labels,
+            data.val.labels.numpy(),
             metric,
             seed=seed_of(search.seed, "race") % 2**32,
         )
@@ -139,14 +156,20 @@ def train_all(
         groups[strategy] = finalists(strategy, architectures, settings.retrain_top)
     contestants: dict[str, Contestant] = {}
     reasons: dict[str, str] = {}
+    chosen_by: dict[str, Run] = {}
     for role, group in groups.items():
         if group:
             position, reasons[role] = best(role, group)
             architecture, first = group[position]
-            runs = trained_again(role, architecture, first, settings.repeats)
+            repeats = trained_again(role, architecture, first, settings.repeats)
             key = "searched" if role == "winner" else role
-            contestants[key] = Contestant(runs, *search.costs(architecture), architecture, key)
-    contestants |= baselines(data, settings, trainings) if controls is None else controls
+            contestants[key] = Contestant(repeats, *search.costs(architecture), architecture, key)
+            chosen_by[key] = runs[role][position]
+    controls = baselines(data, settings, trainings) if controls is None else controls
+    contestants |= controls
+    chosen_by |= {key: run_of(control.trainings[0], metric) for key, control in controls.items()}
+    if cross is not None:
+        chosen_by |= {key: crossed_control(data, settings, cross, key) for key in controls}
     ranked = [
         {"identity": architecture.identity, "shared": trained.record["shared_score"], "val": trained.score(metric)}
         for architecture, trained in top
@@ -155,7 +178,15 @@ def train_all(
     def latency_ms(name: str) -> float:
         return measured_latencies(data, contestants, latencies)[name].milliseconds
 
-    choice = choose_kind(data, settings, contestants, seed=search.seed, latency_ms=latency_ms)
+    choice = choose_kind(
+        data, settings, contestants, seed=search.seed, latency_ms=latency_ms, runs=chosen_by, labels=labels
+    )
+    lucky = None
+    if contestants[choice.key].searchable:
+        seeds = spread_of([[trained.score(metric) for trained in each.trainings] for each in contestants.values()])
+        every = [run for group in runs.values() for run in group]
+        seed = seed_of(search.seed, "shrunk") % 2**32
+        lucky = shrunk(chosen_by[choice.key].score, every, labels, metric, spread=seeds, seed=seed)
     selection = selection_sentence(
         candidates=len(candidates),
         trained=len(top),
@@ -164,13 +195,46 @@ def train_all(
         dropped=over_limits,
         limits=limits,
         metric=metric,
-        reason=f"{reasons['winner']}; {choice.reason}",
+        reason=f"{crossed_words(cross, data)}{reasons['winner']}; {choice.reason}{lucky_words(lucky, metric)}",
         threshold_by=settings.threshold_by,
         apart=apart,
     )
     chosen = {"selection": selection, "choice": choice.record(settings), "limits": dict(limits.set), "dropped": dropped}
+    if lucky is not None:
+        chosen["val_shrunk"] = lucky.record()
     figures = [[trained.score(metric) for _, trained in group] for group in groups.values()]
     return ranked_first(contestants, choice.key), ranked, chosen, figures
+
+
+def crossed_control(data: JobData, settings: JobSettings, cross: CrossValidation, key: str) -> Run:
+    """The probe or the tail by cross-validation."""
+    bound = {"folds": len(cross.folds)}
+
+    def train(own: Trainings, name: str) -> Trained:
+        tail = bounded_tail(data, settings)
+        if key == "tail" and tail is not None and data.tail is not None:
+            whole = {**bound, "epochs": tail.epochs, "max_steps": tail.max_steps}
+            return own.tail(name, data.tail, tail, kind="fold", of=key, bounded=whole)
+        return own.probe(settings.search.reward, kind="fold", name=name, of=key, bounded=bound)
+
+    return cross.run(key, train)
+
+
+def crossed_words(cross: CrossValidation | None, data: JobData) -> str:
+    """That val did not choose, where it did not."""
+    if cross is None:
+        return ""
+    return (
+        f"val has {rarest_val(data)} images of one value, so {len(cross.folds)}-fold cross-validation over train and "
+        f"val chose, and its figures stand here for those of val: "
+    )
+
+
+def lucky_words(lucky: Shrunk | None, metric: str) -> str:
+    """What the score is worth once it is seen as the pick of several."""
+    if lucky is None:
+        return ""
+    return f"; shrunk for having been picked of {lucky.of}, its val {metric} is {lucky.score:.4f}"
 
 
 def in_turn(groups: Sequence[Sequence[Architecture]]) -> list[Architecture]:
@@ -184,7 +248,9 @@ def baselines(data: JobData, settings: JobSettings, trainings: Trainings) -> dic
     if settings.probe:
         controls["linear_probe"] = contestant(data, "linear_probe", trainings.probe(settings.search.reward))
     if (tail := bounded_tail(data, settings)) is not None and data.tail is not None:
-        bound = {} if tail == settings.tail else {"bounded": {"epochs": tail.epochs, "max_steps": tail.max_steps}}
+        bound: dict[str, Any] = (
+            {} if tail == settings.tail else {"bounded": {"epochs": tail.epochs, "max_steps": tail.max_steps}}
+        )
         controls["tail"] = contestant(data, "tail", trainings.tail("tail", data.tail, tail, **bound))
     return controls
 

@@ -2,7 +2,7 @@
 
 Every finished training is one file in ``trainings/``. A killed job finds the finished ones and does the rest; records
 that a killed training left in the history are cut off first. What another job of the same features has trained under
-the same name, in the same way, is taken over (`nas.job.stages.donors`).
+the same name, in the same way, is taken over (`nas.reuse.donors`).
 """
 
 import time
@@ -22,7 +22,7 @@ from branches.settings import FitSettings
 from branches.training import fit
 from foundation.history import History, Progress
 from foundation.provenance import seed_of
-from nas.job.stages.donors import Donors
+from nas.reuse.donors import Donors
 from search_spaces import Architecture
 from trunk.checkpoints import load_checkpoint, restoring, save_checkpoint, under
 from trunk.features.source import LabelledFeatures
@@ -100,12 +100,18 @@ class Trainings:
         return self.fitted(kind, name, build, settings, seed, fields)
 
     def tail(
-        self, name: str, build: Callable[[torch.Generator], nn.Module], settings: FitSettings, **fields: Any
+        self,
+        name: str,
+        build: Callable[[torch.Generator], nn.Module],
+        settings: FitSettings,
+        *,
+        kind: str = "control",
+        **fields: Any,
     ) -> Trained:
         """The backbone's own last blocks, fine-tuned from the trunk's weights."""
         seed = seed_of(self.seed, "training", name)
         return self.fitted(
-            "control",
+            kind,
             name,
             lambda: build(torch.Generator().manual_seed(seed)),
             settings,
@@ -137,7 +143,7 @@ class Trainings:
         fields: dict[str, Any],
         stage: str = "training",
     ) -> Trained:
-        """A module trained from scratch, as a stage of this name (`nas.job.stages.keys`)."""
+        """A module trained from scratch, as a stage of this name (`nas.reuse.keys`)."""
 
         def work() -> Trained:
             started = time.perf_counter()

@@ -57,7 +57,7 @@ def labels_section(records: Records) -> Section | None:
     kinds = {"winner": winner_name(records), "probe": "linear probe"}
     lines = {kind: numbers(curve.get(kind)) for kind in kinds}
     lines = {kind: scores for kind, scores in lines.items() if images and len(scores) == len(images)}
-    metric, split = text(curve.get("metric")), text(curve.get("split"))
+    metric, split = text(curve.get("metric")) or "", text(curve.get("split"))
     if not lines or metric not in METRIC_NAMES or split is None or min(images) <= 0:
         return None
     drawn = curve_figure(images, {kinds[kind]: (kind, scores) for kind, scores in lines.items()}, metric, split)

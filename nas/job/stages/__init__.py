@@ -1,1 +1,1 @@
-"""Stages of a job that stand by themselves: their names, and what is taken over from other jobs."""
+"""Stages of a job: its plan and budget, the learning curve, and cross-validation where val is small."""

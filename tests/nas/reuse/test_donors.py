@@ -13,7 +13,7 @@ import torch
 from branches.settings import FitSettings
 from foundation.history import read_history
 from nas.job.run import run_job
-from nas.job.stages.keys import keys_of
+from nas.reuse.keys import keys_of
 from nas.settings import JobData, JobSettings
 from tests.nas.conftest import make_split
 from tests.nas.job.test_run import SETTINGS, Tail
@@ -127,7 +127,7 @@ def test_a_kill_while_copying_a_search_loses_nothing(
     class Killed(BaseException):
         pass
 
-    import nas.job.stages.donors as donors
+    import nas.reuse.donors as donors
 
     real = donors.os.replace
 
