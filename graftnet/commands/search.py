@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from graftnet.commands.options import SEARCH, USE, Device, Folder, Json, Rehash, Seed, spread
-from graftnet.project.overrides import HERE, NONE, Overrides, PlaceOptions
+from graftnet.project.overrides import HERE, NONE, Overrides, PlaceOptions, with_preset
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
@@ -81,6 +81,10 @@ def search(
         Path | None, typer.Option(metavar="DIR", help="With --features: where the search is written.")
     ] = None,
     overrides: Overrides = NONE,
+    quick: Annotated[bool, typer.Option("--quick", help="A first look: fewer epochs and trainings, no tail.")] = False,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="More epochs, candidates and repeats; a race of finalists.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
     where: PlaceOptions = HERE,
     tensorboard: Annotated[
@@ -103,6 +107,8 @@ def search(
       graftnet search --all --device cuda
       graftnet search --all --workers 2
       graftnet search --all --on ray --address head:6379 --gpus 1
+      graftnet search bald --quick
+      graftnet search bald --minutes 10 --strategy auto
       graftnet search bald --strategy nni-evolution
       graftnet search bald --max-parameters 50000 --max-latency 0.5
       graftnet search bald --branch tail --freeze-depth 6 --blocks 8 --pooling bilinear
@@ -121,6 +127,7 @@ def search(
         from graftnet.project.folder import open_project
 
         open_project(project).memory.forget()
+    overrides = with_preset(overrides, quick=quick, thorough=thorough)
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
     if not features:
         from graftnet.studies.cuts import race_first

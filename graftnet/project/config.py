@@ -17,11 +17,11 @@ from pydantic_core import PydanticCustomError
 
 from branches.measures.metrics import THRESHOLD_RULES
 from branches.settings import FitRecipe
-from foundation.bounds import Count, Index, NonNegative, OneOf, Positive
+from foundation.bounds import Count, Index, NonNegative, OneOf, Positive, Threshold
 from graftnet.errors import ConfigError
 from graftnet.project.config_problems import list_problems
 from label_graph.settings import GraphRecipe
-from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, SearchSettings
+from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, JobSettings, SearchSettings
 from search_spaces.operations import ACTIVATIONS, HEAD_POOLINGS, OPERATIONS, POOLINGS
 from trunk.errors import TrunkError
 from trunk.features.settings import STORAGE_RULE, VIEW_RULE, is_view, parse_storage
@@ -186,6 +186,8 @@ class ControlsTable(Table, frozen=True):
     tail_epochs: Count = 5
     tail_learning_rate: Positive = 3e-4
     tail_weight_decay: NonNegative = 0.05
+    tail_share: Threshold = JobSettings.tail_share
+    learning_curve: bool = JobSettings.learning_curve
     strategies: Annotated[tuple[Annotated[str, OneOf(RIVALS)], ...], List] = ()
 
 

@@ -50,6 +50,7 @@ SETTINGS = JobSettings(
     apart=1,
     repeats=2,
     choice="searched",  # these tests follow the search; those of the choice are in test_choice.py
+    learning_curve=False,
 )
 CPU = torch.device("cpu")
 COUNTED = replace(SETTINGS, search=replace(SEARCH, max_parameters=400, max_macs=4000))

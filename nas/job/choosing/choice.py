@@ -11,13 +11,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from branches.compression import alone, on_trunk
 from branches.measures.calibration import fit_calibration
 from branches.saved import BranchRecord, save_branch
 from foundation.provenance import seed_of
 from nas.job.advice import kind_of, words_of
+from nas.job.choosing.racing import Run
 from nas.job.gains import paired_error
 from nas.job.results import Contestant
+from nas.job.trainings import Trained
 from nas.limits.limits import Cost, Limits
 from nas.settings import JobData, JobSettings
 
@@ -62,12 +67,16 @@ def choose_kind(
     *,
     seed: int,
     latency_ms: Callable[[str], float | None],
+    runs: Mapping[str, Run] | None = None,
+    labels: npt.NDArray[np.int64] | None = None,
 ) -> Choice:
     """The result among contestants by kind, "searched" among them; what breaks a limit is none.
 
-    latency_ms: of a contestant, asked only where latency is limited.
+    latency_ms: of a contestant, asked only where latency is limited. runs, labels: what is compared in place of the
+    first trainings on val.
     """
-    metric, labels = settings.search.reward, data.val.labels.numpy()
+    metric, labels = settings.search.reward, data.val.labels.numpy() if labels is None else labels
+    runs = runs or {key: run_of(contestant.trainings[0], metric) for key, contestant in contestants.items()}
     if settings.choice == "searched":
         return Choice("searched", f"{words_of('searched')} is the result, as search.choice asks", {})
     limits = settings.search.limits
@@ -79,12 +88,12 @@ def choose_kind(
     }
     if len(able) == 1:
         return Choice("searched", f"there was nothing beside {words_of('searched')} to choose from", {})
-    score = {key: contestant.trainings[0].score(metric) for key, contestant in able.items()}
+    score = {key: runs[key].score for key in able}
     best = max(able, key=lambda key: (score[key], -able[key].parameters, -able[key].macs))
-    top = able[best].trainings[0].val_scores
+    top = runs[best].probabilities
     standings = {}
     for key, contestant in able.items():
-        theirs = contestant.trainings[0].val_scores
+        theirs = runs[key].probabilities
         error = paired_error(top, theirs, labels, metric, seed=seed_of(seed, "choice") % 2**32) if key != best else 0.0
         behind = score[best] - score[key]
         standings[key] = Standing(score[key], behind, error, contestant.parameters, contestant.macs)
@@ -92,6 +101,11 @@ def choose_kind(
     near = [key for key, standing in standings.items() if standing.behind <= tolerance * standing.error]
     chosen = min(near, key=lambda key: (standings[key].parameters, standings[key].macs, -score[key]))
     return Choice(chosen, reason_of(chosen, best, standings, metric, tolerance, len(labels)), standings)
+
+
+def run_of(trained: Trained, metric: str) -> Run:
+    """A training as it is chosen by."""
+    return Run(trained.score(metric), trained.val_scores)
 
 
 def within(limits: Limits, contestant: Contestant, latency_ms: Callable[[str], float | None], key: str) -> bool:
