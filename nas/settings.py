@@ -46,7 +46,7 @@ class JobData:
 
     chosen: builds the branch that was chosen by hand, where one was. backbone: whose blocks the tail is; a tail without
     it cannot be built again, so it is a control only. probe: the linear probe that branches begin at, where one was
-    fitted for that (`nas.probe_start`).
+    fitted for that (`nas.job.stages.probe_start`).
     """
 
     attribute: str

@@ -24,8 +24,8 @@ from nas.job.collapse import collapse
 from nas.job.results import too_few
 from nas.job.run import search_branch
 from nas.job.stages.budget import budgeted
+from nas.job.stages.probe_start import as_begun, begun
 from nas.job.trainings import Trainings
-from nas.probe_start import as_begun, begun
 from nas.settings import JobData, JobSettings
 from nas.warm_start import start_of
 from subdatasets.reading.rows import too_few_words

@@ -34,11 +34,11 @@ from nas.job.results import Contestant, JobResult, measure_all, stage_seconds
 from nas.job.scores import calibrated_winner, keep_scores, read_scores
 from nas.job.stages.budget import within_budget
 from nas.job.stages.learning_curve import learning_curve, train_parts
+from nas.job.stages.probe_start import as_begun, begun
 from nas.job.stages.work import measured_units, plan_of, plan_sentence
 from nas.job.trainings import Trained, Trainings
 from nas.limits.latency import Latencies
 from nas.limits.limits import Cost
-from nas.probe_start import as_begun, begun
 from nas.reuse.donors import Donors, taken_over
 from nas.reuse.keys import features_key, keys_of
 from nas.settings import BY_HAND, JobData, JobSettings

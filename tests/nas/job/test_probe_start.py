@@ -18,7 +18,7 @@ from nas.audit.run import run_audit
 from nas.controller.policy import Controller
 from nas.job.origin import settings_record
 from nas.job.run import run_job
-from nas.probe_start import as_begun, begun, with_shortcut
+from nas.job.stages.probe_start import as_begun, begun, with_shortcut
 from nas.settings import BY_HAND, JobData, JobSettings, SearchSettings
 from nas.supernet.supernet import Supernet
 from nas.warm_start import Start, begin
@@ -132,7 +132,7 @@ def test_a_search_of_before_there_was_a_start_keeps_its_name() -> None:
 
 def test_the_probe_is_fitted_once_per_folder(data: JobData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = begun(data, SETTINGS, tmp_path).probe
-    monkeypatch.setattr("nas.probe_start.linear_probe", None)
+    monkeypatch.setattr("nas.job.stages.probe_start.linear_probe", None)
     again = begun(data, SETTINGS, tmp_path).probe
     assert first is not None
     assert again is not None
