@@ -2,9 +2,10 @@
 
 Every finished training is one file in ``trainings/``. A killed job finds the finished ones and does the rest; records
 that a killed training left in the history are cut off first. What another job of the same features has trained under
-the same name, in the same way, is taken over (`nas.reuse.donors`).
+the same name, in the same way, is taken over (`nas.job.reuse.donors`).
 """
 
+import copy
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from branches.settings import FitSettings
 from branches.training import fit
 from foundation.history import History, Progress
 from foundation.provenance import seed_of
-from nas.reuse.donors import Donors
+from nas.job.reuse.donors import Donors
 from search_spaces import Architecture
 from trunk.checkpoints import load_checkpoint, restoring, save_checkpoint, under
 from trunk.features.source import LabelledFeatures
@@ -75,6 +76,12 @@ class Trainings:
         self.folder = folder / "trainings"
         self.history, self.finished = history or History(folder / "history.jsonl"), finished
         self.seed, self.device, self.threshold_by, self.progress = seed, device, threshold_by, progress
+
+    def on(self, train: LabelledFeatures, val: LabelledFeatures) -> "Trainings":
+        """The same, on other images; what these trainings then know as finished, those must be told."""
+        other = copy.copy(self)
+        other.train, other.val = train, val
+        return other
 
     def branch(self, kind: str, name: str, architecture: Architecture, settings: FitSettings, **fields: Any) -> Trained:
         """One architecture, trained from scratch; the name and the search's seed give its own seed."""
@@ -143,7 +150,7 @@ class Trainings:
         fields: dict[str, Any],
         stage: str = "training",
     ) -> Trained:
-        """A module trained from scratch, as a stage of this name (`nas.reuse.keys`)."""
+        """A module trained from scratch, as a stage of this name (`nas.job.reuse.keys`)."""
 
         def work() -> Trained:
             started = time.perf_counter()

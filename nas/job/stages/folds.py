@@ -4,9 +4,8 @@ Every image is scored once, by a training that has not seen it; the scores of al
 Cross-Validation and Bootstrap for Accuracy Estimation and Model Selection (Kohavi, 1995), folds are stratified.
 """
 
-import copy
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,8 +36,12 @@ class Joined:
     def __init__(self, sources: Sequence[FeatureSource]) -> None:
         self.sources = list(sources)
         self.shape = sources[0].shape
-        self.trunk_shape = getattr(sources[0], "trunk_shape", self.shape)
-        self.codec = getattr(sources[0], "codec", None)
+
+    def __getattr__(self, name: str) -> Any:
+        """What else a kind of features tells, such as its codec; the sources are of one kind."""
+        if name in ("sources", "shape"):
+            raise AttributeError(name)
+        return getattr(self.sources[0], name)
 
     def __len__(self) -> int:
         return sum(map(len, self.sources))
@@ -94,8 +97,7 @@ class CrossValidation:
         """Train on every fold's rest; ``train``: does one training under a name."""
         table = np.empty((len(self.labels), self.values))
         for number, fold in enumerate(self.folds):
-            own = copy.copy(self.trainings)
-            own.train, own.val = fold.train, fold.val
+            own = self.trainings.on(fold.train, fold.val)
             table[fold.rows] = train(own, f"{name}-fold{number}").val_scores
             self.trainings.finished = own.finished
         return Run(float(REWARDS[self.metric](table, self.labels)), table)

@@ -6,7 +6,6 @@ at twice as many. Scores are those on test, by which nothing is chosen, or on va
 of the images is trained on for up to twice the epochs, so that it is not held back by its few steps alone.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -103,8 +102,7 @@ def train_parts(
     winner = contestants["winner"]
     trained: dict[int, dict[str, Trained]] = {}
     for part in parts_of(data.train, seed=seed_of(trainings.seed, "learning curve")):
-        on_part = copy.copy(trainings)
-        on_part.train = part.train
+        on_part = trainings.on(part.train, data.val)
         images = {"images": len(part.train)}
         found = {}
         if "linear_probe" in {contestant.key for contestant in contestants.values()}:
