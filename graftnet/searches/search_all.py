@@ -85,7 +85,7 @@ def account_of(job: "Job", outcome: "Outcome | None") -> Answer:
     if outcome:
         assert outcome.folder
         assert outcome.report
-        searched = found_in(outcome.folder, outcome.report)
+        searched = found_in(outcome.folder, outcome.report, alone=False)
         return Answer({**head, "state": "searched", **searched.record}, searched.text)
     from reports import write_report
 
@@ -93,7 +93,7 @@ def account_of(job: "Job", outcome: "Outcome | None") -> Answer:
     job.plan.make_newest()
     folder = job.plan.folder
     page = folder / "report.html"
-    searched = found_in(folder, page if page.exists() else write_report(folder))
+    searched = found_in(folder, page if page.exists() else write_report(folder), alone=False)
     return Answer({**head, "state": "current", **searched.record}, job.attribute)
 
 
@@ -104,7 +104,7 @@ def fleet_answer(accounts: Sequence[Answer]) -> Answer:
     if current := [account.text for account in accounts if account.record["state"] == "current"]:
         every = "every attribute" if len(current) == len(accounts) else ", ".join(current)
         lines.append(f"Current, not searched again: {every}.")
-    lines.append("All of them on one page: graftnet report")
+    lines.append("Next: graftnet report, for all of them on one page; graftnet graft ATTR takes one")
     counts = {state: states.count(state) for state in ("searched", "current", "failed")}
     return Answer({**counts, "searches": [account.record for account in accounts]}, "\n".join(lines))
 
