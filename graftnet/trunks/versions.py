@@ -140,7 +140,7 @@ def train_version(
 
 def use_trunk(project: Project, source: str) -> Path:
     """Take existing weights as the project's trunk; ``source`` as of :func:`~graftnet.trunks.bring.bring`."""
-    return make_current(project, bring(project, source))
+    return make_current(project, bring(project, source, for_use=True))
 
 
 def make_current(project: Project, folder: Path) -> Path:
