@@ -24,6 +24,7 @@ from nas.limits.limits import Limits
 from search_spaces import Space
 
 if TYPE_CHECKING:
+    from branches.probe import Probe
     from branches.tails import TailBuilder
     from trunk.features.source import LabelledFeatures
 
@@ -44,7 +45,8 @@ class JobData:
     """One attribute's features and, where there is a backbone, the tail that a branch would replace.
 
     chosen: builds the branch that was chosen by hand, where one was. backbone: whose blocks the tail is; a tail without
-    it cannot be built again, so it is a control only.
+    it cannot be built again, so it is a control only. probe: the linear probe that branches begin at, where one was
+    fitted for that (`nas.job.stages.probe_start`).
     """
 
     attribute: str
@@ -55,6 +57,7 @@ class JobData:
     tail: "TailBuilder | None" = None
     chosen: "TailBuilder | None" = None
     backbone: str | None = None
+    probe: "Probe | None" = None
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class NamedRecord(Part):
     """What has no architecture: a linear probe, or all of the backbone's own next blocks."""
 
     linear_probe: bool | None = None
+    joined_probe: bool | None = None
     tail: bool | None = None
 
 
@@ -133,7 +134,7 @@ class ResultRecord(Part):
     val: Metrics = Field(description="by which everything was chosen")
     test: Metrics | None = Field(description="measured once, at the end; null without a test split")
     controls: dict[str, ControlRecord] = Field(
-        description="what else was trained: searched, random, linear_probe, tail, and rival strategies"
+        description="what else was trained: searched, random, linear_probe, joined_probe, tail, and rival strategies"
     )
     repeats: dict[str, dict[str, Any]] = Field(description="per side: seeds, val_<reward> and test_<reward> of each")
     gain: dict[str, GainRecord] = Field(description="over_<control> -> gain; empty without a test split")

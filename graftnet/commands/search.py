@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from graftnet.commands.options import SEARCH, USE, Device, Folder, Json, Seed, spread
+from graftnet.commands.options import SEARCH, USE, Device, Folder, Json, Rehash, Seed, spread
 from graftnet.project.overrides import HERE, NONE, Overrides, PlaceOptions, with_preset
 from graftnet.terminal.output import answer
 
@@ -20,6 +20,10 @@ def cache(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it takes, in bytes and seconds, and do nothing.")
     ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all that is cached against its checksums; then go on.")
+    ] = False,
+    rehash: Rehash = False,
     as_json: Json = False,
 ) -> None:
     """Compute the trunk's features ahead of a search.
@@ -32,15 +36,22 @@ def cache(
       graftnet cache
       graftnet cache bald backpack --device cuda
       graftnet cache --dry-run
+      graftnet cache --verify
     """
     from graftnet.project.folder import open_project
     from graftnet.project.machine import choose_device
+    from graftnet.searches.features import verified_cache
     from graftnet.searches.run import cache_features, estimate_features
     from graftnet.terminal.output import announce, show_progress
+    from graftnet.trunks.versions import open_trunk
 
     home = open_project(project)
     names = [name for name in attributes or home.sources() if home.source(name)]
+    if rehash:
+        home.memory.forget()
     chosen = choose_device(device)
+    if verify:
+        typer.echo(verified_cache(home, open_trunk(home, chosen)), err=True)
     if dry_run:
         estimate = estimate_features(home, names, device=chosen)
         answer(estimate.record(), estimate.sentence(), as_json=as_json)
@@ -79,6 +90,7 @@ def search(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="With ATTR: the search's curves as TensorBoard event files too.")
     ] = False,
+    rehash: Rehash = False,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -111,8 +123,16 @@ def search(
     if tensorboard and attribute is None:
         raise ConfigError("--tensorboard goes with one attribute; name it: graftnet search ATTR --tensorboard.")
     require_one(attribute, everything, features, out, where)
+    if rehash:
+        from graftnet.project.folder import open_project
+
+        open_project(project).memory.forget()
     overrides = with_preset(overrides, quick=quick, thorough=thorough)
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
+    if not features:
+        from graftnet.studies.cuts import race_first
+
+        race_first(project, [attribute] if attribute else (), seed=seed, device=device, overrides=overrides)
     if everything:
         from graftnet.searches.search_all import choose_place, failure, fleet_answer, search_all
 

@@ -69,6 +69,7 @@ def plan_search(
     device: torch.device,
     hashes: Mapping[Path, str] | None = None,
     force: bool = False,
+    progress: Progress | None = None,
 ) -> SearchPlan:
     """Read the sub-dataset and hash its images; no image passes the trunk.
 
@@ -76,15 +77,16 @@ def plan_search(
     it is current, and a probe made since makes nothing stale.
 
     Args:
-        hashes: content hashes that are known already; only other images are read.
+        hashes: content hashes that are known already; only other images are looked for.
         force: it will be done anew, at the depth that is advised now.
+        progress: hears the stage "images", of those that are new or were changed.
 
     Raises:
         DataError: the sub-dataset cannot be used. ConfigError, TrunkError: a setting cannot.
     """
     project = project_of(project, attribute)
     choice = chosen_depth(project, trunk.fingerprint, attribute)
-    data = attribute_data(project, trunk, attribute, choice.depth, device=device, hashes=hashes)
+    data = attribute_data(project, trunk, attribute, choice.depth, device=device, hashes=hashes, progress=progress)
     plan = plan_at(data, choice, seed=seed, device=device)
     if force or not choice.measured or plan.finished:
         return plan
@@ -244,7 +246,8 @@ def job_data(
         )
     precision = plan.identity["feature_precision"]
     data = AttributeData(plan.project, trunk, subdataset, plan.hashes, depth, precision)
-    splits = data.splits(announce=announce, progress=progress)
+    sources = bool(plan.settings.space.settings.get("sources"))
+    splits = data.splits(sources=sources, announce=announce, progress=progress)
     return JobData(
         plan.attribute,
         values,

@@ -24,6 +24,7 @@ from nas.job.collapse import collapse
 from nas.job.results import too_few
 from nas.job.run import search_branch
 from nas.job.stages.budget import budgeted
+from nas.job.stages.probe_start import as_begun, begun
 from nas.job.trainings import Trainings
 from nas.settings import JobData, JobSettings
 from nas.warm_start import start_of
@@ -55,7 +56,18 @@ def run_audit(
     settings = budgeted(settings, folder)
     check(folder, data, settings, seeds=seeds, architectures=architectures, test=test)
     result, history = read_result(folder / "result.json"), read_history(folder / "history.jsonl")
-    search = Search(settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device)
+    settings = as_begun(settings, folder)
+    data = begun(data, settings, folder)
+    search = Search(
+        settings.space,
+        data.train,
+        data.val,
+        settings.search,
+        folder=folder,
+        seed=seed,
+        device=device,
+        probe=data.probe.start if data.probe else None,
+    )
     total, finished = len(SIDES) * architectures + 2 * seeds, 0
 
     def done() -> None:
@@ -73,6 +85,7 @@ def run_audit(
             device=device,
             threshold_by=settings.threshold_by,
             progress=progress,
+            probe=data.probe,
         )
 
     draw = search.allowed.uniform if search.allowed else None

@@ -18,6 +18,7 @@ WORDS = {
     "searched": "the searched branch",
     "random": "the best random branch",
     "linear_probe": "the linear probe",
+    "joined_probe": "the linear probe of all depths",
     "tail": "the fine-tuned tail",
     "by-hand": "the branch by hand",
 }

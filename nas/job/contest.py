@@ -243,10 +243,16 @@ def in_turn(groups: Sequence[Sequence[Architecture]]) -> list[Architecture]:
 
 
 def baselines(data: JobData, settings: JobSettings, trainings: Trainings) -> dict[str, Contestant]:
-    """Train or read back ``linear_probe`` and ``tail``, those of them that `settings` want and `data` allow."""
+    """Train or read back ``linear_probe`` and ``tail``, those of them that `settings` want and `data` allow.
+
+    Where the features hold averages of other depths there are two probes: on the cut's own, and ``joined_probe``.
+    """
     controls = {}
     if settings.probe:
         controls["linear_probe"] = contestant(data, "linear_probe", trainings.probe(settings.search.reward))
+        if data.train.context:
+            joined = trainings.probe(settings.search.reward, joined=True)
+            controls["joined_probe"] = contestant(data, "joined_probe", joined)
     if (tail := bounded_tail(data, settings)) is not None and data.tail is not None:
         bound: dict[str, Any] = (
             {} if tail == settings.tail else {"bounded": {"epochs": tail.epochs, "max_steps": tail.max_steps}}

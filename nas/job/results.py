@@ -24,12 +24,14 @@ from nas.settings import JobData, JobSettings
 from search_spaces import Architecture
 from subdatasets.reading.rows import FEW, rarest
 
+PROBES = ("linear_probe", "joined_probe")  # whose trainings draw nothing at random
+
 
 @dataclass(frozen=True)
 class Contestant:
     """One side of the comparison: its trainings (the first is the one shown) and what it costs.
 
-    key: its kind, "searched", "random", "linear_probe", "tail", "by-hand", or the strategy of a rival.
+    key: its kind, "searched", "random", "linear_probe", "joined_probe", "tail", "by-hand", or the strategy of a rival.
     """
 
     trainings: Sequence[Trained]
@@ -211,7 +213,7 @@ def gains_of_winner(
         return None
     labels = data.test.labels.numpy()
     sides = {
-        name: Side(scores[name], [float(f[metric] or 0.0) for f in figures[name]], contestant.key == "linear_probe")
+        name: Side(scores[name], [float(f[metric] or 0.0) for f in figures[name]], contestant.key in PROBES)
         for name, contestant in contestants.items()
     }
     spread = spread_of([side.figures for side in sides.values()], trained)

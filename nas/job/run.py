@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from branches.compression import codec_key, on_trunk
+from branches.compression import alone, codec_key, on_trunk
 from branches.costs.module import macs, parameters
 from branches.saved import load_branch, save_branch
 from foundation.files import jsonable, write_json
@@ -36,6 +36,7 @@ from nas.job.reuse.keys import features_key, keys_of
 from nas.job.scores import calibrated_winner, keep_scores, read_scores
 from nas.job.stages.budget import within_budget
 from nas.job.stages.learning_curve import learning_curve, train_parts
+from nas.job.stages.probe_start import as_begun, begun
 from nas.job.stages.work import measured_units, plan_of, plan_sentence
 from nas.job.trainings import Trained, Trainings
 from nas.limits.latency import Latencies
@@ -80,6 +81,7 @@ def run_job(
     settings, _ = resolved(settings, len(data.train), len(data.val))
     origin = origin or origin_of(data, settings, digest=features_digest(data), seed=seed, device=device)
     identity = origin.identity
+    settings = as_begun(settings, folder)
     setting = {
         "space": settings.space.name,
         "space_settings": dict(settings.space.settings),
@@ -87,6 +89,8 @@ def run_job(
         "reward": settings.search.reward,
         "strategy": settings.strategy,
         "feature_shape": list(data.train.trunk_shape),
+        **({"probe_start": True} if settings.retrain.probe_start else {}),
+        **({"context": data.train.context} if data.train.context else {}),
     }
     codec = codec_key(data.train.features)
     known = {**origin.about, **codec}
@@ -137,7 +141,7 @@ def run_job(
     keep_choices(folder, data, result.contestants, record["controls"], **where)
     winner = result.contestants["winner"]
     saved = saved_record(data, winner, test=record["test"], calibration=calibration, **where)
-    save_branch(folder / "branch", deployed, saved)
+    save_branch(folder / "branch", alone(deployed), saved)
     record_images(
         data,
         folder,
@@ -149,7 +153,7 @@ def run_job(
         pictures=origin.pictures,
     )
     write_json(folder / "result.json", record)
-    return JobResult(record, deployed, result.scores, result.contestants)
+    return JobResult(record, alone(deployed), result.scores, result.contestants)
 
 
 def search_branch(
@@ -172,6 +176,8 @@ def search_branch(
     """
     if settings.strategy == BY_HAND:
         return run_tail_job(data, settings, folder=folder, seed=seed, device=device, progress=progress, donors=donors)
+    settings = as_begun(settings, folder)
+    data = begun(data, settings, folder)
     search, candidates = find_candidates(
         data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress, donors=donors
     )
@@ -189,6 +195,7 @@ def search_branch(
         device=device,
         threshold_by=settings.threshold_by,
         progress=progress,
+        probe=data.probe,
         donors=donors,
     )
     rivals = {
@@ -323,7 +330,15 @@ def find_candidates(
     donors.take_search(folder, settings.strategy)
     if settings.strategy == "enas":
         search = Search(
-            settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device, start=start
+            settings.space,
+            data.train,
+            data.val,
+            settings.search,
+            folder=folder,
+            seed=seed,
+            device=device,
+            start=start,
+            probe=data.probe.start if data.probe else None,
         )
         search.run(progress=progress)
         return search, rank_candidates(search, settings.candidates, progress=progress)

@@ -8,17 +8,19 @@ the same name, in the same way, is taken over (`nas.job.reuse.donors`).
 import copy
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import nn
 
 from branches.branch import Branch
+from branches.compression import MapOnly
 from branches.costs.architecture import branch_costs
 from branches.measures.metrics import Scores, best_threshold, measure
-from branches.probe import LinearProbe, linear_probe
+from branches.probe import LinearProbe, Probe, linear_probe
 from branches.settings import FitSettings
 from branches.training import fit
 from foundation.history import History, Progress
@@ -26,6 +28,7 @@ from foundation.provenance import seed_of
 from nas.job.reuse.donors import Donors
 from search_spaces import Architecture
 from trunk.checkpoints import load_checkpoint, restoring, save_checkpoint, under
+from trunk.features.context import map_of
 from trunk.features.source import LabelledFeatures
 
 Figures = dict[str, float | None]
@@ -53,8 +56,9 @@ class Trained(NamedTuple):
 class Trainings:
     """Trains modules on one attribute's features, each under a name that is done at most once per folder.
 
-    history, finished: the history of a search in the same folder, and its size when the search had ended. donors: other
-    jobs, whose trainings of the same stages are taken over.
+    history, finished: the history of a search in the same folder, and its size when the search had ended. probe: what
+    branches begin at where a recipe says `probe_start`. donors: other jobs, whose trainings of the same stages are
+    taken over.
     """
 
     def __init__(
@@ -69,19 +73,14 @@ class Trainings:
         history: History | None = None,
         finished: int = 0,
         progress: Progress | None = None,
+        probe: Probe | None = None,
         donors: Donors | None = None,
     ) -> None:
         self.donors = donors or Donors()
-        self.train, self.val = train, val
+        self.train, self.val, self.begin_at = train, val, probe
         self.folder = folder / "trainings"
         self.history, self.finished = history or History(folder / "history.jsonl"), finished
         self.seed, self.device, self.threshold_by, self.progress = seed, device, threshold_by, progress
-
-    def on(self, train: LabelledFeatures, val: LabelledFeatures) -> "Trainings":
-        """The same, on other images; what these trainings then know as finished, those must be told."""
-        other = copy.copy(self)
-        other.train, other.val = train, val
-        return other
 
     def branch(self, kind: str, name: str, architecture: Architecture, settings: FitSettings, **fields: Any) -> Trained:
         """One architecture, trained from scratch; the name and the search's seed give its own seed."""
@@ -89,13 +88,16 @@ class Trainings:
 
         def build() -> nn.Module:
             generator = torch.Generator().manual_seed(seed)
-            return Branch(
+            branch = Branch(
                 architecture,
                 self.train.features.shape,
                 self.train.values,
                 dropout=settings.dropout,
                 generator=generator,
             )
+            if self.begin_at is not None and settings.probe_start:
+                branch.begin_at(self.begin_at.start)
+            return branch
 
         costs = branch_costs(architecture, self.train.trunk_shape, self.train.values)
         fields = {
@@ -127,18 +129,44 @@ class Trainings:
             stage="tail",
         )
 
-    def probe(self, metric: str, *, kind: str = "control", name: str = "linear_probe", **fields: Any) -> Trained:
-        """Logistic regression on averaged features."""
+    def probe(
+        self, metric: str, *, joined: bool = False, kind: str = "control", name: str = "", **fields: Any
+    ) -> Trained:
+        """Logistic regression on averaged features: of the cut alone, or `joined` with those of its sources."""
+        context, channels = self.train.context, self.train.features.shape[0]
+        own = channels if joined else channels - context
+        name = name or ("joined_probe" if joined else "linear_probe")
+
+        def placed(module: nn.Module) -> nn.Module:
+            return module if own == channels else MapOnly(module, own)
 
         def work() -> Trained:
             started = time.perf_counter()
-            probe = linear_probe(self.train, self.val, metric=metric)
+            # What branches begin at was fitted on all that they read.
+            fitted = self.begin_at if own == channels else None
+            probe = fitted or linear_probe(*(self.train, self.val) if joined else self.of_maps, metric=metric)
+            started -= fitted.seconds if fitted else 0.0
             found = {"inverse_penalty": probe.inverse_penalty, "curve": probe.curve, "seed": 0}
-            return self.recorded(kind, probe.module, probe.val_scores, started, {"name": name, **found, **fields})
+            told = {"name": name, **found, **fields}
+            return self.recorded(kind, placed(probe.module), probe.val_scores, started, told)
 
-        channels = self.train.features.shape[0]
         known = {"kind": kind, "name": name, **fields}
-        return self.once(name, work, lambda: LinearProbe(channels, self.train.values), "probe", known)
+        return self.once(name, work, lambda: placed(LinearProbe(own, self.train.values)), "probe", known)
+
+    @property
+    def of_maps(self) -> tuple[LabelledFeatures, LabelledFeatures]:
+        """Train and val without averages of other depths."""
+        train, val = (replace(part, features=map_of(part.features)) for part in (self.train, self.val))
+        return train, val
+
+    def on(self, train: LabelledFeatures, val: LabelledFeatures, begin_at: Probe | None) -> Self:
+        """The same on other images; what these trainings then know as finished, those must be told.
+
+        begin_at: a probe of those images, where branches begin at one; that of all has seen what is held out here.
+        """
+        own = copy.copy(self)
+        own.train, own.val, own.begin_at = train, val, begin_at if self.begin_at else None
+        return own
 
     def fitted(
         self,

@@ -120,6 +120,8 @@ class TrialStage(Stage):
         seed = seed_of(self.seed, "trial", index)
         generator = torch.Generator().manual_seed(seed)
         branch = Branch(architecture, train.features.shape, train.values, dropout=settings.dropout, generator=generator)
+        if self.data.probe is not None:
+            branch.begin_at(self.data.probe.start)
         short = replace(settings, epochs=self.settings.trial_epochs)
         fitted = fit(branch, train, val, short, seed=seed, device=self.device)
         trial = Candidate(architecture, self.penalised(fitted.val_score, architecture), self.settings.strategy)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from branches.compression import on_trunk
+from branches.compression import alone, on_trunk
 from branches.measures.calibration import fit_calibration
 from branches.saved import BranchRecord, save_branch
 from foundation.provenance import seed_of
@@ -27,6 +27,8 @@ from nas.limits.limits import Cost, Limits
 from nas.settings import JobData, JobSettings
 
 KEPT = "choices"  # the folder of those that were not chosen
+SAVED_KINDS = {"linear_probe": "linear_probe", "joined_probe": "linear_probe", "tail": "tail", "by-hand": "tail"}
+MAP_ONLY = ("linear_probe", "tail", "by-hand")  # what reads the cut's map and no average of another depth
 
 
 class Standing(NamedTuple):
@@ -147,11 +149,12 @@ def saved_record(
 ) -> BranchRecord:
     """What a contestant's first training is as a branch on disk."""
     val = contestant.trainings[0].val
-    kind = {"linear_probe": "linear_probe", "tail": "tail", "by-hand": "tail"}.get(contestant.key, "branch")
+    kind = SAVED_KINDS.get(contestant.key, "branch")
+    of_map = contestant.key in MAP_ONLY
     return BranchRecord(
         attribute=data.attribute,
         values=data.values,
-        feature_shape=data.train.trunk_shape,
+        feature_shape=data.train.map_shape if of_map else data.train.trunk_shape,
         freeze_depth=depth,
         fingerprint=fingerprint,
         threshold=val["threshold"],
@@ -160,6 +163,8 @@ def saved_record(
         backbone=backbone_of(data, contestant) if kind == "tail" else None,
         metrics={"val": val, "test": test},
         calibration=calibration,
+        # Whatever holds context holds that of all depths before the cut.
+        sources=tuple(range(1, depth)) if data.train.context and not of_map else (),
     )
 
 
@@ -191,4 +196,5 @@ def keep_choices(
         record = saved_record(
             data, contestant, depth=depth, fingerprint=fingerprint, test=test, calibration=calibration
         )
-        save_branch(folder / KEPT / kind_of(contestant.key), on_trunk(first.module, data.train.features), record)
+        module = alone(on_trunk(first.module, data.train.features))
+        save_branch(folder / KEPT / kind_of(contestant.key), module, record)

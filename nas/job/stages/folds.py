@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from branches.measures.metrics import REWARDS
+from branches.probe import Probe, linear_probe
 from foundation.provenance import seed_of
 from nas.job.choosing.racing import Run
 from nas.job.stages.learning_curve import some_of
 from nas.job.trainings import Trained, Trainings
 from nas.settings import JobData, JobSettings
+from trunk.features.context import FeaturesWithContext
 from trunk.features.source import FeatureSource, LabelledFeatures
 
 FOLDS = 5
@@ -57,6 +59,15 @@ class Joined:
         return gathered
 
 
+def joined(sources: Sequence[FeatureSource]) -> FeatureSource:
+    """The rows of sources of one kind, one after the other; of one view each."""
+    contexts = [source for source in sources if isinstance(source, FeaturesWithContext)]
+    if len(contexts) < len(sources):
+        return Joined(sources)
+    maps = Joined([source.maps for source in contexts])
+    return FeaturesWithContext(maps, torch.cat([source.averages for source in contexts]))
+
+
 def rarest_val(data: JobData) -> int:
     """How many images val has of the value it has fewest of."""
     return int(torch.bincount(data.val.labels, minlength=data.val.values).min())
@@ -64,7 +75,7 @@ def rarest_val(data: JobData) -> int:
 
 def union(data: JobData) -> LabelledFeatures:
     """Train and val as one split."""
-    features = Joined([data.train.features, data.val.features])
+    features = joined([data.train.features, data.val.features])
     return LabelledFeatures(features, torch.cat([data.train.labels, data.val.labels]), data.train.values)
 
 
@@ -92,12 +103,22 @@ class CrossValidation:
         self.labels = torch.cat([data.train.labels, data.val.labels]).numpy()
         self.values = data.train.values
         self.folds = folds_of(data, seed=seed_of(trainings.seed, "folds"))
+        self.probes: dict[int, Probe] = {}
+
+    def probe(self, number: int) -> Probe | None:
+        """What branches of a fold begin at, fitted once."""
+        if self.trainings.begin_at is None:
+            return None
+        if number not in self.probes:
+            fold = self.folds[number]
+            self.probes[number] = linear_probe(fold.train, fold.val, metric=self.metric)
+        return self.probes[number]
 
     def run(self, name: str, train: Callable[[Trainings, str], Trained]) -> Run:
         """Train on every fold's rest; ``train``: does one training under a name."""
         table = np.empty((len(self.labels), self.values))
         for number, fold in enumerate(self.folds):
-            own = self.trainings.on(fold.train, fold.val)
+            own = self.trainings.on(fold.train, fold.val, self.probe(number))
             table[fold.rows] = train(own, f"{name}-fold{number}").val_scores
             self.trainings.finished = own.finished
         return Run(float(REWARDS[self.metric](table, self.labels)), table)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from branches.measures.metrics import REWARDS, Scores, title_of
+from branches.probe import linear_probe
 from branches.training import predict_scores
 from foundation.provenance import seed_of
 from nas.job.gains import paired_error
@@ -23,6 +24,7 @@ from nas.job.trainings import Trained, Trainings
 from nas.settings import JobData, JobSettings
 from subdatasets.reading.rows import FEW
 from trunk.features.cached import CachedFeatures
+from trunk.features.context import FeaturesWithContext
 from trunk.features.source import FeatureSource, LabelledFeatures
 
 PARTS = (8, 4, 2)  # so many times fewer images
@@ -83,13 +85,19 @@ def parts_of(train: LabelledFeatures, *, seed: int) -> list[Part]:
 
 def some_of(train: LabelledFeatures, rows: np.ndarray[Any, np.dtype[np.int64]]) -> LabelledFeatures:
     """These rows of a split."""
-    features: FeatureSource
-    if isinstance(train.features, CachedFeatures):
-        views = train.features.views
-        features = train.features.reading(train.features.rows[rows], None if views is None else views[:, rows])
-    else:
-        features = SomeRows(train.features, torch.from_numpy(rows))
-    return LabelledFeatures(features, train.labels[torch.from_numpy(rows)], train.values)
+    return LabelledFeatures(rows_of(train.features, rows), train.labels[torch.from_numpy(rows)], train.values)
+
+
+def rows_of(features: FeatureSource, rows: np.ndarray[Any, np.dtype[np.int64]]) -> FeatureSource:
+    """These rows of features."""
+    if isinstance(features, FeaturesWithContext):
+        index, views = torch.from_numpy(rows), features.views
+        averages = None if views is None else views[:, index]
+        return FeaturesWithContext(rows_of(features.maps, rows), features.averages[index], averages)
+    if isinstance(features, CachedFeatures):
+        views_of = features.views
+        return features.reading(features.rows[rows], None if views_of is None else views_of[:, rows])
+    return SomeRows(features, torch.from_numpy(rows))
 
 
 def train_parts(
@@ -102,7 +110,8 @@ def train_parts(
     winner = contestants["winner"]
     trained: dict[int, dict[str, Trained]] = {}
     for part in parts_of(data.train, seed=seed_of(trainings.seed, "learning curve")):
-        on_part = trainings.on(part.train, data.val)
+        begin_at = linear_probe(part.train, data.val, metric=settings.search.reward) if trainings.begin_at else None
+        on_part = trainings.on(part.train, data.val, begin_at)
         images = {"images": len(part.train)}
         found = {}
         if "linear_probe" in {contestant.key for contestant in contestants.values()}:

@@ -54,7 +54,12 @@ SETTINGS = JobSettings(
 )
 CPU = torch.device("cpu")
 COUNTED = replace(SETTINGS, search=replace(SEARCH, max_parameters=400, max_macs=4000))
-TIMED = replace(SETTINGS, search=replace(SEARCH, max_parameters=900, max_latency=0.44))
+# Of what this seed proposes without a start at the probe, some is above the limit.
+TIMED = replace(
+    SETTINGS,
+    search=replace(SEARCH, max_parameters=900, max_latency=0.44),
+    retrain=replace(SETTINGS.retrain, probe_start=False),
+)
 
 
 @pytest.fixture(scope="module")
