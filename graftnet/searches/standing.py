@@ -16,7 +16,7 @@ KEYS = {
     "candidates": "search.candidates",
     "retrain_top": "search.retrain_top",
     "apart": "search.apart",
-    **{key: f"search.{key}" for key in ("minutes", "race", "near_trainings", "least_val")},
+    **{key: f"search.{key}" for key in ("minutes", "finalists", "near_trainings", "least_val")},
     **{key: f"controls.{key}" for key in ("tail_share", "learning_curve")},
     "tail.max_steps": "retrain.max_steps",
     "repeats": "retrain.repeats",
