@@ -22,7 +22,7 @@ from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.trunks.served import holding_tree, require_own, served
 from graftnet.trunks.versions import open_trunk
-from nas.job.choice import KEPT
+from nas.job.choosing.choice import KEPT
 from reports.card import card_of
 from reports.summaries.comparison import kind_of_result
 from subdatasets.subdataset import Example

@@ -24,7 +24,7 @@ from subdatasets.attribute import Attribute
 from subdatasets.image_files import content_hashes
 from subdatasets.mining import Cluster, MiningSettings, cluster_record, kept_number, mine, positive_of, thinned
 from subdatasets.subdataset import Example, csv_bytes, write_subdataset
-from trunk.features.source import averaged
+from trunk.features.cached import averaged
 
 if TYPE_CHECKING:
     from reports.mining import Strip

@@ -80,7 +80,7 @@ def search_in(
 
         follower = Follower()
     from graftnet.searches.run import carry_out, plan_search
-    from graftnet.searches.standing import standing_of
+    from graftnet.searches.standing import standing_of, taken_sentence
     from graftnet.trunks.versions import open_trunk
     from reports import write_report
 
@@ -91,11 +91,15 @@ def search_in(
         )
     if force or not plan.finished or plan.advised_otherwise:
         typer.echo(plan.depth_sentence, err=True)
+    if (force or not plan.finished) and plan.auto:
+        typer.echo(f"{attribute}: {plan.auto}", err=True)
     if not plan.finished and plan.few_sentence:
         typer.echo(plan.few_sentence, err=True)
     if not plan.finished and plan.drawn_sentence:
         typer.echo(plan.drawn_sentence, err=True)
     if sentence := standing_of(plan).sentence(attribute):
+        typer.echo(sentence, err=True)
+    if not force and (sentence := taken_sentence(plan)):
         typer.echo(sentence, err=True)
     if not plan.finished and plan.shared_sentence:
         typer.echo(plan.shared_sentence, err=True)
@@ -107,6 +111,7 @@ def search_in(
             progress=progress,
             force=force,
             announce=announce,
+            tell=lambda sentence: typer.echo(sentence, err=True),
             observe=follower.observe if follower else None,
         )
     if follower:

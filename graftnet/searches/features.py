@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +18,10 @@ from subdatasets.errors import DataError
 from subdatasets.image_files import content_hashes
 from subdatasets.splits import SPLITS
 from subdatasets.subdataset import SubDataset, image_hashes
+from trunk.features.averages import AverageCache
 from trunk.features.cache import FeatureCache, Missing
-from trunk.features.estimate import Estimate, estimate_fill, joined_estimates, require_room
+from trunk.features.context import FeaturesWithContext
+from trunk.features.estimate import Estimate, estimate_fill, joined_estimates, require_room, shown_bytes
 from trunk.features.source import LabelledFeatures
 from trunk.features.views import key_of
 from trunk.trunk import Trunk
@@ -113,6 +115,21 @@ def fill(
     return cache.fill(keys, depths, fit_on=training, before=before, progress=progress)
 
 
+def verified_cache(project: Project, trunk: Trunk) -> str:
+    """What a full check of the project's cache found, in a sentence per depth; damaged shards are deleted."""
+    cache = cache_of(project, trunk)
+    lines = []
+    for depth in cache.trunk.depths:
+        found = cache.verify(depth)
+        if found.shards or found.damaged:
+            gone = (
+                f"; {found.damaged} damaged ones were deleted, their images are computed again" if found.damaged else ""
+            )
+            whole = f"{found.shards} shards with {found.rows:,} rows ({shown_bytes(found.bytes)}) are whole"
+            lines.append(f"Depth {depth}: {whole}{gone}.")
+    return "\n".join(lines) or "Nothing is cached."
+
+
 def hashes_of(project: Project, subdatasets: Sequence[SubDataset], progress: Progress | None = None) -> dict[Path, str]:
     """The content hash of every image of these sub-datasets; the project's memory of files spares reading them."""
     return image_hashes(subdatasets, progress=if_long(progress) if progress else None, memory=project.memory)
@@ -202,10 +219,35 @@ class AttributeData:
         }
 
     def splits(
-        self, *, announce: Announce | None = None, progress: Progress | None = None
+        self, *, sources: bool = False, announce: Announce | None = None, progress: Progress | None = None
     ) -> dict[str, LabelledFeatures]:
-        """The labelled features of each split, computed where they are missing; ``announce`` hears what that takes."""
-        return self.splits_at([self.depth], announce=announce, progress=progress)[self.depth]
+        """The labelled features of each split, computed where they are missing; ``announce`` hears what that takes.
+
+        With ``sources`` the averages of all earlier depths lie behind the map (:mod:`trunk.features.context`).
+        """
+        splits = self.splits_at([self.depth], announce=announce, progress=progress)[self.depth]
+        return self.with_sources(splits, progress) if sources and self.depth > 1 else splits
+
+    def with_sources(
+        self, splits: Mapping[str, LabelledFeatures], progress: Progress | None
+    ) -> dict[str, LabelledFeatures]:
+        """The splits with the averages of the earlier depths, which are those of `graftnet trunk probe`."""
+        averages = AverageCache(cache_of(self.project, self.trunk, self.precision))
+        averages.fill(wanted(self.project, [self.subdataset], self.hashes)[0], progress=progress)
+        columns = sum(averages.widths[: self.depth - 1])
+
+        def read(keys: Sequence[str]) -> torch.Tensor:
+            return torch.from_numpy(averages.read(keys)[:, :columns].copy())
+
+        made, start, views = {}, 0, self.project.config.features.views
+        for split in SPLITS:
+            part = splits[split]
+            contents = self.contents[start : start + len(part)]
+            start += len(part)
+            others = [read([key_of(content, view) for content in contents]) for view in views if split == "train"]
+            features = FeaturesWithContext(part.features, read(contents), torch.stack(others) if others else None)
+            made[split] = replace(part, features=features)
+        return made
 
     def splits_at(
         self, depths: Sequence[int], *, announce: Announce | None = None, progress: Progress | None = None

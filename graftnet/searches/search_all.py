@@ -184,6 +184,8 @@ class FleetLines:
 
     def start(self, jobs: Sequence["Job"], todo: int) -> None:
         """Say what will be done, attribute by attribute; the clock for the time left begins here."""
+        from graftnet.searches.standing import taken_sentence
+
         for job in jobs:
             if job.plan and not job.current and job.plan.few_sentence:
                 self.say(job.plan.few_sentence)
@@ -192,6 +194,8 @@ class FleetLines:
             if job.error:
                 self.say(f"{job.attribute} cannot be searched: {job.error}")
             elif job.standing and (sentence := job.standing.sentence(job.attribute)):
+                self.say(sentence)
+            if job.plan and not job.current and (sentence := taken_sentence(job.plan)):
                 self.say(sentence)
             if job.plan and not job.current and job.plan.shared_sentence:
                 self.say(job.plan.shared_sentence)
