@@ -30,6 +30,7 @@ from subdatasets.reading.tables import Locations
 from trunk.features.averages import AverageCache
 
 YES_AND_NO = ("no", "yes")
+MOST = 0.9
 SHARE = 0.3  # of the pictures, for val and test: as many as other sub-datasets have
 
 
@@ -73,6 +74,8 @@ def opened(
         raise ConfigError(f"{path} is not there, so there is nothing to review; label {name} first.")
     if folder is None and not choices.review:
         raise ConfigError("Name the folder with the pictures: `graftnet label ATTR POOL`.")
+    if choices.review and (folder is not None or choices.examples):
+        raise ConfigError("--review asks about pictures that are labelled; leave POOL and --example out.")
     trunk = open_trunk(project, device)
     project.runs.mkdir(parents=True, exist_ok=True)
     with only_one(project.runs / "labelling" / name):
@@ -153,6 +156,9 @@ def agreed_draw(journal: Journal, choices: LabelChoices, default: int) -> tuple[
     """
     begun = journal.begun or {}
     share, seed = begun.get("share", choices.share), begun.get("seed", choices.seed)
+    drawn = isinstance(share, float | int | None) and isinstance(seed, int | None)
+    if not drawn or not (0 <= (share or 0) <= MOST and (seed or 0) >= 0):
+        raise ConfigError(f"{journal.path} was begun with a share or a seed that cannot be; restore the file.")
     for option, given, kept in (("--random", choices.share, share), ("--seed", choices.seed, seed)):
         if given is not None and given != kept:
             raise ConfigError(

@@ -19,19 +19,24 @@ from branches.measures.metrics import Floats, Labels
 Rows = npt.NDArray[np.float32]
 COMPONENTS = 256
 FIT_ON = 5000  # rows of the pool that the components are found on
+CHUNK = 4096  # rows that are turned at a time
 PENALTY = 1e-3  # inverse, scikit-learn's C
 
 
 def reduced(averages: Rows, *, seed: int, components: int = COMPONENTS) -> Rows:
     """The averages (N, C), standardised, as their principal components (N, K); they keep their lengths."""
-    mean, deviation = averages.mean(0, dtype=np.float64), averages.std(0, dtype=np.float64)
+    chosen = averages[np.sort(np.random.default_rng(seed).permutation(len(averages))[:FIT_ON])]
+    mean, deviation = chosen.mean(0, dtype=np.float64), chosen.std(0, dtype=np.float64)
     deviation[deviation < 1e-12] = 1.0
-    rows = ((averages - mean) / deviation).astype(np.float32)
-    chosen = np.random.default_rng(seed).permutation(len(rows))[:FIT_ON]
-    count = min(components, len(chosen), rows.shape[1])
+
+    def standardised(rows: Rows) -> Rows:
+        return ((rows - mean) / deviation).astype(np.float32)
+
+    count = min(components, *chosen.shape)
     with threadpool_limits(1):
-        basis = PCA(count, svd_solver="randomized", random_state=seed).fit(rows[chosen])
-        turned: Rows = basis.transform(rows).astype(np.float32)
+        basis = PCA(count, svd_solver="randomized", random_state=seed).fit(standardised(chosen))
+        parts = [averages[start : start + CHUNK] for start in range(0, len(averages), CHUNK)]
+        turned: Rows = np.concatenate([basis.transform(standardised(part)) for part in parts]).astype(np.float32)
     return turned
 
 

@@ -59,11 +59,15 @@ class AnswerTable:
         if now == self._bytes:
             return
         read = labelled_rows(self.path, seed=self.seed, notebook=self.notebook) if now is not None else []
-        self.rows = [self._spelled(row) for row in read]
-        for row in self.rows:
+        self._take([self._spelled(row) for row in read])
+        self._bytes = now
+
+    def _take(self, rows: list[Row]) -> None:
+        """Hold rows; their contents are known before anybody who reads meanwhile sees them."""
+        for row in rows:
             if row.path not in self.hashes:
                 self.hashes[row.path] = content_hash(row.path)
-        self._bytes = now
+        self.rows = rows
 
     def _spelled(self, row: Row) -> Row:
         """A row whose label is spelled as the attribute's value: of one value alone, "Yes" is read as "yes"."""
@@ -103,7 +107,10 @@ class AnswerTable:
         earlier = self.journal.before[content]
         if answer is not None and answer.value is not None and not earlier:
             path = self.paths.get(content) or self.locations.path(answer.path)
-            yield Row(path, answer.value, answer.split, None, None)
+            # A picture that was deleted since has no row: no reader would take the table.
+            if content in self.paths or path.is_file():
+                self.hashes[path] = content
+                yield Row(path, answer.value, answer.split, None, None)
         for cell, (label, split, group) in earlier.items():
             if answer is None or answer.value is not None:
                 now = label if answer is None or answer.value is None else answer.value
@@ -130,10 +137,7 @@ class AnswerTable:
         elif data != self._bytes:
             write_bytes(self.path, data, durable=False, error=DataError)
         self._bytes = data
-        self.rows = [Row(e.path, self.attribute.values[e.value], e.split, e.group, None) for e in subdataset.examples]
-        for row in self.rows:
-            if row.path not in self.hashes:
-                self.hashes[row.path] = content_hash(row.path)
+        self._take([Row(e.path, self.attribute.values[e.value], e.split, e.group, None) for e in subdataset.examples])
 
 
 def labelled_rows(path: Path, *, seed: int, notebook: Notebook | None = None) -> list[Row]:

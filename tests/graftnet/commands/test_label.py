@@ -154,11 +154,14 @@ def test_a_mistake_is_one_sentence(
     with opened(project, "sky", pool, LabelChoices(values=("clear", "rain")), device=CPU):
         assert call(project, "sky", str(pool)) == 2
         assert "Another process is at work" in capsys.readouterr().err
+    odd = {"kind": "begin", "values": ["no", "yes"], "share": "most", "seed": 0}
+    (project.data / "odd.answers.jsonl").write_text(json.dumps(odd) + "\n")
     (project.data / "folder").mkdir()
     (pool.parent / "empty").mkdir()
     for words, expected in (
         (["new"], "Name the folder with the pictures"),
         (["new", "--review"], "nothing to review"),
+        (["bright", str(pool), "--review"], "leave POOL and --example out"),
         (["con", str(pool)], "attribute name 'con'"),
         (["folder", str(pool)], "is a folder, and answers are kept in a table"),
         (["new", str(pool.parent / "empty")], "There is no picture to label"),
@@ -170,6 +173,7 @@ def test_a_mistake_is_one_sentence(
         (["new", str(pool), "--example", "maybe=x.png"], "names no value; write VALUE=PATH, of no, yes"),
         (["new", str(pool), "--example", "yes=nowhere.png"], "there is no picture at"),
         (["new", str(pool), "--page", "0"], "--page"),
+        (["odd", str(pool)], "a share or a seed that cannot be"),
     ):
         assert call(project, *words) == 2, words
         (line,) = capsys.readouterr().err.strip().splitlines()[-1:]

@@ -176,3 +176,16 @@ def test_an_unknown_picture_or_value_is_refused(pool: Pool, tmp_path: Path) -> N
             work.answer("a", content, value)
     assert isinstance(work.table, AnswerTable)
     assert not (tmp_path / "data" / "bright.answers.jsonl").exists()
+
+
+def test_a_picture_that_was_deleted_since_has_no_row_and_its_answer_stays(tmp_path: Path) -> None:
+    paths = paint(tmp_path / "pool", 20)
+    work = labelling(tmp_path, pool_of(paths), share=0.0)
+    asked = answer_page(work, "a", 4)
+    gone = work.pool.paths[asked[1]]
+    gone.unlink()
+    (tmp_path / "data" / "bright.csv").unlink()
+    again = labelling(tmp_path, pool_of([path for path in paths if path != gone]), share=0.0)
+    again.close()
+    assert len(csv_lines(tmp_path)) == 1 + 3
+    assert again.counts()["answers"] == 4
