@@ -9,9 +9,12 @@ from timm import list_models
 from timm.models import get_pretrained_cfg
 from torch import Tensor
 
+from foundation.errors import RecordError
+from foundation.records import check, read_json
 from trunk.backbones.chain import BACKBONES
+from trunk.errors import TrunkError
 from trunk.preprocessing import Preprocessing
-from trunk.records import INTERPOLATIONS
+from trunk.records import INTERPOLATIONS, PreprocessingShape
 from trunk.weights_file import stated_input
 
 HALF = (0.5, 0.5, 0.5)
@@ -49,8 +52,24 @@ def timm_input(name: str, size: Size, settings: Mapping[str, Any] | None = None)
     return OwnInput(own, f"timm's configuration of {name}{note}")
 
 
+def hub_settings(path: Path, backbone: str) -> Mapping[str, Any] | None:
+    """The `pretrained_cfg` of the config.json that timm writes beside weights; None where there is none of this model.
+
+    A model that somebody trained further on other pictures has its own mean and std there.
+    """
+    try:
+        record = read_json(path)
+        stated = record.get("pretrained_cfg") if record.get("architecture") == backbone else None
+        if not isinstance(stated, dict):
+            return None
+        check(timm_input(backbone, 32, stated).preprocessing.to_json(), PreprocessingShape, path)
+    except (OSError, RecordError, TrunkError, TypeError, ValueError):
+        return None
+    return stated
+
+
 def file_input(path: Path, weights: Mapping[str, Tensor], backbone: str, size: Size) -> OwnInput:
-    """That of a file of weights: what it says itself, or else its backbone's library."""
+    """That of a file of weights: what it says itself, what lies beside it says, or else its backbone's library."""
     if stated := stated_input(path):
         return OwnInput(replace(stated, size=size), "the file itself")
     if backbone in BACKBONES:
@@ -59,6 +78,8 @@ def file_input(path: Path, weights: Mapping[str, Tensor], backbone: str, size: S
             own, origin = torchvision_input(size)
             return OwnInput(own, f"{origin}, for the file has a classifier of {CLASSES} classes")
         return OwnInput(Preprocessing(size), "ImageNet's mean and std, as trunks trained here have them")
+    if (settings := hub_settings(path.with_name("config.json"), backbone)) is not None:
+        return timm_input(backbone, size, settings)._replace(origin="the config.json beside the file")
     offered = list_models(f"{backbone}.*", pretrained=True)
     # A download of timm's has the name of its weights in its path: in its own name, or its folder's.
     named = [name for name in offered if any(name in part for part in path.absolute().parts[-4:])]

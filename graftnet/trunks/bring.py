@@ -5,18 +5,20 @@ from typing import Any
 
 from foundation.provenance import timestamp
 from graftnet.project.folder import Project
-from graftnet.trunks.given_weights import given_weights
+from graftnet.trunks.given_weights import given_weights, require_configured
 from trunk.trunk import Trunk
 
 
-def bring(project: Project, source: str) -> Path:
+def bring(project: Project, source: str, *, for_use: bool = False) -> Path:
     """Existing weights as a version of the project's trunks, which nothing uses yet.
 
     ``source``: ``imagenet``, the best published weights of the configured backbone; ``timm:NAME`` and what else
     `trunk.sources` lists; a weights file of the configured backbone in its library's names; a trunk folder; or another
-    project, whose trunk is taken.
+    project, whose trunk is taken. ``for_use``: as the project's trunk, which is of its backbone.
     """
     trunk, record = given_weights(project, source)
+    if for_use:
+        require_configured(project, trunk.backbone, source)
     folder = project.trunks / trunk.fingerprint[:12]
     if not (folder / "trunk.json").exists():
         keep(trunk, folder, record)

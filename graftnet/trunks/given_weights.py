@@ -34,15 +34,15 @@ def given_weights(project: Project, source: str) -> Given:
     """The trunk that ``source`` means (see :func:`graftnet.trunks.bring.bring`), with this project's input.
 
     Raises:
-        ConfigError, TrunkError: there is none, it cannot be had, or it does not fit.
+        ConfigError, TrunkError: there is none, it cannot be had, it does not fit, or is of another backbone.
     """
     record: dict[str, Any] = {"source": source, "version": __version__}
     kind, _, name = source.partition(":")
     path = Path(source).expanduser()
     if source == "imagenet" or (kind in KINDS and name):
-        chosen = best(project.config.trunk.backbone) if source == "imagenet" else named(kind, name)
-        trunk, origin = published_trunk(project, chosen)
-        record["source"] = chosen.call
+        chosen = best(project.config.trunk.backbone) if source == "imagenet" else [named(kind, name)]
+        require_configured(project, chosen[0].backbone, source)  # before a download
+        trunk, origin, record["source"] = first_to_be_had(project, chosen)
     elif folder := trunk_folder(path):
         trunk, origin = Trunk.load(folder), "the trunk that was brought"
         before = read_record(folder / "trunk.json", TrunkShape)
@@ -64,6 +64,16 @@ def given_weights(project: Project, source: str) -> Given:
     return Given(trunk, record | ({"notes": list(notes)} if notes else {}))
 
 
+def require_configured(project: Project, backbone: str, source: str) -> None:
+    """Raises: ConfigError where weights are of another backbone than the project's, which nothing could use."""
+    if backbone != project.config.trunk.backbone:
+        raise ConfigError(
+            f"{source} is a {backbone}, but trunk.backbone in {project.folder / CONFIG_NAME} is "
+            f"{project.config.trunk.backbone!r}; set it to {backbone!r} first, or take weights that `graftnet trunk "
+            f"use` lists for it."
+        )
+
+
 def trunk_folder(path: Path) -> Path | None:
     """The folder of the trunk that a path means: a project's in use, a trunk's own, or the one a weights file is of."""
     if (path / CONFIG_NAME).is_file():
@@ -72,22 +82,42 @@ def trunk_folder(path: Path) -> Path | None:
     return folder if (folder / "trunk.json").is_file() else None
 
 
-def best(backbone: str) -> Source:
-    """The best weights of a backbone that ImageNet trained: those here, else those that its library downloads.
+def best(backbone: str) -> list[Source]:
+    """The weights of a backbone that ImageNet trained, in the order to try: those here, then one of each library's.
 
     Raises:
         TrunkError: nobody published any, or there is no such backbone.
     """
     find_backbone(backbone)
     found = published(backbone)
-    usable = [source for source in found if source.here or source.kind != "package"]
-    if usable or found:
-        return (usable or found)[0]
+    usable = [source for source in found if source.here or source.kind != "package"] or found
+    # Of a library's further weights none can be had where its first cannot.
+    firsts = {source.kind: source for source in reversed(usable)}
+    if usable:
+        return [source for source in usable if source.here or source is firsts[source.kind]]
     instead = next(iter(others(backbone)))
     raise TrunkError(
         f"There are no published weights of {backbone}; train it with `graftnet trunk train`, or set trunk.backbone to "
         f"{instead.backbone!r} or another that `graftnet trunk use` lists."
     )
+
+
+def first_to_be_had(project: Project, sources: list[Source]) -> tuple[Trunk, str, str]:
+    """The trunk of the first of these weights that can be loaded, where its input is from, and the weights' call.
+
+    Raises:
+        TrunkError: the last one's, with the names of the others that were tried.
+    """
+    for source in sources[:-1]:
+        try:
+            return (*published_trunk(project, source), source.call)
+        except TrunkError:
+            continue  # the next one; if none can be had, the last says so
+    try:
+        return (*published_trunk(project, sources[-1]), sources[-1].call)
+    except TrunkError as error:
+        before = ", ".join(source.call for source in sources[:-1])
+        raise TrunkError(f"{error} ({before} could not be had either.)" if before else str(error)) from error
 
 
 def named(kind: str, name: str) -> Source:

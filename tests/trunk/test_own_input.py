@@ -1,5 +1,6 @@
 """The input that weights were trained with, whichever way they come."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,26 @@ def test_a_file_whose_name_names_its_weights_gets_theirs() -> None:
     folder = Path("models--timm--convnext_tiny.fb_in22k_ft_in1k_384/snapshots/0a1b")
     own, origin = file_input(folder / "model.safetensors", {}, "convnext_tiny", 96)
     assert (own.crop, origin) == (1.0, "timm's configuration of convnext_tiny.fb_in22k_ft_in1k_384")
+
+
+def test_a_config_json_beside_the_file_comes_before_the_library(tmp_path: Path) -> None:
+    stated = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interpolation": "bilinear", "crop_pct": 0.9}
+    beside = tmp_path / "config.json"
+
+    def taken(backbone: str = "resnet18") -> tuple[Preprocessing, str]:
+        return file_input(tmp_path / "model.safetensors", {}, backbone, 96)
+
+    usual = taken()
+    beside.write_text(json.dumps({"architecture": "resnet18", "num_classes": 3, "pretrained_cfg": stated}))
+    own, origin = taken()
+    assert own == Preprocessing(96, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), crop=0.9)
+    assert origin == "the config.json beside the file"
+    assert taken("resnet34")[0].mean == IMAGENET_MEAN  # another model's
+    for wrong in ({**stated, "mean": ["a", 0, 0]}, {**stated, "std": [0, 1, 1]}, {**stated, "crop_pct": 7}, [stated]):
+        beside.write_text(json.dumps({"architecture": "resnet18", "pretrained_cfg": wrong}))
+        assert taken() == usual
+    beside.write_text("{")
+    assert taken() == usual
 
 
 @pytest.mark.parametrize(("rows", "mean"), [(1000, HALF), (7, IMAGENET_MEAN)])

@@ -69,9 +69,13 @@ class LabelledFeatures:
         shape: tuple[int, int, int] = getattr(self.features, "trunk_shape", self.features.shape)
         return shape
 
+    @property
+    def context(self) -> int:
+        """How many of the channels, the last, are averages of other depths (`trunk.features.context`)."""
+        return int(getattr(self.features, "context", 0))
 
-def averaged(features: FeatureSource, *, batch_size: int = 1024) -> Tensor:
-    """Global average of each row's map: float32 (N, C); what a linear probe reads."""
-    rows = torch.arange(len(features))
-    parts = [features.gather(part).mean(dim=(2, 3)) for part in torch.split(rows, batch_size)]
-    return torch.cat(parts) if parts else torch.empty(0, features.shape[0])
+    @property
+    def map_shape(self) -> tuple[int, int, int]:
+        """`trunk_shape` without context: what a tail reads."""
+        channels, height, width = self.trunk_shape
+        return channels - self.context, height, width

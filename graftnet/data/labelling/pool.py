@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from foundation.history import Progress
 from graftnet.errors import ConfigError
 from subdatasets.errors import DataError
-from subdatasets.image_files import content_hashes, inspect_image, over_files
+from subdatasets.image_files import content_hashes, inspect_images
 from subdatasets.reading.problems import Reading
 from subdatasets.reading.tables import Locations
 from subdatasets.reading.walk import images_below
@@ -94,8 +94,8 @@ def open_pool(
         # One of them is no picture; which others are not, only decoding tells, and only what is not cached is decoded.
         known = averages.read_index()[1]
         waiting = [(content, path) for content, path in paths.items() if content not in known]
-        looked = over_files(inspect_image, [path for _, path in waiting], progress=progress)
-        broken = [content for (content, _), (_, wrong) in zip(waiting, looked, strict=True) if wrong is not None]
+        looked = inspect_images([path for _, path in waiting], progress=progress)
+        broken = [content for content, path in waiting if looked[path][1] is not None]
         for content in broken:
             del paths[content]
         reasons["pictures that cannot be decoded"] = len(broken)

