@@ -2,6 +2,8 @@
 
     python -m benchmarks.scale_features probe [--rows 210000] [--shape 96 4 4]
     python -m benchmarks.scale_features cached [--rows 3500000]
+    python -m benchmarks.scale_features export [--rows 200]         (attributes)
+    python -m benchmarks.scale_features report [--rows 200]
 
 Each line is measured in a process of its own, on data that is made up in a temporary folder of --folder, and printed as
 one JSON object: `cpu_seconds` of this process and of those it started, `megabytes` of private memory (RssAnon, Linux)
@@ -102,9 +104,44 @@ def cached(folder: Path, rows: int, shape: tuple[int, int, int]) -> dict[str, An
     return {"first": opened(some), "again": opened(some), "all_rows": opened(keys)}
 
 
+def export(folder: Path, rows: int, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """A bundle of so many branches of random macro and micro architectures on a small trunk: written, and once more."""
+    import numpy as np
+
+    from deployment.bundle.write import write_bundle
+    from search_spaces import macro_space, micro_space
+    from tests.deployment import bundles
+
+    trunk, saved = bundles.small_trunk(0), []
+    spaces = macro_space(4, widths=(16, 32)), micro_space(3, cells=3)
+    for number in range(rows):
+        architecture = spaces[number % 2].random(np.random.default_rng(number))
+        saved.append(bundles.save_small(folder / "saved", trunk, f"a{number}", architecture=architecture))
+    return {name: measured(lambda: write_bundle(trunk, saved, folder / "bundle")) for name in ("first", "again")}
+
+
+def report(folder: Path, rows: int, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """The pages of so many attributes: all new, and nothing new; the page over all of them."""
+    from graftnet.pages.fresh import write_if_changed
+    from reports import write_fleet_report
+    from tests.reports.fleet_folder import write_fleet
+
+    record = write_fleet(folder / "runs", tuple(f"a{number}" for number in range(rows + 1)))
+    searches = [path.parent for path in sorted((folder / "runs" / "searches").glob("*/*/result.json"))]
+
+    def pages() -> None:
+        for search in searches:
+            write_if_changed(search)
+
+    figures = {name: measured(pages) for name in ("all_new", "nothing_new")}
+    return {**figures, "fleet": measured(lambda: write_fleet_report(record))}
+
+
 LINES: dict[str, tuple[Callable[[Path, int, tuple[int, int, int]], dict[str, Any]], int]] = {
     "probe": (probe, 210_000),
     "cached": (cached, 3_500_000),
+    "export": (export, 200),
+    "report": (report, 200),
 }
 
 

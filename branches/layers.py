@@ -30,7 +30,6 @@ from search_spaces.operations import POOLED
 
 EPSILON = 1e-3
 STEP_FEATURES = 64
-DEAD = 1e-10  # the variance of a channel that is always the same, but for rounding
 
 
 def _convolution(inputs: int, outputs: int, size: int, *, stride: int = 1, groups: int = 1) -> nn.Module:
@@ -230,9 +229,7 @@ class ProbeStart(NamedTuple):
 
     def columns(self, scale: float) -> tuple[Tensor, Tensor, SettledNorm]:
         """(weight, bias, norm) of a linear layer behind the norm and a factor `scale`, for the probe's own logits."""
-        # A channel that is the same on every training image has no scale of its own.
-        variance = torch.where(self.variance > DEAD, self.variance, torch.ones_like(self.variance))
-        norm = SettledNorm(self.mean.float(), variance.float())
+        norm = SettledNorm(self.mean.float(), self.variance.float())
         assert norm.running_mean is not None
         assert norm.running_var is not None
         deviation = (norm.running_var.double() + norm.eps).sqrt()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 IMAGES = "images"
 LAST = 2**53  # behind every number of a sequence
-TABLES = (".csv", ".parquet", ".tar", ".zip")  # what is called like its attribute but for the ending
+TABLES = (".csv", ".parquet")
 MINED = ".mining.json"  # beside a sub-dataset that was mined from another one (:mod:`graftnet.data.mining`)
 TREE = "tree"  # the first one; after a switch of trunks, trees/VERSION-N
 
@@ -192,7 +192,7 @@ class Project:
         return search
 
     def sources(self) -> dict[str, Path]:
-        """The attribute's name -> its sub-dataset (a table, a folder or an archive), in alphabetical order.
+        """The attribute's name -> its sub-dataset (a table or a folder), in alphabetical order.
 
         Raises:
             ConfigError: an attribute has two of them.

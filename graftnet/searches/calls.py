@@ -1,5 +1,6 @@
 """Call one search or one audit as the command line does: of an attribute or a file of features, with a report."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +157,30 @@ def search_file(
     return found_in(searched, write_report(searched))
 
 
-def found_in(folder: Path, report: Path) -> Answer:
-    """A finished search: the main entries of its result.json, and where to look."""
+def found_in(folder: Path, report: Path, *, alone: bool = True) -> Answer:
+    """A finished search: the main entries of its result.json, where to look, and what to do next.
+
+    alone: it is all that is told; of many, what comes next is said once.
+    """
     path = folder / "result.json"
     result = read_json(path)
     with reading(path):
         shown = {key: result[key] for key in SHOWN if key in result}
         start = f"  {result['start']}\n" if "start" in result else ""
         text = f"{result['attribute']}: {result['verdict']}\n{start}  result {folder}\n  report {report}"
+        if alone:
+            text += f"\nNext: {next_call(result)}"
     return Answer({**shown, "folder": str(folder), "report": str(report)}, text)
+
+
+def next_call(result: dict[str, Any]) -> str:
+    """What to do with a result, as its verdict advises."""
+    name = result["attribute"]
+    if result.get("fingerprint") is None:
+        return "the branch lies beside the result; it has no trunk here to be grafted on"
+    action = (result.get("advice") or {}).get("action", "ship")
+    graft = f"graftnet graft {shlex.quote(str(name))}"
+    return f"label more images of {name}, import them and search again" if action == "label more" else graft
 
 
 def audit_one(
@@ -229,6 +245,7 @@ def audited(audit: dict[str, Any], folder: Path, report: Path) -> Answer:
         f"  The search took {cost['search_seconds']:.0f} s of the job's {cost['total_seconds']:.0f} s; the audit "
         f"{cost['audit_trainings']} trainings and {cost['audit_searches']} searches, "
         f"{cost['audit_seconds']:.0f} s.\n"
-        f"  record {folder / 'audit.json'}\n  report {report}"
+        f"  record {folder / 'audit.json'}\n  report {report}\n"
+        f"Next: graftnet graft {shlex.quote(folder.parent.name)}"
     )
     return Answer({**audit, "folder": str(folder), "report": str(report)}, text)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from foundation.files import write_bytes
 from foundation.records import inside
-from graftnet.project.config import project_of
+from graftnet.project.config import CONFIG_NAME, project_of
 from subdatasets.files.stamps import ABSENT, settled, stamp_of
 from subdatasets.files.store import on_disk
 
@@ -56,6 +56,8 @@ def recall(project: "Project", call: Call) -> Current | None:
     try:
         head, _, packed = _file(project, call.attribute).read_bytes().partition(b"\n")
         record = json.loads(head)
+        if record["early"] != _digest(project, call, _few(project, call)):
+            return None  # before much is unpacked, for the file may come from somebody else
         names = zlib.decompressobj().decompress(packed, LARGEST).decode("utf-8", "surrogateescape")
         if record["digest"] != _digest(project, call, names.split("\0")):
             return None
@@ -85,10 +87,16 @@ def remember(project: "Project", call: Call, plan: "SearchPlan", folder: Path, p
     stamps = [*map(stamp_of, files), *(stamp for stamp in map(stamp_of, theirs) if stamp != ABSENT)]
     if ABSENT in stamps or not all(settled(stamp, looked) for stamp in stamps):
         return
-    record = {"search": folder.name, "digest": _digest(project, call, names)}
+    early = _digest(project, call, _few(project, call))
+    record = {"search": folder.name, "early": early, "digest": _digest(project, call, names)}
     packed = zlib.compress("\0".join(names).encode("utf-8", "surrogateescape"), 1)
     with contextlib.suppress(Exception):  # where nothing can be written, it is decided anew each time
         write_bytes(_file(project, call.attribute), json.dumps(record).encode() + b"\n" + packed, durable=False)
+
+
+def _few(project: "Project", call: Call) -> list[str]:
+    """Two files whose stamps nobody can have foreseen."""
+    return [str(project.folder / CONFIG_NAME), str(project.source(call.attribute))]
 
 
 def _file(project: "Project", attribute: str) -> Path:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import torch
 
 from foundation.history import Progress
+from foundation.locks import note
 from graftnet.project.folder import Project
 from graftnet.project.machine import choose_device
 from graftnet.project.settings import settings_on
@@ -188,4 +189,5 @@ class Throttle:
         if stage == self.stage and done < total and now - self.sent < STEP_EVERY:
             return
         self.stage, self.sent = stage, now
+        note(f"{stage} {done}/{total}")
         self.send(Step(self.attribute, stage, done, total, {name: float(value) for name, value in figures.items()}))

@@ -96,7 +96,7 @@ def account_of(job: "Job", outcome: "Outcome | None") -> Answer:
     if outcome:
         assert outcome.folder
         assert outcome.report
-        searched = found_in(outcome.folder, outcome.report)
+        searched = found_in(outcome.folder, outcome.report, alone=False)
         return Answer({**head, "state": "searched", **searched.record}, searched.text)
     from reports import write_report
 
@@ -110,7 +110,7 @@ def account_of(job: "Job", outcome: "Outcome | None") -> Answer:
 def current_account(attribute: str, current: Current) -> Answer:
     """What became of an attribute of which nothing was to be done."""
     head = {"attribute": attribute, "was": "current", "reasons": [], "state": "current"}
-    return Answer({**head, **found_in(*current).record}, attribute)
+    return Answer({**head, **found_in(*current, alone=False).record}, attribute)
 
 
 def fleet_answer(accounts: Sequence[Answer]) -> Answer:
@@ -120,7 +120,7 @@ def fleet_answer(accounts: Sequence[Answer]) -> Answer:
     if current := [account.text for account in accounts if account.record["state"] == "current"]:
         every = "every attribute" if len(current) == len(accounts) else ", ".join(current)
         lines.append(f"Current, not searched again: {every}.")
-    lines.append("All of them on one page: graftnet report")
+    lines.append("Next: graftnet report, for all of them on one page; graftnet graft ATTR takes one")
     counts = {state: states.count(state) for state in ("searched", "current", "failed")}
     return Answer({**counts, "searches": [account.record for account in accounts]}, "\n".join(lines))
 

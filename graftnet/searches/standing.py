@@ -80,8 +80,8 @@ def taken_sentence(plan: SearchPlan) -> str:
     """What a search that is about to begin takes over from earlier ones; empty where there is nothing to take."""
     if plan.folder.is_dir():
         return ""
-    from nas.reuse.donors import Donors
-    from nas.reuse.keys import features_key
+    from nas.job.reuse.donors import Donors
+    from nas.job.reuse.keys import features_key
 
     identity = jsonable(plan.identity)
     config = {**identity, "stages": {"features": features_key(identity, {})}}

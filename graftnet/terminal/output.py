@@ -1,14 +1,16 @@
 """Write a command's answer and its progress: text or JSON, tables; bars on a terminal, plain lines elsewhere."""
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from unicodedata import category
 
 import typer
 
+from foundation.locks import note
 from graftnet.terminal.timing import Remaining
 
 if TYPE_CHECKING:
@@ -75,17 +77,30 @@ def text_table(rows: Sequence[Sequence[str]], right: str = "") -> list[str]:
 
 LINE_EVERY = 10.0
 QUICK = 2.0  # seconds
+NOTE_EVERY = 1.0
 
 
 @contextmanager
 def show_progress(stream: TextIO | None = None) -> Iterator["Progress"]:
     """A callback (stage, done, total, figures) for the rooms' long functions, shown on ``stream`` (standard error)."""
     stream = stream or sys.stderr
-    if stream.isatty():
-        with show_bars(stream) as progress:
-            yield progress
-    else:
-        yield PlainLines(stream)
+    noted = PlainLines(Noted(), every=NOTE_EVERY)
+    shown: Progress
+    with show_bars(stream) if stream.isatty() else nullcontext(PlainLines(stream)) as shown:
+
+        def report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+            noted(stage, done, total, figures)
+            shown(stage, done, total, figures)
+
+        yield report
+
+
+class Noted(io.TextIOBase):
+    """Lines of progress go where `graftnet status` reads them: into the locks that this process holds."""
+
+    def write(self, text: str) -> int:
+        note(text.rstrip("\n"))
+        return len(text)
 
 
 @contextmanager
@@ -129,10 +144,17 @@ def show_bars(stream: TextIO) -> Iterator["Progress"]:
 class PlainLines:
     """A line when a group of stages begins and when a stage ends, and every ten seconds in between."""
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic, prefix: str = "") -> None:
+    def __init__(
+        self,
+        stream: TextIO | io.TextIOBase,
+        clock: Callable[[], float] = time.monotonic,
+        prefix: str = "",
+        every: float = LINE_EVERY,
+    ) -> None:
         self.stream = stream
         self.clock = clock
         self.prefix = prefix
+        self.every = every
         self.stage = ""
         self.last_done = 0
         self.written = 0.0
@@ -146,7 +168,7 @@ class PlainLines:
             self.remaining.begin(done)
         self.remaining.hear(done)
         self.last_done = done
-        if silent and done < total and now - self.written < LINE_EVERY:
+        if silent and done < total and now - self.written < self.every:
             return
         self.written = now
         parts = [f"{stage} {done}/{total}", format_figures(figures)]

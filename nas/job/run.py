@@ -25,12 +25,14 @@ from nas.candidates import Candidate, Searched, candidates_history, own_proposal
 from nas.enas import Search
 from nas.errors import SearchError
 from nas.job.choosing.choice import keep_choices, saved_record
+from nas.job.choosing.pareto import front
 from nas.job.collapse import collapse
 from nas.job.contest import baselines, train_all
 from nas.job.origin import Origin, features_digest, origin_of, require_same
-from nas.job.pareto import front
 from nas.job.pictures import record_images
 from nas.job.results import Contestant, JobResult, measure_all, stage_seconds
+from nas.job.reuse.donors import Donors, taken_over
+from nas.job.reuse.keys import features_key, keys_of
 from nas.job.scores import calibrated_winner, keep_scores, read_scores
 from nas.job.stages.budget import within_budget
 from nas.job.stages.learning_curve import learning_curve, train_parts
@@ -39,8 +41,6 @@ from nas.job.stages.work import measured_units, plan_of, plan_sentence
 from nas.job.trainings import Trained, Trainings
 from nas.limits.latency import Latencies
 from nas.limits.limits import Cost
-from nas.reuse.donors import Donors, taken_over
-from nas.reuse.keys import features_key, keys_of
 from nas.settings import BY_HAND, JobData, JobSettings
 from nas.strategies.auto import resolved
 from nas.strategies.stages import Stage, TrialStage
@@ -67,7 +67,7 @@ def run_job(
         start: what a new search starts from, None for a cold start.
         origin: where the features come from; None where there is no more to say of them than they do.
         others: folders of other jobs, the one to ask first at the front: what they finished of the same stages is taken
-            over instead of being done again (`nas.reuse`).
+            over instead of being done again (`nas.job.reuse`).
         tell: hears the plan, its stages and how long they take, of a job that begins.
 
     Returns:

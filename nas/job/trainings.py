@@ -2,7 +2,7 @@
 
 Every finished training is one file in ``trainings/``. A killed job finds the finished ones and does the rest; records
 that a killed training left in the history are cut off first. What another job of the same features has trained under
-the same name, in the same way, is taken over (`nas.reuse.donors`).
+the same name, in the same way, is taken over (`nas.job.reuse.donors`).
 """
 
 import copy
@@ -25,7 +25,7 @@ from branches.settings import FitSettings
 from branches.training import fit
 from foundation.history import History, Progress
 from foundation.provenance import seed_of
-from nas.reuse.donors import Donors
+from nas.job.reuse.donors import Donors
 from search_spaces import Architecture
 from trunk.checkpoints import load_checkpoint, restoring, save_checkpoint, under
 from trunk.features.context import map_of
@@ -160,9 +160,9 @@ class Trainings:
         return train, val
 
     def on(self, train: LabelledFeatures, val: LabelledFeatures, begin_at: Probe | None) -> Self:
-        """The same on other images; `begin_at`: a probe of those, where branches begin at one.
+        """The same on other images; what these trainings then know as finished, those must be told.
 
-        That of all images has seen what is held out here.
+        begin_at: a probe of those images, where branches begin at one; that of all has seen what is held out here.
         """
         own = copy.copy(self)
         own.train, own.val, own.begin_at = train, val, begin_at if self.begin_at else None
@@ -178,7 +178,7 @@ class Trainings:
         fields: dict[str, Any],
         stage: str = "training",
     ) -> Trained:
-        """A module trained from scratch, as a stage of this name (`nas.reuse.keys`)."""
+        """A module trained from scratch, as a stage of this name (`nas.job.reuse.keys`)."""
 
         def work() -> Trained:
             started = time.perf_counter()

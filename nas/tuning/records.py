@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.job.pareto import non_dominated
+from nas.job.choosing.pareto import non_dominated
 from nas.tuning.knobs import rounded
 from nas.tuning.sampler import importances
 from nas.tuning.slots import OWNER, VOID, slot_of, slot_states

@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS blocks (
 );
 CREATE INDEX IF NOT EXISTS blocks_of_folder ON blocks (folder, number);
 """
+_STRANGE = "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')"
 _SELECT = (
     "SELECT number, names, entries, wrongs, reader, crc FROM blocks WHERE folder = ? AND number > ? ORDER BY number"
 )
@@ -184,6 +185,9 @@ class FileMemory:
             connection = sqlite3.connect(self.file, timeout=10.0)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA trusted_schema=OFF")
+            if connection.execute(_STRANGE).fetchone()[0]:  # somebody else's, that does more than hold blocks
+                raise sqlite3.DatabaseError(f"{self.file} is no memory of files")
             connection.executescript(_SCHEMA)
         except sqlite3.OperationalError:
             if connection is not None:

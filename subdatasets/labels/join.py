@@ -39,17 +39,23 @@ def join_subdatasets(
     """
     if not subdatasets:
         raise DataError("there is no sub-dataset to make a label table of: import one first")
-    texts = [subdataset.columns.texts() for subdataset in subdatasets]
     if hashes is None:
-        hashes = content_hashes(map(Path, dict.fromkeys(chain.from_iterable(texts))), progress=progress)
-    contents = {str(path): content for path, content in hashes.items()}
-    images: dict[str, str] = {}  # content -> the first path that it is met at
-    for names in texts:
+        texts = dict.fromkeys(chain.from_iterable(subdataset.columns.texts() for subdataset in subdatasets))
+        hashes = content_hashes(map(Path, texts), progress=progress)
+    paths = {str(path): path for path in hashes}
+    images: list[Path] = []
+    number: dict[str, int] = {}  # content -> row
+    row_of: dict[str, int] = {}  # path -> row
+    rows: list[NDArray[np.int64]] = []
+    for subdataset in subdatasets:
+        names = subdataset.columns.texts()
         for name in names:
-            images.setdefault(contents[name], name)
-    number = {content: row for row, content in enumerate(images)}
-    rows = [np.fromiter((number[contents[name]] for name in names), np.int64, len(names)) for names in texts]
-    del number, contents
+            if name not in row_of:
+                row_of[name] = number.setdefault(hashes[paths[name]], len(number))
+                if len(number) > len(images):
+                    images.append(paths[name])
+        rows.append(np.fromiter(map(row_of.__getitem__, names), np.int64, len(names)))
+    del number, row_of, paths
     splits, moved = _held_out(subdatasets, rows, len(images))
     notes = [_note(moved, "in two splits: held out, not in train")] if moved else []
     columns = []
@@ -71,7 +77,7 @@ def join_subdatasets(
         columns.append(label_states(values, len(subdataset.attribute.values)))
     labels = tuple(label for subdataset in subdatasets for label in labels_of(subdataset.attribute))
     return LabelTable(
-        tuple(map(Path, images.values())),
+        tuple(images),
         labels,
         np.concatenate(columns, axis=1),
         tuple(SPLITS[split] for split in splits.tolist()),

@@ -52,6 +52,9 @@ class Paths:
         """All of them, written out."""
         data, beginnings = self.data, self.beginnings
         rows = zip(self.which.tolist(), self.starts.tolist(), self.ends.tolist(), strict=True)
+        if data.isascii():  # then a character is a byte, and all are decoded at once
+            text = data.decode("ascii")
+            return [beginnings[which] + text[start:end] for which, start, end in rows]
         return [beginnings[which] + os.fsdecode(bytes(data[start:end])) for which, start, end in rows]
 
     def take(self, rows: NDArray[np.integer]) -> "Paths":

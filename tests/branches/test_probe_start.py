@@ -68,8 +68,8 @@ def test_it_begins_with_the_probes_logits_in_training_and_in_use(
     _, val, probe = fitted[values]
     branch = branch_of(space, pooling, values, probe.start)
     expected = probe.module(maps(val))
-    for module in (branch.train(), branch.eval()):
-        torch.testing.assert_close(module(maps(val)), expected, rtol=1e-4, atol=1e-4)
+    for training in (True, False):
+        torch.testing.assert_close(branch.train(training)(maps(val)), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_an_image_unlike_all_in_a_channel_that_never_changed_is_scored_as_the_probe_scores_it(fitted: Any) -> None:

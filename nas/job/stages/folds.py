@@ -5,7 +5,7 @@ Cross-Validation and Bootstrap for Accuracy Estimation and Model Selection (Koha
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,8 +38,12 @@ class Joined:
     def __init__(self, sources: Sequence[FeatureSource]) -> None:
         self.sources = list(sources)
         self.shape = sources[0].shape
-        self.trunk_shape = getattr(sources[0], "trunk_shape", self.shape)
-        self.codec = getattr(sources[0], "codec", None)
+
+    def __getattr__(self, name: str) -> Any:
+        """What else a kind of features tells, such as its codec; the sources are of one kind."""
+        if name in ("sources", "shape"):
+            raise AttributeError(name)
+        return getattr(self.sources[0], name)
 
     def __len__(self) -> int:
         return sum(map(len, self.sources))

@@ -117,6 +117,12 @@ def test_a_memory_may_be_damaged_deleted_or_out_of_reach(
     with sqlite3.connect(memory.file) as connection:
         connection.execute("UPDATE blocks SET entries = zeroblob(length(entries))")
     assert content_hashes(paths, memory=FileMemory(memory.file)) == right
+    with sqlite3.connect(memory.file) as connection:
+        connection.execute("ALTER TABLE blocks RENAME TO others")
+        connection.execute("CREATE VIEW blocks AS SELECT * FROM others")
+    assert content_hashes(paths, memory=FileMemory(memory.file)) == right
+    with sqlite3.connect(memory.file) as connection:
+        assert connection.execute("SELECT type FROM sqlite_master WHERE name = 'blocks'").fetchone() == ("table",)
     (tmp_path / "no folder").touch()
     assert content_hashes(paths, memory=FileMemory(tmp_path / "no folder" / "files.sqlite")) == right
 

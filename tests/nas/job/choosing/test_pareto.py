@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from branches.costs.latency import Latency
 from nas.candidates import Candidate
-from nas.job.pareto import front, non_dominated
+from nas.job.choosing.pareto import front, non_dominated
 from nas.limits.limits import Cost
 from search_spaces import macro_space
 

@@ -13,6 +13,8 @@ from nas.strategies.searches import STRATEGIES
 
 # What defines a job beside its data: the rest of an identity says which features are learnt from.
 NOT_FEATURES = ("settings", "warm_start", "warm_weights")
+# What a job's records say beside its settings of how branches begin, and what they read: there or not, as it began.
+BEGINNINGS = ("probe_start", "context")
 # What told of the features before jobs wrote down their stages.
 EARLIER = (
     *("attribute", "values", "data", "order", "feature_precision", "fingerprint", "freeze_depth"),
@@ -34,20 +36,20 @@ def stage_keys(features: str, settings: Mapping[str, Any], warm: Mapping[str, An
     Args:
         features: `features_key`. settings: a job's, as ``config.json`` has them.
         warm: a record with the ``warm_start`` and ``warm_weights`` that the search began from, where it did, and with
-            ``probe_start`` and ``context`` where its branches begin at the probe or read other depths.
+            `BEGINNINGS`.
     """
     search = dict(settings["search"])
     if not search["max_latency"]:
         del search["latency_batch"]  # only measures, and chooses nothing
     retrain, tail = settings["retrain"], settings["tail"]
-    began = {key: warm[key] for key in ("warm_start", "warm_weights") if warm.get(key)}
-    # Said beside the settings, which leave out what is usual now: where branches begin, and what else they read.
-    branch = {key: warm[key] for key in ("probe_start", "context") if warm.get(key)}
-    trial = {"retrain": retrain, "epochs": settings["trial_epochs"], "penalty": search["parameter_penalty"], **branch}
+    began = {key: warm[key] for key in BEGINNINGS if warm.get(key)}
+    start = {key: warm[key] for key in ("warm_start", "warm_weights") if warm.get(key)}
+    training = {"retrain": retrain, **began}
+    trial = {**training, "epochs": settings["trial_epochs"], "penalty": search["parameter_penalty"]}
     parts: dict[str, Any] = {
-        "search": {"strategy": settings["strategy"], "space": settings["space"], "search": search, **began, **branch},
+        "search": {"strategy": settings["strategy"], "space": settings["space"], "search": search, **began, **start},
         "trial": trial,
-        "training": {**retrain, **branch},
+        "training": training,
         "probe": search["reward"],
         "tail": tail,
     }

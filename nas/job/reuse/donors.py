@@ -18,7 +18,7 @@ from foundation.errors import UserError
 from foundation.files import read_json_if_whole, replace_atomically, write_json
 from foundation.history import read_history
 from foundation.records import read_json
-from nas.reuse.keys import keys_of
+from nas.job.reuse.keys import keys_of
 from trunk.checkpoints import load_checkpoint
 
 CHECKPOINT = "search.safetensors"

@@ -12,8 +12,8 @@ import torch
 
 from branches.settings import FitSettings
 from foundation.history import read_history
+from nas.job.reuse.keys import keys_of
 from nas.job.run import run_job
-from nas.reuse.keys import keys_of
 from nas.settings import JobData, JobSettings
 from tests.nas.conftest import make_split
 from tests.nas.job.test_run import SETTINGS, Tail
@@ -127,7 +127,7 @@ def test_a_kill_while_copying_a_search_loses_nothing(
     class Killed(BaseException):
         pass
 
-    import nas.reuse.donors as donors
+    import nas.job.reuse.donors as donors
 
     real = donors.os.replace
 
