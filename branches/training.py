@@ -27,6 +27,7 @@ from trunk.checkpoints import decay_groups
 from trunk.features.cached import drawn, prefetched
 from trunk.features.source import FeatureSource, LabelledFeatures
 
+TELL_EVERY = 5.0  # seconds within an epoch
 FIRST_BATCH = 256  # images whose features are looked at before anything is trained
 Indices = npt.NDArray[np.int64]
 
@@ -57,15 +58,16 @@ def fit(
 
     The module ends with the weights that `settings.keep` names: those after the epoch of the best val score, or the
     last. `epoch` in the answer counts from 1; 0 is the probe that a branch began at (`branches.layers.Head`).
-    `progress` is called after each epoch as (stage, epoch, epochs, record); `stop` is asked after each epoch and ends
-    the training early. The same seed, module, data and device give bit-identical weights on a CPU with the same number
-    of threads. Raises BranchError when the train split lacks a value or the val split has only one.
+    `progress` is called after each epoch as (stage, epoch, epochs, record), and within a long one as (stage, epochs
+    before it, epochs, {"epoch_done": share}). `stop` is asked after each epoch and ends the training early. The same
+    seed, module, data and device give bit-identical weights on a CPU with the same number of threads. Raises
+    BranchError when the train split lacks a value or the val split has only one.
     """
     check_splits(train, val)
     device = torch.device(device)
-    started = time.perf_counter()
+    started = told = time.perf_counter()
     rng = np.random.default_rng(seed)
-    steps = settings.epochs * max(1, len(train.labels) // min(settings.batch_size, len(train.labels)))
+    steps = settings.epochs * settings.steps(len(train.labels))
     step = 0
     module.to(device)
     set_dropout(module, settings.dropout)
@@ -115,6 +117,10 @@ def fit(
                 if average:
                     average.update(module, step)
                 losses.append(loss.detach())
+                if progress and time.perf_counter() - told > TELL_EVERY:
+                    told = time.perf_counter()
+                    share = len(losses) / settings.steps(len(train.labels))
+                    progress(stage, epoch - 1, settings.epochs, {"epoch_done": share})
             mean_loss = float(torch.stack(losses).mean())
             if average:
                 average.swap(module)
@@ -128,6 +134,7 @@ def fit(
             if average:
                 average.swap(module)
             if progress:
+                told = time.perf_counter()
                 progress(stage, epoch, settings.epochs, record)
             if (stop and stop()) or not math.isfinite(mean_loss):
                 break
@@ -146,7 +153,7 @@ def batches(labels: Indices, values: int, settings: FitSettings, rng: np.random.
     the other, so that none comes twice before all came once.
     """
     size = min(settings.batch_size, len(labels))
-    count = max(1, len(labels) // size)
+    count = settings.steps(len(labels))
     if settings.balance == "sampling":
         pools = [np.flatnonzero(labels == value) for value in range(values)]
     else:
@@ -264,13 +271,18 @@ def predict_scores(
     """
     device = torch.device(device)
     module.eval()
-    scores = []
-    for start in range(0, len(features), batch_size):
-        index = torch.arange(start, min(start + batch_size, len(features)))
+    scores: Tensor | None = None  # one array: what stays between batches that come and go leaves holes in the heap
+    batches = (
+        np.arange(start, min(start + batch_size, len(features))) for start in range(0, len(features), batch_size)
+    )
+    for index, rows in prefetched(features, batches, device):
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            logits = module(features.gather(index).to(device))
-        scores.append(logits.cpu().double().softmax(1))
-    result: npt.NDArray[np.float64] = torch.cat(scores).numpy()
+            logits = module(rows.to(device))
+        if scores is None:
+            scores = torch.empty(len(features), logits.shape[1], dtype=torch.float64)
+        scores[int(index[0]) : int(index[-1]) + 1] = logits.cpu().double().softmax(1)
+    assert scores is not None
+    result: npt.NDArray[np.float64] = scores.numpy()
     return result
 
 

@@ -43,7 +43,8 @@ from graftnet.project.settings import depth_of, pretrain_settings
 from graftnet.terminal.output import show_progress
 from graftnet.trunks.inputs import chosen_input
 from subdatasets.subdataset import SubDataset, read_subdataset
-from trunk.features.source import ArrayFeatures, LabelledFeatures, averaged
+from trunk.features.cached import averaged
+from trunk.features.source import ArrayFeatures, LabelledFeatures
 from trunk.images import pixel_batches
 from trunk.precision import autocast, resolve_precision
 from trunk.preprocessing import Preprocessing

@@ -38,7 +38,7 @@ from graftnet.searches.features import attribute_data
 from graftnet.trunks.versions import open_trunk
 from nas.candidates import whole_val_scores
 from nas.enas import Search
-from nas.probe_start import with_shortcut
+from nas.job.stages.probe_start import with_shortcut
 from nas.settings import SearchSettings
 from search_spaces import Architecture, Space, macro_space
 from trunk.features.context import FeaturesWithContext

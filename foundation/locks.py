@@ -4,6 +4,7 @@ And what processes that were killed left half written, which whoever holds a fol
 """
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -11,23 +12,39 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple, TextIO
 
 from foundation.errors import UserError
+from foundation.provenance import this_command
 
 if sys.platform != "win32":
     import fcntl
 
 RETRY_EVERY = 0.5  # seconds
 YOUNG = 60.0  # seconds; an empty file may be somebody's who has made it and not yet locked it
+GLANCE = 0.05  # seconds; who asks whether a lock is held takes it for as long as that lasts
 HALF_WRITTEN = ".*.part"
+
+_held: dict[TextIO, str] = {}  # the locks of this process, and what their files say of it
+
+
+class Holder(NamedTuple):
+    """Who holds a lock: host and process, the command, when it began (seconds of the epoch), and how far it is."""
+
+    host: str
+    process: int
+    command: str
+    since: float
+    progress: str
 
 
 @contextmanager
 def only_one(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     """Hold ``.<folder>.lock`` beside the folder while the block runs; it is given back however the process ends.
 
-    The file says who holds it: host and process number. On a folder that several machines share, the file server gives
-    a dead machine's lock back after a while (NFSv4: 90 s), so a process that takes over from one must be patient.
+    The file says who holds it: host and process number, the command, since when, and how far (`note`). On a folder that
+    several machines share, the file server gives a dead machine's lock back after a while (NFSv4: 90 s), so a process
+    that takes over from one must be patient.
 
     Args:
         patience: seconds to wait for another process.
@@ -38,23 +55,49 @@ def only_one(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     path = folder.with_name(f".{folder.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+", encoding="utf-8") as file:
-        last = time.monotonic() + patience
+        last = time.monotonic() + max(patience, GLANCE)
         while not _locked(file.fileno()):
             if time.monotonic() >= last:
                 file.seek(0)
-                holder = file.read().strip()
+                holder = file.readline().strip()
                 raise UserError(
                     f"Another process is at work in {folder}{f' ({holder})' if holder else ''}; wait until it ends, or "
                     f"stop it, and call again."
                 )
-            time.sleep(RETRY_EVERY)
-        # Who holds it is a courtesy: a full disk must not stop the holder here.
+            time.sleep(RETRY_EVERY if patience else GLANCE / 2)
+        _held[file] = f"host {socket.gethostname()}, process {os.getpid()}\n{this_command()}\n{time.time():.0f}\n"
+        try:
+            note("", [file])
+            sweep(folder)
+            yield
+        finally:
+            del _held[file]
+
+
+def note(progress: str, files: list[TextIO] | None = None) -> None:
+    """Write how far this process is into the locks that it holds, for whoever asks; see `holder_of`."""
+    for file in list(_held) if files is None else files:
+        text = f"{_held.get(file, '')}{' '.join(progress.split())}\n"
+        # A courtesy: a full disk must not stop the holder here. Past the buffer, which would be written at the end.
         with suppress(OSError):
-            file.truncate(0)
-            file.write(f"host {socket.gethostname()}, process {os.getpid()}\n")
-            file.flush()
-        sweep(folder)
-        yield
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), text.encode(errors="replace"))
+
+
+def holder_of(lock: Path) -> Holder | None:
+    """Who holds a lock now, by its file; None where nobody does, or it says nothing of him."""
+    try:
+        with open(lock, "r+", encoding="utf-8", errors="replace") as file:  # a file server wants it writable
+            if _locked(file.fileno()):
+                return None
+            first, command, since, progress = [*file.read().split("\n"), "", "", ""][:4]
+    except OSError:
+        return None
+    said = re.fullmatch(r"host (\S+), process (\d{1,10})", first)
+    if said is None:
+        return None
+    began = float(since) if re.fullmatch(r"\d{1,12}", since) else lock.stat().st_mtime
+    return Holder(said[1], int(said[2]), command, began, progress)
 
 
 def claim(handle: int) -> None:

@@ -161,6 +161,17 @@ class ResultRecord(Part):
     too_few: dict[str, Any] | None = Field(None, description="value, images: so few of it in test that nothing is told")
     selection: str = Field(description="how the winner was picked, in a sentence")
     seconds: dict[str, float] = Field(description="of each stage, and `total`")
+    val_shrunk: dict[str, Any] | None = Field(
+        None,
+        description="score: val's, shrunk for having been picked of so many, with the error of one; picked: unshrunk",
+    )
+    learning_curve: dict[str, Any] | None = Field(
+        None, description="images of parts and of all, scores of probe and winner on them, and at twice as many"
+    )
+    taken_over: dict[str, Any] | None = Field(
+        None,
+        description="what other searches of the attribute had done: search, its folder; trainings, folder -> count",
+    )
     data: DataRecord
     trunk: dict[str, Any] | None = Field(
         description="backbone, size (pixels), blocks, shapes after each, name (the version)"

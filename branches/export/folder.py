@@ -24,6 +24,8 @@ from branches.branch import Branch
 from branches.costs.module import macs, parameters
 from branches.errors import BranchError
 from branches.export.alone import ALONE
+from branches.export.graph import written_graph
+from branches.export.nodes import Unwritten
 from branches.export.source import branch_source
 from branches.export.traced import tail_source
 from branches.saved import RECORD, WEIGHTS, BranchRecord, load_branch, plain_state
@@ -75,7 +77,7 @@ def export_branch(
         if text:
             (folder / "branch.py").write_text(text, encoding="utf-8")
         save_file(weights, folder / WEIGHTS)
-        write_onnx(scores, features, folder / "branch.onnx", input_name="features", output_names=["scores"])
+        write_graph(scores, features, folder / "branch.onnx")
         np.savez(folder / "golden.npz", features=features.numpy(), scores=expected.numpy())
         _require_equal("branch.onnx", run_onnx(folder / "branch.onnx", features)[0], expected)
         _require_equal("branch.onnx", run_onnx(folder / "branch.onnx", features[:1])[0], expected[:1])
@@ -125,6 +127,14 @@ def _require_equal(name: str, scores: Tensor, expected: Tensor) -> None:
     error = relative_error(scores, expected)
     if not error <= TOLERANCE:
         raise RuntimeError(f"{name} differs from the branch it was written from by {error:.2e}, more than {TOLERANCE}")
+
+
+def write_graph(scores: Scores, features: Tensor, path: Path) -> None:
+    """Write `branch.onnx`: node by node where the branch is made of what is known there, else by torch's exporter."""
+    try:
+        onnx.save(written_graph(scores, features, input_name="features", output_name="scores"), str(path))
+    except Unwritten:
+        write_onnx(scores, features, path, input_name="features", output_names=["scores"])
 
 
 def write_onnx(module: nn.Module, example: Tensor, path: Path, *, input_name: str, output_names: Sequence[str]) -> None:

@@ -83,6 +83,24 @@ def add(
     answer({**search.record, "branch": branch}, f"{search.text}\n  grafted {branch}", as_json=as_json)
 
 
+@commands.command("status", rich_help_panel=HELP)
+def status(project: Folder = None, as_json: Json = False) -> None:
+    """Show what runs in a project, from another terminal.
+
+    Which command, how far it is, the time left, where it writes, and how to
+    stop it; and which searches were begun and wait to be continued.
+
+    \b
+    Examples:
+      graftnet status
+      graftnet status --project people --json
+    """
+    from graftnet.project.folder import open_project
+    from graftnet.terminal.status import status_call
+
+    answer(*status_call(open_project(project)), as_json=as_json)
+
+
 @commands.command("doctor", rich_help_panel=HELP)
 def doctor(as_json: Json = False) -> None:
     """Show what this machine has, and what is missing.

@@ -308,6 +308,8 @@ def describe(folder: Path, verb: str, as_json: bool, *, in_use: Path | None = No
     waiting = in_use is not None and in_use != folder
     if in_use is not None and waiting:
         lines.append(f"Trunk {in_use.name} stays in use, for branches are grafted on it. Next: graftnet trunk switch")
+    elif verb == "Trained":
+        lines.append("Next: graftnet trunk probe, what each depth is worth; or graftnet search --all")
     answer({"folder": folder, "in_use": not waiting, **record}, "\n".join(lines), as_json=as_json)
 
 

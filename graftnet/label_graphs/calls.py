@@ -75,6 +75,7 @@ def shown_run(result: dict[str, Any], folder: Path, report: Path) -> Answer:
             f"estimated from predictions."
         )
     lines += [*(f"  note: {note}" for note in result["notes"]), f"  result {folder}", f"  report {report}"]
+    lines.append("Next: graftnet graph export, which writes the classifiers as ONNX")
     shown = ("verdict", "chosen", "measured_on", "images", "methods", "gains", "combination", "notes", "seconds")
     record = {
         **{key: result[key] for key in shown},

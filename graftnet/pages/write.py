@@ -83,13 +83,10 @@ def require_with(option: str, given: bool, others: Mapping[str, object]) -> None
 
 
 def write_attribute(project: Project, attribute: str) -> Written:
-    """The page and the model card of an attribute's latest search."""
-    from reports import write_card, write_report
+    """The page and the model card of an attribute's latest search; those that are as its records stay as they are."""
+    from graftnet.pages.fresh import write_if_changed
 
-    folder = project.latest_search(attribute)
-    page = write_report(folder)
-    write_card(folder)
-    return Written({attribute: page})
+    return Written({attribute: write_if_changed(project.latest_search(attribute))})
 
 
 def write_every(project: Project, *, check: bool = True) -> Written:

@@ -122,6 +122,7 @@ def tail_settings(config: Config, precision: str = "float32") -> "FitSettings":
         balance=config.retrain.balance,
         precision=precision,
         metric=config.search.reward,
+        max_steps=config.retrain.max_steps,
     )
 
 
@@ -156,6 +157,8 @@ def job_settings(
         random=controls.random,
         probe=controls.linear_probe,
         tail=control_tail(config, device) if controls.tail and with_tail else None,
+        tail_share=controls.tail_share,
+        learning_curve=controls.learning_curve,
         **values_for(ChoosingSettings, config.search),
     )
 

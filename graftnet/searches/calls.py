@@ -1,5 +1,6 @@
 """Call one search or one audit as the command line does: of an attribute or a file of features, with a report."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from graftnet.project.folder import Project, open_project, project_here
 from graftnet.project.machine import choose_device
 from graftnet.project.overrides import NONE, Overrides, PlaceOptions, open_overridden, overridden
 from graftnet.project.settings import seed_or
-from graftnet.terminal.output import Answer, announce, show_progress
+from graftnet.terminal.output import Answer, announce, if_long, show_progress
 
 QUICK_SEEDS, QUICK_ARCHITECTURES = 2, 10
 SHOWN = (
@@ -68,6 +69,11 @@ def search_in(
 ) -> Answer:
     """Search one attribute of an open project; ``tensorboard``: its curves as event files in its folder too."""
     project.source(attribute)
+    from graftnet.searches.current import Call, recall, remember
+
+    call = Call(attribute, seed_or(seed, project), device)
+    if not force and not tensorboard and (current := recall(project, call)):
+        return found_in(*current)
     chosen = choose_device(device)
     follower = None
     if tensorboard:
@@ -75,19 +81,26 @@ def search_in(
 
         follower = Follower()
     from graftnet.searches.run import carry_out, plan_search
-    from graftnet.searches.standing import standing_of
+    from graftnet.searches.standing import standing_of, taken_sentence
     from graftnet.trunks.versions import open_trunk
     from reports import write_report
 
     trunk = open_trunk(project, chosen)
-    plan = plan_search(project, trunk, attribute, seed=seed_or(seed, project), device=chosen, force=force)
+    with show_progress() as progress:
+        plan = plan_search(
+            project, trunk, attribute, seed=call.seed, device=chosen, force=force, progress=if_long(progress)
+        )
     if force or not plan.finished or plan.advised_otherwise:
         typer.echo(plan.depth_sentence, err=True)
+    if (force or not plan.finished) and plan.auto:
+        typer.echo(f"{attribute}: {plan.auto}", err=True)
     if not plan.finished and plan.few_sentence:
         typer.echo(plan.few_sentence, err=True)
     if not plan.finished and plan.drawn_sentence:
         typer.echo(plan.drawn_sentence, err=True)
     if sentence := standing_of(plan).sentence(attribute):
+        typer.echo(sentence, err=True)
+    if not force and (sentence := taken_sentence(plan)):
         typer.echo(sentence, err=True)
     if not plan.finished and plan.shared_sentence:
         typer.echo(plan.shared_sentence, err=True)
@@ -99,11 +112,14 @@ def search_in(
             progress=progress,
             force=force,
             announce=announce,
+            tell=lambda sentence: typer.echo(sentence, err=True),
             observe=follower.observe if follower else None,
         )
     if follower:
         typer.echo(f"Curves: tensorboard --logdir {follower.finish(searched)}", err=True)
-    return found_in(searched, write_report(searched))
+    page = write_report(searched)
+    remember(project, call, plan, searched, page)
+    return found_in(searched, page)
 
 
 def search_file(
@@ -141,15 +157,30 @@ def search_file(
     return found_in(searched, write_report(searched))
 
 
-def found_in(folder: Path, report: Path) -> Answer:
-    """A finished search: the main entries of its result.json, and where to look."""
+def found_in(folder: Path, report: Path, *, alone: bool = True) -> Answer:
+    """A finished search: the main entries of its result.json, where to look, and what to do next.
+
+    alone: it is all that is told; of many, what comes next is said once.
+    """
     path = folder / "result.json"
     result = read_json(path)
     with reading(path):
         shown = {key: result[key] for key in SHOWN if key in result}
         start = f"  {result['start']}\n" if "start" in result else ""
         text = f"{result['attribute']}: {result['verdict']}\n{start}  result {folder}\n  report {report}"
+        if alone:
+            text += f"\nNext: {next_call(result)}"
     return Answer({**shown, "folder": str(folder), "report": str(report)}, text)
+
+
+def next_call(result: dict[str, Any]) -> str:
+    """What to do with a result, as its verdict advises."""
+    name = result["attribute"]
+    if result.get("fingerprint") is None:
+        return "the branch lies beside the result; it has no trunk here to be grafted on"
+    action = (result.get("advice") or {}).get("action", "ship")
+    graft = f"graftnet graft {shlex.quote(str(name))}"
+    return f"label more images of {name}, import them and search again" if action == "label more" else graft
 
 
 def audit_one(
@@ -214,6 +245,7 @@ def audited(audit: dict[str, Any], folder: Path, report: Path) -> Answer:
         f"  The search took {cost['search_seconds']:.0f} s of the job's {cost['total_seconds']:.0f} s; the audit "
         f"{cost['audit_trainings']} trainings and {cost['audit_searches']} searches, "
         f"{cost['audit_seconds']:.0f} s.\n"
-        f"  record {folder / 'audit.json'}\n  report {report}"
+        f"  record {folder / 'audit.json'}\n  report {report}\n"
+        f"Next: graftnet graft {shlex.quote(folder.parent.name)}"
     )
     return Answer({**audit, "folder": str(folder), "report": str(report)}, text)

@@ -23,8 +23,8 @@ from foundation.provenance import seed_of
 from nas.errors import SearchError
 from nas.job.contest import draw_distinct
 from nas.job.gains import paired_error
+from nas.job.stages.probe_start import with_shortcut
 from nas.job.trainings import Trained, Trainings
-from nas.probe_start import with_shortcut
 from search_spaces import Architecture, Space
 from trunk.features.source import LabelledFeatures
 

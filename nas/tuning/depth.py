@@ -30,11 +30,11 @@ from branches.settings import FitSettings
 from branches.training import Fit, fit
 from foundation.provenance import seed_of
 from nas.errors import SearchError
+from nas.job.choosing.winner import standard_error
 from nas.job.contest import draw_distinct
-from nas.job.winner import standard_error
+from nas.job.stages.probe_start import with_shortcut
 from nas.limits.allowed import Allowed
 from nas.limits.limits import Cost
-from nas.probe_start import with_shortcut
 from nas.tuning.depth_knobs import DEPTH_KNOBS, SECONDS, DepthSettings, depth_knobs
 from nas.tuning.knobs import Knob, Setting, nearest
 from nas.tuning.study import Outcome, PrunedError, Watch

@@ -18,6 +18,11 @@ from reports.summaries.predictions import (
 )
 from reports.summaries.values import items, number, table, text, whole
 
+READ = (
+    *("config.json", "result.json", "architecture.json", "history.jsonl", "audit.json"),
+    *("predictions.csv", "pictures.json"),
+)
+
 Counts = dict[str, dict[str, int]]  # split -> value -> images
 
 
@@ -85,6 +90,15 @@ def read_records(folder: Path, *, whole: bool = True) -> Records:
     return Records(
         folder, config, result, architecture, tuple(history), tuple(problems), audit, predictions, pictures, probe
     )
+
+
+def files_read(folder: Path) -> list[Path]:
+    """All files that `read_records` may read for a search's page, whether they are there or not."""
+    branch = [folder / "branch" / name for name in ("branch.json", "weights.safetensors")]
+    parents = folder.resolve().parents
+    in_runs = len(parents) > 2 and parents[1].name == "searches"
+    probes = sorted((parents[2] / "probes").glob(f"*/{parents[0].name}.json")) if in_runs else []
+    return [*(folder / name for name in READ), *branch, *probes]
 
 
 def _read_probe(folder: Path, fingerprint: str, problems: list[str]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from branches.measures.metrics import REWARDS
-from branches.probe import linear_probe
+from branches.probe import linear_probe, moments, standardise
 from trunk.features.source import ArrayFeatures, LabelledFeatures
 
 
@@ -47,3 +47,19 @@ def test_the_module_gives_the_same_scores_and_nothing_is_random() -> None:
     assert np.array_equal(first.val_scores, second.val_scores)
     logits = first.module(val.features.gather(torch.arange(len(val))))
     np.testing.assert_allclose(logits.softmax(1).detach().numpy(), first.val_scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(500, 33), (41, 2), (30, 1), (1, 5)])
+def test_columns_are_standardised_as_the_whole_is_to_the_bit(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).normal(3, 5, size=shape).astype(np.float32)
+    wide = x.astype(np.float64)
+    for limit in (1, 8 * 3 * shape[0], 2**20):
+        monkeypatch.setattr("branches.probe.COLUMN_BYTES", limit)
+        mean, deviation = moments(x)
+        assert np.array_equal(mean, wide.mean(0))
+        assert np.array_equal(deviation, wide.std(0))
+        own = x.copy()
+        standardise(own, mean, deviation + 1)
+        assert np.array_equal(own, ((wide - mean) / (deviation + 1)).astype(np.float32))

@@ -9,7 +9,7 @@ from torch import nn
 
 from branches.branch import Branch
 from branches.saved import BranchRecord, save_branch
-from search_spaces import macro_space
+from search_spaces import Architecture, macro_space
 from trunk.backbones.chain import build_small_cnn
 from trunk.preprocessing import Preprocessing
 from trunk.trunk import Trunk
@@ -51,9 +51,10 @@ def save_small(
     depth: int = 4,
     threshold: float | None = 0.3,
     calibration: dict[str, Any] | None = None,
+    architecture: Architecture | None = None,
 ) -> Path:
-    """A branch of random architecture and weights, saved under `folder / name`."""
-    architecture = SPACE.random(np.random.default_rng(seed))
+    """A branch of random architecture (or of this one) and weights, saved under `folder / name`."""
+    architecture = architecture or SPACE.random(np.random.default_rng(seed))
     shape = trunk.feature_shape(depth)
     branch = Branch(architecture, shape, len(values), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():

@@ -4,15 +4,15 @@ A cache folder holds ``cache.json`` (which trunk wrote it) and one folder per de
 ``<id>.npy`` (n, H, W, C) and ``<id>.json`` (the rows' keys, SHA-256 of the array file). The JSON is written last and
 makes the shard count: an array file without it, or of another length or checksum, is not read and its images are done
 again. A row's key is the image's content hash, for other views than the plain one with the view
-(`trunk.features.views`).
+(`trunk.features.views`). What was found whole is remembered with the rows' places (`trunk.features.index`), and is read
+again where its files have changed, or when `FeatureCache.verify` is asked for.
 """
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from foundation.locks import sweep
 from trunk.errors import TrunkError
 from trunk.features.cached import CachedFeatures
 from trunk.features.codecs import Codec, Moments, fit_codec, read_codec, stored_channels
+from trunk.features.index import INDEX, Index, Reader, State, Verified, Words, digests, state_of
 from trunk.features.settings import PLAIN, parse_storage
 from trunk.features.transfer import lane_to, transferred
 from trunk.features.views import decode_views, view_of
@@ -50,7 +51,8 @@ class FeatureCache:
         self.trunk = trunk
         self.precision = precision
         self.storage = parse_storage(storage)
-        self.verified: dict[Path, tuple[Any, list[str]]] = {}  # record -> both files as they were, and the keys
+        self.readers: dict[int, Reader] = {}  # of each depth's index
+        self.written: dict[Path, tuple[State, str | None, Words]] = {}  # this object's shards: files, codec, keys
         self.check_origin()
 
     @property
@@ -100,37 +102,46 @@ class FeatureCache:
         item = np.dtype("float16" if self.storage.components else self.storage.kind).itemsize
         return item * int(np.prod(self.row_shape(depth)))
 
-    def read_index(self, depth: int) -> tuple[list[Path], dict[str, tuple[int, int]]]:
-        """The whole shards of a depth, and (shard, row) per key; damaged shards are deleted."""
+    def read_index(self, depth: int) -> tuple[list[Path], Index]:
+        """The whole shards of a depth, and where the row of each key lies; damaged shards are deleted."""
         folder, codec, shape = self.depth_folder(depth), self.codec(depth), self.row_shape(depth)
         if not folder.is_dir():
-            return [], {}
-        records = sorted(folder.glob("*.json"))
-        with ThreadPoolExecutor(DECODING_THREADS) as pool:
-            read = partial(self.keys_of, shape=shape, codec=codec.key if codec else "none yet")
-            contents = list(pool.map(read, records))
-        return index_of(zip(records, contents, strict=True))
+            return [], Index.empty()
+        key = codec.key if codec else "none yet"
+        of = {"shape": list(shape), "codec": key}
+        reader = self.readers.get(depth)
+        if reader is None or reader.of != of:
+            reader = self.readers[depth] = Reader(folder, of)
+        index = reader.read(partial(self.digests_of, shape=shape, codec=key))
+        return [folder / f"{shard.name}.npy" for shard in index.shards], index
 
-    def keys_of(self, record: Path, shape: tuple[int, int, int], codec: str | None) -> list[str] | None:
-        """What `read_shard_record` says; files that have not changed since this object read them are not read again."""
-        try:
-            stats = [path.stat() for path in (record, record.with_suffix(".npy"))]
-        except OSError:
-            return None
-        state = codec, [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
-        before = self.verified.get(record)
-        if before is not None and before[0] == state:
-            return before[1]
+    def digests_of(self, record: Path, state: State, *, shape: tuple[int, int, int], codec: str | None) -> Words | None:
+        """Those of a shard's keys where it is whole; one that this object wrote is, as long as it is as it was."""
+        before = self.written.get(record)
+        if before is not None and before[:2] == (state, codec):
+            return before[2]
         keys = read_shard_record(record, shape, codec)
-        if keys is not None:
-            self.verified[record] = state, keys
-        return keys
+        return None if keys is None else digests(keys)
+
+    def verify(self, depth: int) -> Verified:
+        """Read every shard of a depth, whatever is remembered, against its checksum; damaged ones are deleted."""
+        folder = self.depth_folder(depth)
+        (folder / INDEX).unlink(missing_ok=True)
+        self.readers.pop(depth, None)
+        self.written.clear()
+        before = len(list(folder.glob("*.json")))
+        shards, index = self.read_index(depth)
+        return Verified(len(shards), len(index), sum(path.stat().st_size for path in shards), before - len(shards))
 
     def missing(self, images: Iterable[str], depths: Sequence[int]) -> Missing:
         """The keys that are not cached at all of ``depths``."""
-        known = {depth: self.read_index(depth)[1] for depth in depths}
-        lacking_by_key = {key: [depth for depth in depths if key not in known[depth]] for key in images}
-        return {key: lacking for key, lacking in lacking_by_key.items() if lacking}
+        keys = list(images)
+        lacking = [self.read_index(depth)[1].find(keys)[:, 0] < 0 for depth in depths]
+        table = np.stack(lacking, 1) if lacking else np.zeros((len(keys), 0), dtype=bool)
+        return {
+            keys[row]: [depth for depth, absent in zip(depths, table[row], strict=True) if absent]
+            for row in np.flatnonzero(table.any(1)).tolist()
+        }
 
     def fill(
         self,
@@ -175,6 +186,7 @@ class FeatureCache:
         for depth, rows_left in waiting.items():
             if rows_left:
                 self.write(depth, rows_left, codecs[depth])
+            self.read_index(depth)  # which remembers what was written
         return len(keys)
 
     def unfitted(self, depths: Sequence[int]) -> list[int]:
@@ -250,8 +262,10 @@ class FeatureCache:
 
     def write(self, depth: int, rows: Sequence[tuple[str, NDArray[Any]]], codec: Codec) -> None:
         """Commit rows as one shard."""
-        array = np.stack([row for _, row in rows])
-        self.guarded(partial(write_shard, self.depth_folder(depth), [key for key, _ in rows], array, codec.key))
+        array, keys, folder = np.stack([row for _, row in rows]), [key for key, _ in rows], self.depth_folder(depth)
+        self.guarded(partial(write_shard, folder, keys, array, codec.key))
+        record = folder / f"{shard_name(keys)}.json"
+        self.written[record] = state_of(record), codec.key, digests(keys)
 
     def guarded(self, write: Callable[[], None]) -> None:
         """Run ``write``; a full disk becomes one sentence instead of a traceback."""
@@ -271,30 +285,52 @@ class FeatureCache:
         Raises:
             TrunkError: some are not cached.
         """
-        shards, index = self.read_index(depth)
-        wanted = list(keys)
-        missing = [key for key in wanted if key not in index]
-        if missing:
+        _, index = self.read_index(depth)
+        wanted, folder, shape = list(keys), self.depth_folder(depth), self.row_shape(depth)
+        rows = index.find(wanted)
+        if missing := int((rows[:, 0] < 0).sum()):
             raise TrunkError(
-                f"{len(missing)} of {len(wanted)} images are not in the feature cache {self.depth_folder(depth)}; call "
-                f"'graftnet cache' first."
+                f"{missing} of {len(wanted)} images are not in the feature cache {folder}; call 'graftnet cache' first."
             )
-        maps = [np.load(path, mmap_mode="r", allow_pickle=False) for path in shards]
-        rows = np.array([index[key] for key in wanted], dtype=np.int64).reshape(-1, 2)
-        height, width, channels = self.row_shape(depth)
-        return CachedFeatures((channels, height, width), maps, rows, codec=self.codec(depth))
+        numbers, rows[:, 0] = np.unique(rows[:, 0], return_inverse=True)
+        maps = [open_rows(folder / f"{index.shards[number].name}.npy", shape) for number in numbers]
+        lengths = np.array([0 if array is None else len(array) for array in maps], dtype=np.int64)
+        if (rows[:, 1] >= lengths[rows[:, 0]]).any():  # somebody else's index, that tells of other files
+            (folder / INDEX).unlink(missing_ok=True)
+            raise TrunkError(f"{folder / INDEX} did not fit the shards beside it and was deleted; call again.")
+        height, width, channels = shape
+        return CachedFeatures(
+            (channels, height, width), [array for array in maps if array is not None], rows, codec=self.codec(depth)
+        )
+
+
+class Hashed:
+    """A file that is written, and hashed meanwhile: what was just written need not be read for its checksum."""
+
+    def __init__(self, file: BinaryIO, digest: Any) -> None:
+        self.file, self.digest = file, digest
+
+    def write(self, data: bytes) -> int:
+        """Write and hash."""
+        self.digest.update(data)
+        return self.file.write(data)
+
+
+def shard_name(keys: Sequence[str]) -> str:
+    """The name of the files of a shard with these keys."""
+    return hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
 
 
 def write_shard(folder: Path, keys: Sequence[str], array: NDArray[Any], codec: str | None) -> None:
     """Commit rows (n, ...) under their keys; the name depends on the keys, so that two writers cannot clash."""
-    path = folder / f"{hashlib.sha256(''.join(keys).encode()).hexdigest()[:16]}.npy"
+    path, digest = folder / f"{shard_name(keys)}.npy", hashlib.sha256()
 
     def write_array(temporary: Path) -> None:
         with open(temporary, "wb") as file:
-            np.save(file, array, allow_pickle=False)
+            np.save(Hashed(file, digest), array, allow_pickle=False)
 
     replace_atomically(path, write_array)
-    record = {"hashes": list(keys), "shape": list(array.shape[1:]), "sha256": file_checksum(path)}
+    record = {"hashes": list(keys), "shape": list(array.shape[1:]), "sha256": digest.hexdigest()}
     write_json(path.with_suffix(".json"), record | ({"codec": codec} if codec else {}))
 
 
@@ -323,20 +359,23 @@ def read_shard_record(record: Path, shape: tuple[int, ...], codec: str | None) -
         keys: list[str] = contents["hashes"]
         fits = tuple(contents["shape"]) == shape and contents.get("codec") == codec
         told = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
-        whole = fits and told and file_checksum(record.with_suffix(".npy")) == contents["sha256"]
+        if not (fits and told and file_checksum(record.with_suffix(".npy")) == contents["sha256"]):
+            return None
         # The checksum is the record's own, which may be somebody else's: the rows are counted too.
-        return keys if whole and holds_rows(record.with_suffix(".npy"), (len(keys), *shape)) else None
+        array = open_rows(record.with_suffix(".npy"), shape)
+        return keys if array is not None and len(array) == len(keys) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def holds_rows(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether an array file holds numbers of this shape."""
+def open_rows(path: Path, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """The numbers (n, *shape) of an array file, memory-mapped; None where it holds no such."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception:  # numpy reads a header as Python's literals: any of theirs
-        return False
-    return isinstance(array, np.ndarray) and array.shape == shape and array.dtype.kind in "fi"
+        return None
+    fits = isinstance(array, np.ndarray) and array.shape[1:] == shape and array.ndim > 0 and array.dtype.kind in "fi"
+    return array if fits else None
 
 
 def file_checksum(path: Path) -> str:

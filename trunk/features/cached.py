@@ -20,6 +20,7 @@ from trunk.features.source import FeatureSource
 from trunk.images import ahead
 
 Rows = NDArray[np.int64]
+AVERAGED_ROWS, AVERAGED_BYTES = 1024, 2**25  # of a batch, at most
 
 
 class CachedFeatures:
@@ -174,3 +175,18 @@ def _in_places(features: CachedFeatures, count: int) -> Callable[[Tensor], Tenso
         return features.gather_into(buffers[-1], index)
 
     return gather
+
+
+def averaged(features: FeatureSource) -> Tensor:
+    """Global average of each row's map: float32 (N, C); what a linear probe reads.
+
+    One array and one buffer: batches that come and go between small results that stay leave holes in the heap, 2.3 GB
+    for 100,000 rows. A row's average does not depend on the batch, to the bit.
+    """
+    channels, height, width = features.shape
+    size = max(1, min(AVERAGED_ROWS, AVERAGED_BYTES // (4 * channels * height * width)))
+    averages = torch.empty(len(features), channels)
+    batches = (np.arange(start, min(start + size, len(features))) for start in range(0, len(features), size))
+    for index, rows in prefetched(features, batches, torch.device("cpu")):
+        torch.mean(rows, dim=(2, 3), out=averages[int(index[0]) : int(index[-1]) + 1])
+    return averages

@@ -79,10 +79,3 @@ class LabelledFeatures:
         """`trunk_shape` without context: what a tail reads."""
         channels, height, width = self.trunk_shape
         return channels - self.context, height, width
-
-
-def averaged(features: FeatureSource, *, batch_size: int = 1024) -> Tensor:
-    """Global average of each row's map: float32 (N, C); what a linear probe reads."""
-    rows = torch.arange(len(features))
-    parts = [features.gather(part).mean(dim=(2, 3)) for part in torch.split(rows, batch_size)]
-    return torch.cat(parts) if parts else torch.empty(0, features.shape[0])

@@ -152,6 +152,25 @@ def test_a_dry_run_says_what_the_cache_takes(folder: Path, capsys: pytest.Captur
     assert answered(capsys)["rows"] == 0
 
 
+def test_a_full_check_finds_a_damaged_shard_and_computes_it_again(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["cache", "--project", str(folder), "--device", "cpu", "--json"]
+    assert run(call) == 0
+    array = next((folder / "runs" / "cache").rglob("depth04/*.npy"))
+    data = bytearray(array.read_bytes())
+    data[-3] ^= 1
+    array.write_bytes(data)
+    capsys.readouterr()
+    assert run([*call, "--verify"]) == 0
+    captured = capsys.readouterr()
+    assert "Depth 4: 0 shards with 0 rows" in captured.err
+    assert "1 damaged ones were deleted, their images are computed again." in captured.err
+    assert json.loads(captured.out.splitlines()[-1])["computed"] == PICTURES
+    assert run([*call, "--verify"]) == 0
+    assert f"Depth 4: 1 shards with {PICTURES} rows" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "call", [["cache"], ["cache", "--dry-run"], ["search", "bright"], ["search", "--all"]], ids=" ".join
 )

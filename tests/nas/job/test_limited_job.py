@@ -20,8 +20,8 @@ from branches.costs.module import macs, parameters
 from branches.settings import FitSettings
 from foundation.history import read_history
 from nas.errors import SearchError
+from nas.job.choosing.pareto import non_dominated
 from nas.job.contest import in_turn
-from nas.job.pareto import non_dominated
 from nas.job.run import run_job
 from nas.settings import JobData, JobSettings, SearchSettings
 from nas.supernet.supernet import Supernet
@@ -50,6 +50,7 @@ SETTINGS = JobSettings(
     apart=1,
     repeats=2,
     choice="searched",  # these tests follow the search; those of the choice are in test_choice.py
+    learning_curve=False,
 )
 CPU = torch.device("cpu")
 COUNTED = replace(SETTINGS, search=replace(SEARCH, max_parameters=400, max_macs=4000))

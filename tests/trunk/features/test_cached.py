@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from trunk.errors import TrunkError
-from trunk.features.cached import CachedFeatures, prefetched
+from trunk.features.cached import CachedFeatures, averaged, prefetched
 from trunk.features.source import ArrayFeatures
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")  # only told apart: nothing is moved
@@ -113,3 +113,20 @@ def test_an_error_comes_with_the_batch_it_belongs_to(device: torch.device) -> No
     assert next(coming)[0][0] == 4
     with pytest.raises(TrunkError, match="row 13"):
         next(coming)
+
+
+@pytest.mark.parametrize("shape", [(48, 4, 4), (3, 17, 1), (1, 2, 2)])
+def test_averages_are_those_of_each_row_alone_to_the_bit(
+    shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels, height, width = shape
+    shard = np.random.default_rng(0).normal(size=(70, height, width, channels)).astype(np.float16)
+    rows = np.random.default_rng(1).permutation(70)
+    cache = CachedFeatures(shape, [shard], np.stack([np.zeros(70, dtype=np.int64), rows], 1))
+    plain = ArrayFeatures(np.ascontiguousarray(shard.transpose(0, 3, 1, 2)))
+    for features in (cache, plain):
+        alone = [features.gather(torch.tensor([row])).mean((2, 3)) for row in range(70)]
+        for size in (1, 3, 64, 1024):
+            monkeypatch.setattr("trunk.features.cached.AVERAGED_ROWS", size)
+            assert torch.equal(averaged(features), torch.cat(alone)), size
+    assert averaged(cache.part(0, 0)).shape == (0, channels)

@@ -1,0 +1,361 @@
+"""ONNX graphs of traced modules, node by node: the plain modules and operations that branches and tails are made of.
+
+torch's own exporter takes a second of processor time or two for a branch, to trace it three times, to decompose and to
+translate it. What torch.fx traces here is some dozen kinds of operations, each of which is one or two nodes. They are
+the nodes that torch's exporter ends with, a batch norm folded into the convolution before it included, so that the
+scores are the same to the bit. A module with any other operation raises `Unwritten`, and is left to torch's exporter.
+"""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+from branches.export.nodes import Nodes, Unwritten, array, axis, pair
+from branches.export.traced import overwrites
+
+OPSET, IR_VERSION = 20, 10  # those that torch's exporter writes
+BATCH = "batch"
+BATCH_DECAY = 0.9  # of a norm that is not trained: written as torch does, read by nobody
+
+
+def written_graph(module: nn.Module, example: Tensor, *, input_name: str, output_name: str) -> onnx.ModelProto:
+    """A module with one input and one output, in evaluation mode, as an ONNX model whose batch is of any length.
+
+    `example` has a batch of two or more. Raises: Unwritten where an operation is not known here.
+    """
+    try:
+        graph = fx.Tracer().trace(module)
+    except (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError) as error:
+        raise Unwritten(f"it cannot be traced ({error})") from error
+    writer = Writer(module, graph, input_name, output_name)
+    with torch.no_grad():
+        result = writer.run(example)
+    if not isinstance(result, Tensor):
+        raise Unwritten("it gives more than one tensor")
+    sides = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, *tensor.shape[1:]])
+        for name, tensor in ((input_name, example), (output_name, result))
+    ]
+    written = helper.make_graph(writer.nodes, "main_graph", sides[:1], sides[1:], writer.initializers)
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(written, opset_imports=opsets, ir_version=IR_VERSION, producer_name="graftnet")
+    onnx.checker.check_model(model)
+    return model
+
+
+class Writer(Nodes, fx.Interpreter):
+    """Runs a traced module on an example, and writes what it runs."""
+
+    def __init__(self, module: nn.Module, graph: fx.Graph, input_name: str, output_name: str) -> None:
+        fx.Interpreter.__init__(self, fx.GraphModule(module, graph), garbage_collect_values=False)
+        (last,) = (node.args[0] for node in graph.nodes if node.op == "output")
+        Nodes.__init__(self, last, output_name)
+        self.input_name = input_name
+        self.calls = [node.target for node in graph.nodes if node.op == "call_module"]
+
+    def run_node(self, n: fx.Node) -> Any:
+        """The node's value, as it is run; written beside."""
+        result = super().run_node(n)
+        if n.op == "placeholder":
+            self.names[n] = self.input_name
+        elif n.op == "output":
+            return result
+        elif isinstance(result, Tensor):
+            if result.dtype != torch.float32 or result.dim() < 2:
+                raise Unwritten(f"{n.format_node()} is no map of float32")
+            self.write(n)
+        elif not is_fixed(n):
+            raise Unwritten(f"{n.format_node()} depends on the batch")
+        return result
+
+    def write(self, node: fx.Node) -> None:
+        """One operation of the module."""
+        if overwrites(node, self.module) and len(node.all_input_nodes[0].users) > 1:
+            raise Unwritten(f"{node.format_node()} overwrites what is read again")
+        if node.op == "call_module":
+            part = self.fetch_attr(str(node.target))
+            write, arguments, named = MODULES.get(type(part)), (part,), {}
+        else:
+            write = FUNCTIONS.get(node.target if node.op == "call_function" else str(node.target))
+            arguments, named = self.values(node.args), self.values(node.kwargs)
+        if write is None:
+            raise Unwritten(f"{node.format_node()} is not known")
+        try:
+            write(self, node, *arguments, **named)
+        except TypeError as error:  # called in another way than is known
+            raise Unwritten(f"{node.format_node()}: {error}") from error
+
+    def values(self, arguments: Any) -> Any:
+        """Arguments of a node: nodes that are tensors stay nodes, others become what they are."""
+
+        def value(node: fx.Node) -> Any:
+            return node if isinstance(self.env[node], Tensor) else self.env[node]
+
+        return fx.node.map_arg(arguments, value)
+
+    def input_of(self, node: fx.Node) -> str:
+        """The name of an operation's one input."""
+        (argument,) = node.all_input_nodes
+        return self.names[argument]
+
+    def shape(self, node: fx.Node) -> torch.Size:
+        """The shape of a node's value on the example."""
+        shape: torch.Size = self.env[node].shape
+        return shape
+
+
+def is_fixed(node: fx.Node) -> bool:
+    """Whether a value that is no tensor is the same for any batch: sizes of other axes than the first."""
+    if node.target is getattr and node.args[1] == "shape":
+        return all(user.target is operator.getitem and is_fixed(user) for user in node.users)
+    if node.target is operator.getitem:
+        return isinstance(node.args[1], int) and node.args[1] > 0
+    if node.op == "call_method" and node.target == "size":
+        return len(node.args) == 2 and isinstance(node.args[1], int) and node.args[1] > 0
+    return False
+
+
+def convolution(writer: Writer, node: fx.Node, part: nn.Conv2d) -> None:
+    """A convolution; one that a norm alone reads is written with the norm, once for both."""
+    if part.padding_mode != "zeros" or isinstance(part.padding, str):
+        raise Unwritten(f"a convolution padded by {part.padding_mode} is not known")
+    readers = [reader for reader in node.users if reader.op == "call_module"]
+    norms = [reader for reader in readers if type(writer.fetch_attr(str(reader.target))) is nn.BatchNorm2d]
+    if len(norms) == len(node.users) == 1 and writer.calls.count(node.target) == 1:
+        return
+    bias = None if part.bias is None else array(part.bias)
+    write_convolution(writer, node, node, part, array(part.weight), bias)
+
+
+def write_convolution(
+    writer: Writer, node: fx.Node, source: fx.Node, part: nn.Conv2d, weight: Any, bias: Any | None
+) -> None:
+    """A convolution of what `source` reads, with these weights, as the node's value."""
+    names = [writer.input_of(source), writer.weight(f"{source.target}.weight", weight)]
+    if bias is not None:
+        names.append(writer.weight(f"{source.target}.bias", bias))
+    assert not isinstance(part.padding, str)
+    window = {"kernel_shape": list(part.kernel_size), "strides": list(part.stride), "dilations": list(part.dilation)}
+    writer.emit(node, "Conv", names, **window, pads=[*part.padding, *part.padding], group=part.groups)
+
+
+def norm(writer: Writer, node: fx.Node, part: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    """A batch norm with the statistics that it has; folded into the convolution before it where it alone reads that."""
+    mean, variance = part.running_mean, part.running_var
+    if part.training or mean is None or variance is None:
+        raise Unwritten("a norm without statistics is not known")
+    ones = (np.ones(part.num_features, np.float32), np.zeros(part.num_features, np.float32))
+    gamma, beta = (array(part.weight), array(part.bias)) if part.affine else ones
+    (source,) = node.all_input_nodes
+    if source not in writer.names:
+        before = writer.fetch_attr(str(source.target))
+        scale = gamma / np.sqrt(array(variance) + part.eps)
+        weight = array(before.weight) * scale.reshape(-1, *[1] * (before.weight.dim() - 1))
+        bias = np.zeros_like(array(mean)) if before.bias is None else array(before.bias)
+        write_convolution(writer, node, source, before, weight, (bias - array(mean)) * scale + beta)
+        return
+    parts = {"weight": gamma, "bias": beta, "running_mean": array(mean), "running_var": array(variance)}
+    names = [writer.weight(f"{node.target}.{name}", value) for name, value in parts.items()]
+    writer.emit(node, "BatchNormalization", [writer.names[source], *names], epsilon=part.eps, momentum=BATCH_DECAY)
+
+
+def linear(writer: Writer, node: fx.Node, part: nn.Linear) -> None:
+    """x W^T + b."""
+    names = [writer.input_of(node), writer.weight(f"{node.target}.weight", array(part.weight))]
+    if part.bias is not None:
+        names.append(writer.weight(f"{node.target}.bias", array(part.bias)))
+    writer.emit(node, "Gemm", names, transB=1)
+
+
+def window(
+    writer: Writer, node: fx.Node, kind: str, size: Any, stride: Any, padding: Any, ceil_mode: bool, **more: Any
+) -> None:
+    """A pooling."""
+    sides = {"kernel_shape": pair(size), "strides": pair(size if stride is None else stride)}
+    pads = pair(padding)
+    writer.emit(node, kind, [writer.input_of(node)], **sides, pads=[*pads, *pads], ceil_mode=int(ceil_mode), **more)
+
+
+def largest(
+    writer: Writer,
+    node: fx.Node,
+    _maps: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> None:
+    """The largest of a window."""
+    if return_indices:
+        raise Unwritten("a maximum with its place is not known")
+    window(writer, node, "MaxPool", kernel_size, stride, padding, ceil_mode, dilations=pair(dilation))
+
+
+def average(
+    writer: Writer,
+    node: fx.Node,
+    _maps: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: Any = None,
+) -> None:
+    """The mean of a window."""
+    if divisor_override is not None:
+        raise Unwritten("an average with a divisor of its own is not known")
+    window(
+        writer, node, "AveragePool", kernel_size, stride, padding, ceil_mode, count_include_pad=int(count_include_pad)
+    )
+
+
+def average_module(writer: Writer, node: fx.Node, part: nn.AvgPool2d) -> None:
+    """`average` as a module."""
+    sides = (part.kernel_size, part.stride, part.padding)
+    average(writer, node, None, *sides, part.ceil_mode, part.count_include_pad, part.divisor_override)
+
+
+def largest_module(writer: Writer, node: fx.Node, part: nn.MaxPool2d) -> None:
+    """`largest` as a module."""
+    sides = (part.kernel_size, part.stride, part.padding, part.dilation)
+    largest(writer, node, None, *sides, part.ceil_mode, part.return_indices)
+
+
+def elementwise(kind: str, **attributes: Any) -> Callable[..., None]:
+    """An operation of one input that is one node."""
+    return lambda writer, node, *_, **__: writer.emit(node, kind, [writer.input_of(node)], **attributes)
+
+
+def silu(writer: Writer, node: fx.Node, *_: Any, **__: Any) -> None:
+    """x sigmoid(x)."""
+    source = writer.input_of(node)
+    writer.emit(node, "Mul", [source, writer.inner(node, "Sigmoid", [source])])
+
+
+def leaky(writer: Writer, node: fx.Node, part: nn.LeakyReLU) -> None:
+    """Leaky ReLU."""
+    writer.emit(node, "LeakyRelu", [writer.input_of(node)], alpha=float(part.negative_slope))
+
+
+def gelu(writer: Writer, node: fx.Node, part: nn.GELU) -> None:
+    """GELU."""
+    writer.emit(node, "Gelu", [writer.input_of(node)], approximate=part.approximate)
+
+
+def skipped(writer: Writer, node: fx.Node, *_: Any, **__: Any) -> None:
+    """Nothing is done: the value is the one before."""
+    if node is writer.last:
+        writer.emit(node, "Identity", [writer.input_of(node)])
+    else:
+        writer.names[node] = writer.input_of(node)
+
+
+def arithmetic(kind: str) -> Callable[..., None]:
+    """An operation of two tensors, or of a tensor and a number."""
+
+    def write(writer: Writer, node: fx.Node, left: Any, right: Any) -> None:
+        if kind in ("Mul", "Div") and right == 1:
+            skipped(writer, node)
+            return
+        names = [
+            writer.names[side] if isinstance(side, fx.Node) else writer.constant(float(side)) for side in (left, right)
+        ]
+        writer.emit(node, kind, names)
+
+    return write
+
+
+def joined(writer: Writer, node: fx.Node, tensors: Sequence[fx.Node], dim: int = 0) -> None:
+    """Tensors side by side."""
+    writer.emit(node, "Concat", [writer.names[tensor] for tensor in tensors], axis=axis(dim))
+
+
+def product(writer: Writer, node: fx.Node, left: fx.Node, right: fx.Node) -> None:
+    """Products of matrices."""
+    writer.emit(node, "MatMul", [writer.names[left], writer.names[right]])
+
+
+def reduced(kind: str) -> Callable[..., None]:
+    """A sum or mean over some axes."""
+
+    def write(writer: Writer, node: fx.Node, _tensor: fx.Node, dim: Any, keepdim: bool = False) -> None:
+        axes = [axis(dim)] if isinstance(dim, int) else [axis(each) for each in dim]
+        writer.emit(node, kind, [writer.input_of(node), writer.constant(axes)], keepdims=int(keepdim))
+
+    return write
+
+
+def flattened(writer: Writer, node: fx.Node, _tensor: fx.Node, start_dim: int = 0, end_dim: int = -1) -> None:
+    """All axes from one on as one."""
+    if end_dim != -1:
+        raise Unwritten("axes are joined up to the last one alone")
+    kept = [0] * axis(start_dim)  # as they are
+    writer.emit(node, "Reshape", [writer.input_of(node), writer.constant([*kept, -1])])
+
+
+def transposed(writer: Writer, node: fx.Node, tensor: fx.Node, first: int, second: int) -> None:
+    """Two axes changed."""
+    order = list(range(len(writer.shape(tensor))))
+    order[axis(first)], order[axis(second)] = second, first
+    writer.emit(node, "Transpose", [writer.input_of(node)], perm=order)
+
+
+def squared(writer: Writer, node: fx.Node, _tensor: fx.Node) -> None:
+    """x^2."""
+    writer.emit(node, "Pow", [writer.input_of(node), writer.constant(2.0)])
+
+
+def softmax(writer: Writer, node: fx.Node, _tensor: fx.Node, dim: int) -> None:
+    """Probabilities."""
+    writer.emit(node, "Softmax", [writer.input_of(node)], axis=axis(dim))
+
+
+MODULES: Mapping[type[nn.Module], Callable[[Writer, fx.Node, Any], None]] = {
+    nn.Conv2d: convolution,
+    nn.BatchNorm1d: norm,
+    nn.BatchNorm2d: norm,
+    nn.Linear: linear,
+    nn.AvgPool2d: average_module,
+    nn.MaxPool2d: largest_module,
+    nn.ReLU: elementwise("Relu"),
+    nn.SiLU: silu,
+    nn.Hardswish: elementwise("HardSwish"),
+    nn.LeakyReLU: leaky,
+    nn.GELU: gelu,
+    nn.Tanh: elementwise("Tanh"),
+    nn.Sigmoid: elementwise("Sigmoid"),
+    nn.Identity: skipped,
+    nn.Dropout: skipped,
+}
+# By the function, or by the method's name.
+FUNCTIONS: Mapping[Any, Callable[..., None]] = {
+    operator.add: arithmetic("Add"),
+    operator.iadd: arithmetic("Add"),
+    operator.sub: arithmetic("Sub"),
+    operator.mul: arithmetic("Mul"),
+    operator.truediv: arithmetic("Div"),
+    torch.cat: joined,
+    torch.bmm: product,
+    functional.relu: elementwise("Relu"),
+    functional.max_pool2d: largest,
+    functional.avg_pool2d: average,
+    "contiguous": skipped,
+    "mean": reduced("ReduceMean"),
+    "sum": reduced("ReduceSum"),
+    "flatten": flattened,
+    "transpose": transposed,
+    "abs": elementwise("Abs"),
+    "sqrt": elementwise("Sqrt"),
+    "square": squared,
+    "softmax": softmax,
+}
