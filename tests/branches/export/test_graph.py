@@ -85,6 +85,33 @@ def test_a_probe_is_written(tmp_path: Path) -> None:
         torch.testing.assert_close(scores_of(module, drawn(3), tmp_path), module(drawn(3)))
 
 
+class Block(nn.Module):
+    """Convolution, norm and activation as timm writes them: asserted, and the norm a function of its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.act = nn.Conv2d(24, 12, 3, bias=True), nn.BatchNorm2d(12), nn.ReLU6()
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps = self.conv(features)
+        torch._assert(maps.ndim == 4, f"got {maps.ndim}")
+        norm = self.norm
+        maps = functional.batch_norm(
+            maps, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, 0.01
+        )
+        normed: Tensor = self.act(maps * maps.shape[2])
+        return normed
+
+
+def test_a_norm_that_is_a_function_is_folded_too(tmp_path: Path) -> None:
+    module = Block().eval()
+    nn.init.uniform_(module.norm.get_buffer("running_mean"), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(scores_of(module, drawn(3), tmp_path), module(drawn(3)))
+    kinds = [each.op_type for each in onnx.load(tmp_path / "a.onnx").graph.node]
+    assert kinds == ["Conv", "Mul", "Clip"]
+
+
 class Does(nn.Module):
     """A module that computes a function."""
 
