@@ -1,5 +1,6 @@
 # make demo   everything GraftNet does, on scikit-learn's digits; minutes on two cores
 # make test   lint, types, arrows and tests
+# make docs   the site of docs/, with the reference made from the code: runs/site/index.html
 # make wheel  the package built, installed outside the checkout, and the quick demo run from it
 # All make what they need first; the stamps skip the installation while setup.cfg stays as it is.
 
@@ -13,7 +14,7 @@ DEMO_FOLDER ?= runs/demo
 DEMO_OPTIONS ?=
 WHEEL_FOLDER ?= runs/wheel
 
-.PHONY: demo test fuzz wheel lint types arrows pytest format clean help
+.PHONY: demo test fuzz docs wheel lint types arrows pytest format clean help
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -33,6 +34,11 @@ demo: $(VENV)/.core
 	$(BIN)/graftnet demo --folder $(DEMO_FOLDER) $(DEMO_OPTIONS)
 
 test: lint types arrows pytest
+
+# Strict: a warning, such as of a link that leads nowhere, is an error. The variable silences the theme's own advertisement.
+docs: $(VENV)/.dev
+	PYTHONPATH=. NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "The site: runs/site/index.html"
 
 # An environment of its own, so that nothing of the checkout helps; build/ of an earlier time would leave its files in.
 wheel:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from branches.branch import FOLLOW, Branch
-from branches.compression import Restored
+from branches.compression import MapOnly, Restored
 from branches.errors import BranchError
 from branches.layers import Head
 from branches.probe import LinearProbe
@@ -77,13 +77,16 @@ def evidence(logits: Tensor, values: Tensor) -> Tensor:
 def read(module: nn.Module, features: Tensor) -> Reading:
     """Run a module up to its pooling. Raises: BranchError for a module that is none of those a search trains."""
     match module:
+        case MapOnly():
+            return read(module.module, features[:, : module.channels])
         case Restored():
             return read(module.module, functional.conv2d(features, module.projection, module.mean))
         case Branch():
             features = features.contiguous(memory_format=torch.channels_last)
-            maps = FOLLOW[type(module.plan)](module.plan, list(module.parts), module.stem(features))
-            head = module.head
-            parts = _head_parts(head, maps, features) if module.plan.pooling == "average" else ()
+            graph, head = module.plan, module.head
+            seen = features[:, : -graph.context] if graph.context else features
+            maps = FOLLOW[type(graph)](graph, list(module.parts), module.stem(seen))
+            parts = _head_parts(head, maps, features) if graph.pooling == "average" else ()
             return Reading(maps, lambda held: head(held, features), parts)
         case Tail():
             maps, pool = module.blocks(features.contiguous(memory_format=torch.channels_last)), module.pool

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from branches.errors import BranchError
-from branches.layers import Head, activation, initialise, node, normed, projection, stem
+from branches.layers import Head, ProbeStart, activation, initialise, node, normed, projection, stem
 from search_spaces.architecture import Architecture
 from search_spaces.macro import MacroPlan, plan
 from search_spaces.micro import FIRST_NODE, CellPlan, MicroPlan, PairPlan, micro_plan
@@ -158,10 +158,15 @@ class Branch(nn.Module):
         self.values = values
         self.plan = layout.plan(architecture)
         width, channels = self.plan.width, feature_shape[0]
-        self.stem = stem(channels, width)
+        self.stem = stem(map_channels(self.plan, channels), width)
         self.add_module(layout.parts, layout.make(self.plan))
         self.head = Head(self.plan.pooling, width, channels, values, shortcut=self.plan.shortcut, dropout=dropout)
         initialise(self, generator)
+
+    def begin_at(self, start: ProbeStart) -> None:
+        """Begin at a fitted probe, see `Head`; without the shortcut there is no place for it, and nothing is done."""
+        if self.plan.shortcut:
+            self.head.begin_at(start)
 
     @property
     def parts(self) -> nn.ModuleList:
@@ -187,7 +192,18 @@ def follow(
     Works in the channels-last layout, the fastest for small maps on a CPU: features gathered in it are not copied.
     """
     features = features.contiguous(memory_format=torch.channels_last)
-    return head(FOLLOW[type(graph)](graph, parts, stem(features)), features)
+    maps = features[:, : -graph.context] if graph.context else features
+    return head(FOLLOW[type(graph)](graph, parts, stem(maps)), features)
+
+
+def map_channels(graph: Plan, channels: int) -> int:
+    """How many of the features' channels are the trunk's map at the cut. Raises: BranchError where none is left."""
+    if channels <= graph.context:
+        raise BranchError(
+            f"the features have {channels} channels, of which {graph.context} would be averages of earlier depths: "
+            "give features with them, or a space without sources"
+        )
+    return channels - graph.context
 
 
 def check_shape(feature_shape: Sequence[int], values: int) -> None:

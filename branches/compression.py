@@ -17,6 +17,7 @@ from branches.branch import Branch
 from branches.errors import BranchError
 from branches.probe import LinearProbe
 from trunk.features.codecs import Pca
+from trunk.features.context import context_of
 from trunk.features.source import FeatureSource
 
 Builder = Callable[[torch.Generator], nn.Module]
@@ -39,12 +40,36 @@ class Restored(nn.Module):
         return logits
 
 
+class MapOnly(nn.Module):
+    """`module` on the first `channels` of features (N, C, H, W): the trunk's map, without averages of other depths."""
+
+    def __init__(self, module: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.module, self.channels = module, channels
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.module(features[:, : self.channels])
+        return logits
+
+
 def tail_on(features: FeatureSource, build: Builder) -> Builder:
-    """The builder of a tail that reads what is stored: components are brought back to the trunk's channels first."""
-    codec = getattr(features, "codec", None)
-    if not isinstance(codec, Pca):
+    """The builder of a tail that reads what is stored: components are brought back to the trunk's channels first.
+
+    Of features that hold averages of other depths too it reads the map.
+    """
+    codec, context = getattr(features, "codec", None), context_of(features)
+    if isinstance(codec, Pca):
+        inner = build
+        build = lambda generator: Restored(inner(generator), codec.components, codec.mean)  # noqa: E731
+    if not context:
         return build
-    return lambda generator: Restored(build(generator), codec.components, codec.mean)
+    on_map = build
+    return lambda generator: MapOnly(on_map(generator), features.shape[0] - context)
+
+
+def alone(module: nn.Module) -> nn.Module:
+    """A module as it stands behind the trunk's own map: without the step that picks it out of what is stored."""
+    return module.module if isinstance(module, MapOnly) else module
 
 
 def codec_key(features: FeatureSource) -> dict[str, Any]:
@@ -58,13 +83,28 @@ def on_trunk(module: nn.Module, features: FeatureSource) -> nn.Module:
 
     On features that are stored whole that is the module itself.
     """
-    codec = getattr(features, "codec", None)
+    codec, context = getattr(features, "codec", None), context_of(features)
     if not isinstance(codec, Pca):
         return module
+    if isinstance(module, MapOnly):
+        return MapOnly(on_map(module.module, codec), codec.components.shape[1])
+    if isinstance(module, LinearProbe) and context:
+        return folded_probe(module, *beside(codec.components, codec.mean, context))
+    return on_map(module, codec)
+
+
+def on_map(module: nn.Module, codec: Pca) -> nn.Module:
+    """The module on the features whose components it was trained on."""
     if isinstance(module, Restored):
         return module.module
     fold = folded_probe if isinstance(module, LinearProbe) else folded
     return fold(module, codec.components, codec.mean)  # type: ignore[arg-type]
+
+
+def beside(components: Tensor, mean: Tensor, context: int) -> tuple[Tensor, Tensor]:
+    """The projection that leaves `context` more channels, which lie behind the projected ones, as they are."""
+    kept = torch.eye(context, dtype=components.dtype, device=components.device)
+    return torch.block_diag(components, kept), torch.cat([mean, mean.new_zeros(context)])  # type: ignore[no-untyped-call]
 
 
 @torch.no_grad()
@@ -75,13 +115,14 @@ def folded(branch: Branch, components: Tensor, mean: Tensor) -> Branch:
     K channels.
     """
     count, channels = components.shape
-    if branch.feature_shape[0] != count:
+    context = branch.plan.context
+    if branch.feature_shape[0] != count + context:
         raise BranchError(
             f"the branch reads {branch.feature_shape[0]} channels, the projection gives {count}: fold the projection "
             f"of the features that it was trained on"
         )
     projection, offset = components.double().cpu(), mean.double().cpu()
-    folded = Branch(branch.architecture, (channels, *branch.feature_shape[1:]), branch.values)
+    folded = Branch(branch.architecture, (channels + context, *branch.feature_shape[1:]), branch.values)
     state = {name: value.detach().cpu() for name, value in branch.state_dict().items()}
     inner = state["stem.convolution.weight"].double().flatten(1)  # (width, K)
     state["stem.convolution.weight"] = (inner @ projection).float()[:, :, None, None]
@@ -89,7 +130,7 @@ def folded(branch: Branch, components: Tensor, mean: Tensor) -> Branch:
     shift = inner @ projection @ offset
     state["stem.norm.running_mean"] = (state["stem.norm.running_mean"].double() + shift).float()
     if branch.head.shortcut_norm is not None:
-        state |= folded_shortcut(branch, state, projection, offset, folded.head.shortcut_scale)
+        state |= folded_shortcut(branch, state, *beside(projection, offset, context), folded.head.shortcut_scale)
     folded.load_state_dict(state)
     return folded.eval()
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from branches.errors import BranchError
 from branches.saved import BranchRecord, load_branch
+from trunk.features.context import read
 
 
 class TrunkLike(Protocol):
@@ -29,11 +30,20 @@ class TrunkLike(Protocol):
 
 
 class Graft(NamedTuple):
-    """What is known of a grafted branch: its values, where it sits, its threshold (None for more than two values)."""
+    """What is known of a grafted branch: its values, where it sits, its threshold (None for more than two values).
+
+    sources: the earlier depths whose averages it reads too.
+    """
 
     values: tuple[str, ...]
     freeze_depth: int
     threshold: float | None
+    sources: tuple[int, ...] = ()
+
+    @property
+    def depths(self) -> set[int]:
+        """The depths whose maps it needs."""
+        return {self.freeze_depth, *self.sources}
 
 
 class GraftedNet(nn.Module):
@@ -69,8 +79,11 @@ class GraftedNet(nn.Module):
         freeze_depth: int,
         fingerprint: str,
         threshold: float | None = None,
+        sources: Sequence[int] = (),
     ) -> None:
         """Attach a module, features after `freeze_depth` blocks (N, C, H, W) -> logits (N, values).
+
+        With `sources` the averages of these depths are the features' last channels (`trunk.features.context`).
 
         Raises: BranchError when the branch was trained on another trunk, the trunk cannot be cut there, the branch
         reads features of another shape, or the attribute is grafted already.
@@ -89,6 +102,7 @@ class GraftedNet(nn.Module):
             raise BranchError(f"branch {attribute!r} sits after block {freeze_depth}, the trunk has {low} to {high}")
         expected = getattr(branch, "feature_shape", None)
         shape = self.trunk.feature_shape(freeze_depth)
+        shape = (shape[0] + sum(self.trunk.feature_shape(depth)[0] for depth in sources), *shape[1:])
         if expected is not None and tuple(expected) != tuple(shape):
             raise BranchError(
                 f"branch {attribute!r} reads features {tuple(expected)}, the trunk gives {tuple(shape)} at depth "
@@ -97,7 +111,7 @@ class GraftedNet(nn.Module):
         if attribute in self.grafts:
             raise BranchError(f"{attribute!r} is grafted already: prune it first")
         self.branches[_key(attribute)] = branch.eval()
-        self.grafts[attribute] = Graft(tuple(values), freeze_depth, threshold)
+        self.grafts[attribute] = Graft(tuple(values), freeze_depth, threshold, tuple(sources))
 
     def graft_saved(self, saved: Path | tuple[nn.Module, BranchRecord]) -> str:
         """Attach a branch that `branches.saved.save_branch` wrote, or that was loaded; returns its attribute.
@@ -112,6 +126,7 @@ class GraftedNet(nn.Module):
             freeze_depth=record.freeze_depth,
             fingerprint=record.fingerprint,
             threshold=record.threshold,
+            sources=record.sources,
         )
         return record.attribute
 
@@ -125,10 +140,11 @@ class GraftedNet(nn.Module):
         """Scores of these attributes (None: of all). Raises: BranchError for a name that is not grafted."""
         names = self.attributes if attributes is None else tuple(attributes)
         self._require(names)
-        features = self.trunk.capture(images, sorted({self.grafts[name].freeze_depth for name in names}))
+        grafts = {name: self.grafts[name] for name in names}
+        maps = self.trunk.capture(images, sorted({depth for graft in grafts.values() for depth in graft.depths}))
         return {
-            name: self.branches[_key(name)](features[self.grafts[name].freeze_depth]).float().softmax(1)
-            for name in names
+            name: self.branches[_key(name)](read(maps, graft.freeze_depth, graft.sources)).float().softmax(1)
+            for name, graft in grafts.items()
         }
 
     def _require(self, names: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ and a scale for the trunk's that makes them weigh in one step as much as `STEP_F
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from search_spaces.operations import POOLED
 
 EPSILON = 1e-3
 STEP_FEATURES = 64
+DEAD = 1e-10  # the variance of a channel that is always the same, but for rounding
 
 
 def _convolution(inputs: int, outputs: int, size: int, *, stride: int = 1, groups: int = 1) -> nn.Module:
@@ -206,12 +207,49 @@ class ProjectedPool(nn.Sequential):
         initialise(self, generator)
 
 
+class SettledNorm(nn.BatchNorm1d):
+    """A batch norm of fixed statistics, in training too; nothing is learnt."""
+
+    def __init__(self, mean: Tensor, variance: Tensor) -> None:
+        super().__init__(len(mean), affine=False)
+        self.load_state_dict({"running_mean": mean, "running_var": variance}, strict=False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """It stays in evaluation mode, whatever holds it."""
+        return super().train(False)
+
+
+class ProbeStart(NamedTuple):
+    """A linear probe on averaged features, weight (V, C) and bias (V,), and the averages' mean and variance (C,)."""
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    variance: Tensor
+
+    def columns(self, scale: float) -> tuple[Tensor, Tensor, SettledNorm]:
+        """(weight, bias, norm) of a linear layer behind the norm and a factor `scale`, for the probe's own logits."""
+        # A channel that is the same on every training image has no scale of its own.
+        variance = torch.where(self.variance > DEAD, self.variance, torch.ones_like(self.variance))
+        norm = SettledNorm(self.mean.float(), variance.float())
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        deviation = (norm.running_var.double() + norm.eps).sqrt()
+        bias = self.bias.double() + self.weight.double() @ norm.running_mean.double()
+        return self.weight.double() * deviation / scale, bias, norm
+
+
 class Head(nn.Module):
     """Pooling, dropout, linear: maps (N, width, H, W) and trunk features (N, channels, H, W) -> logits (N, values).
 
     With the shortcut, the trunk features are averaged over the positions, batch-normalised (nothing learnt), scaled by
     `shortcut_scale` and put behind the pooled ones: a linear probe on the trunk is then a special case.
     Without it `features` are not read. Dropout draws from torch's own generator, as `nn.Dropout` does.
+
+    A head may begin at a fitted probe (`begin_at`): its scores are then the probe's, and what is trained from there on
+    is what the branch adds to it. The averages keep the statistics that the probe was fitted with, so that they are
+    the same in training; a saved or exported head has nothing that any other head has not.
     """
 
     def __init__(
@@ -224,6 +262,21 @@ class Head(nn.Module):
         self.shortcut_norm = nn.BatchNorm1d(channels, affine=False) if shortcut else None
         self.dropout = nn.Dropout(dropout)
         self.linear = skip_init(nn.Linear, inputs, values)  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def begin_at(self, start: ProbeStart) -> None:
+        """Give the probe's logits, whatever the maps are: its weights to the averages, zero to all else."""
+        channels = start.weight.shape[1]
+        weight, bias, norm = start.columns(self.shortcut_scale)
+        self.shortcut_norm = norm.to(self.linear.weight.device)
+        self.linear.weight.zero_()
+        self.linear.weight[:, -channels:].copy_(weight)
+        self.linear.bias.copy_(bias)
+
+    @property
+    def probe_columns(self) -> int:
+        """How many columns of the linear layer hold a probe that the head began at; they are its last."""
+        return self.shortcut_norm.num_features if isinstance(self.shortcut_norm, SettledNorm) else 0
 
     def forward(self, maps: Tensor, features: Tensor) -> Tensor:
         pooled = self.pool(maps)

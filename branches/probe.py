@@ -1,5 +1,6 @@
 """The linear probe: logistic regression on globally averaged features, the control every branch has to beat."""
 
+import time
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from branches.layers import ProbeStart
 from branches.measures.metrics import REWARDS
 from branches.training import check_splits, predict_scores
 from trunk.features.cached import averaged
@@ -31,13 +33,25 @@ class LinearProbe(nn.Module):
 
 
 class Probe(NamedTuple):
-    """A fitted probe: its module, the inverse penalty C that val chose, its val score and scores (N, V)."""
+    """A fitted probe: its module, the inverse penalty C that val chose, its val score and scores (N, V).
+
+    mean, variance: of the averaged features of train, (C,). seconds: that the fits took.
+    """
 
     module: LinearProbe
     inverse_penalty: float
     val_score: float
     val_scores: npt.NDArray[np.float64]
     curve: list[dict[str, float]]
+    mean: Tensor
+    variance: Tensor
+    seconds: float
+
+    @property
+    def start(self) -> ProbeStart:
+        """The probe as a branch's head begins at it."""
+        linear = self.module.linear
+        return ProbeStart(linear.weight.detach(), linear.bias.detach(), self.mean, self.variance)
 
     @property
     def parameters(self) -> int:
@@ -56,8 +70,10 @@ def linear_probe(train: LabelledFeatures, val: LabelledFeatures, *, metric: str 
     The standardisation is folded into the linear layer of the answer. Raises BranchError as `fit` does.
     """
     check_splits(train, val)
+    started = time.perf_counter()
     x, x_val, y = averaged(train.features).numpy(), averaged(val.features).numpy(), train.labels.numpy()
     mean, deviation = moments(x)
+    variance = deviation**2
     deviation[deviation < 1e-12] = 1.0
     # In float32: half the time of float64, the same scores to three digits.
     standardise(x, mean, deviation)
@@ -81,7 +97,9 @@ def linear_probe(train: LabelledFeatures, val: LabelledFeatures, *, metric: str 
         module.linear.weight.copy_(torch.from_numpy(weight))
         module.linear.bias.copy_(torch.from_numpy(bias))
     val_scores = predict_scores(module, val.features)
-    return Probe(module, penalty, REWARDS[metric](val_scores, val.labels.numpy()), val_scores, curve)
+    score = REWARDS[metric](val_scores, val.labels.numpy())
+    statistics = torch.from_numpy(mean), torch.from_numpy(variance)
+    return Probe(module, penalty, score, val_scores, curve, *statistics, time.perf_counter() - started)
 
 
 def moments(x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

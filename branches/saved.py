@@ -48,6 +48,7 @@ class BranchShape(TypedDict):
     architecture: dict[str, Any]
     metrics: Metrics
     calibration: NotRequired[dict[str, Any] | None]
+    sources: NotRequired[Annotated[list[Depth], Len(1, 1000)]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class BranchRecord:
     space, names, or without one all that follow) or "linear_probe";
     `feature_shape` (C, H, W) after `freeze_depth` blocks of the trunk with this `fingerprint`; `threshold` on the score
     of `values[1]`, None for more than two values; `metrics` {"val": {...}, "test": {...}}; `calibration` of the scores,
-    as `branches.measures.calibration` fits it, None where there is none.
+    as `branches.measures.calibration` fits it, None where there is none. `sources`: the earlier depths whose averages
+    are the last channels of the features that it reads (`trunk.features.context`), in their order.
     """
 
     attribute: str
@@ -72,6 +74,7 @@ class BranchRecord:
     backbone: str | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] | None = None
+    sources: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -82,6 +85,11 @@ class BranchRecord:
             raise BranchError(f"branch {self.attribute!r} needs its architecture: without it, it cannot be built again")
         if self.kind == "tail" and self.backbone is None:
             raise BranchError(f"tail {self.attribute!r} needs its backbone: without it, it cannot be built again")
+        if any(not 1 <= depth < self.freeze_depth for depth in self.sources):
+            raise BranchError(
+                f"branch {self.attribute!r} after {self.freeze_depth} blocks cannot read averages of depths "
+                f"{', '.join(map(str, self.sources))}: they must lie before it"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `architecture` is {"tail": true} or {"linear_probe": true} where there is none."""
@@ -96,6 +104,7 @@ class BranchRecord:
             "architecture": self.architecture.to_json() if self.architecture else {self.kind: True},
             "metrics": dict(self.metrics),
             **({"calibration": dict(self.calibration)} if self.calibration is not None else {}),
+            **({"sources": list(self.sources)} if self.sources else {}),
         }
 
     @classmethod
@@ -122,6 +131,7 @@ class BranchRecord:
             backbone=value["backbone"],
             metrics=value["metrics"],
             calibration=value.get("calibration"),
+            sources=tuple(value.get("sources", ())),
         )
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from branches.errors import BranchError
+from branches.layers import Head
 from branches.measures.metrics import REWARDS
 from branches.settings import FitSettings
 from foundation.history import Progress
@@ -26,6 +27,7 @@ from trunk.checkpoints import decay_groups
 from trunk.features.cached import drawn, prefetched
 from trunk.features.source import FeatureSource, LabelledFeatures
 
+TELL_EVERY = 5.0  # seconds within an epoch
 FIRST_BATCH = 256  # images whose features are looked at before anything is trained
 Indices = npt.NDArray[np.int64]
 
@@ -55,16 +57,17 @@ def fit(
     """Train `module`, features (N, C, H, W) -> logits (N, V), and leave it on `device` in evaluation mode.
 
     The module ends with the weights that `settings.keep` names: those after the epoch of the best val score, or the
-    last. `epoch` in the answer counts from 1. `progress` is called after each epoch as (stage, epoch, epochs, record);
-    `stop` is asked after each epoch and ends the training early. The same seed, module, data and device give
-    bit-identical weights on a CPU with the same number of threads. Raises BranchError when the train split lacks a
-    value or the val split has only one.
+    last. `epoch` in the answer counts from 1; 0 is the probe that a branch began at (`branches.layers.Head`).
+    `progress` is called after each epoch as (stage, epoch, epochs, record), and within a long one as (stage, epochs
+    before it, epochs, {"epoch_done": share}). `stop` is asked after each epoch and ends the training early. The same
+    seed, module, data and device give bit-identical weights on a CPU with the same number of threads. Raises
+    BranchError when the train split lacks a value or the val split has only one.
     """
     check_splits(train, val)
     device = torch.device(device)
-    started = time.perf_counter()
+    started = told = time.perf_counter()
     rng = np.random.default_rng(seed)
-    steps = settings.epochs * max(1, len(train.labels) // min(settings.batch_size, len(train.labels)))
+    steps = settings.epochs * settings.steps(len(train.labels))
     step = 0
     module.to(device)
     set_dropout(module, settings.dropout)
@@ -73,6 +76,12 @@ def fit(
     average = WeightAverage(module, settings.average) if settings.average else None
     best: tuple[float, int, npt.NDArray[np.float64], dict[str, Tensor]] | None = None
     curve: list[dict[str, float]] = []
+    held = HeldProbe.of(module, settings.probe_rate)
+    if held:
+        scores = predict_scores(module, val.features, device=device, precision=settings.precision)
+        score = REWARDS[settings.metric](scores, val.labels.numpy())
+        curve.append({"epoch": 0, "val_score": score})
+        best = score, 0, scores, {name: value.clone() for name, value in module.state_dict().items()}
     stream = batches(train.labels.numpy(), train.values, settings, rng)
     # Dropout draws from torch's own generator: it is set aside, seeded, and put back as it was.
     with (
@@ -97,13 +106,21 @@ def fit(
                     logits.float(), target, loss_weights, label_smoothing=settings.label_smoothing
                 )
                 loss.backward()  # type: ignore[no-untyped-call]
+                if held:
+                    held.before_step()
                 if settings.gradient_clip:
                     nn.utils.clip_grad_norm_(module.parameters(), settings.gradient_clip)
                 optimizer.step()
+                if held:
+                    held.after_step()
                 step += 1
                 if average:
                     average.update(module, step)
                 losses.append(loss.detach())
+                if progress and time.perf_counter() - told > TELL_EVERY:
+                    told = time.perf_counter()
+                    share = len(losses) / settings.steps(len(train.labels))
+                    progress(stage, epoch - 1, settings.epochs, {"epoch_done": share})
             mean_loss = float(torch.stack(losses).mean())
             if average:
                 average.swap(module)
@@ -117,6 +134,7 @@ def fit(
             if average:
                 average.swap(module)
             if progress:
+                told = time.perf_counter()
                 progress(stage, epoch, settings.epochs, record)
             if (stop and stop()) or not math.isfinite(mean_loss):
                 break
@@ -135,7 +153,7 @@ def batches(labels: Indices, values: int, settings: FitSettings, rng: np.random.
     the other, so that none comes twice before all came once.
     """
     size = min(settings.batch_size, len(labels))
-    count = max(1, len(labels) // size)
+    count = settings.steps(len(labels))
     if settings.balance == "sampling":
         pools = [np.flatnonzero(labels == value) for value in range(values)]
     else:
@@ -175,6 +193,37 @@ def augmented(
         features = torch.lerp(features[order], features, share)
         target = torch.lerp(target[order], target, share)
     return features, target
+
+
+class HeldProbe:
+    """The probe that a head began at: its columns move by a share `rate` of what a step moves them, 0: not at all."""
+
+    def __init__(self, head: Head, rate: float) -> None:
+        self.head, self.rate = head, rate
+        self.before = self.columns.clone()
+
+    @classmethod
+    def of(cls, module: nn.Module, rate: float) -> "HeldProbe | None":
+        """That of a module's head; None where there is no head that began at a probe."""
+        heads = (part for part in module.modules() if isinstance(part, Head) and part.probe_columns)
+        head = next(heads, None)
+        return None if head is None else cls(head, rate)
+
+    @property
+    def columns(self) -> Tensor:
+        columns: Tensor = self.head.linear.weight.detach()[:, -self.head.probe_columns :]
+        return columns
+
+    def before_step(self) -> None:
+        """Remember the columns; the gradient of frozen ones is left out of the common norm."""
+        self.before.copy_(self.columns)
+        gradient = self.head.linear.weight.grad
+        if gradient is not None and not self.rate:
+            gradient[:, -self.head.probe_columns :].zero_()
+
+    def after_step(self) -> None:
+        """Take back what the step, and its weight decay, did beyond the share."""
+        self.columns.copy_(torch.lerp(self.before, self.columns, self.rate))
 
 
 class WeightAverage:

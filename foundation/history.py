@@ -18,10 +18,14 @@ class History:
     """Appends records to the file at `path`, which is created, with its folder, when it is not there.
 
     The file is open only while a record is written. One process writes; any number may read meanwhile.
+
+    durable: a record is on the disk, not only with the operating system, when `append` returns: for what a person
+    typed, which no second run can make again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, durable: bool = False) -> None:
         self.path = Path(path)
+        self.durable = durable
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.touch()
         self._size = _whole(self.path.read_bytes())
@@ -44,6 +48,8 @@ class History:
                 left = memoryview(data)
                 while left:
                     left = left[file.write(left) :]
+                if self.durable:
+                    os.fsync(file.fileno())
         except BaseException:
             os.truncate(self.path, self._size)
             raise

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from foundation.history import Progress
+    from graftnet.pages.notebook import Search
 
 
 class Project:
@@ -30,6 +31,11 @@ class Project:
     def __repr__(self) -> str:
         return f"Project({str(self.folder)!r})"
 
+    def _repr_html_(self) -> str:
+        from graftnet.pages.notebook import project_html
+
+        return project_html(self.opened)
+
     @property
     def folder(self) -> Path:
         """Where the project lies."""
@@ -42,6 +48,16 @@ class Project:
             ConfigError: the attribute was never searched.
         """
         return self.opened.latest_search(attribute)
+
+    def result(self, attribute: str) -> "Search":
+        """The attribute's newest search: verdict, tables and figures; a notebook shows it.
+
+        Raises:
+            ConfigError: the attribute was never searched.
+        """
+        from graftnet.pages.notebook import Search
+
+        return Search(self.latest(attribute), attribute)
 
     def search(
         self,
@@ -57,7 +73,7 @@ class Project:
         Args:
             seed: by default the project's.
             device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-            progress: hears how far it is.
+            progress: hears how far it is; in a notebook, bars do by default.
 
         Returns:
             The search's folder, with ``result.json``, ``branch/`` and ``report.html``.
@@ -65,17 +81,19 @@ class Project:
         from graftnet.project.machine import choose_device
         from graftnet.project.settings import seed_or
         from graftnet.searches.run import search_attribute
+        from graftnet.terminal.notebook import notebook_progress
         from reports import write_report
 
         self.opened.source(attribute)
-        folder = search_attribute(
-            self.opened,
-            attribute,
-            seed=seed_or(seed, self.opened),
-            device=choose_device(device),
-            progress=progress,
-            force=force,
-        )
+        with notebook_progress(progress) as heard:
+            folder = search_attribute(
+                self.opened,
+                attribute,
+                seed=seed_or(seed, self.opened),
+                device=choose_device(device),
+                progress=heard,
+                force=force,
+            )
         write_report(folder)
         return folder
 
@@ -118,8 +136,10 @@ class Project:
 
         from graftnet.project.machine import choose_device
         from graftnet.studies.probe import probe_attributes
+        from graftnet.terminal.notebook import notebook_progress
 
-        record = probe_attributes(self.opened, attributes, device=choose_device(device), progress=progress)
+        with notebook_progress(progress) as heard:
+            record = probe_attributes(self.opened, attributes, device=choose_device(device), progress=heard)
         shown = ("depth", "name", "channels", "height", "width")
         rows = [
             {

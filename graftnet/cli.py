@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from graftnet import __version__
-from graftnet.commands import data, demo, deploy, graph, project, report, search, serve, trunk, tune
+from graftnet.commands import data, demo, deploy, graph, label, project, report, search, serve, trunk, tune
 from graftnet.commands.options import PANELS
 from graftnet.terminal.failures import explain
 from graftnet.terminal.output import answer, printable
@@ -54,7 +54,7 @@ def root(
     """
 
 
-for group in (data, trunk, report, search, tune, graph, deploy, serve, demo, project):
+for group in (data, label, trunk, report, search, tune, graph, deploy, serve, demo, project):
     app.registered_commands += group.commands.registered_commands
     app.registered_groups += group.commands.registered_groups
 app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from branches.costs.architecture import branch_costs
+from branches.layers import ProbeStart
 from branches.measures.metrics import REWARDS, Scores
 from branches.training import adamw, batches, check_splits, class_weights, schedule
 from foundation.history import History, Progress
@@ -41,7 +42,7 @@ from trunk.features.source import LabelledFeatures
 class Search:
     """One search in a folder: ``search.safetensors`` (checkpoint) and ``history.jsonl`` (records).
 
-    Constructing it in a folder that holds a checkpoint continues from there.
+    Constructing it in a folder that holds a checkpoint continues from there. `probe`: what all paths begin at.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Search:
         seed: int,
         device: torch.device,
         start: Start | None = None,
+        probe: ProbeStart | None = None,
     ) -> None:
         check_splits(train, val)
         self.start = start
@@ -72,7 +74,8 @@ class Search:
             batch=settings.latency_batch,
         )
         weights = torch.Generator().manual_seed(seed_of(seed, "supernet"))
-        self.supernet = Supernet(space, train.features.shape, train.values, generator=weights).to(device)
+        supernet = Supernet(space, train.features.shape, train.values, generator=weights, probe=probe)
+        self.supernet = supernet.to(device)
         self.reinforce = Reinforce.fresh(space.decisions, RECIPES[settings.recipe], hidden=settings.hidden, seed=seed)
         self.controller = self.reinforce.controller
         self.optimizer = adamw(self.supernet, self.child)

@@ -5,13 +5,26 @@ from typing import TYPE_CHECKING, Annotated
 
 from branches.measures.metrics import REWARDS, THRESHOLD_RULES
 from branches.settings import BALANCES, FitSettings
-from foundation.bounds import LATER, Count, Factor, Index, NonNegative, OneOf, Pair, Part, Positive, check_fields
+from foundation.bounds import (
+    LATER,
+    Count,
+    Factor,
+    Index,
+    NonNegative,
+    OneOf,
+    Pair,
+    Part,
+    Positive,
+    Threshold,
+    check_fields,
+)
 from nas.controller.recipes import RECIPES
 from nas.errors import SearchError
 from nas.limits.limits import Limits
 from search_spaces import Space
 
 if TYPE_CHECKING:
+    from branches.probe import Probe
     from branches.tails import TailBuilder
     from trunk.features.source import LabelledFeatures
 
@@ -21,8 +34,10 @@ BY_HAND = "by-hand"  # nothing is searched: the space is the tail's, with one ar
 # ENAS, those of nas.strategies.searches.STRATEGIES, DARTS
 SEARCH_STRATEGIES = ("enas", "controller", "random", "local", "surrogate", "nni-random", "nni-evolution", "nni-darts")
 
-WINNER_RULES = ("best", "smallest_within")  # of nas.job.winner
-CHOICE_RULES = ("cheapest_within", "best", "searched")  # of nas.job.choice
+AUTO = "auto"  # one of them, by nas.strategies.auto
+
+WINNER_RULES = ("best", "smallest_within")  # of nas.job.choosing.winner
+CHOICE_RULES = ("cheapest_within", "best", "searched")  # of nas.job.choosing.choice
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,8 @@ class JobData:
     """One attribute's features and, where there is a backbone, the tail that a branch would replace.
 
     chosen: builds the branch that was chosen by hand, where one was. backbone: whose blocks the tail is; a tail without
-    it cannot be built again, so it is a control only.
+    it cannot be built again, so it is a control only. probe: the linear probe that branches begin at, where one was
+    fitted for that (`nas.job.stages.probe_start`).
     """
 
     attribute: str
@@ -41,15 +57,16 @@ class JobData:
     tail: "TailBuilder | None" = None
     chosen: "TailBuilder | None" = None
     backbone: str | None = None
+    probe: "Probe | None" = None
 
 
 @dataclass(frozen=True)
 class SearchSettings:
     """How shared weights and controller are trained.
 
-    An epoch is one pass over the training split, and on until ``min_steps`` batches are done, and then
-    ``updates_per_epoch`` controller updates, each on ``samples_per_update`` architectures whose reward is measured on
-    ``reward_images`` val images (0: all of them).
+    An epoch is one pass over the training split, and on until ``min_steps`` batches are done, but no more than
+    ``max_steps`` (0: no bound), and then ``updates_per_epoch`` controller updates, each on ``samples_per_update``
+    architectures whose reward is measured on ``reward_images`` val images (0: all of them).
     ``parameter_penalty`` is subtracted from the reward per million parameters of the branch. ``recipe`` names the
     controller's settings in :mod:`nas.controller.recipes`. ``max_parameters``, ``max_macs`` and ``max_latency``
     (milliseconds per ``latency_batch`` images on this device) are limits that every architecture drawn keeps; 0 for
@@ -76,6 +93,7 @@ class SearchSettings:
     max_macs: NonNegative = 0
     max_latency: NonNegative = 0
     latency_batch: Count = 1
+    max_steps: Annotated[Index, LATER] = 100
 
     @property
     def limits(self) -> Limits:
@@ -91,11 +109,13 @@ class SearchSettings:
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             balance=self.balance,
+            max_steps=0,  # of a pass, of which an epoch takes `steps`
         )
 
     def steps(self, images: int) -> int:
         """Batches of an epoch over so many training images."""
-        return max(1, self.min_steps, images // self.batch_size)
+        steps = max(1, self.min_steps, images // self.batch_size)
+        return min(steps, self.max_steps or steps)
 
     def __post_init__(self) -> None:
         self.limits  # noqa: B018 (raises for a limit that cannot be)
@@ -106,7 +126,7 @@ class SearchSettings:
 class ChoosingSettings:
     """How architectures are proposed and the winner is chosen among them; see `JobSettings`."""
 
-    strategy: Annotated[str, OneOf(SEARCH_STRATEGIES)] = "enas"
+    strategy: Annotated[str, OneOf((*SEARCH_STRATEGIES, AUTO))] = "enas"
     trials: Count = 40
     trial_epochs: Count = 3
     candidates: Count = 100
@@ -116,21 +136,31 @@ class ChoosingSettings:
     winner_tolerance: NonNegative = 1.0
     choice: Annotated[str, OneOf(CHOICE_RULES), LATER] = "cheapest_within"
     choice_tolerance: Annotated[NonNegative, LATER] = 1.0
+    minutes: Annotated[NonNegative, LATER] = 0.0
+    race: Annotated[Index, LATER] = 0
+    near_trainings: Annotated[Count, LATER] = 1
+    least_val: Annotated[Index, LATER] = 0
 
 
 @dataclass(frozen=True)
 class JobSettings(ChoosingSettings):
     """What a job does beside the search itself.
 
-    strategy: one of `SEARCH_STRATEGIES`, or `BY_HAND`, which trains the space's one tail (`nas.job.run`) and searches
-    nothing; a multi-trial one (`nas.strategies.searches`) trains ``trials`` architectures from scratch for
+    strategy: one of `SEARCH_STRATEGIES`, or `AUTO`, or `BY_HAND`, which trains the space's one tail (`nas.job.run`) and
+    searches nothing; a multi-trial one (`nas.strategies.searches`) trains ``trials`` architectures from scratch for
     ``trial_epochs`` epochs, otherwise as in the retraining. candidates: so many architectures are ranked. retrain_top:
     so many of them are trained from scratch, and as many random architectures as the control. apart: those of "enas"
     differ in parameters by this factor at least, while there are such candidates; 1: no matter. repeats: trainings of
     winner and best random architecture, the first included. winner, winner_tolerance: which retrained architecture
-    wins, see `nas.job.winner`. choice, choice_tolerance: which of winner and controls is the result, see
-    `nas.job.choice`. rivals: other strategies that search too, and of whose candidates as many are retrained; their
-    best are controls. tail: how the tail is trained; None leaves that control out.
+    wins, see `nas.job.choosing.winner`. choice, choice_tolerance: which of winner and controls is the result, see
+    `nas.job.choosing.choice`. rivals: other strategies that search too, and of whose candidates as many are retrained;
+    their best are controls. tail: how the tail is trained; None leaves that control out. tail_share: of the job's work
+    at most (`nas.job.stages.work.bounded_tail`); 1 for no bound. minutes: epochs, candidates and trainings are scaled
+    to take about so long (`nas.job.stages.budget`); 0 takes them as they are. race: so many candidates are trained
+    shortly, and raced (`nas.job.choosing.racing`) until ``retrain_top`` are left; 0 for no race. near_trainings: so
+    often each of several near equals is trained before one of them wins. least_val: where val has fewer images of a
+    value, cross-validation over train and val chooses (`nas.job.stages.folds`). learning_curve: whether probe and
+    winner are trained on parts of the images too (`nas.job.stages.learning_curve`).
     """
 
     space: Space
@@ -145,10 +175,12 @@ class JobSettings(ChoosingSettings):
     tail: FitSettings | None = field(
         default_factory=lambda: FitSettings(epochs=5, learning_rate=3e-4, weight_decay=0.05, precision="bfloat16")
     )
+    tail_share: Annotated[Threshold, LATER] = 0.33
+    learning_curve: Annotated[bool, LATER] = True
 
     def __post_init__(self) -> None:
-        if self.strategy not in (*SEARCH_STRATEGIES, BY_HAND):
-            known = ", ".join(SEARCH_STRATEGIES)
+        if self.strategy not in (*SEARCH_STRATEGIES, AUTO, BY_HAND):
+            known = ", ".join((*SEARCH_STRATEGIES, AUTO))
             raise SearchError(f"search.strategy must be one of {known}, is {self.strategy!r}.")
         taken = {"enas", "random", self.strategy}
         if len({*taken, *self.rivals}) < len(taken) + len(self.rivals):
@@ -167,6 +199,11 @@ class JobSettings(ChoosingSettings):
     def retrained(self) -> int:
         """How many candidates the search has for retraining: DARTS ends in one architecture."""
         return 1 if self.strategy == "nni-darts" else self.retrain_top
+
+    @property
+    def raced(self) -> int:
+        """How many architectures race on each side; 0 for none."""
+        return self.race if self.race > self.retrained > 1 else 0
 
     @property
     def finalists_apart(self) -> float:

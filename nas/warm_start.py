@@ -25,7 +25,7 @@ from trunk.checkpoints import load_checkpoint, restoring, save_checkpoint, under
 
 FILE = "start.safetensors"
 TOP = 10  # architectures of each earlier search that the controller imitates
-HEADS = ("shared.pooled.", "shared.shortcut.")
+HEADS = ("shared.pooled.", "shared.shortcut")
 ENTROPY_SHARE = 0.6  # of a uniform policy's: what the imitation leaves for the search to decide
 IMITATION_STEPS = 200
 IMITATION_RATE = 7e-3
@@ -99,7 +99,9 @@ def begin(start: Start, supernet: Supernet, controller: Controller) -> float:
     with torch.no_grad():
         for name, weight in start.weights.items():
             own[name].copy_(weight)
-    return imitate(controller, start.choices)
+    # A decision that is settled here may have been open in the earlier searches.
+    settled = torch.tensor([len(decision.choices) == 1 for decision in controller.decisions])
+    return imitate(controller, start.choices.masked_fill(settled, 0) if len(start.choices) else start.choices)
 
 
 def imitate(controller: Controller, choices: Tensor) -> float:

@@ -50,6 +50,7 @@ class NamedRecord(Part):
     """What has no architecture: a linear probe, or all of the backbone's own next blocks."""
 
     linear_probe: bool | None = None
+    joined_probe: bool | None = None
     tail: bool | None = None
 
 
@@ -133,7 +134,7 @@ class ResultRecord(Part):
     val: Metrics = Field(description="by which everything was chosen")
     test: Metrics | None = Field(description="measured once, at the end; null without a test split")
     controls: dict[str, ControlRecord] = Field(
-        description="what else was trained: searched, random, linear_probe, tail, and rival strategies"
+        description="what else was trained: searched, random, linear_probe, joined_probe, tail, and rival strategies"
     )
     repeats: dict[str, dict[str, Any]] = Field(description="per side: seeds, val_<reward> and test_<reward> of each")
     gain: dict[str, GainRecord] = Field(description="over_<control> -> gain; empty without a test split")
@@ -160,6 +161,17 @@ class ResultRecord(Part):
     too_few: dict[str, Any] | None = Field(None, description="value, images: so few of it in test that nothing is told")
     selection: str = Field(description="how the winner was picked, in a sentence")
     seconds: dict[str, float] = Field(description="of each stage, and `total`")
+    val_shrunk: dict[str, Any] | None = Field(
+        None,
+        description="score: val's, shrunk for having been picked of so many, with the error of one; picked: unshrunk",
+    )
+    learning_curve: dict[str, Any] | None = Field(
+        None, description="images of parts and of all, scores of probe and winner on them, and at twice as many"
+    )
+    taken_over: dict[str, Any] | None = Field(
+        None,
+        description="what other searches of the attribute had done: search, its folder; trainings, folder -> count",
+    )
     data: DataRecord
     trunk: dict[str, Any] | None = Field(
         description="backbone, size (pixels), blocks, shapes after each, name (the version)"

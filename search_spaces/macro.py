@@ -16,7 +16,7 @@ from search_spaces.decisions import Decision, Space
 from search_spaces.errors import SpaceError
 from search_spaces.isomorphism import canonical_graph
 from search_spaces.operations import ACTIVATIONS, CHAIN_OPERATIONS, HEAD_POOLINGS, OPERATIONS, POOLINGS
-from search_spaces.setting_checks import listed, whole, widths_listed
+from search_spaces.setting_checks import context_of, listed, sources_listed, whole, widths_listed
 
 MAX_NODES = 64
 
@@ -32,7 +32,8 @@ class NodePlan(NamedTuple):
 class MacroPlan(NamedTuple):
     """What to build. Nodes are numbered from 1 (`nodes[0]` is node 1), 0 is the stem.
 
-    `outputs` are the numbers of the nodes that nobody reads; the head takes their mean.
+    `outputs` are the numbers of the nodes that nobody reads; the head takes their mean. `context`: so many of the
+    features' channels, the last, are averages of earlier depths, which the head's shortcut alone reads.
     """
 
     width: int
@@ -40,6 +41,7 @@ class MacroPlan(NamedTuple):
     outputs: tuple[int, ...]
     pooling: str
     shortcut: bool
+    context: int = 0
 
 
 def macro_space(
@@ -51,6 +53,7 @@ def macro_space(
     activations: Sequence[str] = ("relu", "silu", "hard_swish"),
     poolings: Sequence[str] = HEAD_POOLINGS,
     shortcuts: Sequence[bool] = (False, True),
+    sources: Sequence[int] = (),
 ) -> Space:
     """The macro search space.
 
@@ -60,7 +63,8 @@ def macro_space(
     globally averaged, batch-normalised trunk features join the pooled ones.
 
     `depths`: how many of the nodes a branch may have; the choices for those beyond are then idle. Empty: all of them,
-    always, and no such decision.
+    always, and no such decision. `sources`: channels of the trunk's earlier depths whose averages lie behind the
+    features' own channels, each the same at every position (`trunk.features.context`); only the shortcut reads them.
 
     Decisions in order: width; depth, where there is a choice; per node its operation, activation and the edges from
     nodes 1..i-1; head pooling; head shortcut.
@@ -80,6 +84,7 @@ def macro_space(
         "activations": listed("macro", "activations", activations, ACTIVATIONS),
         "poolings": listed("macro", "poolings", poolings, POOLINGS),
         "shortcuts": listed("macro", "shortcuts", shortcuts, (False, True)),
+        **sources_listed("macro", sources),
     }
     decisions = [Decision("width", tuple(widths), "width")]
     if depths:
@@ -110,10 +115,11 @@ def plan(architecture: Architecture) -> MacroPlan:
     read = {source for node in nodes for source in node.inputs}
     outputs = tuple(node for node in range(1, count + 1) if node not in read)
     width, pooling = cast(int, architecture["width"]), cast(str, architecture["head.pooling"])
-    return MacroPlan(width, tuple(nodes), outputs, pooling, bool(architecture["head.shortcut"]))
+    shortcut = bool(architecture["head.shortcut"])
+    return MacroPlan(width, tuple(nodes), outputs, pooling, shortcut, context_of(settings))
 
 
 def _canonical(architecture: Architecture) -> tuple[object, ...]:
-    width, nodes, _, pooling, shortcut = plan(architecture)
+    width, nodes, _, pooling, shortcut, _ = plan(architecture)
     graph = canonical_graph([(node.operation, node.activation) for node in nodes], [node.inputs for node in nodes])
     return width, pooling, shortcut, graph

@@ -15,7 +15,7 @@ from search_spaces.decisions import Decision, Space
 from search_spaces.errors import SpaceError
 from search_spaces.isomorphism import canonical_labelled_graph
 from search_spaces.operations import ACTIVATIONS, CELL_OPERATIONS, HEAD_POOLINGS, OPERATIONS, POOLINGS
-from search_spaces.setting_checks import listed, whole, widths_listed
+from search_spaces.setting_checks import context_of, listed, sources_listed, whole, widths_listed
 
 MAX_CELLS = 32
 MAX_NODES = 16
@@ -56,12 +56,13 @@ class CellPlan(NamedTuple):
 
 
 class MicroPlan(NamedTuple):
-    """What to build: the cells that the head's input depends on, first to last."""
+    """What to build: the cells that the head's input depends on, first to last; `context` as in the macro space."""
 
     width: int
     cells: tuple[CellPlan, ...]
     pooling: str
     shortcut: bool
+    context: int = 0
 
 
 def micro_space(
@@ -75,6 +76,7 @@ def micro_space(
     activations: Sequence[str] = ("relu", "silu", "hard_swish"),
     poolings: Sequence[str] = HEAD_POOLINGS,
     shortcuts: Sequence[bool] = (False, True),
+    sources: Sequence[int] = (),
 ) -> Space:
     """The micro search space.
 
@@ -88,7 +90,7 @@ def micro_space(
 
     `cells`: the most cells of a branch; all normal ones share their choices, and so do all reduction cells.
     `reductions`: the numbers (from 1) of the reduction cells; those beyond the last cell do not occur. `depths`: how
-    many cells a branch may have; empty: all of them, always, and no such decision.
+    many cells a branch may have; empty: all of them, always, and no such decision. `sources`: as in the macro space.
 
     Decisions in order: width; depth, where there is a choice; per kind of cell that may occur and per node (from 2) its
     inputs a and b, its operations a and b and its activation; head pooling; head shortcut. A kind that may only come
@@ -114,6 +116,7 @@ def micro_space(
         "activations": listed("micro", "activations", activations, ACTIVATIONS),
         "poolings": listed("micro", "poolings", poolings, POOLINGS),
         "shortcuts": listed("micro", "shortcuts", shortcuts, (False, True)),
+        **sources_listed("micro", sources),
     }
     decisions = [Decision("width", tuple(widths), "width")]
     if depths:
@@ -148,7 +151,8 @@ def micro_plan(architecture: Architecture) -> MicroPlan:
             read.update(source for source in cell.sources if source is not None)
             cells.append(cell)
     width, pooling = cast(int, architecture["width"]), cast(str, architecture["head.pooling"])
-    return MicroPlan(width, tuple(reversed(cells)), pooling, bool(architecture["head.shortcut"]))
+    shortcut = bool(architecture["head.shortcut"])
+    return MicroPlan(width, tuple(reversed(cells)), pooling, shortcut, context_of(settings))
 
 
 def _cell(architecture: Architecture, count: int, number: int, reductions: tuple[int, ...]) -> CellPlan:
@@ -171,7 +175,7 @@ def _cell(architecture: Architecture, count: int, number: int, reductions: tuple
 
 def _canonical(architecture: Architecture) -> tuple[object, ...]:
     """Cells stand in a chain that no renumbering can change; the nodes inside a cell may trade places."""
-    width, cells, pooling, shortcut = micro_plan(architecture)
+    width, cells, pooling, shortcut, _ = micro_plan(architecture)
     return width, pooling, shortcut, tuple((cell.number, _form(cell)) for cell in cells)
 
 

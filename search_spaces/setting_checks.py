@@ -1,8 +1,9 @@
 """Checks that all spaces share: a setting is a whole number in a range, or a list of known, different values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
-from search_spaces.architecture import Choice
+from search_spaces.architecture import Choice, Setting
 from search_spaces.errors import SpaceError
 
 WIDEST = 2**16  # channels; a wider branch is a damaged record, or an attack on whoever builds it
@@ -32,6 +33,23 @@ def listed(
     if len(set(values)) < len(values):
         raise SpaceError(f"{space} space: {setting} lists a value twice, got {list(values)!r}")
     return tuple(values)
+
+
+def sources_listed(space: str, sources: Sequence[int]) -> dict[str, Setting]:
+    """The setting ``sources``; nothing for none, so that spaces from before there were any stay the same.
+
+    Raises: SpaceError for one that is no number of channels.
+    """
+    if not isinstance(sources, list | tuple):
+        raise SpaceError(f"{space} space: sources must be a list of channels, got {sources!r}")
+    for channels in sources:
+        whole(space, "every source's channels", channels, WIDEST)
+    return {"sources": tuple(sources)} if sources else {}
+
+
+def context_of(settings: Mapping[str, Setting]) -> int:
+    """How many channels the sources of a space have together."""
+    return sum(cast(tuple[int, ...], settings.get("sources", ())))
 
 
 def widths_listed(space: str, widths: Sequence[int]) -> tuple[Choice, ...]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from foundation.history import Progress
 from subdatasets.errors import DataError
-from subdatasets.image_files import THREADS, inspect_image, over_files
+from subdatasets.files.memory import FileMemory
+from subdatasets.image_files import THREADS, Inspection, inspect_images
 from subdatasets.reading.draws import Notes
 from subdatasets.reading.problems import Problem, Reading, Row
 from subdatasets.reading.record import read_import_record, recorded_counts
@@ -17,9 +18,6 @@ from subdatasets.splits import FRACTIONS
 from subdatasets.subdataset import SubDataset
 
 __all__ = ["Problem", "check_subdataset", "check_subdatasets"]
-
-# The content hash of an image file (None: cannot be read) and what is wrong with it (None: nothing).
-Inspection = tuple[str | None, str | None]
 
 
 def check_subdataset(
@@ -57,17 +55,17 @@ def check_subdatasets(
     notebook: Callable[[Path], Notes | None] = lambda source: None,
     threads: int = THREADS,
     progress: Progress | None = None,
+    memory: FileMemory | None = None,
 ) -> list[Problem]:
     """All problems of several sub-datasets, each image file read once, and what is wrong between them.
 
     Between sub-datasets: one attribute described twice (error); images held out by one that another trains on
     (warning: a trunk trained on both has seen them). Arguments as `check_subdataset`; `notebook`: where the
-    splits of a source that says none are noted.
+    splits of a source that says none are noted; `memory`: of files, whose images need not be decoded again.
     """
     readings = [_reading(source, seed, fractions, white, notebook) for source in sources]
     paths = list(dict.fromkeys(row.path for reading in readings for row in reading.rows))
-    results = over_files(inspect_image, paths, threads=threads, progress=progress)
-    inspections = dict(zip(paths, results, strict=True))
+    inspections = inspect_images(paths, threads=threads, progress=progress, memory=memory)
     for reading in readings:
         _check_images(reading, inspections)
         _check_groups(reading)

@@ -3,8 +3,10 @@
 import hashlib
 import io
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +15,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from foundation.history import Progress
 from subdatasets.errors import DataError
+from subdatasets.files.memory import FileMemory, Seen
+from subdatasets.files.remote import url_of
+from subdatasets.files.stamps import ABSENT, Stamp
+from subdatasets.files.store import Bytes, read, stamps_of
 
 # Pillow's name -> how files of it end, the usual ending first: what importers write as it is, and bundles read.
 FORMATS = {
@@ -39,6 +45,10 @@ _Result = TypeVar("_Result")
 Enough = Callable[[tuple[int, int]], tuple[int, int]]
 
 
+# The content hash of an image file (None: it cannot be read) and what is wrong with it (None: nothing).
+Inspection = tuple[str | None, str | None]
+
+
 def content_hash(path: Path) -> str:
     """SHA-256 of the file's bytes, 64 hexadecimal digits.
 
@@ -49,16 +59,124 @@ def content_hash(path: Path) -> str:
 
 
 def content_hashes(
-    paths: Iterable[Path], *, threads: int = THREADS, progress: Progress | None = None
+    paths: Iterable[Path],
+    *,
+    threads: int = THREADS,
+    progress: Progress | None = None,
+    memory: FileMemory | None = None,
 ) -> dict[Path, str]:
-    """`content_hash` of every distinct path, in the order they first occur; `progress` hears the stage "images"."""
+    """`content_hash` of every distinct path, in the order they first occur.
+
+    Args:
+        paths: of images.
+        threads: how many files are read at a time.
+        progress: hears the stage "images".
+        memory: files that it knows are not read, and others become known to it; None: all are read.
+    """
     distinct = list(dict.fromkeys(paths))
-    missing = [path for path in distinct if not path.is_file()]
+    asked, stamps = _asked(distinct)
+    missing = [path for path, stamp in zip(distinct, stamps, strict=True) if stamp == ABSENT]
     if len(missing) > 1:
         names = ", ".join(map(str, missing[:_NAMED]))
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         raise DataError(f"there are no images {names}{more}: correct the paths, or leave these {len(missing)} out")
-    return dict(zip(distinct, over_files(content_hash, distinct, threads=threads, progress=progress), strict=True))
+    contents, _ = _over_known(_hashed, distinct, (asked, stamps), threads, progress, memory)
+    return dict(zip(distinct, contents, strict=True))
+
+
+def contents_if_read(paths: Sequence[Path], *, memory: FileMemory | None = None) -> list[str]:
+    """`content_hash` of each path, "" where it cannot be read; `memory` as for `content_hashes`."""
+    return _over_known(_hashed_if_read, paths, _asked(paths), THREADS, None, memory)[0]
+
+
+def inspect_images(
+    paths: Sequence[Path],
+    *,
+    threads: int = THREADS,
+    progress: Progress | None = None,
+    memory: FileMemory | None = None,
+) -> dict[Path, Inspection]:
+    """The content hash of each file and what is wrong with its image; every one is decoded, but for those known.
+
+    Args:
+        paths: no two alike.
+        threads: how many files are read at a time.
+        progress: hears the stage "images".
+        memory: files that it knows the verdict of are not read; others become known to it.
+    """
+    contents, wrongs = _over_known(_inspected, paths, _asked(paths), threads, progress, memory)
+    return {
+        path: (content or None, wrongs.get(row))
+        for row, (path, content) in enumerate(zip(paths, contents, strict=True))
+    }
+
+
+# What is found in a file (None: it cannot be read), its stamp (`ABSENT`: it changed meanwhile), when that was taken.
+_Found = tuple[Seen | None, Stamp, int]
+
+
+def _asked(paths: Sequence[Path]) -> tuple[int, list[Stamp]]:
+    """When (ns) the stamps of these files were taken, and the stamps."""
+    return time.time_ns(), stamps_of(map(str, paths))
+
+
+def _over_known(
+    look: Callable[[Path], _Found],
+    paths: Sequence[Path],
+    asked: tuple[int, Sequence[Stamp]],
+    threads: int,
+    progress: Progress | None,
+    memory: FileMemory | None,
+) -> tuple[list[str], dict[int, str]]:
+    """The content hash of each file ("" where it cannot be read), and row -> what is wrong; `look` at those unknown."""
+    began, stamps = asked
+    contents, wrongs, unknown = [""] * len(paths), dict[int, str](), list(range(len(paths)))
+    if memory is not None:
+        recalled = memory.recall(list(map(str, paths)), stamps, checked=look is _inspected)
+        contents, wrongs = recalled.contents(), dict(recalled.wrongs)
+        unknown = np.flatnonzero(~recalled.known).tolist()
+    files = [paths[row] for row in unknown]
+    results = over_files(look, files, threads=threads, progress=progress, before=len(paths) - len(files))
+    with memory.learning() if memory is not None else nullcontext() as learning:
+        for row, (seen, stamp, when) in zip(unknown, results, strict=True):
+            contents[row] = seen.content if seen else ""
+            wrong = seen.wrong if seen else "is missing or cannot be read"
+            if wrong is not None:
+                wrongs[row] = wrong
+            if learning is not None and seen is not None:
+                if stamp == ABSENT and url_of(str(paths[row])):  # of objects only what was listed before is known
+                    stamp, when = stamps[row], began
+                learning.take(str(paths[row]), stamp, when, seen)
+    return contents, wrongs
+
+
+def _hashed(path: Path) -> _Found:
+    data, stamp, when = _stamped(path)
+    return Seen(hashlib.sha256(data).hexdigest()), stamp, when
+
+
+def _hashed_if_read(path: Path) -> _Found:
+    try:
+        return _hashed(path)
+    except DataError:
+        return None, ABSENT, 0
+
+
+def _inspected(path: Path) -> _Found:
+    try:
+        data, stamp, when = _stamped(path)
+    except DataError:
+        return None, ABSENT, 0
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        return Seen(digest, decode_image(data).size, None, checked=True), stamp, when
+    except DataError as error:
+        return Seen(digest, (0, 0), str(error), checked=True), stamp, when
+
+
+def opened(path: Path) -> Image.Image:
+    """The image of a file as Pillow opens it, not decoded yet; raises what Pillow does, or a DataError."""
+    return Image.open(path if path.is_file() else io.BytesIO(_bytes(path)), formats=READABLE)
 
 
 def is_image_file(path: Path) -> bool:
@@ -124,31 +242,21 @@ def decode_image(data: bytes, *, white: int | None = None, enough: Enough | None
         raise DataError(f"is a truncated or damaged image ({error or type(error).__name__})") from error
 
 
-def inspect_image(path: Path) -> tuple[str | None, str | None]:
-    """The content hash of a file (None if it cannot be read) and what is wrong with its image (None if nothing)."""
-    try:
-        data = _bytes(path)
-    except DataError:
-        return None, "is missing or cannot be read"
-    digest = hashlib.sha256(data).hexdigest()
-    try:
-        decode_image(data)
-    except DataError as error:
-        return digest, str(error)
-    return digest, None
-
-
 def over_files(
     function: Callable[[Path], _Result],
     paths: Sequence[Path],
     *,
     threads: int = THREADS,
     progress: Progress | None = None,
+    before: int = 0,
 ) -> Iterator[_Result]:
-    """`function` of each path, in order, worked out by threads in small chunks; the first exception ends it."""
+    """`function` of each path, in order, worked out by threads in small chunks; the first exception ends it.
+
+    before: how many more files count as done in what `progress` hears.
+    """
     remaining = iter(paths)
     chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK)), [])
-    done = 0
+    done = before
     with ThreadPoolExecutor(max(1, threads)) as pool:
         # A window of chunks instead of pool.map: an exception then leaves few chunks to wait for, not all of them.
         while window := list(itertools.islice(chunks, 4 * max(1, threads))):
@@ -156,16 +264,15 @@ def over_files(
                 yield from results
                 done += len(results)
                 if progress is not None:
-                    progress("images", done, len(paths), {})
+                    progress("images", done, before + len(paths), {})
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"there is no image {path}: correct the path, or leave it out") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}): check the file and its permissions") from error
+    return _stamped(path).data
+
+
+def _stamped(path: Path) -> Bytes:
+    return read(str(path))
 
 
 def _at_scale(image: Image.Image, enough: Enough) -> None:

@@ -21,7 +21,7 @@ ROOMS = (
 )
 FACES = ("__init__.py", "__main__.py", "errors.py")
 MODULES = sorted(path for room in ROOMS for path in (HOUSE / room).rglob("*.py"))
-GUIDES = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").glob("*.md")])
+GUIDES = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md")])
 # Records of what was: they name files as they were called then.
 HISTORIES = ("CHANGELOG.md", "results.md")
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from branches.branch import Branch, FeatureShape, stride_of, total_of
+from branches.branch import Branch, FeatureShape, map_channels, stride_of, total_of
 from branches.costs.module import Workload, macs, parameters, total, workload
 from branches.layers import Head, activation, node, normed, projection, stem
 from search_spaces.architecture import Architecture
@@ -72,7 +72,8 @@ def macro_parts(architecture: Architecture, shape: FeatureShape, values: int) ->
     """Stem, nodes, head, and the sums between them."""
     graph = plan(architecture)
     channels, width, map_shape = shape[0], graph.width, (graph.width, *shape[1:])
-    pieces = [Part(stem, (channels, width), (shape,))]
+    own = map_channels(graph, channels)
+    pieces = [Part(stem, (own, width), ((own, *shape[1:]),))]
     for part in graph.nodes:
         pieces.append(Part(node, (part.operation, part.activation, width), (map_shape,)))
     for read in (*(part.inputs for part in graph.nodes), graph.outputs):
@@ -86,7 +87,8 @@ def micro_parts(architecture: Architecture, shape: FeatureShape, values: int) ->
     """Stem, the operations and sums of every cell, what halves and merges maps, head."""
     graph = micro_plan(architecture)
     channels, width = shape[0], graph.width
-    pieces = [Part(stem, (channels, width), (shape,))]
+    own = map_channels(graph, channels)
+    pieces = [Part(stem, (own, width), ((own, *shape[1:]),))]
     outputs: dict[int | None, FeatureShape] = {0: (width, *shape[1:])}
     for cell in graph.cells:
         of_cell, outputs[cell.number] = _cell_parts(cell, outputs, width)

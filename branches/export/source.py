@@ -86,7 +86,10 @@ def branch_source(branch: Branch, record: BranchRecord) -> tuple[str, dict[str, 
     constructor.append(f"self.linear = nn.Linear({linear.in_features}, {linear.out_features})")
     weights.update(named_state("linear", linear))
     summary = f"{middle.summary}, {branch.plan.pooling} pooling."
-    body = ["stem = self.stem(features)", *middle.body, *_head(branch)]
+    context = branch.plan.context
+    # The last channels are averages of earlier depths, which the shortcut alone reads.
+    seen = f"features[:, :{branch.feature_shape[0] - context}]" if context else "features"
+    body = [f"stem = self.stem({seen})", *middle.body, *_head(branch)]
     return text_of(record, summary, constructor, body), weights
 
 

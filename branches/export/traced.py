@@ -184,7 +184,7 @@ def identifier(name: str) -> str:
 
 
 TEMPLATE = '''\
-"""The trunk: normalised images in, the maps that the branches read out, by depth.
+"""The trunk: normalised images in, the maps that the branches read out, by what they read.
 
 Images: float32 (N, 3, {height}, {width}), scaled to 0..1, then (x - mean) / std with mean {mean} and std {std}.
 Needs torch and safetensors only. Written by GraftNet from {backbone}.
@@ -198,7 +198,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 FINGERPRINT = "{fingerprint}"
-DEPTHS = {depths}
+# "6": the map after 6 blocks; "6+1+2": behind its channels the averages of the maps after 1 and 2.
+READS = {keys}
 
 
 class Trunk(nn.Module):
@@ -208,8 +209,8 @@ class Trunk(nn.Module):
         super().__init__()
 {constructor}
 
-    def forward(self, images: Tensor) -> dict[int, Tensor]:
-        """Images (N, 3, {height}, {width}) -> {{depth: map (N, C, H, W)}}."""
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Images (N, 3, {height}, {width}) -> {{what is read: map (N, C, H, W)}}."""
         features = images
 {body}
 
@@ -222,10 +223,14 @@ def load(folder: str | Path = Path(__file__).parent) -> Trunk:
 '''
 
 
-def trunk_source(trunk: Trunk, depths: Sequence[int]) -> tuple[str, dict[str, Tensor]]:
-    """(text of trunk.py, its weights). Raises: BranchError for a backbone with parts that cannot be written."""
-    written = Written(_Maps(trunk, depths))
-    body = [*written.lines, f"return dict(zip(DEPTHS, {written.result}, strict=True))"]
+def trunk_source(trunk: Trunk, keys: Sequence[str]) -> tuple[str, dict[str, Tensor]]:
+    """(text of trunk.py, its weights) for what is read: depths, "6", or with averages of earlier ones, "6+1+2".
+
+    Raises: BranchError for a backbone with parts that cannot be written.
+    """
+    reads = [tuple(map(int, key.split("+"))) for key in keys]
+    written = Written(_Maps(trunk, reads))
+    body = [*written.lines, f"return dict(zip(READS, {written.result}, strict=True))"]
     preprocessing = trunk.preprocessing
     text = TEMPLATE.format(
         height=int(preprocessing.shape[0]),
@@ -234,8 +239,8 @@ def trunk_source(trunk: Trunk, depths: Sequence[int]) -> tuple[str, dict[str, Te
         std=tuple(map(float, preprocessing.std)),
         backbone=trunk.backbone,  # a name that `find_backbone` knows
         fingerprint=trunk.fingerprint,
-        depths=tuple(map(int, depths)),
-        deepest=max(depths),
+        keys=tuple("+".join(map(str, read)) for read in reads),
+        deepest=max(depth for depth, *_ in reads),
         constructor="\n".join(f"        {line}" for line in written.constructor),
         body="\n".join(f"        {line}" for line in body),
     )
@@ -243,21 +248,31 @@ def trunk_source(trunk: Trunk, depths: Sequence[int]) -> tuple[str, dict[str, Te
 
 
 class _Maps(nn.Module):
-    """The blocks one after the other, as torch.fx traces them: images -> the maps after these depths, rising."""
+    """The blocks one after the other, as torch.fx traces them: images -> the maps that are read.
 
-    def __init__(self, trunk: Trunk, depths: Sequence[int]) -> None:
+    reads: of each the depth, and behind it the earlier depths whose averages lie behind its channels.
+    """
+
+    def __init__(self, trunk: Trunk, reads: Sequence[tuple[int, ...]]) -> None:
         super().__init__()
+        self.reads, self.sides = reads, {depth: trunk.feature_shape(depth)[1:] for depth, *_ in reads}
         self.ends = []
-        for depth in range(max(depths)):
+        for depth in range(max(depth for depth, *_ in reads)):
             for name, module in tail_modules(trunk.chain, depth, depth + 1):
                 self.add_module(name.replace(".", "_"), module)
             self.ends.append(len(self._modules))
-        self.wanted = [self.ends[depth - 1] for depth in depths]
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        maps = []
+        maps = {}
         for number, module in enumerate(self.children(), start=1):
             features = module(features)
-            if number in self.wanted:
-                maps.append(features)
-        return tuple(maps)
+            if number in self.ends:
+                maps[self.ends.index(number) + 1] = features
+        return tuple(self.read(maps, depth, sources) for depth, *sources in self.reads)
+
+    def read(self, maps: dict[int, Tensor], depth: int, sources: list[int]) -> Tensor:
+        """As `trunk.features.context.read`, in operations that can be written."""
+        if not sources:
+            return maps[depth]
+        averages = torch.cat([maps[source].mean((2, 3), keepdim=True) for source in sources], 1)
+        return torch.cat([maps[depth], averages.expand(-1, -1, *self.sides[depth])], 1)

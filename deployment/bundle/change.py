@@ -25,7 +25,7 @@ from deployment.bundle.write import folder_for, listed
 from deployment.errors import BundleError
 from deployment.runtime.checks import graph_check, relative_error
 from deployment.runtime.exported import Exported
-from deployment.runtime.files import CHANGE, LEFTOVERS, left_by_change, listed_in, read_bundle, sha256_of
+from deployment.runtime.files import CHANGE, LEFTOVERS, left_by_change, listed_in, output_key, read_bundle, sha256_of
 from foundation.files import replace_atomically, write_json
 from foundation.locks import in_turn
 
@@ -46,14 +46,16 @@ def add_branch(bundle: Path, saved: Path, *, card: str | None = None) -> str:
                 f"branch {record.attribute!r} was trained on trunk {record.fingerprint}, that of {bundle} is "
                 f"{index['fingerprint']}: search it again on this trunk"
             )
-        if str(record.freeze_depth) not in index["outputs"]:
+        key = output_key(record.to_json())
+        if key not in index["outputs"]:
+            averages = " and reads the averages of all before" if record.sources else ""
             raise BundleError(
-                f"branch {record.attribute!r} sits after {record.freeze_depth} blocks, that trunk gives maps after "
-                f"{', '.join(index['outputs'])}: export the whole bundle {bundle} again, with this branch"
+                f"branch {record.attribute!r} sits after {record.freeze_depth} blocks{averages}, that trunk gives maps "
+                f"after {', '.join(index['outputs'])}: export the whole bundle {bundle} again, with this branch"
             )
         exported = Exported(bundle)
         images, session = exported.golden_images(), exported.session(bundle / "trunk.onnx")
-        features = session.run([index["outputs"][str(record.freeze_depth)]], {session.get_inputs()[0].name: images})
+        features = session.run([index["outputs"][key]], {session.get_inputs()[0].name: images})
         folder = folder_for(record.attribute, index, bundle)
         announce(bundle, index, folder.name)
         try:

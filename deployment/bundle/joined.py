@@ -12,6 +12,7 @@ import onnx
 from onnx import compose, version_converter
 
 from deployment.errors import BundleError
+from deployment.runtime.files import output_key
 
 JOINED = "graftnet.onnx"
 
@@ -28,7 +29,7 @@ def joined_graph(folder: Path, bundle: Mapping[str, Any]) -> onnx.ModelProto:
     joined: onnx.ModelProto | None = None
     for graft, (name, part) in zip(grafts, bundle["branches"].items(), strict=True):
         prefix = f"branch/{name}/"
-        output = bundle["outputs"][str(part["freeze_depth"])]
+        output = bundle["outputs"][output_key(part)]
         joints.append((f"trunk/{output}", f"{prefix}{graft.graph.input[0].name}"))
         graft = compose.add_prefix(graft, prefix)
         # Branches first, the trunk last: every merge copies both sides, and the trunk is by far the largest.

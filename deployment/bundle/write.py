@@ -8,7 +8,7 @@ runs it), and `bundle.json`, the index: preprocessing, fingerprint, branches, SH
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -22,9 +22,10 @@ from deployment.bundle.joined import JOINED, joined_graph
 from deployment.errors import BundleError
 from deployment.runtime.checks import problems_of
 from deployment.runtime.exported import Exported
-from deployment.runtime.files import CARD, FORMAT, read_contract
+from deployment.runtime.files import CARD, FORMAT, output_key, read_contract
 from foundation.files import write_json
 from foundation.folders import file_hashes, replaced_folder
+from trunk.features.context import read
 from trunk.trunk import Trunk
 
 GOLDEN_IMAGES = 2
@@ -36,17 +37,36 @@ START = "from deployment.__main__ import main\n\nmain()\n"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
-class Capture(nn.Module):
-    """The trunk as a function of images alone: (N, 3, S, S) -> one map per depth."""
+class Output(NamedTuple):
+    """A map that the trunk gives: at a depth, the averages of earlier ones behind it (`trunk.features.context`)."""
 
-    def __init__(self, trunk: Trunk, depths: Sequence[int]) -> None:
+    depth: int
+    sources: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Its key among the bundle's outputs."""
+        return output_key({"freeze_depth": self.depth, "sources": self.sources})
+
+    @property
+    def name(self) -> str:
+        """Its name in trunk.onnx."""
+        behind = f"_with_{'_'.join(map(str, self.sources))}" if self.sources else ""
+        return f"block{self.depth - 1}{behind}"
+
+
+class Capture(nn.Module):
+    """The trunk as a function of images alone: (N, 3, S, S) -> one map per output, at its depth with its sources."""
+
+    def __init__(self, trunk: Trunk, outputs: Sequence[Output]) -> None:
         super().__init__()
         self.trunk = trunk
-        self.depths = tuple(depths)
+        self.outputs = tuple(outputs)
+        self.depths = sorted({depth for output in outputs for depth in (output.depth, *output.sources)})
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         maps = self.trunk.capture(images, self.depths)
-        return tuple(maps[depth] for depth in self.depths)
+        return tuple(read(maps, output.depth, output.sources) for output in self.outputs)
 
 
 def write_bundle(
@@ -77,12 +97,14 @@ def write_bundle(
         net.graft_saved(saved)
         folders[record.attribute], loaded[record.attribute] = folder, saved
     images = _golden_images(trunk) if images is None else images[:GOLDEN_IMAGES].detach().float().cpu().contiguous()
-    depths = sorted({graft.freeze_depth for graft in net.grafts.values()})
+    reads = {name: Output(graft.freeze_depth, graft.sources) for name, graft in net.grafts.items()}
+    outputs = sorted(set(reads.values()))
+    capture = Capture(trunk, outputs)
     with torch.no_grad():
-        maps = trunk.capture(images, depths)
+        maps = dict(zip(outputs, capture(images), strict=True))
     with replaced_folder(destination, "bundle.json") as written:
-        names = [f"block{depth - 1}" for depth in depths]
-        write_onnx(Capture(trunk, depths), images, written / "trunk.onnx", input_name="image", output_names=names)
+        names = [output.name for output in outputs]
+        write_onnx(capture, images, written / "trunk.onnx", input_name="image", output_names=names)
         np.savez(written / "golden.npz", images=images.numpy())
         write_standalone(written / STANDALONE)
         bundle: dict[str, Any] = {
@@ -91,14 +113,14 @@ def write_bundle(
             "fingerprint": trunk.fingerprint,
             "preprocessing": trunk.preprocessing.to_json(),
             "input": {"name": "image", "shape": ["batch", *images.shape[1:]], "dtype": "float32"},
-            "outputs": {str(depth): name for depth, name in zip(depths, names, strict=True)},
+            "outputs": {output.key: output.name for output in outputs},
             "tolerance": TOLERANCE,
             "files": file_hashes(written),
             "branches": {},
         }
         for name, saved in loaded.items():
             exported = folder_for(name, bundle, written)
-            export_branch(saved, exported, golden=maps[net.grafts[name].freeze_depth])
+            export_branch(saved, exported, golden=maps[reads[name]])
             bundle["branches"][name] = listed(exported, (cards or {}).get(name))
         onnx.save(joined_graph(written, bundle), str(written / JOINED))
         bundle["joined"] = {"file": JOINED, "sha256": file_hashes(written)[JOINED]}
@@ -122,7 +144,8 @@ def listed(folder: Path, card: str | None = None) -> dict[str, Any]:
     if card is not None:
         (folder / CARD).write_text(card, encoding="utf-8")
     contract = read_contract(folder)
-    question = {key: contract[key] for key in ("values", "threshold", "freeze_depth")}
+    asked = ("values", "threshold", "freeze_depth", "sources")
+    question: dict[str, Any] = {key: contract[key] for key in asked if key in contract}
     return {"folder": folder.name, **question, "files": file_hashes(folder)}
 
 

@@ -16,6 +16,7 @@ from deployment.runtime.files import (
     changed,
     listed_in,
     not_listed,
+    output_key,
     read_checked,
     read_golden,
     shape_of,
@@ -121,8 +122,8 @@ def _branch_problems(exported: Exported, name: str) -> list[str]:
         problems += [text for text in changed(folder, listed["files"], whole=True) if text not in problems]
         if contract["fingerprint"] != exported.bundle["fingerprint"]:
             problems.append(f"branch {name!r} belongs to another trunk than the one beside it")
-        for key in ("values", "threshold", "freeze_depth"):
-            if contract[key] != listed[key]:
+        for key in ("values", "threshold", "freeze_depth", "sources"):
+            if contract.get(key) != listed.get(key):
                 problems.append(f"bundle.json and branch.json of {name!r} do not agree on its {key}")
     return problems
 
@@ -166,7 +167,7 @@ def _image_error(exported: Exported) -> float:
     if [given.type, *given.shape[1:]] != ["tensor(float)", 3, *shape]:
         raise BundleError(f"trunk.onnx reads {given.type} {given.shape}, bundle.json says images of {shape} pixels")
     for name, contract in exported.contracts.items():
-        part = outputs[exported.bundle["outputs"][str(contract["freeze_depth"])]]
+        part = outputs[exported.bundle["outputs"][output_key(contract)]]
         if list(part.shape[1:]) != contract["input"]["shape"][1:]:
             raise BundleError(f"trunk.onnx gives {part.name} {part.shape}, branch {name!r} reads {contract['input']}")
     return golden_error(exported, exported.scores_of_images(exported.golden_images()))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from deployment.errors import BundleError
-from deployment.runtime.files import read_bundle, read_checked, read_contract, read_golden, read_labels
+from deployment.runtime.files import output_key, read_bundle, read_checked, read_contract, read_golden, read_labels
 
 DEVICES = ("cpu", "cuda", "auto")
 Floats = npt.NDArray[np.float32]
@@ -110,8 +110,7 @@ class Exported:
             return {}
         if self.graph != "parts":
             return dict(zip(names, self._run(self._whole(), images, names), strict=True))
-        depths = {name: self.contracts[name]["freeze_depth"] for name in names}
-        outputs = {name: self.bundle["outputs"][str(depth)] for name, depth in depths.items()}
+        outputs = {name: self.bundle["outputs"][output_key(self.contracts[name])] for name in names}
         wanted = sorted(set(outputs.values()))
         maps = dict(zip(wanted, self._run(self._trunk_file, images, wanted), strict=True))
         return self.scores({name: maps[output] for name, output in outputs.items()})

@@ -62,14 +62,14 @@ def read_bundle(folder: Path) -> dict[str, Any]:
         _require(isinstance(record["fingerprint"], str), "fingerprint", record["fingerprint"])
         _require_preprocessing(record["preprocessing"])
         for depth, output in record["outputs"].items():
-            _require(depth.isdecimal() and isinstance(output, str), "outputs", depth)
+            _require(all(map(str.isdecimal, depth.split("+"))) and isinstance(output, str), "outputs", depth)
         _require_shared(record)
         for name, part in record["branches"].items():
             for word in (name, part["folder"]):
                 _require(is_plain_name(word), "branch or folder", word)
             _require_question(part)
             _require_hashes(part["files"])
-            _require(str(part["freeze_depth"]) in record["outputs"], "freeze_depth", part["freeze_depth"])
+            _require(output_key(part) in record["outputs"], "freeze_depth", part["freeze_depth"])
         for graph in _graphs(record):
             _require(is_plain_name(graph["file"]), "file", graph["file"])
             _require(is_hash(graph["sha256"]) and is_hash(graph.get("replaces", graph["sha256"])), "sha256", graph)
@@ -147,6 +147,17 @@ def _require_question(part: Mapping[str, Any]) -> None:
     _require(len(values) == len(set(values)) >= 2, "values", values)
     _require(threshold is None or (is_finite(threshold) and 0 <= threshold <= 1), "threshold", threshold)
     _require(_is_size(part["freeze_depth"]), "freeze_depth", part["freeze_depth"])
+    sources = part.get("sources", [])
+    _require(isinstance(sources, list) and all(map(_is_size, sources)), "sources", sources)
+
+
+def output_key(part: Mapping[str, Any]) -> str:
+    """The trunk's output that a branch reads, by its key in `outputs`: its depth, and behind it its sources.
+
+    >>> output_key({"freeze_depth": 6}), output_key({"freeze_depth": 3, "sources": [1, 2]})
+    ('6', '3+1+2')
+    """
+    return "+".join(map(str, [part["freeze_depth"], *part.get("sources", [])]))
 
 
 def _require_preprocessing(record: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from deployment.calibration import calibrated
 from deployment.errors import BundleError
 from deployment.runtime.checks import bundle_checks
 from deployment.runtime.exported import Exported, Floats
+from deployment.runtime.files import output_key
 
 
 class Runtime(Exported):
@@ -96,7 +97,7 @@ class Runtime(Exported):
                     f"branch {name!r} belongs to trunk {contract['fingerprint']}, the trunk beside it is "
                     f"{self.bundle['fingerprint']}: export them together again"
                 )
-            if str(contract["freeze_depth"]) not in self.bundle["outputs"]:
+            if output_key(contract) not in self.bundle["outputs"]:
                 raise BundleError(
                     f"branch {name!r} sits after {contract['freeze_depth']} blocks, where the trunk beside it gives no "
                     f"map: export them together again"

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from deployment.errors import BundleError
-from deployment.rules import Rules
+from deployment.rules import Relations, Rules
 from deployment.runtime import Runtime
 from deployment.runtime.checks import problems_of
 from deployment.runtime.images import normalised
@@ -40,7 +40,15 @@ class LoadedBundle:
     """
 
     def __init__(
-        self, folder: Path, *, threads: int = 0, device: str = "cpu", graph: str = "parts", rules: Path | None = None
+        self,
+        folder: Path,
+        *,
+        threads: int = 0,
+        device: str = "cpu",
+        graph: str = "parts",
+        rules: Path | None = None,
+        relations: Path | None = None,
+        repair: bool = False,
     ) -> None:
         index = folder / "bundle.json"
         try:
@@ -52,6 +60,9 @@ class LoadedBundle:
             self.fingerprint: str = self.runtime.bundle["fingerprint"]
             self.attributes: tuple[str, ...] = tuple(self.runtime.branches)
             self.rules = None if rules is None else Rules.read(rules, self.runtime.contracts)
+            self.relations = (
+                None if relations is None else Relations.read(relations, self.runtime.contracts, repair=repair)
+            )
             self._rehearse()
         except BundleError:
             raise
@@ -69,16 +80,21 @@ class LoadedBundle:
         return self.runtime.scores_of_images(images, attributes)
 
     def needed(self, attributes: Sequence[str]) -> tuple[str, ...]:
-        """These attributes and those that a rule asks about, each once."""
-        return tuple(dict.fromkeys((*attributes, *(self.rules.attributes if self.rules else ()))))
+        """These attributes and those that a rule or a relation asks about, each once."""
+        asked = [each.attributes for each in (self.rules, self.relations) if each]
+        return tuple(dict.fromkeys((*attributes, *(name for names in asked for name in names))))
 
     def answer(self, scores: Mapping[str, Floats], attributes: Sequence[str]) -> dict[str, Any]:
         """Of one picture, {attribute: scores (values,)} -> `attributes` decided, and with rules the `action` or None.
 
-        `scores` are those of the `needed` attributes. The action counts as taken.
+        With relations also what they say of it, and rules decide on what was repaired. `scores` are those of the
+        `needed` attributes. The action counts as taken.
         """
         decided = {name: self.runtime.decide(name, table) for name, table in scores.items()}
-        shown = {"attributes": {name: decided[name] for name in attributes}}
+        more: dict[str, Any] = {}
+        if self.relations is not None:
+            decided, more["relations"] = self.relations.judged(decided)
+        shown = {"attributes": {name: decided[name] for name in attributes}, **more}
         if self.rules is None:
             return shown
         action = self.rules.decide(decided, time.monotonic())

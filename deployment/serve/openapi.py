@@ -137,6 +137,8 @@ def _example(bundle: LoadedBundle, *, persons: bool) -> dict[str, Any]:
         decided = {"value": values[0], "scores": scores, "threshold": contract["threshold"]}
         row[name] = {**decided, "calibrated": scores if contract["calibrated"] else None}
     answer: dict[str, Any] = {"attributes": row, **({"action": None} if bundle.rules else {})}
+    if bundle.relations:
+        answer["relations"] = {"broken": [], "changed": {}}
     if persons:
         answer = {"persons": [{"box": [120, 40, 260, 410], "score": 0.98, **answer}]}
     return {"fingerprint": bundle.fingerprint, "predictions": [answer, answer]}
@@ -156,6 +158,9 @@ def _schemas(bundle: LoadedBundle, *, persons: bool) -> dict[str, Any]:
     if bundle.rules:
         action = _object({"action": TEXT, "rule": TEXT, "when": TEXT, "conditions": {"type": "array"}})
         parts["action"] = {"anyOf": [action, {"type": "null"}], "description": "The rule that fired, and why."}
+    if bundle.relations:
+        change = {"type": "object", "additionalProperties": _object({"from": TEXT, "to": TEXT})}
+        parts["relations"] = _object({"broken": {"type": "array", "items": TEXT}, "changed": change})
     if persons:
         box = {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}
         parts = {"persons": {"type": "array", "items": _object({"box": box, "score": NUMBER, **parts})}}

@@ -52,12 +52,19 @@ class Listening(NamedTuple):
 
 
 def listen(
-    folder: Path, settings: ServeSettings, *, rules: Path | None = None, persons: FindPersons | None = None
+    folder: Path,
+    settings: ServeSettings,
+    *,
+    rules: Path | None = None,
+    relations: Path | None = None,
+    repair: bool = False,
+    persons: FindPersons | None = None,
 ) -> Listening:
     """Load the bundle of a folder and open the port; port 0 chooses a free one.
 
-    rules: a file of `deployment.rules`, which adds an action to each answer. persons: finds the persons in a picture,
-    which are then asked about instead of the whole of it.
+    rules: a file of `deployment.rules`, which adds an action to each answer. relations: a file with [[relations]];
+    what breaks them is reported, with `repair` changed. persons: finds the persons in a picture, which are then asked
+    about instead of the whole of it.
 
     Raises: BundleError when bundle or rules cannot be served or the address cannot be listened at.
     """
@@ -66,7 +73,15 @@ def listen(
     warnings.filterwarnings("ignore", module=r"PIL\.")
     give_back_memory()
     metrics = Metrics()
-    load = partial(LoadedBundle, threads=settings.threads, device=settings.device, graph=settings.graph, rules=rules)
+    load = partial(
+        LoadedBundle,
+        threads=settings.threads,
+        device=settings.device,
+        graph=settings.graph,
+        rules=rules,
+        relations=relations,
+        repair=repair,
+    )
     reloader = Reloader(folder, load, metrics, also=rules)
     listening = _listen(settings.host, settings.port)
     config = uvicorn.Config(

@@ -15,6 +15,7 @@ from branches.export.traced import trunk_source
 from deployment.errors import BundleError
 from deployment.runtime.checks import golden_error
 from deployment.runtime.exported import Exported
+from deployment.runtime.files import output_key
 from foundation.files import write_json
 from foundation.folders import replaced_folder
 from trunk.trunk import Trunk
@@ -53,7 +54,7 @@ class GraftNet(nn.Module):
         maps = self.trunk(images)
         wanted = self.names if attributes is None else attributes
         branches = dict(zip(self.names, self.branches, strict=True))
-        return {name: branches[name](maps[self.attributes[name]["freeze_depth"]]) for name in wanted}
+        return {name: branches[name](maps[self.attributes[name]["reads"]]) for name in wanted}
 
 
 def load(folder: str | Path = Path(__file__).parent) -> GraftNet:
@@ -84,7 +85,7 @@ def write_source(trunk: Trunk, bundle: Path, destination: Path) -> Path:
     if trunk.fingerprint != index["fingerprint"]:
         raise BundleError(f"{bundle} is of trunk {index['fingerprint']}, this one is {trunk.fingerprint}: give its own")
     with replaced_folder(destination, "graftnet.py") as written:
-        text, weights = trunk_source(trunk, [int(depth) for depth in index["outputs"]])
+        text, weights = trunk_source(trunk, list(index["outputs"]))
         (written / "trunk.py").write_text(text, encoding="utf-8")
         save_file(weights, written / "trunk.safetensors")
         (written / "graftnet.py").write_text(MAIN, encoding="utf-8")
@@ -96,9 +97,9 @@ def write_source(trunk: Trunk, bundle: Path, destination: Path) -> Path:
             (written / folder.name).mkdir()
             for part in ("branch.py", "weights.safetensors"):
                 shutil.copyfile(folder / part, written / folder.name / part)
-            attributes[name] = {
-                key: index["branches"][name][key] for key in ("folder", "values", "threshold", "freeze_depth")
-            }
+            part = index["branches"][name]
+            about = {key: part[key] for key in ("folder", "values", "threshold", "freeze_depth")}
+            attributes[name] = {**about, "reads": output_key(part)}
         write_json(written / "attributes.json", attributes)
         images = torch.from_numpy(exported.golden_images())
         worst = golden_error(exported, ALONE.scores(written / "graftnet.py", images))

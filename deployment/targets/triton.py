@@ -25,7 +25,7 @@ from deployment.bundle.joined import input_name
 from deployment.errors import BundleError
 from deployment.runtime.checks import golden_error
 from deployment.runtime.exported import Exported, open_session
-from deployment.runtime.files import read_checked, shape_of
+from deployment.runtime.files import output_key, read_checked, shape_of
 from foundation.folders import replaced_folder
 
 Floats = npt.NDArray[np.float32]
@@ -64,7 +64,7 @@ def write_repository(bundle: Path, destination: Path, *, largest_batch: int = 64
             labelled = [{**output, "label_filename": "labels.txt"}]
             _write_model(written, model, data, [features], labelled, largest_batch, parameters)
             (written / model / "labels.txt").write_text("\n".join(contract["values"]) + "\n", encoding="utf-8")
-            features_name = f"trunk/{index['outputs'][str(contract['freeze_depth'])]}"
+            features_name = f"trunk/{index['outputs'][output_key(contract)]}"
             steps.append(_step(model, {"features": features_name}, {"scores": name}))
             scores.append({**output, "name": name})
         head = {"name": ENSEMBLE, "platform": "ensemble", "max_batch_size": largest_batch}

@@ -22,7 +22,7 @@ from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.trunks.served import holding_tree, require_own, served
 from graftnet.trunks.versions import open_trunk
-from nas.job.choice import KEPT
+from nas.job.choosing.choice import KEPT
 from reports.card import card_of
 from reports.summaries.comparison import kind_of_result
 from subdatasets.subdataset import Example
@@ -202,7 +202,7 @@ def speed_up(project: Project, bundle: Path, kind: str, *, images: int, **how: A
     return try_variant(bundle, kind, Trial(calibration=calibration, labelled=labelled, **how))
 
 
-def _spread(examples: tuple[Example, ...], count: int) -> list[Example]:
+def _spread(examples: Sequence[Example], count: int) -> list[Example]:
     """At most `count` of them, evenly spaced: values that lie in blocks are all met."""
     rows = np.linspace(0, len(examples) - 1, num=min(count, len(examples))).round().astype(int)
     return [examples[row] for row in rows]

@@ -1,19 +1,18 @@
-"""graftnet data: import sub-datasets, check them, mine them; label tables and persons."""
+"""graftnet data: import sub-datasets, check them, mine them; persons."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from graftnet.commands.options import START, Device, Folder, Images, Json, Replace, Seed
+from graftnet.commands.labels import tables
+from graftnet.commands.options import START, Device, Folder, Images, Json, Rehash, Replace, Seed
 from graftnet.terminal.output import answer
-
-if TYPE_CHECKING:
-    from subdatasets.labels.table import LabelTable
 
 commands = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="Sub-datasets: import them, check them, mine hard negatives.")
 commands.add_typer(app, name="data", rich_help_panel=START)
+app.add_typer(tables)
 
 
 @app.command("import")
@@ -21,7 +20,9 @@ def import_(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SOURCE", exists=True, help="A table (.csv), one column per attribute; or a folder of values."
+            metavar="SOURCE",
+            exists=True,
+            help="A table (.csv, .parquet), or a folder or archive (.tar, .zip) of values.",
         ),
     ],
     images: Images = None,
@@ -85,6 +86,9 @@ def import_(
     from graftnet.terminal.output import show_progress
     from subdatasets.errors import DataError
     from subdatasets.reading.problems import NAMED
+    from subdatasets.reading.shards import require_archives, shards_of
+
+    require_archives(source)
 
     home = open_project(project)
     chosen = seed_or(seed, home)
@@ -103,8 +107,8 @@ def import_(
     )
     try:
         with show_progress() as progress:
-            if source.is_dir():
-                attribute = name or source.resolve().name
+            if source.is_dir() or shards_of(source):
+                attribute = name or (source.resolve().name if source.is_dir() else source.stem)
                 summary = import_into(home, source, attribute, choices, seed=chosen, progress=progress)
             else:
                 place = images or source.parent
@@ -123,13 +127,14 @@ def check(
     write_split: Annotated[
         bool, typer.Option("--write-split", help="Write splits down that were drawn, so that they stay.")
     ] = False,
+    rehash: Rehash = False,
     project: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Say what is wrong with the sub-datasets, file by file.
 
     Unreadable images, missing files, the same image in two splits, conflicting
-    labels, empty values.
+    labels, empty values; without ATTR, images that break \\[\\[relations]].
 
     \b
     Examples:
@@ -140,13 +145,19 @@ def check(
     Exit code 2 when there is an error; warnings alone give 0.
     """
     from graftnet.data.checks import check_project, problem_lines, write_splits
+    from graftnet.data.relations import relation_problems
     from graftnet.project.folder import open_project
+    from graftnet.terminal.output import if_long, show_progress
 
     home = open_project(project)
     names = list(attributes or home.sources())
     sources = [home.source(name) for name in names]
+    if rehash:
+        home.memory.forget()
     written = write_splits(home, names) if write_split else {}
-    problems = check_project(home, sources)
+    with show_progress() as progress:
+        problems = check_project(home, sources, progress=if_long(progress))
+    problems += relation_problems(home) if not attributes else []
     errors = sum(problem.severity == "error" for problem in problems)
     shown = [
         {"severity": problem.severity, "file": problem.file, "line": problem.line, "message": problem.message}
@@ -294,90 +305,3 @@ def persons(
         "attributes": {subdataset.attribute.name: subdataset.counts() for subdataset in attributes},
     }
     answer(record, "\n".join(persons_lines(people)), as_json=as_json)
-
-
-Output = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write the table here, as a CSV of 1, 0 and blank."),
-]
-
-
-@app.command("labels")
-def labels(
-    attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
-    output: Output = None,
-    replace: Replace = False,
-    project: Folder = None,
-    as_json: Json = False,
-) -> None:
-    """Join the sub-datasets into one table of labels.
-
-    Images are one row each by their content, whatever their files are called. An
-    attribute of two values is one label, one of more values a label per value.
-    What the label graph counts from.
-
-    \b
-    Examples:
-      graftnet data labels
-      graftnet data labels bald hat --output labels.csv
-    """
-    from graftnet.data.imports import project_table
-    from graftnet.project.folder import open_project
-    from graftnet.terminal.output import show_progress
-
-    home = open_project(project)
-    with show_progress() as progress:
-        table = project_table(home, attributes or (), progress=progress)
-    _say(table, output, replace=replace, as_json=as_json)
-
-
-@app.command("table")
-def table(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[SPLIT=]SOURCE...", help="A VOC folder; or instances_*.json files; or lists of images."
-        ),
-    ],
-    images: Annotated[
-        list[str] | None,
-        typer.Option("--images", metavar="[SPLIT=]DIR", help="Where the images are; may be repeated, one per split."),
-    ] = None,
-    index: Annotated[
-        Path | None, typer.Option("--index", metavar="JSON", help="With lists: the label numbers of each image.")
-    ] = None,
-    names: Annotated[
-        Path | None, typer.Option("--names", metavar="FILE", help="With lists: the labels' names, one per line.")
-    ] = None,
-    output: Output = None,
-    replace: Replace = False,
-    as_json: Json = False,
-) -> None:
-    """Read labels of VOC's, COCO's or VG-500's form, for data import.
-
-    What VOC marks as difficult alone is unknown, and blank in the table.
-
-    \b
-    Examples:
-      graftnet data table VOCdevkit/VOC2007 --output voc.csv
-      graftnet data table instances_val2017.json --images val2017 -o coco.csv
-      graftnet data table train=a.json val=b.json --images train=a --images val=b
-      graftnet data table train=train_list_500.txt test=test_list_500.txt \\
-        --index labels_index.json --images VG_100K --output vg.csv
-      graftnet data import voc.csv
-    """
-    from subdatasets.labels.read import foreign_table
-
-    _say(foreign_table(sources, images or (), index, names), output, replace=replace, as_json=as_json)
-
-
-def _say(labels_table: "LabelTable", output: Path | None, *, replace: bool, as_json: bool) -> None:
-    from graftnet.data.imports import table_lines
-    from subdatasets.labels.read import table_record, write_label_csv
-
-    written = []
-    if output is not None:
-        kept = write_label_csv(labels_table, output, replace=replace)
-        written = [f"written to {output}", *([f"kept: {kept}"] if kept else [])]
-    record = {**table_record(labels_table), "file": output}
-    answer(record, "\n".join([*table_lines(labels_table), *written]), as_json=as_json)

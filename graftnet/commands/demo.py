@@ -39,11 +39,11 @@ def demo(
       graftnet demo --photos hats/           (hats/no/*.jpg and hats/yes/*.jpg)
     """
     if photos is not None:
-        from graftnet.commands.photos_demo import run_photos_demo
+        from graftnet.commands.demos.photos import run_photos_demo
 
         record, text = run_photos_demo(photos, folder, quick=quick, seed=seed, device=device)
     else:
-        from graftnet.commands.digits_demo import run_demo
+        from graftnet.commands.demos.digits import run_demo
 
         record, text = run_demo(folder, quick=quick, seed=seed, device=device)
     answer(record, text, as_json=as_json)

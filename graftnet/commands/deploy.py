@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from deployment.targets import TARGETS
-from graftnet.commands.options import USE, Folder, Json
+from graftnet.commands.options import USE, Folder, Json, RelationsFile, Repair, require_with_relations
 from graftnet.terminal.output import answer, show_progress
 
 commands = typer.Typer()
@@ -104,6 +104,8 @@ def predict(
         str, typer.Option("--graph", metavar="NAME", help="parts, joined, or one of graftnet bundle speed-up.")
     ] = "parts",
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="cpu, cuda or auto.")] = "cpu",
+    relations: RelationsFile = None,
+    repair: Repair = False,
     lines: Annotated[
         bool, typer.Option("--jsonl", help="One JSON object per image and line, as they are done.")
     ] = False,
@@ -121,15 +123,19 @@ def predict(
       graftnet predict runs/exports/bundle photos/*.jpg --json
       graftnet predict runs/exports/bundle photo.jpg --attributes bald,hat
       graftnet predict runs/exports/bundle photos/ --jsonl > answers.jsonl
+      graftnet predict runs/exports/bundle photos/ --relations graftnet.toml --repair
     """
     from deployment.errors import BundleError
+    from deployment.rules import Relations
     from deployment.runtime import Runtime
     from deployment.runtime.named import named_images
 
     if lines and as_json:
         raise BundleError("--json and --jsonl are two forms of the same answers: give one of them")
     names = None if attributes is None else [name.strip() for name in attributes.split(",")]
+    require_with_relations(relations, repair)
     runtime = Runtime(folder, graph=graph, device=device)
+    held = None if relations is None else Relations.read(relations, runtime.contracts, repair=repair)
     files, passed_over, reasons = named_images(images)
     if passed_over:
         typer.echo(f"Files of other kinds that were passed over: {passed_over}.", err=True)
@@ -137,6 +143,8 @@ def predict(
     rows = []
     with show_progress() if len(files) > QUIET else nullcontext(lambda *_: None) as progress:
         for done, row in enumerate(runtime.answers(files, attributes=names), start=1):
+            if held is not None and "error" not in row:
+                row["attributes"], row["relations"] = held.judged(row["attributes"])
             rows.append(row)
             if lines:
                 typer.echo(json.dumps(row))
@@ -299,4 +307,7 @@ def prediction_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             shown = list(scores)[1] if len(scores) == 2 else value
             threshold = "" if prediction["threshold"] is None else f", threshold {prediction['threshold']:.3f}"
             lines.append(f"{row['image']}  {name} = {value} ({shown} {scores[shown]:.3f}{threshold})")
+        held = row.get("relations") or {"broken": [], "changed": {}}
+        lines += [f"{row['image']}  cannot be: {sentence}" for sentence in held["broken"]]
+        lines += [f"{row['image']}  {name}: {said['from']} -> {said['to']}" for name, said in held["changed"].items()]
     return lines

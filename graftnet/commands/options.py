@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from graftnet.errors import ConfigError
+
 # The parts of `graftnet --help`, in their order.
 PANELS = START, SEARCH, USE, HELP = ("Start a project", "Search", "Look and deploy", "Help")
 
@@ -21,6 +23,9 @@ Seed = Annotated[
     typer.Option("--seed", min=0, metavar="N", help="Makes the run repeatable. Default: project.seed."),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda (cuda:1) or mps.")]
+Rehash = Annotated[
+    bool, typer.Option("--rehash", help="Read every image again, also those that have not changed since.")
+]
 Replace = Annotated[
     bool, typer.Option("--replace", help="Write in the place of what is there, and keep that under a dated name.")
 ]
@@ -29,6 +34,33 @@ Images = Annotated[
     Path | None,
     typer.Option("--images", metavar="DIR", exists=True, file_okay=False, help="Where the table's images are."),
 ]
+
+# Of a bundle's answers, a panel of `serve` and `predict`.
+ANSWERS = "Answers"
+RelationsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--relations",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        rich_help_panel=ANSWERS,
+        help="Say what breaks the \\[\\[relations]] of this TOML.",
+    ),
+]
+Repair = Annotated[
+    bool, typer.Option("--repair", rich_help_panel=ANSWERS, help="With --relations: change such answers.")
+]
+
+
+def require_with_relations(relations: Path | None, repair: bool) -> None:
+    """Refuse --repair without relations.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if repair and relations is None:
+        raise ConfigError("--repair goes with --relations FILE; a project's graftnet.toml is one.")
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:

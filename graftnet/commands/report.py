@@ -79,7 +79,9 @@ def graft(
     attribute: Annotated[str, typer.Argument(metavar="ATTR", help="An attribute with a finished search.")],
     choice: Annotated[
         str | None,
-        typer.Option("--choice", metavar="KIND", help="searched, random, probe or tail. Default: what val chose."),
+        typer.Option(
+            "--choice", metavar="KIND", help="searched, random, probe, joined_probe or tail. Default: what val chose."
+        ),
     ] = None,
     project: Folder = None,
     as_json: Json = False,

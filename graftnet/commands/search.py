@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from graftnet.commands.options import SEARCH, USE, Device, Folder, Json, Seed, spread
-from graftnet.project.overrides import HERE, NONE, Overrides, PlaceOptions
+from graftnet.commands.options import SEARCH, USE, Device, Folder, Json, Rehash, Seed, spread
+from graftnet.project.overrides import HERE, NONE, Overrides, PlaceOptions, with_preset
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
@@ -23,6 +23,7 @@ def cache(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read all that is cached against its checksums; then go on.")
     ] = False,
+    rehash: Rehash = False,
     as_json: Json = False,
 ) -> None:
     """Compute the trunk's features ahead of a search.
@@ -46,6 +47,8 @@ def cache(
 
     home = open_project(project)
     names = [name for name in attributes or home.sources() if home.source(name)]
+    if rehash:
+        home.memory.forget()
     chosen = choose_device(device)
     if verify:
         typer.echo(verified_cache(home, open_trunk(home, chosen)), err=True)
@@ -78,11 +81,16 @@ def search(
         Path | None, typer.Option(metavar="DIR", help="With --features: where the search is written.")
     ] = None,
     overrides: Overrides = NONE,
+    quick: Annotated[bool, typer.Option("--quick", help="A first look: fewer epochs and trainings, no tail.")] = False,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="More epochs, candidates and repeats; a race of finalists.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Search again even where a current result exists.")] = False,
     where: PlaceOptions = HERE,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="With ATTR: the search's curves as TensorBoard event files too.")
     ] = False,
+    rehash: Rehash = False,
     project: Folder = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -99,6 +107,8 @@ def search(
       graftnet search --all --device cuda
       graftnet search --all --workers 2
       graftnet search --all --on ray --address head:6379 --gpus 1
+      graftnet search bald --quick
+      graftnet search bald --minutes 10 --strategy auto
       graftnet search bald --strategy nni-evolution
       graftnet search bald --max-parameters 50000 --max-latency 0.5
       graftnet search bald --branch tail --freeze-depth 6 --blocks 8 --pooling bilinear
@@ -113,7 +123,16 @@ def search(
     if tensorboard and attribute is None:
         raise ConfigError("--tensorboard goes with one attribute; name it: graftnet search ATTR --tensorboard.")
     require_one(attribute, everything, features, out, where)
+    if rehash:
+        from graftnet.project.folder import open_project
+
+        open_project(project).memory.forget()
+    overrides = with_preset(overrides, quick=quick, thorough=thorough)
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
+    if not features:
+        from graftnet.studies.cuts import race_first
+
+        race_first(project, [attribute] if attribute else (), seed=seed, device=device, overrides=overrides)
     if everything:
         from graftnet.searches.search_all import choose_place, failure, fleet_answer, search_all
 

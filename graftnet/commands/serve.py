@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from graftnet.commands.options import USE, Images, Json, spread
+from graftnet.commands.options import (
+    ANSWERS,
+    USE,
+    Images,
+    Json,
+    RelationsFile,
+    Repair,
+    require_with_relations,
+    spread,
+)
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
@@ -16,7 +25,7 @@ commands = typer.Typer()
 Bundle = Annotated[
     Path, typer.Argument(metavar="BUNDLE", exists=True, file_okay=False, help="A bundle's folder (graftnet export).")
 ]
-LIMITS, SPEED, ANSWERS, ACCESS = "Limits", "Speed", "Answers", "Access"
+LIMITS, SPEED, ACCESS = "Limits", "Speed", "Access"
 TOKEN = "GRAFTNET_TOKEN"  # the variable's name
 # Beyond these a limit is none: seconds, threads, and what Pillow takes for a bomb whatever it is told.
 DAY, MOST_THREADS, MOST_MEGABYTES, MOST_MEGAPIXELS, MOST_TOGETHER = 86_400, 1024, 4096, 178, 100_000
@@ -101,6 +110,8 @@ def serve(
             "--rules", metavar="FILE", exists=True, dir_okay=False, rich_help_panel=ANSWERS, help="Add an action."
         ),
     ] = None,
+    relations: RelationsFile = None,
+    repair: Repair = False,
     persons: Annotated[
         bool,
         typer.Option("--persons", rich_help_panel=ANSWERS, help="Ask about each person (Mask R-CNN; needs torch)."),
@@ -145,7 +156,8 @@ def serve(
         token=os.environ.get(TOKEN) if token is None else token,
         allow_hosts=tuple(allow_host or ()),
     )
-    ready = listen(folder, settings, rules=rules, persons=find)
+    require_with_relations(relations, repair)
+    ready = listen(folder, settings, rules=rules, relations=relations, repair=repair, persons=find)
     if ready.warning is not None:
         typer.echo(ready.warning, err=True)
     text = f"Serving {', '.join(ready.attributes)} at {ready.url} (Ctrl-C stops)."

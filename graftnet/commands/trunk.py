@@ -147,6 +147,9 @@ def blocks(
 @app.command("probe")
 def probe(
     attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
+    race: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Then train short branches at the N best depths, by halving.")
+    ] = 0,
     project: Folder = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -161,10 +164,20 @@ def probe(
     Examples:
       graftnet trunk probe
       graftnet trunk probe bald backpack --json
+      graftnet trunk probe bald --race 4
+
+    With --race, branches of a few architectures are trained at the depths that the
+    probes rank first, shortly, the better half of them longer; what comes through
+    is where new searches of the attribute cut.
 
     The averages are kept in runs/cache, for all attributes: what was stopped goes
     on, and a further attribute costs its new images alone.
     """
+    if race:
+        from graftnet.studies.cuts import race_call
+
+        answer(*race_call(project, attributes or (), count=race, device=device), as_json=as_json)
+        return
     from graftnet.studies.probe import probe_call
 
     answer(*probe_call(project, attributes or (), device=device), as_json=as_json)

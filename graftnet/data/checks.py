@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from foundation.history import Progress
 from graftnet.project.draws import notes_of
 from graftnet.project.folder import Project
 from subdatasets.checks import check_subdatasets
@@ -14,7 +15,7 @@ from subdatasets.reading.rows import read_rows
 from subdatasets.splits import FRACTIONS
 
 
-def check_project(project: Project, sources: Sequence[Path]) -> list[Problem]:
+def check_project(project: Project, sources: Sequence[Path], *, progress: Progress | None = None) -> list[Problem]:
     """All problems of these sub-datasets of a project, split as its searches split them."""
     names = {source: name for name, source in project.sources().items()}
 
@@ -22,7 +23,12 @@ def check_project(project: Project, sources: Sequence[Path]) -> list[Problem]:
         return notes_of(project.runs, names[source], keep=False)
 
     return check_subdatasets(
-        sources, seed=project.config.project.seed, white=project.config.data.white, notebook=notebook
+        sources,
+        seed=project.config.project.seed,
+        white=project.config.data.white,
+        notebook=notebook,
+        progress=progress,
+        memory=project.memory,
     )
 
 
@@ -40,7 +46,7 @@ def write_splits(project: Project, names: Sequence[str]) -> dict[str, Path]:
             )
         except DataError:
             continue
-        if not reading.has_errors and (record := note_splits(reading)):
+        if not reading.has_errors and (record := note_splits(reading, project.memory)):
             written[name] = record
     return written
 

@@ -17,7 +17,7 @@ from subdatasets.labels.join import join_subdatasets
 from subdatasets.labels.read import table_record
 from subdatasets.labels.table import LabelTable
 from subdatasets.reading.rows import FEW
-from subdatasets.subdataset import SubDataset
+from subdatasets.subdataset import SubDataset, image_hashes
 from subdatasets.words import UNKNOWN
 
 
@@ -95,6 +95,7 @@ def import_labels_table(
         seed=seed,
         progress=progress,
         white=project.config.data.white,
+        memory=project.memory,
         **choices.of_all,
     )
 
@@ -125,7 +126,14 @@ def import_into(
     if choices.replace and known is not None:
         write_splits(project, [name])
     return import_folder(
-        folder, name, project.data, white=project.config.data.white, seed=seed, progress=progress, **choices.of_all
+        folder,
+        name,
+        project.data,
+        white=project.config.data.white,
+        seed=seed,
+        progress=progress,
+        memory=project.memory,
+        **choices.of_all,
     )
 
 
@@ -185,7 +193,8 @@ def project_table(project: Project, attributes: Sequence[str] = (), *, progress:
     if not names:
         raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")
     subdatasets = [project.read(name) for name in names]
-    return join_subdatasets(subdatasets, progress=progress)
+    hashes = image_hashes(subdatasets, progress=progress, memory=project.memory)
+    return join_subdatasets(subdatasets, hashes=hashes)
 
 
 def table_lines(table: LabelTable) -> list[str]:

@@ -16,7 +16,7 @@ from foundation.provenance import this_command, timestamp
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
 from graftnet.searches.features import AttributeData, cache_of, device_of
-from graftnet.terminal.output import Answer, text_table
+from graftnet.terminal.output import Answer, if_long, text_table
 from graftnet.trunks.precision import feature_precision
 from graftnet.trunks.versions import open_trunk
 from nas.job.pictures import small_picture
@@ -74,7 +74,11 @@ def mine_attribute(
     trunk = open_trunk(project, device)
     depth = len(trunk.chain) if choices.depth is None else trunk.check_depth(choices.depth)
     train = source.split("train")
-    hashes = content_hashes([example.path for example in source.examples])
+    hashes = content_hashes(
+        [example.path for example in source.examples],
+        progress=if_long(progress) if progress else None,
+        memory=project.memory,
+    )
     precision = feature_precision(project, trunk, device_of(trunk))
     embedded = embeddings(AttributeData(project, trunk, source, hashes, depth, precision), progress)
     is_positive = np.array([example.value == positive for example in train])

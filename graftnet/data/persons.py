@@ -82,7 +82,10 @@ def cut_persons(
     set_strangers_aside(folder, replace=replace)
     white = project.config.data.white if project else 0
     deep = depth_note([photo.path for photo in photos], set_white=white)
-    crops = write_persons(photos, folder, segmenter, settings, to_all=to_all, white=white, progress=progress)
+    memory = project.memory if project else None
+    crops = write_persons(
+        photos, folder, segmenter, settings, to_all=to_all, white=white, progress=progress, memory=memory
+    )
     if out is not None or project is None or not photos[0].labels:
         return Persons(crops, None, passed_over, deep[0] if deep else "")
     choices = ImportChoices(only=tuple(columns or ()), replace=replace)

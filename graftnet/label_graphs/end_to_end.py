@@ -86,7 +86,7 @@ def train_end_to_end(
     config = project.config.trunk
     preprocessing = start.preprocessing if start else chosen_input(project)
     words = words_of(project) if settings.graph.nodes == "words" else None
-    hashes = content_hashes(table.images)
+    hashes = content_hashes(table.images, memory=project.memory)
     identity = {
         "labels": list(table.labels),
         "data": identity_of({"rows": [[hashes[p], s] for p, s in zip(table.images, table.splits, strict=True)]}),

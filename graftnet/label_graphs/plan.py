@@ -28,10 +28,10 @@ from label_graph.classifier import PooledFeatures, pool_features
 from label_graph.gain import few_labels
 from label_graph.saved import Label
 from label_graph.settings import GraphSettings
-from subdatasets.image_files import content_hash, content_hashes
+from subdatasets.image_files import content_hash
 from subdatasets.labels.join import join_subdatasets
 from subdatasets.labels.table import UNKNOWN, LabelTable
-from subdatasets.subdataset import SubDataset
+from subdatasets.subdataset import SubDataset, image_hashes
 from trunk.features.cache import FeatureCache
 from trunk.features.cached import CachedFeatures
 from trunk.features.estimate import estimate_fill, require_room
@@ -119,7 +119,7 @@ def plan_graph(
     """
     names = list(dict.fromkeys(attributes)) or project.questions()
     subdatasets = [project.read(name) for name in names]
-    hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
+    hashes = image_hashes(subdatasets, memory=project.memory)
     data = joined(subdatasets, hashes)
     if len(data.labels) < 2:
         raise ConfigError(f"A label graph needs two labels or more, {names[0]} is one; name more attributes.")

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from branches.measures.metrics import THRESHOLD_RULES
 from branches.settings import FitRecipe
-from foundation.bounds import Count, Index, NonNegative, OneOf, Positive
+from foundation.bounds import Count, Index, NonNegative, OneOf, Positive, Threshold
 from graftnet.errors import ConfigError
 from graftnet.project.config_problems import list_problems
 from label_graph.settings import GraphRecipe
-from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, SearchSettings
+from nas.settings import SEARCH_STRATEGIES, ChoosingSettings, JobSettings, SearchSettings
 from search_spaces.operations import ACTIVATIONS, HEAD_POOLINGS, OPERATIONS, POOLINGS
 from trunk.errors import TrunkError
 from trunk.features.settings import STORAGE_RULE, VIEW_RULE, is_view, parse_storage
@@ -36,6 +36,7 @@ CONFIG_NAME = "graftnet.toml"
 SMALLEST_SIDE = 8  # pixels
 SPACES = ("macro", "micro")
 KINDS = ("searched", "tail")
+SOURCES = ("cut", "all")  # the depths whose averages a branch's head reads: its own, or all down to it
 RIVALS = tuple(name for name in SEARCH_STRATEGIES if name not in ("enas", "random"))
 
 
@@ -152,6 +153,8 @@ class SearchTable(Table, SearchSettings, ChoosingSettings, frozen=True):
     operations: Annotated[tuple[Annotated[str, OneOf(OPERATIONS)], ...], List] = ()
     activations: Annotated[tuple[Annotated[str, OneOf(ACTIVATIONS)], ...], Filled] = ("relu", "silu", "hard_swish")
     poolings: Annotated[tuple[Annotated[str, OneOf(POOLINGS)], ...], Filled] = HEAD_POOLINGS
+    sources: Annotated[str, OneOf(SOURCES)] = "cut"
+    race: Index = 0
     warm_start: bool = False
     warm_epochs: Count = 10
     warm_warmup_epochs: Index = 0
@@ -183,6 +186,8 @@ class ControlsTable(Table, frozen=True):
     tail_epochs: Count = 5
     tail_learning_rate: Positive = 3e-4
     tail_weight_decay: NonNegative = 0.05
+    tail_share: Threshold = JobSettings.tail_share
+    learning_curve: bool = JobSettings.learning_curve
     strategies: Annotated[tuple[Annotated[str, OneOf(RIVALS)], ...], List] = ()
 
 
@@ -208,6 +213,27 @@ class LabelGraphTable(Table, GraphRecipe, frozen=True):
     words: str = ""
 
 
+class RelationTable(Table, frozen=True):
+    """[[relations]]: labels that exclude one another, or of which the first implies the others."""
+
+    exclude: Annotated[tuple[str, ...], List] = ()
+    imply: Annotated[tuple[str, ...], List] = ()
+
+    @model_validator(mode="after")
+    def one_of_both(self) -> "RelationTable":
+        """Refuse a relation of less than two labels, of one label twice, or of both kinds."""
+        labels = self.exclude or self.imply
+        if bool(self.exclude) == bool(self.imply) or len(labels) < 2 or len(set(labels)) < len(labels):
+            rule = "must be exclude = [...] or imply = [...], with two labels or more, each once"
+            raise PydanticCustomError("relation", rule)
+        return self
+
+    @property
+    def relation(self) -> tuple[str, tuple[str, ...]]:
+        """Its kind and its labels."""
+        return ("exclude", self.exclude) if self.exclude else ("imply", self.imply)
+
+
 class Config(Table, frozen=True):
     """graftnet.toml as a whole; every table may be left out."""
 
@@ -220,6 +246,7 @@ class Config(Table, frozen=True):
     retrain: RetrainTable = RetrainTable()
     controls: ControlsTable = ControlsTable()
     label_graph: LabelGraphTable = LabelGraphTable()
+    relations: Annotated[tuple[RelationTable, ...], List] = ()
     attributes: dict[str, AttributeTable] = {}
 
 

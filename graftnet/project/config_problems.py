@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -73,8 +73,9 @@ def suggest(location: tuple[int | str, ...], model: "type[BaseModel]") -> str:
 
 
 def fields(table: object) -> list[str]:
-    """The keys of a table's model."""
-    return list(getattr(table, "model_fields", {}))
+    """The keys of a table's model, or of that of the tables in a list."""
+    inner = next(iter(get_args(table)), None)
+    return list(getattr(table, "model_fields", None) or getattr(inner, "model_fields", {}))
 
 
 def find_line(text: str, location: tuple[int | str, ...]) -> int | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from foundation.files import read_json_if_whole, write_json
 from foundation.provenance import timestamp
+from subdatasets.files.memory import memory_in
 from subdatasets.reading.draws import Notes
 
 
@@ -28,7 +29,7 @@ def notes_of(runs: Path, attribute: str, *, keep: bool = True) -> Notes | None:
         with contextlib.suppress(OSError):  # where nothing can be written, nothing is learnt either
             write_json(note, {**record, "splits": splits, "changed": timestamp()})
 
-    return Notes(record, write if keep else None)
+    return Notes(record, write if keep else None, memory_in(runs))
 
 
 def learnt_from(runs: Path, attribute: str) -> bool:

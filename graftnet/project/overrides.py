@@ -6,7 +6,7 @@ methods made that nobody calls, which takes longer than all the rest.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -42,9 +42,14 @@ class Overrides:
         Sets("search"),
         typer.Option(
             metavar="NAME",
-            help="How it is searched: enas, controller, random, local, surrogate, nni-random, nni-evolution or "
+            help="How it is searched: auto, enas, controller, random, local, surrogate, nni-random, nni-evolution or "
             "nni-darts.",
         ),
+    ] = None
+    minutes: Annotated[
+        float | None,
+        Sets("search"),
+        typer.Option(metavar="N", help="Epochs, candidates and trainings for about so long, features aside."),
     ] = None
     max_parameters: Annotated[
         float | None, Sets("search"), typer.Option(metavar="N", help="No branch with more is considered.")
@@ -90,7 +95,7 @@ class Overrides:
     ] = None
 
     def __post_init__(self) -> None:
-        for name in ("max_parameters", "max_macs", "max_latency"):
+        for name in ("minutes", "max_parameters", "max_macs", "max_latency"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ConfigError(f"{option_of(name)} must be above 0, is {value:g}; leave it out for no limit.")
@@ -103,7 +108,7 @@ class Overrides:
 
     def given(self, *tables: str) -> Iterator[tuple[str, tuple[str, str], Any]]:
         """(option, (table, key), value) of what the call sets: in these tables, or in all."""
-        for field in fields(self):
+        for field in fields(Overrides):
             value = getattr(self, field.name)
             sets = next(rule for rule in field.type.__metadata__ if isinstance(rule, Sets))  # type: ignore[union-attr]
             if value is not None and (not tables or sets.table in tables):
@@ -123,12 +128,70 @@ class Overrides:
             why = "a search decides that by itself; add --branch tail"
         if idle:
             raise ConfigError(f"{idle[0]} has no meaning here: {why}.")
-        from graftnet.project.config import without
+        return with_keys(config, {key: value for _, key, value in self.given()})
 
-        for _, (table, key), value in self.given():
-            changed = getattr(config, table).model_copy(update={key: value})
-            config = config.model_copy(update={table: changed})
-        return without(config, [key for _, key, _ in self.given()])
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PresetOverrides(Overrides):
+    """The options of a call beside a preset, `PRESETS`, of which they are exceptions."""
+
+    preset: str = ""
+
+    def applied(self, config: "Config") -> "Config":
+        """The configuration with what the preset sets, and then with what the options do."""
+        hand = (self.branch or config.branch.kind) == "tail"
+        keys = {key: value for key, value in PRESETS[self.preset].items() if not (hand and key[0] == "search")}
+        return super().applied(with_keys(config, keys))
+
+
+# What --quick and --thorough set: a first look in a fraction of the time, and all that is known to help.
+PRESETS: dict[str, dict[tuple[str, str], Any]] = {
+    "quick": {
+        ("search", "epochs"): 8,
+        ("search", "warmup_epochs"): 2,
+        ("search", "trials"): 16,
+        ("search", "candidates"): 40,
+        ("search", "retrain_top"): 2,
+        ("retrain", "epochs"): 6,
+        ("retrain", "repeats"): 1,
+        ("controls", "tail"): False,
+    },
+    "thorough": {
+        ("search", "epochs"): 40,
+        ("search", "warmup_epochs"): 8,
+        ("search", "trials"): 100,
+        ("search", "candidates"): 200,
+        ("search", "race"): 16,
+        ("search", "near_trainings"): 3,
+        ("search", "least_val"): 20,
+        ("retrain", "repeats"): 5,
+        ("controls", "tail_share"): 1.0,
+    },
+}
+
+
+def with_preset(overrides: Overrides, *, quick: bool, thorough: bool) -> Overrides:
+    """The options with the preset that was asked for.
+
+    Raises:
+        ConfigError: both were.
+    """
+    if quick and thorough:
+        raise ConfigError("--quick and --thorough are opposites; give one of them.")
+    if not (quick or thorough):
+        return overrides
+    values = {field.name: getattr(overrides, field.name) for field in fields(overrides)}
+    return PresetOverrides(**values, preset="quick" if quick else "thorough")
+
+
+def with_keys(config: "Config", keys: Mapping[tuple[str, str], Any]) -> "Config":
+    """The configuration with these (table, key) set, for all attributes."""
+    from graftnet.project.config import without
+
+    for (table, key), value in keys.items():
+        changed = getattr(config, table).model_copy(update={key: value})
+        config = config.model_copy(update={table: changed})
+    return without(config, keys)
 
 
 def choices(table: str, key: str) -> list[tuple[str, ...]]:

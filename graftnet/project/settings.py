@@ -1,5 +1,6 @@
 """Turn the tables of graftnet.toml into the values that the rooms' functions take."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +65,8 @@ def graph_settings(config: Config, *, seed: int) -> "GraphSettings":
     return GraphSettings(**values_for(GraphSettings, config.label_graph), seed=seed)
 
 
-def space_of_config(config: Config) -> "Space":
-    """The search space that [search] describes.
+def space_of_config(config: Config, sources: Sequence[int] = ()) -> "Space":
+    """The search space that [search] describes; `sources`: channels of the earlier depths that branches read too.
 
     Raises:
         SpaceError: a setting that the space refuses.
@@ -77,7 +78,7 @@ def space_of_config(config: Config) -> "Space":
     if not table.operations:
         del settings["operations"]  # the space's own
     settings["depths"] = table.depths or tuple(range(1, getattr(table, DEPTHS_COUNT[table.space]) + 1))
-    return space_from_json(table.space, settings)
+    return space_from_json(table.space, {**settings, **({"sources": tuple(sources)} if sources else {})})
 
 
 def search_settings(config: Config) -> "SearchSettings":
@@ -121,6 +122,7 @@ def tail_settings(config: Config, precision: str = "float32") -> "FitSettings":
         balance=config.retrain.balance,
         precision=precision,
         metric=config.search.reward,
+        max_steps=config.retrain.max_steps,
     )
 
 
@@ -131,8 +133,10 @@ def control_tail(config: Config, device: "torch.device") -> "FitSettings":
     return tail_settings(config, resolve_precision("auto", device))
 
 
-def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> "JobSettings":
-    """[search], [retrain] and [controls] as one attribute's job takes them.
+def job_settings(
+    config: Config, *, with_tail: bool, device: "torch.device", sources: Sequence[int] = ()
+) -> "JobSettings":
+    """[search], [retrain] and [controls] as one attribute's job takes them; `sources` as `space_of_config` has them.
 
     Raises:
         SearchError: a strategy of NNI's is wanted where its extra is missing.
@@ -144,7 +148,7 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
     if any(strategy.startswith("nni-") for strategy in (config.search.strategy, *controls.strategies)):
         require_nni()
     return JobSettings(
-        space=space_of_config(config),
+        space=space_of_config(config, sources),
         search=search_settings(config),
         rivals=controls.strategies,
         retrain=fit_settings(config),
@@ -153,6 +157,8 @@ def job_settings(config: Config, *, with_tail: bool, device: "torch.device") -> 
         random=controls.random,
         probe=controls.linear_probe,
         tail=control_tail(config, device) if controls.tail and with_tail else None,
+        tail_share=controls.tail_share,
+        learning_curve=controls.learning_curve,
         **values_for(ChoosingSettings, config.search),
     )
 
@@ -166,7 +172,8 @@ def settings_on(config: Config, trunk: "Trunk", device: "torch.device") -> "JobS
     depth = trunk.check_depth(depth_of(config))
     if config.branch.kind == "tail":
         return hand_settings(config, trunk, depth, device)
-    return job_settings(config, with_tail=depth < len(trunk.chain), device=device)
+    earlier = [channels for channels, _, _ in trunk.shapes[: depth - 1]] if config.search.sources == "all" else []
+    return job_settings(config, with_tail=depth < len(trunk.chain), device=device, sources=earlier)
 
 
 def hand_settings(config: Config, trunk: "Trunk", depth: int, device: "torch.device") -> "JobSettings":

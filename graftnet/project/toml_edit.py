@@ -123,8 +123,8 @@ def aligned(written: str, before: str, comment: str) -> str:
 
 
 def header_of(line: str) -> str | None:
-    """The table that a line begins, as ``dotted`` writes it; None for other lines."""
-    header = re.match(r"\s*\[([^\[\]]+)\]\s*(#.*)?$", line)
+    """The table, or the next one of a list, that a line begins, as ``dotted`` writes it; None for other lines."""
+    header = re.match(r"\s*\[\[?([^\[\]]+)\]?\]\s*(#.*)?$", line)
     if not header:
         return None
     parts = re.findall(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^.\s\"']+", header[1])

@@ -13,7 +13,7 @@ from graftnet.project.folder import Project, open_project, project_here
 from graftnet.project.machine import choose_device
 from graftnet.project.overrides import NONE, Overrides, PlaceOptions, open_overridden, overridden
 from graftnet.project.settings import seed_or
-from graftnet.terminal.output import Answer, announce, show_progress
+from graftnet.terminal.output import Answer, announce, if_long, show_progress
 
 QUICK_SEEDS, QUICK_ARCHITECTURES = 2, 10
 SHOWN = (
@@ -68,6 +68,11 @@ def search_in(
 ) -> Answer:
     """Search one attribute of an open project; ``tensorboard``: its curves as event files in its folder too."""
     project.source(attribute)
+    from graftnet.searches.current import Call, recall, remember
+
+    call = Call(attribute, seed_or(seed, project), device)
+    if not force and not tensorboard and (current := recall(project, call)):
+        return found_in(*current)
     chosen = choose_device(device)
     follower = None
     if tensorboard:
@@ -75,19 +80,26 @@ def search_in(
 
         follower = Follower()
     from graftnet.searches.run import carry_out, plan_search
-    from graftnet.searches.standing import standing_of
+    from graftnet.searches.standing import standing_of, taken_sentence
     from graftnet.trunks.versions import open_trunk
     from reports import write_report
 
     trunk = open_trunk(project, chosen)
-    plan = plan_search(project, trunk, attribute, seed=seed_or(seed, project), device=chosen, force=force)
+    with show_progress() as progress:
+        plan = plan_search(
+            project, trunk, attribute, seed=call.seed, device=chosen, force=force, progress=if_long(progress)
+        )
     if force or not plan.finished or plan.advised_otherwise:
         typer.echo(plan.depth_sentence, err=True)
+    if (force or not plan.finished) and plan.auto:
+        typer.echo(f"{attribute}: {plan.auto}", err=True)
     if not plan.finished and plan.few_sentence:
         typer.echo(plan.few_sentence, err=True)
     if not plan.finished and plan.drawn_sentence:
         typer.echo(plan.drawn_sentence, err=True)
     if sentence := standing_of(plan).sentence(attribute):
+        typer.echo(sentence, err=True)
+    if not force and (sentence := taken_sentence(plan)):
         typer.echo(sentence, err=True)
     if not plan.finished and plan.shared_sentence:
         typer.echo(plan.shared_sentence, err=True)
@@ -99,11 +111,14 @@ def search_in(
             progress=progress,
             force=force,
             announce=announce,
+            tell=lambda sentence: typer.echo(sentence, err=True),
             observe=follower.observe if follower else None,
         )
     if follower:
         typer.echo(f"Curves: tensorboard --logdir {follower.finish(searched)}", err=True)
-    return found_in(searched, write_report(searched))
+    page = write_report(searched)
+    remember(project, call, plan, searched, page)
+    return found_in(searched, page)
 
 
 def search_file(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +11,16 @@ import torch
 from foundation.history import Progress
 from graftnet.project.config import project_of
 from graftnet.project.folder import Project
+from graftnet.terminal.output import if_long
 from graftnet.trunks.advice import attribute_depth
 from graftnet.trunks.precision import feature_precision
 from subdatasets.errors import DataError
 from subdatasets.image_files import content_hashes
 from subdatasets.splits import SPLITS
-from subdatasets.subdataset import SubDataset
+from subdatasets.subdataset import SubDataset, image_hashes
+from trunk.features.averages import AverageCache
 from trunk.features.cache import FeatureCache, Missing
+from trunk.features.context import FeaturesWithContext
 from trunk.features.estimate import Estimate, estimate_fill, joined_estimates, require_room, shown_bytes
 from trunk.features.source import LabelledFeatures
 from trunk.features.views import key_of
@@ -127,13 +130,18 @@ def verified_cache(project: Project, trunk: Trunk) -> str:
     return "\n".join(lines) or "Nothing is cached."
 
 
+def hashes_of(project: Project, subdatasets: Sequence[SubDataset], progress: Progress | None = None) -> dict[Path, str]:
+    """The content hash of every image of these sub-datasets; the project's memory of files spares reading them."""
+    return image_hashes(subdatasets, progress=if_long(progress) if progress else None, memory=project.memory)
+
+
 def estimate_cache(project: Project, trunk: Trunk, subdatasets: Sequence[SubDataset]) -> Estimate:
     """What :func:`fill_cache` would take; the trunk runs on a few images, and no feature is written.
 
     Raises:
         TrunkError: the disk has not the room for it.
     """
-    hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
+    hashes = hashes_of(project, subdatasets)
     cache = cache_of(project, trunk)
     estimate = joined_estimates(
         [
@@ -163,7 +171,7 @@ def fill_cache(
     new searches read.
     """
     if hashes is None:
-        hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
+        hashes = hashes_of(project, subdatasets, progress)
     cache = cache_of(project, trunk)
     parts = portions(project, subdatasets, hashes, depths or new_depths(project, trunk, subdatasets))
     computed = sum(fill(cache, part, announce=announce, progress=progress) for part in parts)
@@ -211,10 +219,35 @@ class AttributeData:
         }
 
     def splits(
-        self, *, announce: Announce | None = None, progress: Progress | None = None
+        self, *, sources: bool = False, announce: Announce | None = None, progress: Progress | None = None
     ) -> dict[str, LabelledFeatures]:
-        """The labelled features of each split, computed where they are missing; ``announce`` hears what that takes."""
-        return self.splits_at([self.depth], announce=announce, progress=progress)[self.depth]
+        """The labelled features of each split, computed where they are missing; ``announce`` hears what that takes.
+
+        With ``sources`` the averages of all earlier depths lie behind the map (:mod:`trunk.features.context`).
+        """
+        splits = self.splits_at([self.depth], announce=announce, progress=progress)[self.depth]
+        return self.with_sources(splits, progress) if sources and self.depth > 1 else splits
+
+    def with_sources(
+        self, splits: Mapping[str, LabelledFeatures], progress: Progress | None
+    ) -> dict[str, LabelledFeatures]:
+        """The splits with the averages of the earlier depths, which are those of `graftnet trunk probe`."""
+        averages = AverageCache(cache_of(self.project, self.trunk, self.precision))
+        averages.fill(wanted(self.project, [self.subdataset], self.hashes)[0], progress=progress)
+        columns = sum(averages.widths[: self.depth - 1])
+
+        def read(keys: Sequence[str]) -> torch.Tensor:
+            return torch.from_numpy(averages.read(keys)[:, :columns].copy())
+
+        made, start, views = {}, 0, self.project.config.features.views
+        for split in SPLITS:
+            part = splits[split]
+            contents = self.contents[start : start + len(part)]
+            start += len(part)
+            others = [read([key_of(content, view) for content in contents]) for view in views if split == "train"]
+            features = FeaturesWithContext(part.features, read(contents), torch.stack(others) if others else None)
+            made[split] = replace(part, features=features)
+        return made
 
     def splits_at(
         self, depths: Sequence[int], *, announce: Announce | None = None, progress: Progress | None = None
@@ -252,13 +285,15 @@ def attribute_data(
     *,
     device: torch.device,
     hashes: Mapping[Path, str] | None = None,
+    progress: Progress | None = None,
 ) -> AttributeData:
     """Read the attribute's sub-dataset as it is today and hash its images; no image passes the trunk.
 
     Args:
         project: as the attribute has it (:func:`graftnet.project.config.project_of`).
         device: that the trunk will compute on.
-        hashes: content hashes that are known already; only other images are read.
+        hashes: content hashes that are known already; only other images are looked for.
+        progress: hears the stage "images".
 
     Raises:
         ConfigError, DataError: it is gone, or cannot be used. TrunkError: the trunk cannot be cut there.
@@ -268,7 +303,7 @@ def attribute_data(
     check_values(subdataset)
     known = hashes or {}
     paths = [example.path for example in subdataset.examples]
-    fresh = content_hashes([path for path in paths if path not in known])
+    fresh = content_hashes([path for path in paths if path not in known], progress=progress, memory=project.memory)
     used = {path: known[path] if path in known else fresh[path] for path in paths}
     precision = feature_precision(project, trunk, device)
     return AttributeData(project, trunk, subdataset, used, depth, precision)

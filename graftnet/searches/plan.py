@@ -23,6 +23,7 @@ class SearchPlan:
     hashes: the content hash of every image. identity: what defines the search (data, trunk, settings, seed, device);
     another plan with the same finds the same folder. command: the command line that asked for it. choice: the
     depth that an attribute not searched yet would read, of so many blocks; this search may be older than that advice.
+    auto: why "auto" took the strategy that it took; empty where one was named.
     """
 
     project: Project
@@ -33,6 +34,7 @@ class SearchPlan:
     command: str
     choice: Choice | None = None
     blocks: int = 0
+    auto: str = ""
 
     @property
     def attribute(self) -> str:

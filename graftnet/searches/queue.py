@@ -21,6 +21,7 @@ from graftnet.searches.plan import SearchPlan
 from graftnet.searches.run import carry_out, plan_search
 from graftnet.searches.standing import Standing, standing_of
 from graftnet.terminal.failures import explain
+from graftnet.terminal.output import if_long
 from graftnet.trunks.versions import open_trunk
 from trunk.trunk import Trunk
 
@@ -98,11 +99,13 @@ def survey(
     settings_on(project.config, trunk, device)  # raises here what no attribute could do without
     jobs: list[Job] = []
     hashes: dict[Path, str] = {}
-    names = list(project.sources())
+    names, quiet = list(project.sources()), if_long(progress) if progress else None
     for number, name in enumerate(names):
         if progress:
             progress(PLANNING, number, len(names), {})
-        jobs.append(plan_job(project, trunk, name, seed=seed, device=device, hashes=hashes, force=force))
+        jobs.append(
+            plan_job(project, trunk, name, seed=seed, device=device, hashes=hashes, force=force, progress=quiet)
+        )
     wanted = [job for job in jobs if job.plan and (force or not job.current)]
     failed = {job.attribute: job for job in fill(project, trunk, wanted, progress) if job.error}
     return [failed.get(job.attribute, job) for job in jobs]
@@ -117,10 +120,13 @@ def plan_job(
     device: torch.device,
     hashes: dict[Path, str],
     force: bool = False,
+    progress: Progress | None = None,
 ) -> Job:
     """Plan one attribute; ``hashes`` of images seen before are used, and new ones added."""
     try:
-        plan = plan_search(project, trunk, attribute, seed=seed, device=device, hashes=hashes, force=force)
+        plan = plan_search(
+            project, trunk, attribute, seed=seed, device=device, hashes=hashes, force=force, progress=progress
+        )
     except Exception as error:
         return Job(attribute, error=explain(error, project.runs)[0])
     hashes.update(plan.hashes)

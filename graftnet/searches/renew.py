@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from branches.measures.metrics import measure
+from branches.probe import linear_probe
 from branches.saved import BranchRecord, save_branch
 from branches.settings import FitSettings
 from branches.tails import tail_branch
@@ -25,6 +26,7 @@ from graftnet.project.settings import control_tail, fit_settings, tail_settings
 from graftnet.searches.features import AttributeData
 from graftnet.searches.side_by_side import scores_on
 from nas.job.trainings import Trained, Trainings
+from search_spaces import Architecture
 
 
 def renew(data: AttributeData, record: BranchRecord, *, seed: int, progress: Progress | None = None) -> Path:
@@ -62,7 +64,10 @@ def train(
 ) -> None:
     """Do the trainings that are missing and write what came out; ``result.json`` comes last."""
     folder.mkdir(parents=True, exist_ok=True)
-    splits = data.splits(progress=progress)
+    splits = data.splits(sources=bool(record.sources), progress=progress)
+    metric = data.project.config.search.reward
+    begins = recipe_of(data, record).probe_start and record.kind == "branch"
+    probe = linear_probe(splits["train"], splits["val"], metric=metric) if begins else None
     trainings = Trainings(
         splits["train"],
         splits["val"],
@@ -71,8 +76,8 @@ def train(
         device=data.device,
         threshold_by=data.project.config.retrain.threshold_by,
         progress=progress,
+        probe=probe,
     )
-    metric = data.project.config.search.reward
     best = max(trained_anew(data, record, trainings), key=lambda trained: trained.score(metric))
     scores = scores_on(best.module, splits["test"], data.device)
     test = None if scores is None else measure(scores, splits["test"].labels.numpy(), threshold=best.val["threshold"])
@@ -80,6 +85,8 @@ def train(
         record,
         values=data.subdataset.attribute.values,
         feature_shape=splits["train"].features.shape,
+        sources=tuple(range(1, data.depth)) if splits["train"].context else (),
+        architecture=on_sources(record.architecture, data),
         freeze_depth=data.depth,
         fingerprint=data.trunk.fingerprint,
         threshold=best.val["threshold"],
@@ -99,7 +106,7 @@ def trained_anew(data: AttributeData, record: BranchRecord, trainings: Trainings
     """
     values, recipe = len(data.subdataset.attribute.values), recipe_of(data, record)
     if record.kind == "linear_probe":
-        return [trainings.probe(recipe.metric)]
+        return [trainings.probe(recipe.metric, joined=bool(record.sources))]
     if record.kind == "tail":
 
         def build(generator: torch.Generator) -> nn.Module:
@@ -108,12 +115,21 @@ def trained_anew(data: AttributeData, record: BranchRecord, trainings: Trainings
             return tail_branch(data.trunk, record.architecture, values, generator=generator)
 
         return [trainings.tail("tail", build, recipe)]
-    architecture = record.architecture
+    architecture = on_sources(record.architecture, data)
     assert architecture is not None
     return [
         trainings.branch("retraining", f"renewed-{number}", architecture, recipe)
         for number in range(data.project.config.retrain.repeats)
     ]
+
+
+def on_sources(architecture: Architecture | None, data: AttributeData) -> Architecture | None:
+    """The architecture with the channels of this trunk's earlier depths, where it reads such."""
+    if architecture is None or "sources" not in dict(architecture.settings):
+        return architecture
+    channels = tuple(shape[0] for shape in data.trunk.shapes[: data.depth - 1])
+    kept = tuple(pair for pair in architecture.settings if pair[0] != "sources")
+    return replace(architecture, settings=(*kept, *((("sources", channels),) if channels else ())))
 
 
 def recipe_of(data: AttributeData, record: BranchRecord) -> FitSettings:

@@ -22,6 +22,7 @@ from graftnet.project.folder import Project, by_age
 from graftnet.project.settings import job_settings, settings_on
 from graftnet.searches.features import Announce, AttributeData, attribute_data, estimate_cache, fill_cache
 from graftnet.searches.plan import SearchPlan, about_features
+from graftnet.searches.standing import others_of
 from graftnet.searches.warm_start import about_start, prepare_start, resumed, warmed
 from graftnet.trunks.advice import Choice, chosen_depth, pinned
 from graftnet.trunks.versions import open_trunk
@@ -30,6 +31,7 @@ from nas.job.predictions import ImageFile
 from nas.job.results import split_counts
 from nas.job.run import run_job
 from nas.settings import JobData
+from nas.strategies.auto import resolved
 from subdatasets.image_files import content_hash
 from subdatasets.reading.rows import few_sentence
 from subdatasets.splits import SPLITS
@@ -67,6 +69,7 @@ def plan_search(
     device: torch.device,
     hashes: Mapping[Path, str] | None = None,
     force: bool = False,
+    progress: Progress | None = None,
 ) -> SearchPlan:
     """Read the sub-dataset and hash its images; no image passes the trunk.
 
@@ -74,15 +77,16 @@ def plan_search(
     it is current, and a probe made since makes nothing stale.
 
     Args:
-        hashes: content hashes that are known already; only other images are read.
+        hashes: content hashes that are known already; only other images are looked for.
         force: it will be done anew, at the depth that is advised now.
+        progress: hears the stage "images", of those that are new or were changed.
 
     Raises:
         DataError: the sub-dataset cannot be used. ConfigError, TrunkError: a setting cannot.
     """
     project = project_of(project, attribute)
     choice = chosen_depth(project, trunk.fingerprint, attribute)
-    data = attribute_data(project, trunk, attribute, choice.depth, device=device, hashes=hashes)
+    data = attribute_data(project, trunk, attribute, choice.depth, device=device, hashes=hashes, progress=progress)
     plan = plan_at(data, choice, seed=seed, device=device)
     if force or not choice.measured or plan.finished:
         return plan
@@ -112,7 +116,8 @@ def depths_before(project: Project, trunk: Trunk, attribute: str, chosen: int) -
 def plan_at(data: AttributeData, choice: Choice, *, seed: int, device: torch.device) -> SearchPlan:
     """The plan of a search of this data; ``choice``: the depth that an attribute not searched yet would read."""
     project, trunk = pinned(data.project, data.depth), data.trunk
-    settings = settings_on(project.config, trunk, device)
+    images = {split: len(data.subdataset.split(split)) for split in ("train", "val")}
+    settings, auto = resolved(settings_on(project.config, trunk, device), images["train"], images["val"])
     identity = {
         **data.identity,
         "seed": seed,
@@ -122,7 +127,17 @@ def plan_at(data: AttributeData, choice: Choice, *, seed: int, device: torch.dev
     }
     hashes, blocks = dict(data.hashes), len(trunk.chain)
     return resumed(
-        SearchPlan(project, data.subdataset, hashes, settings, identity, this_command(), choice=choice, blocks=blocks)
+        SearchPlan(
+            project,
+            data.subdataset,
+            hashes,
+            settings,
+            identity,
+            this_command(),
+            choice=choice,
+            blocks=blocks,
+            auto=auto,
+        )
     )
 
 
@@ -150,6 +165,7 @@ def carry_out(
     force: bool = False,
     patience: float = 0.0,
     announce: Announce | None = None,
+    tell: Callable[[str], None] | None = None,
     observe: Callable[[Path, Progress | None], Progress] | None = None,
 ) -> Path:
     """Do a planned search, or what is left of it; a finished one is returned as it is unless ``force``.
@@ -158,6 +174,7 @@ def carry_out(
         trunk: the project's, where it is open already.
         patience: seconds to wait for another process that is at work in the search's folder.
         announce: hears what filling the cache takes, before it begins.
+        tell: hears the stages of the job and what they will take.
         observe: told the search's folder before it begins, wraps ``progress``.
 
     Returns:
@@ -190,6 +207,7 @@ def carry_out(
         },
         "sequence": project.next_in_sequence(plan.attribute, plan.folder),
         **about_start(plan),
+        **({"auto": plan.auto} if plan.auto else {}),
     }
     pictures = project.config.project.pictures
     origin = Origin(plan.identity, about, image_files(plan, trunk), pictures, plan.command, seconds)
@@ -205,6 +223,8 @@ def carry_out(
                 start=start,
                 origin=origin,
                 progress=progress,
+                others=() if force else others_of(project.searches(plan.attribute)),
+                tell=tell,
             )
     return plan.folder
 
@@ -226,7 +246,8 @@ def job_data(
         )
     precision = plan.identity["feature_precision"]
     data = AttributeData(plan.project, trunk, subdataset, plan.hashes, depth, precision)
-    splits = data.splits(announce=announce, progress=progress)
+    sources = bool(plan.settings.space.settings.get("sources"))
+    splits = data.splits(sources=sources, announce=announce, progress=progress)
     return JobData(
         plan.attribute,
         values,
@@ -271,16 +292,27 @@ def search_features(
     values, splits = read_features_file(path)
     if config.branch.kind == "tail":
         raise ConfigError("Features from a file have no backbone, so no tail; search them with --branch searched.")
-    settings = job_settings(config, with_tail=False, device=device)
+    asked = job_settings(config, with_tail=False, device=device)
+    settings, auto = resolved(asked, len(splits["train"]), len(splits["val"]))
     job = JobData(path.stem, values, splits["train"], splits["val"], splits.get("test"))
     known = origin_of(job, settings, digest=identity_of({"file": content_hash(path)}), seed=seed, device=device)
+    known = replace(known, about={**known.about, **({"auto": auto} if auto else {})})
     origin = replace(known, command=this_command(), seconds=time.perf_counter() - started)
     target = folder / identity_of(dict(known.identity))
     with only_one(target):
         if to_do(target, force=force):
             if announce and (few := few_sentence(job.attribute, split_counts(job))):
                 announce(few)
-            run_job(job, settings, folder=target, seed=seed, device=device, origin=origin, progress=progress)
+            run_job(
+                job,
+                settings,
+                folder=target,
+                seed=seed,
+                device=device,
+                origin=origin,
+                progress=progress,
+                others=() if force else others_of(folder),
+            )
     return target
 
 

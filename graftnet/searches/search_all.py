@@ -11,6 +11,7 @@ from graftnet.errors import ConfigError
 from graftnet.project.overrides import NONE, PLACES, Overrides, PlaceOptions, open_overridden
 from graftnet.project.settings import seed_or
 from graftnet.searches.calls import found_in
+from graftnet.searches.current import Call, Current, recall, remember
 from graftnet.searches.processes import Processes
 from graftnet.terminal.output import Answer, PlainLines, format_figures, format_seconds
 
@@ -37,6 +38,12 @@ def search_all(
     project = open_overridden(folder, overrides)
     if not project.sources():
         raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")
+    calls = [Call(name, seed_or(seed, project), device) for name in project.sources()]
+    known = {} if force else {call.attribute: recall(project, call) for call in calls}
+    if all(known.get(call.attribute) for call in calls):
+        with show_fleet() as display:
+            display.say(f"0 of {len(calls)} attributes to search, {len(calls)} have a current result.")
+        return [current_account(name, current) for name, current in known.items() if current]
     from graftnet.searches.queue import Outcome
 
     outcomes: dict[str, Outcome] = {}
@@ -49,7 +56,11 @@ def search_all(
                 display.take(message)
                 if isinstance(message, Outcome):
                     outcomes[message.attribute] = message
-    return [account_of(job, outcomes.get(job.attribute)) for job in jobs]
+    accounts = [account_of(job, outcomes.get(job.attribute)) for job in jobs]
+    for job, call, account in zip(jobs, calls, accounts, strict=True):
+        if job.plan and account.record["state"] != "failed":
+            remember(project, call, job.plan, Path(account.record["folder"]), Path(account.record["report"]))
+    return accounts
 
 
 def choose_place(options: PlaceOptions, device: str) -> "AbstractContextManager[Place]":
@@ -93,8 +104,13 @@ def account_of(job: "Job", outcome: "Outcome | None") -> Answer:
     job.plan.make_newest()
     folder = job.plan.folder
     page = folder / "report.html"
-    searched = found_in(folder, page if page.exists() else write_report(folder))
-    return Answer({**head, "state": "current", **searched.record}, job.attribute)
+    return current_account(job.attribute, Current(folder, page if page.exists() else write_report(folder)))
+
+
+def current_account(attribute: str, current: Current) -> Answer:
+    """What became of an attribute of which nothing was to be done."""
+    head = {"attribute": attribute, "was": "current", "reasons": [], "state": "current"}
+    return Answer({**head, **found_in(*current).record}, attribute)
 
 
 def fleet_answer(accounts: Sequence[Answer]) -> Answer:
@@ -168,6 +184,8 @@ class FleetLines:
 
     def start(self, jobs: Sequence["Job"], todo: int) -> None:
         """Say what will be done, attribute by attribute; the clock for the time left begins here."""
+        from graftnet.searches.standing import taken_sentence
+
         for job in jobs:
             if job.plan and not job.current and job.plan.few_sentence:
                 self.say(job.plan.few_sentence)
@@ -176,6 +194,8 @@ class FleetLines:
             if job.error:
                 self.say(f"{job.attribute} cannot be searched: {job.error}")
             elif job.standing and (sentence := job.standing.sentence(job.attribute)):
+                self.say(sentence)
+            if job.plan and not job.current and (sentence := taken_sentence(job.plan)):
                 self.say(sentence)
             if job.plan and not job.current and job.plan.shared_sentence:
                 self.say(job.plan.shared_sentence)

@@ -94,7 +94,9 @@ def measure_branch(
     module, record = load_branch(branch)
     module.to(data.device)
     held_out = tuple(example for example in data.subdataset.examples if example.split != "train")
-    splits = replace(data, subdataset=replace(data.subdataset, examples=held_out)).splits(progress=progress)
+    splits = replace(data, subdataset=replace(data.subdataset, examples=held_out)).splits(
+        sources=bool(record.sources), progress=progress
+    )
     figures: dict[str, Figures | None] = {"val": None, "test": None}
     scores = None
     for split in figures:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from foundation.files import jsonable, read_json
+from graftnet.project.folder import by_age
 from graftnet.searches.plan import SearchPlan
 
 State = Literal["current", "missing", "unfinished", "stale"]
@@ -73,6 +74,27 @@ def standing_of(plan: SearchPlan) -> Standing:
     if plan.folder.is_dir():
         return Standing("unfinished", reasons)
     return Standing("stale", reasons) if older else Standing("missing")
+
+
+def taken_sentence(plan: SearchPlan) -> str:
+    """What a search that is about to begin takes over from earlier ones; empty where there is nothing to take."""
+    if plan.folder.is_dir():
+        return ""
+    from nas.reuse.donors import Donors
+    from nas.reuse.keys import features_key
+
+    identity = jsonable(plan.identity)
+    config = {**identity, "stages": {"features": features_key(identity, {})}}
+    named = Donors(others_of(plan.project.searches(plan.attribute)), config).named()
+    if not named:
+        return ""
+    words = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+    return f"{plan.attribute}: taken over from its earlier searches, as far as they are the same: {words}."
+
+
+def others_of(root: Path) -> list[Path]:
+    """The searches in a folder that have begun, the newest first: what they finished may be taken over."""
+    return by_age(root.glob("*/config.json"))[::-1]
 
 
 def changes_since(result: Path, identity: Mapping[str, Any]) -> tuple[str, ...]:

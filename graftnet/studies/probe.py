@@ -23,8 +23,7 @@ from graftnet.searches.features import cache_of, check_values, device_of
 from graftnet.terminal.output import Answer, show_progress, text_table
 from graftnet.trunks.advice import probe_file, probes_on, shared_advice
 from graftnet.trunks.versions import open_trunk
-from subdatasets.image_files import content_hashes
-from subdatasets.subdataset import SubDataset
+from subdatasets.subdataset import SubDataset, image_hashes
 from trunk.backbones.find import find_backbone
 from trunk.features.averages import AverageCache
 from trunk.trunk import Trunk
@@ -62,9 +61,7 @@ def probe_attributes(
         raise ConfigError(f"{project.data} has no sub-dataset; bring one in with `graftnet data import`.")
     subdatasets = [seen(project.read(name)) for name in names]
     trunk = open_trunk(project, device)
-    hashes = content_hashes(
-        [example.path for subdataset in subdatasets for example in subdataset.examples], progress=progress
-    )
+    hashes = image_hashes(subdatasets, progress=progress, memory=project.memory)
     averages = AverageCache(cache_of(project, trunk))
     averages.fill({content: path for path, content in hashes.items()}, progress=progress)
     milliseconds = depth_milliseconds(trunk)

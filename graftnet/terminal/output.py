@@ -9,6 +9,8 @@ from unicodedata import category
 
 import typer
 
+from graftnet.terminal.timing import Remaining
+
 if TYPE_CHECKING:
     from foundation.history import Progress
     from trunk.features.estimate import Estimate
@@ -72,6 +74,7 @@ def text_table(rows: Sequence[Sequence[str]], right: str = "") -> list[str]:
 
 
 LINE_EVERY = 10.0
+QUICK = 2.0  # seconds
 
 
 @contextmanager
@@ -89,7 +92,7 @@ def show_progress(stream: TextIO | None = None) -> Iterator["Progress"]:
 def show_bars(stream: TextIO) -> Iterator["Progress"]:
     """One bar per group of stages, the one that is running last."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
     columns = (
@@ -97,21 +100,27 @@ def show_bars(stream: TextIO) -> Iterator["Progress"]:
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
         TextColumn("{task.fields[figures]}", style="dim"),
     )
     tasks: dict[str, TaskID] = {}
+    times: dict[str, Remaining] = {}
     with Bars(*columns, console=Console(file=stream)) as bars:
 
         def report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
             group = group_of(stage)
             shown: dict[str, Any] = {"total": total, "completed": done, "figures": format_figures(figures)}
             if group not in tasks:
-                tasks[group] = bars.add_task(stage, **shown)
+                times[group] = Remaining()
+                times[group].begin(done)
+                tasks[group] = bars.add_task(stage, **shown, left="")
             elif stage != bars.tasks[tasks[group]].description or done < bars.tasks[tasks[group]].completed:
-                bars.reset(tasks[group], description=stage, **shown)
+                times[group].begin(done)
+                bars.reset(tasks[group], description=stage, **shown, left="")
             else:
+                times[group].hear(done)
+                left = times[group].left(total) if done < total else None
+                shown["left"] = "" if left is None else f"{format_seconds(left)} left"
                 bars.update(tasks[group], **shown)
 
         yield report
@@ -126,25 +135,37 @@ class PlainLines:
         self.prefix = prefix
         self.stage = ""
         self.last_done = 0
-        self.first_done = 0
-        self.began = 0.0
         self.written = 0.0
+        self.remaining = Remaining(clock)
 
     def __call__(self, stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
         now = self.clock()
         silent = group_of(stage) == group_of(self.stage)
         if stage != self.stage or done < self.last_done:
-            self.stage, self.first_done, self.began = stage, done, now
+            self.stage = stage
+            self.remaining.begin(done)
+        self.remaining.hear(done)
         self.last_done = done
         if silent and done < total and now - self.written < LINE_EVERY:
             return
         self.written = now
         parts = [f"{stage} {done}/{total}", format_figures(figures)]
-        if self.first_done < done < total:
-            left = (now - self.began) * (total - done) / (done - self.first_done)
+        left = self.remaining.left(total) if done < total else None
+        if left is not None:
             parts.append(f"{format_seconds(left)} left")
         self.stream.write(self.prefix + ", ".join(part for part in parts if part) + "\n")
         self.stream.flush()
+
+
+def if_long(progress: "Progress", clock: Callable[[], float] = time.monotonic) -> "Progress":
+    """A callback that passes on what it hears once the work takes longer than `QUICK`: what is quick is not told."""
+    began = clock()
+
+    def told(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+        if clock() - began > QUICK:
+            progress(stage, done, total, figures)
+
+    return told
 
 
 def group_of(stage: str) -> str:

@@ -1,4 +1,4 @@
-"""Freeze depth of each attribute: what is set, what a probe advises, or where the backbone's table cuts.
+"""Freeze depth of each attribute: what is set, what a race of cuts or a probe advises, or where the table cuts.
 
 `graftnet trunk probe` writes one record per trunk and attribute, ``runs/probes/<fingerprint>/<attribute>.json``. Where
 `trunk.freeze_depth` is 0 new searches take the attribute's advice, or, where it was not probed itself, that for all
@@ -55,21 +55,51 @@ class ProbeShape(TypedDict):
     advised: Size
 
 
+class RaceShape(TypedDict):
+    """The record of one attribute's race of cuts (`graftnet.studies.cuts`), as far as it is read again."""
+
+    attribute: Name
+    fingerprint: Digest
+    depth: Size
+
+
 class Choice(NamedTuple):
-    """A freeze depth and why: ``by`` is ``set``, ``probe``, ``probes`` (of other attributes) or ``table``."""
+    """A freeze depth and why: ``by`` is ``set``, ``race``, ``probe``, ``probes`` (of other attributes) or ``table``."""
 
     depth: int
     by: str
 
     @property
     def measured(self) -> bool:
-        """Whether a probe advises it."""
-        return self.by in ("probe", "probes")
+        """Whether a race or a probe advises it."""
+        return self.by in ("race", "probe", "probes")
 
 
 def probe_file(project: Project, fingerprint: str, attribute: str) -> Path:
     """Where an attribute's probe on a trunk is, or will be."""
     return inside(project.runs, "probes", fingerprint[:FINGERPRINT_SHOWN], f"{attribute}.json")
+
+
+def race_file(project: Project, fingerprint: str, attribute: str) -> Path:
+    """Where the record of an attribute's newest race of cuts on a trunk is, or will be."""
+    return inside(project.runs, "cuts", fingerprint[:FINGERPRINT_SHOWN], attribute, "race.json")
+
+
+def raced_depth(project: Project, fingerprint: str, attribute: str) -> int | None:
+    """The depth that a race of cuts found for the attribute on this trunk; None where there was none.
+
+    Raises:
+        RecordError: its record is damaged.
+    """
+    path = race_file(project, fingerprint, attribute)
+    try:
+        record = read_record(path, RaceShape)
+    except FileNotFoundError:
+        return None
+    if record["fingerprint"] != fingerprint or record["attribute"] != attribute:
+        raise RecordError(f"{path} is not a race of {attribute} on this trunk; delete it and race again.")
+    depth: int = record["depth"]
+    return depth
 
 
 def read_probe(project: Project, fingerprint: str, attribute: str) -> dict[str, Any] | None:
@@ -122,6 +152,9 @@ def chosen_depth(project: Project, fingerprint: str, attribute: str | None = Non
     usual = depth_of(config)
     if config.trunk.freeze_depth:
         return Choice(usual, "set")
+    raced = raced_depth(project, fingerprint, attribute) if attribute and config.branch.kind != "tail" else None
+    if raced is not None:
+        return Choice(raced, "race")
     if not inside(project.runs, "probes", fingerprint[:FINGERPRINT_SHOWN]).is_dir():
         return Choice(usual, "table")
     own = read_probe(project, fingerprint, attribute) if attribute else None
@@ -163,14 +196,17 @@ def why(names: Sequence[str], choice: Choice, depth: int, *, blocks: int) -> str
     those = ", ".join(names)
     call = f"`graftnet trunk probe {' '.join(names)}`"
     if choice.measured and depth != choice.depth:
+        who = "short trainings at several depths now advise" if choice.by == "race" else "a probe now advises"
         return (
-            f"{those}: a probe now advises depth {choice.depth}, what is there reads depth {depth}; search again with "
-            f"--force to follow it, or set trunk.freeze_depth = {depth} to keep it."
+            f"{those}: {who} depth {choice.depth}, what is there reads depth {depth}; search again with --force to "
+            f"follow it, or set trunk.freeze_depth = {depth} to keep it."
         )
     where = f"{those}: reading the trunk after {depth} of {blocks} blocks"
     match choice.by:
         case "set":
             return f"{where}, as trunk.freeze_depth says."
+        case "race":
+            return f"{where}, as short trainings at several depths advise."
         case "probe":
             return f"{where}, as its probe advises."
         case "probes":

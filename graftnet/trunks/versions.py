@@ -16,12 +16,12 @@ from graftnet import __version__
 from graftnet.project.config import CONFIG_NAME
 from graftnet.project.folder import TREE, Project
 from graftnet.project.settings import pretrain_settings
+from graftnet.terminal.output import if_long
 from graftnet.trunks.bring import bring, keep
 from graftnet.trunks.inputs import chosen_input, require_input
 from graftnet.trunks.served import Served, grafted, history, holding_tree, write
 from graftnet.trunks.start import named, start_of
-from subdatasets.image_files import content_hashes
-from subdatasets.subdataset import SubDataset
+from subdatasets.subdataset import SubDataset, image_hashes
 from trunk.errors import TrunkError
 from trunk.precision import resolve_precision
 from trunk.preprocessing import Preprocessing
@@ -51,7 +51,9 @@ def train_trunk(
     preprocessing = chosen_input(project, weights.preprocessing if weights else None)
     names = list(table.attributes) or project.questions()
     subdatasets = [project.read(name) for name in names]
-    hashes = content_hashes([example.path for subdataset in subdatasets for example in subdataset.examples])
+    hashes = image_hashes(
+        subdatasets, progress=if_long(progress) if progress and ranks.first else None, memory=project.memory
+    )
     settings = settings_from(pretrain_settings(project.config), weights=weights is not None)
     settings = replace(settings, precision=resolve_precision(settings.precision, device))
     identity = {

@@ -23,6 +23,8 @@ from nas.errors import SearchError
 from nas.job.collapse import collapse
 from nas.job.results import too_few
 from nas.job.run import search_branch
+from nas.job.stages.budget import budgeted
+from nas.job.stages.probe_start import as_begun, begun
 from nas.job.trainings import Trainings
 from nas.settings import JobData, JobSettings
 from nas.warm_start import start_of
@@ -51,9 +53,21 @@ def run_audit(
     retrained for the ranking. test: measure the chosen ones on test too; nothing is chosen by it.
     Raises SearchError when the search is not finished or lacks the trainings that an audit builds on.
     """
+    settings = budgeted(settings, folder)
     check(folder, data, settings, seeds=seeds, architectures=architectures, test=test)
     result, history = read_result(folder / "result.json"), read_history(folder / "history.jsonl")
-    search = Search(settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device)
+    settings = as_begun(settings, folder)
+    data = begun(data, settings, folder)
+    search = Search(
+        settings.space,
+        data.train,
+        data.val,
+        settings.search,
+        folder=folder,
+        seed=seed,
+        device=device,
+        probe=data.probe.start if data.probe else None,
+    )
     total, finished = len(SIDES) * architectures + 2 * seeds, 0
 
     def done() -> None:
@@ -71,6 +85,7 @@ def run_audit(
             device=device,
             threshold_by=settings.threshold_by,
             progress=progress,
+            probe=data.probe,
         )
 
     draw = search.allowed.uniform if search.allowed else None
@@ -85,7 +100,7 @@ def run_audit(
     )
     extra = extra_random(result, settings.retrain_top, history)
     metric, parts, rows = settings.search.reward, [ranking_name], []
-    again = replace(settings, random=True, probe=False, tail=None, rivals=())
+    again = replace(settings, random=True, probe=False, tail=None, rivals=(), learning_curve=False)
     for of in range(seed, seed + seeds):
         record = result
         if of != seed:

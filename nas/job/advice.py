@@ -18,6 +18,7 @@ WORDS = {
     "searched": "the searched branch",
     "random": "the best random branch",
     "linear_probe": "the linear probe",
+    "joined_probe": "the linear probe of all depths",
     "tail": "the fine-tuned tail",
     "by-hand": "the branch by hand",
 }
@@ -43,7 +44,7 @@ class Facts:
     split. images: of test. others: the keys of all else that was trained, the best on val first, with each one's mean
     on test; gains: over them. cheapest: whether it is not the best on val, but the cheapest within the margin of that.
     search_gain: of the searched branch over the best random one; random: so many of those
-    were trained. few: the value with too few test images.
+    were trained. few: the value with too few test images. more: what more labels would bring, in a clause.
     """
 
     attribute: str
@@ -60,6 +61,7 @@ class Facts:
     search_gain: Gain | None = None
     random: int = 0
     few: TooFew | None = None
+    more: str = ""
 
 
 class Advice(NamedTuple):
@@ -176,6 +178,8 @@ def rivals_clause(facts: Facts) -> str:
 def verdict(facts: Facts) -> tuple[str, Advice]:
     """The verdict as text, and the advice in it."""
     advice = advise(facts)
+    if facts.more and facts.few is None:
+        advice = advice._replace(reason=f"{advice.reason}; {facts.more}")
     once = ""
     if facts.score is not None and facts.score.over == "images":
         once = " The intervals hold the chance of the test images alone: nothing was trained twice."

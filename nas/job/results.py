@@ -24,12 +24,14 @@ from nas.settings import JobData, JobSettings
 from search_spaces import Architecture
 from subdatasets.reading.rows import FEW, rarest
 
+PROBES = ("linear_probe", "joined_probe")  # whose trainings draw nothing at random
+
 
 @dataclass(frozen=True)
 class Contestant:
     """One side of the comparison: its trainings (the first is the one shown) and what it costs.
 
-    key: its kind, "searched", "random", "linear_probe", "tail", "by-hand", or the strategy of a rival.
+    key: its kind, "searched", "random", "linear_probe", "joined_probe", "tail", "by-hand", or the strategy of a rival.
     """
 
     trainings: Sequence[Trained]
@@ -95,12 +97,13 @@ def measure_all(
     beside: Sequence[Architecture] = (),
     trained: Sequence[Sequence[float]] = (),
     cheapest: bool = False,
+    more: str = "",
 ) -> tuple[dict[str, Any], dict[str, Scores]]:
     """The one look at the test split: every contestant's figures on val and test, and the winner's scores on them.
 
     The figures are what the records say of the winner and its controls, costs and latencies included. `beside`: other
     architectures whose latencies will be set beside them. trained: see `gains_of_winner`. cheapest: whether the winner
-    is not the best on val, but the cheapest within the margin of that.
+    is not the best on val, but the cheapest within the margin of that. more: what more labels would bring, in words.
     """
     metric = settings.search.reward
     winner = contestants["winner"]
@@ -113,7 +116,7 @@ def measure_all(
     reduction = None if tail_parameters is None else 1 - winner.parameters / tail_parameters
     timed = measured_latencies(data, contestants, latencies, beside)
     few = too_few(data)
-    facts = replace(facts_of(data, settings, contestants, compared, tail_parameters, few), cheapest=cheapest)
+    facts = replace(facts_of(data, settings, contestants, compared, tail_parameters, few), cheapest=cheapest, more=more)
     sentence, advice = verdict(facts)
     result: dict[str, Any] = {
         "kind": kind_of(winner.key),
@@ -210,7 +213,7 @@ def gains_of_winner(
         return None
     labels = data.test.labels.numpy()
     sides = {
-        name: Side(scores[name], [float(f[metric] or 0.0) for f in figures[name]], contestant.key == "linear_probe")
+        name: Side(scores[name], [float(f[metric] or 0.0) for f in figures[name]], contestant.key in PROBES)
         for name, contestant in contestants.items()
     }
     spread = spread_of([side.figures for side in sides.values()], trained)
@@ -330,6 +333,7 @@ def stage_seconds(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "controller_update": "search",
         "ranking": "search",
         "control": "controls",
+        "curve": "controls",
     }
     totals = {"search": 0.0, "retrain": 0.0, "controls": 0.0}
     for record in history:

@@ -7,13 +7,14 @@ the end. Every stage leaves its work in the folder, so that a killed job called 
 
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from branches.compression import codec_key, on_trunk
+from branches.compression import alone, codec_key, on_trunk
 from branches.costs.module import macs, parameters
 from branches.saved import load_branch, save_branch
 from foundation.files import jsonable, write_json
@@ -23,7 +24,7 @@ from foundation.records import read_json
 from nas.candidates import Candidate, Searched, candidates_history, own_proposals, rank_candidates
 from nas.enas import Search
 from nas.errors import SearchError
-from nas.job.choice import keep_choices, saved_record
+from nas.job.choosing.choice import keep_choices, saved_record
 from nas.job.collapse import collapse
 from nas.job.contest import baselines, train_all
 from nas.job.origin import Origin, features_digest, origin_of, require_same
@@ -31,10 +32,17 @@ from nas.job.pareto import front
 from nas.job.pictures import record_images
 from nas.job.results import Contestant, JobResult, measure_all, stage_seconds
 from nas.job.scores import calibrated_winner, keep_scores, read_scores
+from nas.job.stages.budget import within_budget
+from nas.job.stages.learning_curve import learning_curve, train_parts
+from nas.job.stages.probe_start import as_begun, begun
+from nas.job.stages.work import measured_units, plan_of, plan_sentence
 from nas.job.trainings import Trained, Trainings
 from nas.limits.latency import Latencies
 from nas.limits.limits import Cost
+from nas.reuse.donors import Donors, taken_over
+from nas.reuse.keys import features_key, keys_of
 from nas.settings import BY_HAND, JobData, JobSettings
+from nas.strategies.auto import resolved
 from nas.strategies.stages import Stage, TrialStage
 from nas.warm_start import Start
 from search_spaces.tail import tail_plan
@@ -50,12 +58,17 @@ def run_job(
     start: Start | None = None,
     origin: Origin | None = None,
     progress: Progress | None = None,
+    others: Sequence[Path] = (),
+    tell: Callable[[str], None] | None = None,
 ) -> JobResult:
     """Run the job in ``folder``, or continue it, or return what it found; a killed one is continued by calling again.
 
     Args:
         start: what a new search starts from, None for a cold start.
         origin: where the features come from; None where there is no more to say of them than they do.
+        others: folders of other jobs, the one to ask first at the front: what they finished of the same stages is taken
+            over instead of being done again (`nas.reuse`).
+        tell: hears the plan, its stages and how long they take, of a job that begins.
 
     Returns:
         The result, ``result, branch = run_job(...)``. The folder then holds all that ``graftnet search`` writes:
@@ -65,8 +78,10 @@ def run_job(
     Raises:
         SearchError: the folder holds another job, or one whose features were stored otherwise.
     """
+    settings, _ = resolved(settings, len(data.train), len(data.val))
     origin = origin or origin_of(data, settings, digest=features_digest(data), seed=seed, device=device)
     identity = origin.identity
+    settings = as_begun(settings, folder)
     setting = {
         "space": settings.space.name,
         "space_settings": dict(settings.space.settings),
@@ -74,18 +89,32 @@ def run_job(
         "reward": settings.search.reward,
         "strategy": settings.strategy,
         "feature_shape": list(data.train.trunk_shape),
+        **({"probe_start": True} if settings.retrain.probe_start else {}),
+        **({"context": data.train.context} if data.train.context else {}),
     }
-    known = {**origin.about, **codec_key(data.train.features)}
+    codec = codec_key(data.train.features)
+    known = {**origin.about, **codec}
     command = origin.command or shlex.join(["python", *sys.argv])
     about = {"command": command, "versions": versions(), "machine": machine(device)}
     # When it was begun, or continued: of several unfinished searches the newest is told by it.
     config = jsonable({**identity, **setting, **known, **about, "created": timestamp()})
+    config["stages"] = {"features": features_key(jsonable(identity), codec)}
     require_same(folder, config)
     if (folder / "result.json").exists():
         return JobResult(read_json(folder / "result.json"), load_branch(folder / "branch")[0], read_scores(folder))
     folder.mkdir(parents=True, exist_ok=True)
+    begins = not (folder / "history.jsonl").exists()
+    settings, budget = within_budget(data, settings, folder=folder, seed=seed, device=device)
+    config |= budget
+    config["stages"] = keys_of(config)
     write_json(folder / "config.json", config)
-    result = search_branch(data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress)
+    if tell and begins:
+        units = measured_units(data, settings, seed=seed, device=device)
+        tell(plan_sentence(plan_of(data, settings, units), data.attribute))
+    donors = Donors([other for other in others if other != folder], config)
+    result = search_branch(
+        data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress, donors=donors
+    )
     keep_scores(folder, result.scores)
     seconds = {"features": origin.seconds, **result.record["seconds"]}
     calibration, calibrated = calibrated_winner(data, result.scores)
@@ -99,6 +128,8 @@ def run_job(
             "calibration": calibrated,
             **known,
             **about,
+            **taken_over(folder),
+            **{key: budget[key] for key in budget if key == "budget"},
             "created": timestamp(),
             "status": "complete",
         }
@@ -110,7 +141,7 @@ def run_job(
     keep_choices(folder, data, result.contestants, record["controls"], **where)
     winner = result.contestants["winner"]
     saved = saved_record(data, winner, test=record["test"], calibration=calibration, **where)
-    save_branch(folder / "branch", deployed, saved)
+    save_branch(folder / "branch", alone(deployed), saved)
     record_images(
         data,
         folder,
@@ -122,7 +153,7 @@ def run_job(
         pictures=origin.pictures,
     )
     write_json(folder / "result.json", record)
-    return JobResult(record, deployed, result.scores, result.contestants)
+    return JobResult(record, alone(deployed), result.scores, result.contestants)
 
 
 def search_branch(
@@ -134,6 +165,7 @@ def search_branch(
     device: torch.device,
     start: Start | None = None,
     progress: Progress | None = None,
+    donors: Donors | None = None,
 ) -> JobResult:
     """Search, train and compare in ``folder``, or continue; only what is needed to continue is written.
 
@@ -143,9 +175,11 @@ def search_branch(
         What the search itself knows of ``result.json``, and the winner as it was trained, on the features of `data`.
     """
     if settings.strategy == BY_HAND:
-        return run_tail_job(data, settings, folder=folder, seed=seed, device=device, progress=progress)
+        return run_tail_job(data, settings, folder=folder, seed=seed, device=device, progress=progress, donors=donors)
+    settings = as_begun(settings, folder)
+    data = begun(data, settings, folder)
     search, candidates = find_candidates(
-        data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress
+        data, settings, folder=folder, seed=seed, device=device, start=start, progress=progress, donors=donors
     )
     latencies = Latencies(
         folder, data.train.trunk_shape, data.train.values, device=device, batch=settings.search.latency_batch
@@ -161,6 +195,8 @@ def search_branch(
         device=device,
         threshold_by=settings.threshold_by,
         progress=progress,
+        probe=data.probe,
+        donors=donors,
     )
     rivals = {
         strategy: find_candidates(
@@ -170,10 +206,13 @@ def search_branch(
             seed=seed,
             device=device,
             progress=progress,
+            donors=donors,
         )[1]
         for strategy in settings.rivals
     }
     contestants, ranked, chosen, trained = train_all(data, settings, search, candidates, rivals, trainings, latencies)
+    parts = train_parts(data, settings, contestants, trainings) if settings.learning_curve else {}
+    learned = learning_curve(data, settings, contestants, parts, device=device)
     figures, scores = measure_all(
         data,
         settings,
@@ -182,6 +221,7 @@ def search_branch(
         seed=seed,
         device=device,
         beside=architectures,
+        more=str(learned["sentence"]) if learned else "",
         trained=trained,
         cheapest=chosen["choice"]["cheapest"],
     )
@@ -194,6 +234,7 @@ def search_branch(
     record = {
         **figures,
         **chosen,
+        **({"learning_curve": learned} if learned else {}),
         "front": front(candidates, costs, latencies.of(architectures)),
         "retrained": ranked,
         "collapse": collapse(history, own, settings.space, asked=asked, metric=settings.search.reward),
@@ -210,6 +251,7 @@ def run_tail_job(
     seed: int,
     device: torch.device,
     progress: Progress | None = None,
+    donors: Donors | None = None,
 ) -> JobResult:
     """Run or continue the job in ``folder``: train the space's one tail ``settings.repeats`` times, and the controls.
 
@@ -231,6 +273,7 @@ def run_tail_job(
         device=device,
         threshold_by=settings.threshold_by,
         progress=progress,
+        donors=donors,
     )
     metric, features, shape = settings.search.reward, data.train.features, data.train.trunk_shape
     costs = macs(on_trunk(data.chosen(torch.Generator().manual_seed(0)), features), shape)
@@ -280,15 +323,28 @@ def find_candidates(
     device: torch.device,
     progress: Progress | None,
     start: Start | None = None,
+    donors: Donors | None = None,
 ) -> tuple[Searched, list[Candidate]]:
     """The first stage, by the chosen strategy: candidates, best first."""
+    donors = donors or Donors()
+    donors.take_search(folder, settings.strategy)
     if settings.strategy == "enas":
         search = Search(
-            settings.space, data.train, data.val, settings.search, folder=folder, seed=seed, device=device, start=start
+            settings.space,
+            data.train,
+            data.val,
+            settings.search,
+            folder=folder,
+            seed=seed,
+            device=device,
+            start=start,
+            probe=data.probe.start if data.probe else None,
         )
         search.run(progress=progress)
         return search, rank_candidates(search, settings.candidates, progress=progress)
-    stage = stage_of(settings.strategy)(data, settings, folder=folder, seed=seed, device=device)
+    stage = stage_of(settings.strategy)(
+        data, settings, folder=folder, seed=seed, device=device, earlier=donors.trials()
+    )
     return stage, stage.candidates(progress=progress)
 
 

@@ -2,8 +2,10 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,12 +21,29 @@ from nas.settings import JobData, JobSettings
 from nas.strategies.searches import STRATEGIES
 from search_spaces import Architecture
 
+Trials = Mapping[tuple[int, str], Mapping[str, Any]]  # (index, identity of the architecture) -> its record
+
+
+TAKEN = ("seed", "epoch", "seconds", "taken_from")
+
 
 class Stage(ABC):
-    """A search in a folder that ends in ``candidates.json``; called again it continues, and ends the same."""
+    """A search in a folder that ends in ``candidates.json``; called again it continues, and ends the same.
 
-    def __init__(self, data: JobData, settings: JobSettings, *, folder: Path, seed: int, device: torch.device) -> None:
-        self.data, self.settings = data, settings
+    earlier: trials that another job of the same features made, trained alike; they are not made again.
+    """
+
+    def __init__(
+        self,
+        data: JobData,
+        settings: JobSettings,
+        *,
+        folder: Path,
+        seed: int,
+        device: torch.device,
+        earlier: Trials | None = None,
+    ) -> None:
+        self.data, self.settings, self.earlier = data, settings, earlier or {}
         self.folder, self.seed, self.device = folder, seed, device
         self.history = History(folder / "history.jsonl")
         self.allowed = within(
@@ -92,11 +111,17 @@ class TrialStage(Stage):
 
     def trial(self, index: int, architecture: Architecture) -> Candidate:
         """Train one architecture from scratch, shortly, and write down how it did on val."""
+        if (known := self.earlier.get((index, architecture.identity))) is not None:
+            trial = Candidate(architecture, float(known["score"]), self.settings.strategy)
+            record_candidate(self, index, trial, **{key: known[key] for key in TAKEN})
+            return trial
         started = time.perf_counter()
         train, val, settings = self.data.train, self.data.val, self.settings.retrain
         seed = seed_of(self.seed, "trial", index)
         generator = torch.Generator().manual_seed(seed)
         branch = Branch(architecture, train.features.shape, train.values, dropout=settings.dropout, generator=generator)
+        if self.data.probe is not None:
+            branch.begin_at(self.data.probe.start)
         short = replace(settings, epochs=self.settings.trial_epochs)
         fitted = fit(branch, train, val, short, seed=seed, device=self.device)
         trial = Candidate(architecture, self.penalised(fitted.val_score, architecture), self.settings.strategy)

@@ -4,7 +4,7 @@ Widths share as in Slimmable Neural Networks (Yu et al., 2019), arXiv:1812.08928
 channels of the widest convolutions and has batch norms of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import skip_init
 
-from branches.layers import Head, pooled_features, pooled_shape, stem
+from branches.layers import STEP_FEATURES, Head, ProbeStart, SettledNorm, pooled_features, pooled_shape, stem
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Space
+from search_spaces.setting_checks import context_of
 
 
 class Slot(NamedTuple):
@@ -87,14 +88,31 @@ class SharedWeights(nn.Module):
         widths = widths_of(space)
         self.widest = max(widths)
         self.channels, self.values = channels, values
+        self.seen = channels - context_of(space.settings)  # by the stem
         self.dropout = nn.Dropout(dropout)
-        self.stem = shared(stem(channels, max(widths)), widths)
+        self.stem = shared(stem(self.seen, max(widths)), widths)
         self.add_module(name, middle)
         self.pooled = nn.ModuleDict()
         for pooling in choices["head.pooling"]:
             self.pooled[str(pooling)] = _linear(pooled_features(str(pooling), max(widths)), values)
         self.shortcut = _linear(channels, values, bias=False) if True in choices["head.shortcut"] else None
+        self.shortcut_norm: SettledNorm | None = None
         self._views: dict[tuple[object, ...], Part] = {}
+
+    @torch.no_grad()
+    def begin_at(self, start: ProbeStart) -> None:
+        """Begin at a fitted probe: every path with the shortcut shares its columns, which stay as they are.
+
+        All else in the last layers starts at zero, so that a path's reward is what it adds to the probe.
+        """
+        if self.shortcut is None:
+            return
+        weight, bias, self.shortcut_norm = start.columns(min(1.0, STEP_FEATURES / self.channels))
+        self.shortcut.weight.copy_(weight)
+        self.shortcut.weight.requires_grad_(False)
+        for linear in cast(Iterable[nn.Linear], self.pooled.values()):
+            linear.weight.zero_()
+            linear.bias.copy_(bias)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_views": {}}  # a copy makes its own, of its own weights
@@ -105,7 +123,7 @@ class SharedWeights(nn.Module):
 
     def stem_view(self, width: int) -> Part:
         """The stem at one width."""
-        return self.made_once(("stem", width), lambda: view(self.stem, stem(self.channels, width), width))
+        return self.made_once(("stem", width), lambda: view(self.stem, stem(self.seen, width), width))
 
     def head_view(self, pooling: str, shortcut: bool, width: int) -> Part:
         """The head at one width."""
@@ -117,7 +135,10 @@ class SharedWeights(nn.Module):
             axes = [(self.values, *pooled_shape(pooling, size)) for size in (self.widest, width)]
             weight = partial(_head_weight, pooled, self.shortcut if shortcut else None, *axes)
             bias = borrowed(pooled, "bias", (self.values,))
-            return emptied(head, {"linear.weight": weight, "linear.bias": bias})
+            part = emptied(head, {"linear.weight": weight, "linear.bias": bias})
+            if shortcut and self.shortcut_norm is not None:
+                head.shortcut_norm = self.shortcut_norm
+            return part
 
         return self.made_once(("head", pooling, shortcut, width), make)
 

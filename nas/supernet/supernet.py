@@ -5,13 +5,14 @@ modules of a branch, their parameters set to the shared ones before each run, so
 branch computes. Different from the paper: batch norm always uses the batch's own statistics.
 """
 
+import copy
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from branches.branch import Branch, FeatureShape, check_shape
-from branches.layers import initialise
+from branches.layers import ProbeStart, initialise
 from nas.errors import SearchError
 from nas.supernet.paths import MacroWeights, MicroWeights
 from nas.supernet.shared_weights import SharedWeights
@@ -30,7 +31,7 @@ class Supernet(nn.Module):
     Initialised from `generator` alone. Only the sampled path runs; the gradients of all else stay None, so that an
     optimiser passes it over. Batch norm takes the statistics of the batch in training and evaluation mode alike: scores
     depend on the batch, so rank architectures on the same large ones. Dropout, drawn from torch's own generator, works
-    in training mode only.
+    in training mode only. With `probe` every path begins at it (`branches.layers.Head`).
 
     Raises: SearchError for a space without shared weights, BranchError for an impossible shape or number of values.
     """
@@ -43,6 +44,7 @@ class Supernet(nn.Module):
         *,
         generator: torch.Generator,
         dropout: float = 0.0,
+        probe: ProbeStart | None = None,
     ) -> None:
         super().__init__()
         if space.name not in SHARED_WEIGHTS:
@@ -54,6 +56,8 @@ class Supernet(nn.Module):
         self.values = values
         self.shared = SHARED_WEIGHTS[space.name](space, feature_shape[0], values, dropout)
         initialise(self.shared, generator)
+        if probe is not None:
+            self.shared.begin_at(probe)
 
     def forward(self, features: Tensor, architecture: Architecture) -> Tensor:
         """Features (N, C, H, W) -> logits (N, values) of one architecture's path.
@@ -77,4 +81,6 @@ class Supernet(nn.Module):
         for prefix, part in self.shared.parts(architecture).items():
             for name, slot in part.slots.items():
                 branch.get_parameter(f"{prefix}.{name}").copy_(slot.make())
+        if branch.plan.shortcut and self.shared.shortcut_norm is not None:
+            branch.head.shortcut_norm = copy.deepcopy(self.shared.shortcut_norm)
         return branch

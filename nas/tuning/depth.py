@@ -24,12 +24,15 @@ from branches.compression import on_trunk
 from branches.costs.architecture import branch_costs
 from branches.costs.latency import latency
 from branches.costs.module import parameters
+from branches.layers import ProbeStart
+from branches.probe import linear_probe
 from branches.settings import FitSettings
 from branches.training import Fit, fit
 from foundation.provenance import seed_of
 from nas.errors import SearchError
+from nas.job.choosing.winner import standard_error
 from nas.job.contest import draw_distinct
-from nas.job.winner import standard_error
+from nas.job.stages.probe_start import with_shortcut
 from nas.limits.allowed import Allowed
 from nas.limits.limits import Cost
 from nas.tuning.depth_knobs import DEPTH_KNOBS, SECONDS, DepthSettings, depth_knobs
@@ -57,6 +60,11 @@ class DepthObjective:
     device: torch.device
 
     @cached_property
+    def starts(self) -> dict[int, ProbeStart]:
+        """The probes that were fitted so far, by depth."""
+        return {}
+
+    @cached_property
     def knobs(self) -> tuple[Knob, ...]:
         return depth_knobs(sorted(self.depths), self.settings)
 
@@ -75,8 +83,9 @@ class DepthObjective:
             assert depth.tail is not None
             build, about = depth.tail(str(setting["pooling"])), {}
         else:
-            architecture, tried = self.searched(setting, depth, recipe, seed)
-            build = partial(built, architecture, depth.train.features.shape, depth.train.values, recipe.dropout)
+            start = self.start(int(setting["freeze_depth"]))
+            architecture, tried = self.searched(setting, depth, recipe, start, seed)
+            build = partial(built, architecture, depth.train.features.shape, depth.train.values, recipe.dropout, start)
             about = {"architecture": architecture.to_json(), "identity": architecture.identity, "draws": tried}
         module = build(torch.Generator().manual_seed(seed_of(seed, "weights")))
         shape = depth.train.trunk_shape
@@ -104,10 +113,20 @@ class DepthObjective:
         given = dict(self.settings.spaces[name])
         depths = {"depths": tuple(range(1, nodes + 1))} if name == "macro" else {}
         chosen = {"nodes": nodes, "widths": (int(setting["width"]),), "poolings": (str(setting["pooling"]),)}
-        return space_from_json(name, {**given, **chosen, **depths})
+        space = space_from_json(name, {**given, **chosen, **depths})
+        return with_shortcut(space) if self.settings.retrain.probe_start and not self.settings.limits else space
+
+    def start(self, number: int) -> ProbeStart | None:
+        """The probe that branches of this depth begin at, as those of a search do; fitted once."""
+        if not self.settings.retrain.probe_start:
+            return None
+        if number not in self.starts:
+            depth = self.depths[number]
+            self.starts[number] = linear_probe(depth.train, depth.val, metric=self.settings.retrain.metric).start
+        return self.starts[number]
 
     def searched(
-        self, setting: Setting, depth: Depth, recipe: FitSettings, seed: int
+        self, setting: Setting, depth: Depth, recipe: FitSettings, start: ProbeStart | None, seed: int
     ) -> tuple[Architecture, list[dict[str, Any]]]:
         """The best of a few architectures after a short training, by val score less the penalty; and all of them."""
         drawn = self.drawn(self.space(setting), depth.train)
@@ -118,7 +137,8 @@ class DepthObjective:
             size = branch_costs(architecture, depth.train.trunk_shape, depth.train.values).parameters
             own = seed_of(seed, "draw", number)
             shape = depth.train.features.shape
-            module = built(architecture, shape, depth.train.values, recipe.dropout, torch.Generator().manual_seed(own))
+            generator = torch.Generator().manual_seed(own)
+            module = built(architecture, shape, depth.train.values, recipe.dropout, start, generator)
             score = fit(module, depth.train, depth.val, short, seed=own, device=self.device).val_score
             tried.append({"parameters": size, "score": score, "penalised": score - penalty * size / 1e6})
         best = max(range(len(tried)), key=lambda number: tried[number]["penalised"])
@@ -186,7 +206,15 @@ class DepthObjective:
 
 
 def built(
-    architecture: Architecture, shape: FeatureShape, values: int, dropout: float, generator: torch.Generator
+    architecture: Architecture,
+    shape: FeatureShape,
+    values: int,
+    dropout: float,
+    start: ProbeStart | None,
+    generator: torch.Generator,
 ) -> Branch:
-    """A branch of freshly drawn weights."""
-    return Branch(architecture, shape, values, dropout=dropout, generator=generator)
+    """A branch of freshly drawn weights, beginning at the probe where there is one."""
+    branch = Branch(architecture, shape, values, dropout=dropout, generator=generator)
+    if start is not None:
+        branch.begin_at(start)
+    return branch

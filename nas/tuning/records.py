@@ -124,7 +124,7 @@ def pick(
     """One of at least one finished trial, each with "score", "second" and "standard_error" (of the score).
 
     "best": the highest val score. "smallest_within": the cheapest among those within `tolerance` standard errors of it,
-    as `nas.job.winner` picks a search's winner. Of equal scores the cheaper one, then the first.
+    as `nas.job.choosing.winner` picks a search's winner. Of equal scores the cheaper one, then the first.
     """
     best = min(range(len(trials)), key=lambda n: (-trials[n]["score"], trials[n]["second"] or 0.0, n))
     top = trials[best]

@@ -21,6 +21,7 @@ class Surroundings(NamedTuple):
     tail_parameters: float | None
     tail_macs: float | None
     parts: tuple[tuple[str, float], ...] = ()  # parameters by part: "stem", "node1" or "cell1" ..., "head"
+    context: int = 0  # channels of `shape`, the last, that are averages of earlier depths
 
 
 def surroundings(records: Records) -> Surroundings:
@@ -43,6 +44,7 @@ def surroundings(records: Records) -> Surroundings:
         number(result.get("tail_parameters")),
         number(result.get("tail_macs")),
         tuple(numbers_of(result.get("parts")).items()),
+        whole(result.get("context")) or whole(config.get("context")) or 0,
     )
 
 
@@ -70,8 +72,12 @@ def trunk_title(around: Surroundings) -> str:
 
 
 def shape_of(around: Surroundings) -> str:
-    """The shape of the trunk's features."""
-    return "×".join(map(str, around.shape)) if around.shape else "features"
+    """The shape of the trunk's features; what is averages of earlier depths is counted beside the map."""
+    if not around.shape:
+        return "features"
+    channels, *sides = around.shape
+    behind = f" + {around.context} averages" if around.context else ""
+    return "×".join(map(str, (channels - around.context, *sides))) + behind
 
 
 def tail_title(around: Surroundings) -> str:

@@ -26,6 +26,8 @@ ROWS = (
 PLAIN = {
     "probe": "The result is the linear probe: the averages of the trunk's maps and one linear layer. Nothing was "
     "searched for it; the searched branch stands among what it is compared with.",
+    "joined_probe": "The result is the linear probe of all depths: the averages of the trunk's maps down to the cut "
+    "and one linear layer. Nothing was searched for it; the searched branch stands among what it is compared with.",
     "tail": "The result is the fine-tuned tail: the backbone's own blocks behind the trunk, to their end. Nothing was "
     "searched for it; the searched branch stands among what it is compared with.",
 }

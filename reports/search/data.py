@@ -1,13 +1,17 @@
-"""Sections of data and time, and of how to repeat the search."""
+"""Sections of data and time, of what more labels would bring, and of how to repeat the search."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from reports.layout.formats import NOTHING, Names, count, duration, share
-from reports.layout.pages import Listing, Section, Table
+from matplotlib.figure import Figure
+
+from reports.layout.figures import DASHES, MARKERS, legend, light, logarithmic, panel, styled
+from reports.layout.formats import METRIC_NAMES, NOTHING, Names, count, duration, score, share
+from reports.layout.pages import Listing, Section, Table, picture
 from reports.search.images import example_gallery
+from reports.summaries.comparison import winner_name
 from reports.summaries.search import Records, counts_of
-from reports.summaries.values import numbers_of, table, text, whole
+from reports.summaries.values import numbers, numbers_of, table, text, whole
 
 STAGES = Names(features="features", search="search", retrain="retraining", controls="controls", total="total")
 
@@ -44,6 +48,41 @@ def data_section(records: Records) -> Section:
     galleries = (examples,) if (examples := example_gallery(records)) else ()
     told = shared_images(records)
     return Section("data", "Data and time", told, (), tuple(tables), missing=tuple(missing), galleries=galleries)
+
+
+def labels_section(records: Records) -> Section | None:
+    """The learning curve; None where there is none, as of earlier searches."""
+    curve = table(records.result.get("learning_curve"))
+    images = numbers(curve.get("images"))
+    kinds = {"winner": winner_name(records), "probe": "linear probe"}
+    lines = {kind: numbers(curve.get(kind)) for kind in kinds}
+    lines = {kind: scores for kind, scores in lines.items() if images and len(scores) == len(images)}
+    metric, split = text(curve.get("metric")) or "", text(curve.get("split"))
+    if not lines or metric not in METRIC_NAMES or split is None or min(images) <= 0:
+        return None
+    drawn = curve_figure(images, {kinds[kind]: (kind, scores) for kind, scores in lines.items()}, metric, split)
+    spoken = "; ".join(
+        f"{kinds[kind]} {', '.join(map(score, scores))} with {', '.join(map(count, images))} images"
+        for kind, scores in lines.items()
+    )
+    caption = "Each point: trained on so many of the training images, up to all of them; the axis is logarithmic."
+    said = text(curve.get("sentence")) or ""
+    lead = f"{said[:1].upper()}{said[1:]}." if said else ""
+    shown = picture("learning-curve", "Learning curve", drawn, caption, f"{METRIC_NAMES[metric]} on {split}: {spoken}.")
+    return Section("labels", "More labels", lead, (shown,))
+
+
+@styled
+def curve_figure(
+    images: Sequence[float], lines: Mapping[str, tuple[str, Sequence[float]]], metric: str, split: str
+) -> Figure:
+    """The score over the number of training images; lines: name -> whose colour it has, and its scores."""
+    figure, axes = panel("training images", f"{METRIC_NAMES[metric]}, {split}")
+    for name, (role, scores) in lines.items():
+        axes.plot(images, scores, color=light(role), linestyle=DASHES[role], marker=MARKERS[role], label=name)
+    logarithmic(axes, list(images))
+    legend(axes)
+    return figure
 
 
 def shared_images(records: Records) -> str:

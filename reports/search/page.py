@@ -8,7 +8,7 @@ from reports.search.architecture import architecture_section
 from reports.search.audit import audit_section
 from reports.search.candidates import candidates_section
 from reports.search.comparison import comparison_section
-from reports.search.data import data_section, repeat_section
+from reports.search.data import data_section, labels_section, repeat_section
 from reports.search.depths import depths_section
 from reports.search.images import images_section
 from reports.search.operation import operation_section
@@ -28,6 +28,7 @@ SECTIONS: tuple[Callable[[Records], Section | None], ...] = (
     candidates_section,
     audit_section,
     depths_section,
+    labels_section,
     data_section,
     repeat_section,
 )

@@ -122,7 +122,8 @@ def surroundings_of(pair: Pair) -> tuple[Change, ...]:
     return tuple(decision for decision in changes(*asked) if not decision.same)
 
 
-LEFT_OUT = ("data", "order", "decisions", "space_settings", "feature_shape", "space", "attribute", "strategy")
+LEFT_OUT: tuple[str, ...] = ("data", "order", "decisions", "space_settings", "feature_shape", "space", "attribute")
+LEFT_OUT += ("strategy", "stages", "budgeted")
 PLACED = ("created", "fingerprint", "trunk", "device", "machine", "versions", "command")
 
 

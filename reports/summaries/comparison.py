@@ -25,6 +25,7 @@ NAMES = Names(
         "nni-evolution": "NNI's evolution",
         "nni-darts": "NNI's DARTS",
         "linear_probe": "linear probe",
+        "joined_probe": "linear probe of all depths",
         "tail": "fine-tuned tail",
     }
 )
@@ -37,8 +38,13 @@ class Roles(dict[str, str]):
         return "rival"
 
 
-KIND_NAMES = {"random": "best random branch", "probe": "linear probe", "tail": "fine-tuned tail"}
-ROLES = Roles(winner="winner", random="random", linear_probe="probe", tail="tail")
+KIND_NAMES = {
+    "random": "best random branch",
+    "probe": "linear probe",
+    "joined_probe": "linear probe of all depths",
+    "tail": "fine-tuned tail",
+}
+ROLES = Roles(winner="winner", random="random", linear_probe="probe", joined_probe="probe", tail="tail")
 NORMAL_95 = 1.959964  # half of a 95 % interval, in standard deviations
 Interval = tuple[float, float]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from foundation.history import Progress
-from subdatasets.image_files import READABLE, THREADS, over_files
+from subdatasets.files.remote import url_of
+from subdatasets.image_files import THREADS, opened, over_files
 
 _DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _LOOKED_AT = 200  # pictures, spread over the list, whose pixels are read
@@ -30,6 +30,8 @@ def depth_note(
         threads: how many are read at a time.
         progress: hears the stage "images".
     """
+    # An object of a store is not fetched for this alone.
+    paths = [path for path in paths if url_of(str(path)) is None]
     deep = [path for path, mode in zip(paths, over_files(_mode, paths, threads=threads), strict=True) if mode in _DEEP]
     if not deep:
         return None
@@ -63,8 +65,8 @@ def depth_note(
 
 def _mode(path: Path) -> str:
     try:
-        with Image.open(path, formats=READABLE) as opened:
-            return opened.mode
+        with opened(path) as image:
+            return image.mode
     except Exception:  # Pillow's decoders answer what is no image with nearly every exception there is
         return ""
 
@@ -72,8 +74,8 @@ def _mode(path: Path) -> str:
 def _ends(path: Path) -> tuple[int, int] | None:
     """The darkest pixel, 0 at most, and the brightest one."""
     try:
-        with Image.open(path, formats=READABLE) as opened:
-            pixels = np.asarray(opened)
+        with opened(path) as image:
+            pixels = np.asarray(image)
             return int(pixels.min(initial=0)), int(pixels.max(initial=0))
     except Exception:  # as above
         return None

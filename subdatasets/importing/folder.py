@@ -5,6 +5,7 @@ from pathlib import Path
 
 from foundation.history import Progress
 from subdatasets.attribute import Attribute, is_unknown
+from subdatasets.files.memory import FileMemory
 from subdatasets.importing.place import ImageList
 from subdatasets.importing.write import ImportSummary, LabelColumn, write_attributes
 from subdatasets.reading.problems import refusal
@@ -27,6 +28,7 @@ def import_folder(
     fractions: Sequence[float] = FRACTIONS,
     replace: bool = False,
     progress: Progress | None = None,
+    memory: FileMemory | None = None,
 ) -> ImportSummary:
     """Write `destination/<name>.csv` of the images below `<source>/[<split>/]<value>/`; they stay where they are.
 
@@ -42,6 +44,7 @@ def import_folder(
         fractions: the shares of train, val and test where splits are not given.
         replace: put it in the place of a sub-dataset of that name, which is kept under a dated name.
         progress: hears the stage "images".
+        memory: of files, which need not be read again.
 
     Raises:
         DataError: the folder is no sub-dataset, or something else is there already.
@@ -82,4 +85,5 @@ def import_folder(
         near_copies=near_copies,
         white=white,
         progress=progress,
+        memory=memory,
     )

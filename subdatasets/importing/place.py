@@ -15,6 +15,7 @@ from foundation.history import Progress
 from subdatasets.attribute import ordered_values
 from subdatasets.copies import near_copies
 from subdatasets.errors import DataError
+from subdatasets.files.memory import FileMemory
 from subdatasets.image_files import content_hashes
 from subdatasets.reading.record import noted, noted_splits, read_import_record, record_path, recorded_order
 from subdatasets.reading.rows import read_rows
@@ -40,6 +41,7 @@ class Draw(NamedTuple):
     near_copies: bool = False
     white: int = 0
     progress: Progress | None = None
+    memory: FileMemory | None = None
 
 
 class Drawn(NamedTuple):
@@ -62,7 +64,7 @@ def drawn_splits(images: ImageList, values: NDArray[np.int64], draw: Draw) -> Dr
         return Drawn(images.splits)
     rows = [row for row, split in enumerate(images.splits) if split in ("", "train")]
     paths = [images.paths[row] for row in rows]
-    hashes = content_hashes(paths, progress=draw.progress)
+    hashes = content_hashes(paths, progress=draw.progress, memory=draw.memory)
     earlier = earlier_splits(draw, hashes)
     contents = [hashes[path] for path in paths]
     # Known by content alone: an image that was renamed since is a new one in the counts, and keeps its split.
@@ -119,7 +121,7 @@ def earlier_splits(draw: Draw, hashes: Mapping[Path, str]) -> dict[str, str]:
             rows = read_rows(source, seed=draw.seed, fractions=draw.fractions).rows if source.is_file() else []
         except DataError:
             continue
-        new = content_hashes([row.path for row in rows if row.path not in hashes])
+        new = content_hashes([row.path for row in rows if row.path not in hashes], memory=draw.memory)
         for row in rows:
             content = hashes.get(row.path) or new[row.path]
             found[content] = max(found.get(content, row.split), row.split, key=SPLITS.index)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from foundation.history import Progress
 from subdatasets.attribute import is_unknown, spellings
 from subdatasets.errors import DataError
+from subdatasets.files.memory import FileMemory
 from subdatasets.importing.columns import no_attribute, parts, several_labels, split_meaning
 from subdatasets.importing.place import ImageList
 from subdatasets.importing.write import ImportSummary, LabelColumn, SkippedColumn, write_attributes
@@ -59,6 +60,7 @@ def import_table(
     fractions: Sequence[float] = FRACTIONS,
     replace: bool = False,
     progress: Progress | None = None,
+    memory: FileMemory | None = None,
 ) -> ImportSummary:
     """Turn every attribute column of a table into `destination/<attribute>.csv`; images stay where they are.
 
@@ -88,6 +90,7 @@ def import_table(
         fractions: the shares of train, val and test where splits are not given.
         replace: put it in the place of sub-datasets of the same name, which are kept under a dated name.
         progress: hears the stage "images" while contents are hashed.
+        memory: of files, which need not be read again.
 
     Raises:
         DataError: an unreadable table, rows without image, contradicting rows (each with its line), a column named
@@ -120,6 +123,7 @@ def import_table(
         near_copies=near_copies,
         white=white,
         progress=progress,
+        memory=memory,
     )
 
 

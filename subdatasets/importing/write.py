@@ -23,6 +23,7 @@ from subdatasets.attribute import (
     stray_words,
 )
 from subdatasets.errors import DataError
+from subdatasets.files.memory import FileMemory
 from subdatasets.importing.depth import depth_note
 from subdatasets.importing.place import Draw, Drawn, ImageList, drawn_splits, put_in_place
 from subdatasets.reading.problems import SPLIT_NAMES
@@ -183,6 +184,7 @@ def write_attributes(
     near_copies: bool = False,
     white: int = 0,
     progress: Progress | None = None,
+    memory: FileMemory | None = None,
 ) -> ImportSummary:
     """Write `destination/<attribute>.csv` for every usable column; nothing is written before all are known to be right.
 
@@ -211,7 +213,7 @@ def write_attributes(
     if coded:
         labels = np.stack([labels for _, _, labels, _ in coded], axis=1)
         there = [target for title, target in targets.items() if records[title].get("seed", seed) == seed]
-        draw = Draw(seed, fractions, tuple(there), near_copies, white, progress)
+        draw = Draw(seed, fractions, tuple(there), near_copies, white, progress, memory)
         drawn = drawn_splits(images, labels, draw)
         told += drawn.notes
     splits = drawn.splits

@@ -5,9 +5,11 @@ are called. What a sub-dataset does not label stays unknown.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foundation.history import Progress
 from subdatasets.errors import DataError
@@ -37,31 +39,31 @@ def join_subdatasets(
     """
     if not subdatasets:
         raise DataError("there is no sub-dataset to make a label table of: import one first")
+    texts = [subdataset.columns.texts() for subdataset in subdatasets]
     if hashes is None:
-        paths = [example.path for subdataset in subdatasets for example in subdataset.examples]
-        hashes = content_hashes(paths, progress=progress)
-    images: dict[str, Path] = {}
-    splits: dict[str, str] = {}
-    moved: dict[str, Path] = {}
-    for subdataset in subdatasets:
-        for example in subdataset.examples:
-            content = hashes[example.path]
-            images.setdefault(content, example.path)
-            split = splits.setdefault(content, example.split)
-            if split != example.split:
-                moved[content] = example.path
-                splits[content] = max(split, example.split, key=SPLITS.index)
-    notes = [_note(list(moved.values()), "in two splits: held out, not in train")] if moved else []
-    row = {content: number for number, content in enumerate(images)}
+        hashes = content_hashes(map(Path, dict.fromkeys(chain.from_iterable(texts))), progress=progress)
+    contents = {str(path): content for path, content in hashes.items()}
+    images: dict[str, str] = {}  # content -> the first path that it is met at
+    for names in texts:
+        for name in names:
+            images.setdefault(contents[name], name)
+    number = {content: row for row, content in enumerate(images)}
+    rows = [np.fromiter((number[contents[name]] for name in names), np.int64, len(names)) for names in texts]
+    del number, contents
+    splits, moved = _held_out(subdatasets, rows, len(images))
+    notes = [_note(moved, "in two splits: held out, not in train")] if moved else []
     columns = []
-    for subdataset in subdatasets:
-        values = np.full(len(row), -1, dtype=np.int64)
+    for subdataset, row in zip(subdatasets, rows, strict=True):
+        values = np.full(len(images), -1, dtype=np.int64)
+        values[row] = subdataset.columns.values
         torn: dict[int, Path] = {}
-        for example in subdataset.examples:
-            number = row[hashes[example.path]]
-            if values[number] not in (-1, example.value):
-                torn[number] = example.path
-            values[number] = example.value
+        often = np.bincount(row, minlength=1)[row] > 1
+        values[row[often]] = -1
+        for place in np.flatnonzero(often).tolist():
+            example = subdataset.examples[place]
+            if values[row[place]] not in (-1, example.value):
+                torn[int(row[place])] = example.path
+            values[row[place]] = example.value
         values[list(torn)] = -1
         if torn:
             about = f"labelled differently twice in '{subdataset.attribute.name}': unknown there"
@@ -69,12 +71,33 @@ def join_subdatasets(
         columns.append(label_states(values, len(subdataset.attribute.values)))
     labels = tuple(label for subdataset in subdatasets for label in labels_of(subdataset.attribute))
     return LabelTable(
-        tuple(images.values()),
+        tuple(map(Path, images.values())),
         labels,
         np.concatenate(columns, axis=1),
-        tuple(splits[content] for content in images),
+        tuple(SPLITS[split] for split in splits.tolist()),
         tuple(notes),
     )
+
+
+def _held_out(
+    subdatasets: Sequence[SubDataset], rows: Sequence[NDArray[np.int64]], count: int
+) -> tuple[NDArray[np.int64], list[Path]]:
+    """The split of each image, the one held out most where several are given, and the files of those."""
+    lowest, highest = np.full(count, len(SPLITS)), np.full(count, -1)
+    for subdataset, row in zip(subdatasets, rows, strict=True):
+        np.minimum.at(lowest, row, subdataset.columns.splits)
+        np.maximum.at(highest, row, subdataset.columns.splits)
+    moved: dict[int, Path] = {}
+    first: dict[int, int] = {}
+    for subdataset, row in zip(subdatasets, rows, strict=True):
+        given = subdataset.columns.splits
+        for place in np.flatnonzero(lowest[row] != highest[row]).tolist():
+            image, split = int(row[place]), int(given[place])
+            before = first.setdefault(image, split)
+            if split != before:
+                moved[image] = subdataset.examples[place].path
+                first[image] = max(before, split)
+    return highest, list(moved.values())
 
 
 def _note(paths: Sequence[Path], about: str) -> str:

@@ -20,6 +20,7 @@ from PIL import Image
 from foundation.files import write_bytes
 from foundation.history import Progress
 from subdatasets.errors import DataError
+from subdatasets.files.memory import FileMemory
 from subdatasets.image_files import content_hashes, read_image
 from subdatasets.persons.crops import CropSettings, Segmenter, person_crops
 from subdatasets.reading.forms import PATH_COLUMNS, cell, group_of, ragged, required_column
@@ -126,6 +127,7 @@ def write_persons(
     to_all: bool = False,
     white: int = 0,
     progress: Progress | None = None,
+    memory: FileMemory | None = None,
 ) -> PersonsSummary:
     """Cut the persons out of every photo, and write the two tables when all are done.
 
@@ -134,11 +136,12 @@ def write_persons(
             otherwise only to a person who is alone in the photo, for nobody knows whose hat it is.
         white: of grey photos of 16 or 32 bits, whose crops have 8; 0: what their files can hold.
         progress: hears the stage "photos".
+        memory: of files, which need not be read again.
 
     Raises:
         DataError: a photo or mask that is missing (found before the first is cut) or broken; or no person at all.
     """
-    hashes = content_hashes([photo.path for photo in photos])
+    hashes = content_hashes([photo.path for photo in photos], memory=memory)
     locations = Locations(out)
     names = [locations.cell(photo.path) for photo in photos]
     keys = [

@@ -15,7 +15,8 @@ import numpy as np
 
 from foundation.files import write_json
 from subdatasets.errors import DataError
-from subdatasets.image_files import content_hash, over_files
+from subdatasets.files.memory import FileMemory
+from subdatasets.image_files import content_hashes, contents_if_read
 from subdatasets.reading.problems import Reading, Row
 from subdatasets.reading.record import (
     DIGITS,
@@ -31,10 +32,14 @@ from subdatasets.splits import SPLITS, content_splits, lacking, stratified_split
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """Where splits that a source does not say are written down. record: as it is; keep: writes ``splits`` anew."""
+    """Where splits that a source does not say are written down.
+
+    record: as it is. keep: writes ``splits`` anew. memory: of files, which need not be read to be drawn by content.
+    """
 
     record: Mapping[str, Any]
     keep: Callable[[dict[str, list[str]]], None] | None = None
+    memory: FileMemory | None = None
 
 
 # Asked only where a source says no splits; None: they are drawn from the whole list.
@@ -83,15 +88,18 @@ def draw_splits(reading: Reading, *, seed: int, fractions: Sequence[float], note
     ]
 
 
-def note_splits(reading: Reading) -> Path | None:
+def note_splits(reading: Reading, memory: FileMemory | None = None) -> Path | None:
     """Write the splits of a reading into the record beside its source; None where the source says them itself.
+
+    memory: of files, which need not be read again.
 
     Raises:
         DataError: the record cannot be written, or an image cannot be read.
     """
     if not reading.drawn:
         return None
-    contents = list(over_files(content_hash, [row.path for row in reading.rows]))
+    hashes = content_hashes([row.path for row in reading.rows], memory=memory)
+    contents = [hashes[row.path] for row in reading.rows]
     path = record_path(reading.source)
     record = {**read_import_record(reading.source), "splits": noted(contents, [row.split for row in reading.rows])}
     try:
@@ -120,7 +128,9 @@ def _by_content(
     splits = [row.split for row in reading.rows]
     chosen = [number for number, split in enumerate(splits) if split in ("", "train")]
     rows = [reading.rows[number] for number in chosen]
-    contents = list(over_files(_content, [row.path for row in rows]))
+    hashed = contents_if_read([row.path for row in rows], memory=notes.memory)
+    # The name stands for what cannot be read, which is told elsewhere.
+    contents = [content or row.path.name for content, row in zip(hashed, rows, strict=True)]
     earlier = {**noted_splits(notes.record, contents), **noted_splits(record, contents)}
     train, val = fractions[0], fractions[1]
     if given:
@@ -138,11 +148,3 @@ def _by_content(
     for number, split in zip(chosen, drawn, strict=True):
         splits[number] = split
     return splits
-
-
-def _content(path: Path) -> str:
-    """The content's hash; the name stands for what cannot be read, which is told elsewhere."""
-    try:
-        return content_hash(path)
-    except DataError:
-        return path.name

@@ -15,7 +15,7 @@ SUFFIX = ".import.json"
 
 def record_path(csv_path: Path) -> Path:
     """Where the record of a sub-dataset, a CSV or a folder, lies."""
-    name = csv_path.stem if csv_path.suffix.casefold() == ".csv" else csv_path.name
+    name = csv_path.stem if csv_path.suffix.casefold() in (".csv", ".parquet", ".tar", ".zip") else csv_path.name
     return csv_path.with_name(f"{name}{SUFFIX}")
 
 

@@ -15,6 +15,7 @@ from subdatasets.errors import DataError
 from subdatasets.reading.draws import Notebook, draw_splits
 from subdatasets.reading.forms import REPEATED, read_csv_rows, read_folder_rows
 from subdatasets.reading.problems import Reading, Row
+from subdatasets.reading.shards import read_shard_rows, require_archives, shards_of
 from subdatasets.splits import SPLITS
 
 # Fewer examples of a value in a split than this give figures that mean little.
@@ -32,7 +33,7 @@ def read_rows(
     """Read a folder or CSV; every row of the result has a canonical label and a split, and no path occurs twice.
 
     Args:
-        source: the folder or CSV.
+        source: the folder or table, an archive, or a folder of archives.
         seed: decides over splits that are not given.
         fractions: the shares of train, val and test where splits are not given.
         draw: whether splits that are not given are made; otherwise they stay "", and val may be missing.
@@ -43,7 +44,10 @@ def read_rows(
         DataError: nothing can be read at all (no such file or folder, no table, unusable fractions).
     """
     source = source.absolute()
-    if source.is_dir():
+    require_archives(source)
+    if shards := shards_of(source):
+        reading = read_shard_rows(source, shards)
+    elif source.is_dir():
         try:
             reading = read_folder_rows(source)
         except OSError as error:

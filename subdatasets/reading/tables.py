@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from subdatasets.errors import DataError
+from subdatasets.files.remote import url_of
+from subdatasets.files.store import exists
 
 # Characters that nobody sees, which copying from web pages and documents leaves around a cell.
 _NO_SIGHT = " \t\r\n\u00a0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 DELIMITERS = (",", ";", "\t", "|")
+PARQUET = ".parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +47,23 @@ class Table:
         return next((folded.index(name.casefold()) for name in names if name.casefold() in folded), None)
 
 
+def trimmed(cell: str) -> str:
+    """A cell without what surrounds it unseen."""
+    return cell.strip(_NO_SIGHT).strip()
+
+
 def read_table(path: Path, *, encoding: str | None = None) -> Table:
     """Read a table separated by comma, semicolon, tab or bar (whichever divides the header into most columns).
 
     UTF-8 with or without byte-order mark, UTF-16 with one, or the `encoding` named; any line ending. Blank lines are
-    passed over. Rows may be shorter or longer than the header: what that means is the caller's to say.
+    passed over. A Parquet file is known by its ending; its rows count from line 1, and a gap is a blank cell. Rows may
+    be shorter or longer than the header: what that means is the caller's to say.
 
     Raises:
         DataError: no such file, not text, an empty file, an open quote, or two columns of one name.
     """
+    if path.suffix.casefold() == PARQUET and path.is_file():
+        return _read_parquet(path)
     text = _decode(path, encoding)
     lines = io.StringIO(text, newline="")
     first = next((line for line in lines if line.strip()), None)
@@ -67,13 +78,13 @@ def read_table(path: Path, *, encoding: str | None = None) -> Table:
             begin += 1
         begin += 1
         first = ""
-    delimiter = told[1] if told else _delimiter(first)
+    delimiter = told[1] if told else delimiter_of(first)
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     skipped = begin - 1
     records: list[TableRow] = []
     try:
         for cells in reader:
-            stripped = tuple(cell.strip(_NO_SIGHT).strip() for cell in cells)
+            stripped = tuple(map(trimmed, cells))
             if any(stripped):
                 records.append(TableRow(begin, stripped))
             begin = skipped + reader.line_num + 1
@@ -89,6 +100,24 @@ def read_table(path: Path, *, encoding: str | None = None) -> Table:
     if twice is not None:
         raise DataError(f"{path}, line {records[0].line}: the column '{twice}' occurs twice: rename one of the two")
     return Table(path, header, records[0].line, tuple(records[1:]))
+
+
+def _read_parquet(path: Path) -> Table:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path} is no Parquet file that can be read ({error}): write it anew, or as CSV") from error
+    columns = [["" if cell is None else trimmed(str(cell)) for cell in column.to_pylist()] for column in table.columns]
+    header = tuple(trimmed(title) for title in table.column_names)
+    twice = next((title for title in header if title and header.count(title) > 1), None)
+    if twice is not None or not header:
+        what = f"the column '{twice}' occurs twice: rename one of the two" if header else "it has no columns"
+        raise DataError(f"{path}: {what}")
+    rows = (TableRow(line, cells) for line, cells in enumerate(zip(*columns, strict=True), start=1))
+    return Table(path, header, 0, tuple(row for row in rows if any(row.cells)))
 
 
 def _decode(path: Path, encoding: str | None) -> str:
@@ -122,7 +151,9 @@ def _decode(path: Path, encoding: str | None) -> str:
     return text.removeprefix("\ufeff")
 
 
-def _delimiter(header: str) -> str:
+def delimiter_of(header: str) -> str:
+    """The delimiter that divides a header into most columns."""
+
     def columns(delimiter: str) -> int:
         return len(next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), []))
 
@@ -144,12 +175,19 @@ class Locations:
         movable = direct and ".." not in self.folder.parts and parent != parent.parent
         self._parent = parent if movable else None
         self._listed: dict[Path, dict[tuple[str, str], str]] = {}
+        self.beside = self._parent
         self._inside = f"{self.folder.as_posix()}/"
         self._beside = f"{parent.as_posix()}/" if movable else None
 
     def cell(self, path: Path) -> str:
         """The cell that stands for `path`, with forward slashes."""
-        text = path.absolute().as_posix()
+        return url_of(str(path)) or self.cell_of(path.absolute().as_posix())
+
+    def cell_of(self, text: str) -> str:
+        """As `cell`, of an absolute path that is written with forward slashes."""
+        url = url_of(text)
+        if url is not None:
+            return url
         if text.startswith(self._inside):
             return text[len(self._inside) :]
         if self._beside is not None and text.startswith(self._beside):
@@ -158,6 +196,8 @@ class Locations:
 
     def path(self, cell: str) -> Path:
         """The absolute path `cell` stands for; relative cells count from the folder."""
+        if "://" in cell and url_of(cell) is not None:
+            return Path(cell)
         if self._parent is not None and cell.startswith("../") and not cell.startswith("../.."):
             return self._parent / cell[3:]
         return self.folder / cell
@@ -185,11 +225,11 @@ class Locations:
     def existing(self, cell: str) -> Path | None:
         """The path of the file `cell` stands for, or None where there is none; backslashes are tried as slashes."""
         path = self.path(cell)
-        if os.path.isfile(path):
+        if exists(str(path)):
             return path
         if "\\" in cell:
             path = self.path(cell.replace("\\", "/"))
-            return path if os.path.isfile(path) else None
+            return path if exists(str(path)) else None
         return None
 
 

@@ -1,5 +1,7 @@
 """Training: repeatable to the bit, balanced, keeps the right weights, and learns what can be learned."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -242,3 +244,13 @@ def test_features_that_are_no_numbers_are_refused_with_their_cause(side: str, wr
         fit(small_module(), splits["train"], splits["val"], FitSettings(epochs=1), seed=0, device="cpu")
     assert "the trunk's weights" in str(caught.value)
     assert "learning rate" not in str(caught.value)
+
+
+def test_an_epoch_of_few_steps_goes_on_where_the_last_one_ended() -> None:
+    labels = np.arange(40) % 2
+    short = FitSettings(batch_size=4, max_steps=3)
+    assert short.steps(40) == 3
+    assert replace(short, max_steps=0).steps(40) == 10
+    epochs = batches(labels, 2, short, np.random.default_rng(0))
+    seen = np.concatenate([np.concatenate(next(epochs)) for _ in range(3)])
+    assert [len(seen), len(set(seen.tolist()))] == [36, 36]

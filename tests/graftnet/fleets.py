@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from graftnet.commands.digits_demo import import_digits
+from graftnet.commands.demos.digits import import_digits
 from graftnet.project.folder import Project, open_project
 from graftnet.trunks.versions import train_trunk
 from tests.signals import heed_interrupts

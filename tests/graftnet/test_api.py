@@ -6,13 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import torch
+from nbclient import NotebookClient
 
 from graftnet import Project
 from graftnet.cli import run
 from graftnet.errors import ConfigError
+from graftnet.pages.notebook import Search
 from graftnet.project.folder import open_project
 from nas.job.run import run_job
 from nas.settings import JobData
@@ -74,6 +77,43 @@ def test_tables(people: Project) -> None:
     assert (row["verdict"], row["folder"]) == (result["verdict"], str(people.latest("bright")))
     assert len(people.results()) == 1
     assert results([]).empty
+
+
+def test_a_project_and_a_search_show_themselves(people: Project, tmp_path: Path) -> None:
+    shown = people._repr_html_()
+    result = json.loads((people.latest("bright") / "result.json").read_text())
+    assert shown.count("<tr>") == 3
+    assert f'<td style="text-align:left">{result["parameters"]:,}</td>' in shown
+    assert "not searched" in shown
+    found = people.result("bright")
+    assert found.record == result
+    assert found.verdict == result["verdict"]
+    page = found._repr_html_()
+    assert page.count("<tr>") == 2 + len(result["controls"])
+    assert f"{result['test']['auroc']:.3f}" in page
+    figures = found.figures()
+    figures["candidates"].savefig(tmp_path / "candidates.png")
+    assert (tmp_path / "candidates.png").stat().st_size > 1000
+    begun = Search(tmp_path, "<hat>")
+    assert begun._repr_html_().startswith("<p><b>&lt;hat&gt;</b>: &lt;hat&gt; is not finished")
+
+
+NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
+PROGRESS = """from graftnet.terminal.notebook import notebook_progress
+with notebook_progress(None) as heard:
+    heard("search", 1, 2, {"reward": 0.5})"""
+
+
+def test_the_notebook_of_the_docs_runs(people: Project) -> None:
+    notebook = nbformat.reads(NOTEBOOK.read_text().replace("bald", "bright"), as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(PROGRESS))
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(people.folder)}}).execute()
+    outputs = [cell.outputs[-1] for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]
+    html = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+    assert "not searched" in html  # the project
+    assert people.result("bright").verdict.split(":")[0] in html
+    assert "<code>search</code> <progress value='1' max='2'></progress> 1/2, reward 0.5" in html
+    assert [True for output in outputs if "image/png" in output.get("data", {})] == [True]  # the figure
 
 
 def test_a_mistake_is_one_sentence(people: Project, tmp_path: Path) -> None:

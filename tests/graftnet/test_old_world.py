@@ -84,11 +84,13 @@ def answered(capfd: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file but pages and cards, which are written again, and locks."""
+    """Every file but pages and cards, which are written again, locks, and what is remembered of files."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix not in (".html", ".md", ".lock")
+        if path.is_file()
+        and path.suffix not in (".html", ".md", ".lock", ".sqlite")
+        and path.parent != folder / "runs" / "standing"
     }
 
 

@@ -9,14 +9,16 @@ import pytest
 import typer
 
 from graftnet.cli import app, run
-from graftnet.project.config import Config
-from graftnet.project.overrides import Overrides, PlaceOptions, choices
+from graftnet.project.config import Config, config_of, parse_config
+from graftnet.project.overrides import PRESETS, Overrides, PlaceOptions, choices
 from graftnet.searches import calls as searching
 from graftnet.searches import search_all as fleet
 
 OWN = {"attribute", "everything", "features", "out", "force", "tensorboard", "project", "seed", "device", "as_json"}
+OWN |= {"quick", "thorough"}
 GIVEN: dict[str, tuple[str, Any]] = {  # of an option: what is typed, and what its key becomes
     "strategy": ("random", "random"),
+    "minutes": ("2.5", 2.5),
     "max_parameters": ("5e4", 50000),
     "max_macs": ("1e6", 1e6),
     "max_latency": ("0.5", 0.5),
@@ -92,3 +94,29 @@ def test_an_option_of_the_place_arrives(name: str, monkeypatch: pytest.MonkeyPat
     assert run(["search", "--all", options()[name], typed]) == 130
     assert caught == [PlaceOptions(**{name: value})]
     assert caught[0].given == [options()[name]]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_sets_its_keys_and_an_option_stands_beside_it(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    caught: list[Overrides] = []
+
+    def search_one(folder: Path | None, attribute: str, **how: Any) -> None:
+        caught.append(how["overrides"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(searching, "search_one", search_one)
+    assert run(["search", "bald", f"--{preset}", "--strategy", "random"]) == 130
+    own = parse_config("[attributes.bald.search]\nepochs = 3\n[attributes.bald.retrain]\nlearning_rate = 0.1\n")
+    after = config_of(caught[0].applied(own), "bald")
+    for (table, key), value in PRESETS[preset].items():
+        assert getattr(getattr(after, table), key) == value != getattr(getattr(Config(), table), key)
+    assert after.search.strategy == "random"
+    assert after.retrain.learning_rate == 0.1
+    tail = caught[0].__class__(preset=preset, branch="tail").applied(Config())  # type: ignore[call-arg]
+    assert tail.search == Config().search
+    assert tail.retrain.repeats == PRESETS[preset]["retrain", "repeats"]
+
+
+def test_two_presets_are_one_too_many(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["search", "bald", "--quick", "--thorough"]) == 2
+    assert "opposites" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """The table of several searches."""
 
-from graftnet.commands.demo_steps import summary_lines
+from graftnet.commands.demos.steps import summary_lines
 
 
 def test_table() -> None:

@@ -214,6 +214,8 @@ def test_few_images_pass_more_than_once_in_an_epoch(data: JobData, tmp_path: Pat
 
 def test_many_images_pass_once(data: JobData) -> None:
     assert replace(SETTINGS, min_steps=2).steps(len(data.train)) == len(data.train) // 32
+    assert replace(SETTINGS, min_steps=2, max_steps=2).steps(len(data.train)) == 2
+    assert SETTINGS.steps(10**6) == SETTINGS.max_steps == 100
 
 
 def test_the_parameter_penalty_is_subtracted(data: JobData, tmp_path: Path) -> None:

@@ -43,14 +43,11 @@ class Browser:
             os.close(end)
         self._number = 0
         self._rest = b""
-        self._session: str | None = None
+        self.window: str | None = None
         self.problems: list[str] = []
         self._requests: dict[str, str] = {}
         self._loaded = False
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
+        self.new_window()
 
     @property
     def asked(self) -> list[str]:
@@ -61,8 +58,8 @@ class Browser:
         """Send one command and wait for its answer; events on the way are taken note of."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
-        if self._session:
-            message["sessionId"] = self._session
+        if self.window:
+            message["sessionId"] = self.window
         os.write(self._out, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._receive()
@@ -71,15 +68,24 @@ class Browser:
                 result: dict[str, Any] = answer["result"]
                 return result
 
-    def open(self, page: Path, *, width: int = 1200, dark: bool = False, media: str = "") -> None:
-        """Load a page in a window of this width; media: "print", as it would be on paper."""
+    def new_window(self) -> str | None:
+        """Open a second window and work in it; returns the one before, for `self.window`."""
+        before, self.window = self.window, None
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.window = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+        return before
+
+    def open(self, page: Path | str, *, width: int = 1200, dark: bool = False, media: str = "") -> None:
+        """Load a page, a file or an address, in a window of this width; media: "print", as it would be on paper."""
         self.problems, self._requests, self._loaded = [], {}, False
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not self._loaded:
             self._receive()
 
@@ -91,11 +97,17 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press and release a key, as a keyboard does."""
-        codes = {"Tab": 9, "Enter": 13}
-        text = {"text": "\r"} if key == "Enter" else {}
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowRight": 39}
+        text = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
         for kind in ("keyDown", "keyUp"):
             extra = text if kind == "keyDown" else {}
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes[key], **extra)
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                windowsVirtualKeyCode=codes.get(key) or ord(key.upper()),
+                **extra,
+            )
 
     def pdf(self) -> bytes:
         """The page as it is printed on A4."""

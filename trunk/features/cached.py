@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trunk.features.codecs import Codec, Plain
+from trunk.features.context import FeaturesWithContext
 from trunk.features.source import FeatureSource
 from trunk.images import ahead
 
@@ -91,6 +92,14 @@ class CachedFeatures:
         """The same images with other views of them; `others` are parts of the same opened cache, one per view."""
         return self.reading(self.rows, np.stack([other.rows for other in others]) if others else None)
 
+    def chosen(self, views: Rows) -> Self:
+        """Of each image the view of this number (N,); 0 is the plain one."""
+        assert self.views is not None
+        rows = self.rows.copy()
+        for number, view in enumerate(self.views, start=1):
+            rows[views == number] = view[views == number]
+        return self.reading(rows, None)
+
     def reading(self, rows: Rows, views: NDArray[np.int64] | None) -> Self:
         """Other rows of the same shards."""
         other = copy.copy(self)
@@ -109,13 +118,11 @@ def drawn(features: FeatureSource, rng: np.random.Generator) -> FeatureSource:
 
     Features without other views are given back as they are, and nothing is drawn.
     """
+    if isinstance(features, FeaturesWithContext):
+        return features.drawn(rng)
     if not isinstance(features, CachedFeatures) or features.views is None:
         return features
-    chosen = rng.integers(0, len(features.views) + 1, len(features))
-    rows = features.rows.copy()
-    for number, view in enumerate(features.views, start=1):
-        rows[chosen == number] = view[chosen == number]
-    return features.reading(rows, None)
+    return features.chosen(rng.integers(0, len(features.views) + 1, len(features)))
 
 
 Batches = Generator[tuple[Tensor, Tensor], None, None]

@@ -68,3 +68,14 @@ class LabelledFeatures:
         """(C, H, W) that the branch of these features reads on the trunk: before compression, where they are."""
         shape: tuple[int, int, int] = getattr(self.features, "trunk_shape", self.features.shape)
         return shape
+
+    @property
+    def context(self) -> int:
+        """How many of the channels, the last, are averages of other depths (`trunk.features.context`)."""
+        return int(getattr(self.features, "context", 0))
+
+    @property
+    def map_shape(self) -> tuple[int, int, int]:
+        """`trunk_shape` without context: what a tail reads."""
+        channels, height, width = self.trunk_shape
+        return channels - self.context, height, width

@@ -6,14 +6,10 @@ the dynamic graph; here the second begins from the first. Learning rates that fa
 Model Fine-tuning for Text Classification (Howard and Ruder, 2018), arXiv:1801.06146, section 3.2.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from trunk.backbones.chain import BlockChain
 from trunk.checkpoints import decay_groups
@@ -56,49 +52,3 @@ def set_modes(graph: DynamicGraph, settings: PretrainSettings, step: int) -> Non
         for part in graph.chain.modules():
             if isinstance(part, _BatchNorm):
                 part.eval()
-
-
-class Average:
-    """The running average of a network's weights and statistics, as an exponential one of ``decay`` a step.
-
-    Polyak averaging: Acceleration of Stochastic Approximation by Averaging (Polyak and Juditsky, 1992). While few steps
-    are behind it, the average follows faster, so that it never remembers the start for long.
-    """
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.tensors = {name: value.clone() for name, value in floating(network).items()}
-
-    @torch.no_grad()
-    def follow(self, network: nn.Module, step: int) -> None:
-        """Take in the weights after ``step`` steps."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        get_ema_multi_avg_fn(decay)(list(self.tensors.values()), list(floating(network).values()), step)  # type: ignore[no-untyped-call]
-
-    @torch.no_grad()
-    def put(self, network: nn.Module) -> None:
-        """Let the network have the average."""
-        for name, value in floating(network).items():
-            value.copy_(self.tensors[name])
-
-    @contextmanager
-    def lent(self, network: nn.Module) -> Iterator[None]:
-        """The network has the average while the block runs, and its own weights afterwards."""
-        own = {name: value.clone() for name, value in floating(network).items()}
-        self.put(network)
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for name, value in floating(network).items():
-                    value.copy_(own[name])
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Continue from a checkpoint's tensors."""
-        for name, value in self.tensors.items():
-            value.copy_(tensors[name])
-
-
-def floating(network: nn.Module) -> dict[str, Tensor]:
-    """The weights and statistics that can be averaged; counters of steps cannot."""
-    return {name: value for name, value in network.state_dict().items() if value.is_floating_point()}

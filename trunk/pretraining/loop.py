@@ -8,7 +8,6 @@ import itertools
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from trunk.checkpoints import (
     restore_optimizer,
     restoring,
     save_checkpoint,
-    under,
 )
 from trunk.errors import TrunkError
 from trunk.images import DECODING_THREADS, HeldImages, ahead
@@ -37,7 +35,7 @@ from trunk.precision import autocast, resolve_precision
 from trunk.preprocessing import Preprocessing
 from trunk.pretraining.batches import Batch, BatchPlan, change, draw_changes
 from trunk.pretraining.dynamic_graph import DynamicGraph, PooledImages, auroc_per_attribute, pool_images
-from trunk.pretraining.fine_tuning import Average, parameter_groups, set_modes
+from trunk.pretraining.fine_tuning import parameter_groups, set_modes
 from trunk.pretraining.norms import join_norms, part_norms, reestimate
 from trunk.pretraining.ranks import Ranks
 from trunk.pretraining.settings import PretrainSettings, learning_rate_at
@@ -108,7 +106,6 @@ class Pretraining:
         if ranks.count > 1:
             join_norms(self.graph.chain, ranks)
         groups = parameter_groups(self.graph, settings) if start else decay_groups(self.graph, settings.weight_decay)
-        self.average = Average(self.graph, settings.average) if settings.average else None
         self.optimizer = torch.optim.AdamW(
             groups,
             lr=settings.learning_rate,
@@ -157,8 +154,6 @@ class Pretraining:
             "history": history.stat().st_size if history.exists() else 0,
         }
         tensors = {**self.graph.state_dict(), **optimizer_tensors(self.optimizer)}
-        if self.average:
-            tensors |= {f"average.{name}": value for name, value in self.average.tensors.items()}
         save_checkpoint(self.checkpoint, tensors, record)
 
     def resume(self) -> bool:
@@ -179,10 +174,8 @@ class Pretraining:
                 f"continue it, or delete the file to start anew."
             )
         with restoring(self.checkpoint):
-            own = {k: v for k, v in tensors.items() if not k.startswith(("optimizer.", "average."))}
+            own = {k: v for k, v in tensors.items() if not k.startswith("optimizer.")}
             self.graph.load_state_dict(own)
-            if self.average:
-                self.average.restore(under(tensors, "average."))
             restore_optimizer(self.optimizer, tensors)
             self.step, self.seconds, self.auroc = record["step"], record["seconds"], record["auroc"]
         if self.ranks.first and "history" in record:  # those of earlier versions do not say
@@ -221,8 +214,6 @@ class Pretraining:
         if self.settings.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.graph.parameters(), self.settings.gradient_clip)
         self.optimizer.step()
-        if self.average:
-            self.average.follow(self.graph, self.step + 1)
         return loss.detach()
 
     def set_modes(self) -> None:
@@ -278,8 +269,6 @@ class Pretraining:
             last = self.step == settings.steps
             validating = last or self.step % settings.validate_every == 0
             saving = last or self.step % settings.checkpoint_every == 0
-            if last and self.average:
-                self.average.put(self.graph)
             if last and settings.reestimate_images:
                 with autocast(self.precision, self.device):
                     reestimate(self.graph.chain, self.mixture())
@@ -306,9 +295,7 @@ class Pretraining:
         rate = learning_rate_at(self.step - 1, self.settings)
         history.append("training", step=self.step, loss=loss, learning_rate=rate, seconds=round(self.seconds, 2))
         if validating:
-            average = self.average if self.step < self.settings.steps else None  # at the end the graph has it
-            with average.lent(self.graph) if average else nullcontext():
-                self.auroc = self.validate()
+            self.auroc = self.validate()
             self.set_modes()
             history.append("validation", step=self.step, auroc=self.auroc)
         if progress:

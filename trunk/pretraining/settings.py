@@ -40,7 +40,6 @@ class PretrainSettings:
     jitter: brightness, contrast and saturation change by factors within 1 ± jitter.
     erase: a square of this fraction of the side is greyed out somewhere.
     val_images: at most so many val images per attribute are scored at each validation.
-    average: the trunk is a running average of the weights, of this decay a step; 0: the last weights.
     tune_steps, tune_learning_rate: of a training that begins from given weights, in place of steps, learning_rate.
     tune_stem: the first block learns at this share of the rate; from block to block it rises to the whole.
     tune_frozen: so many first blocks stay as they are.
@@ -69,7 +68,6 @@ class PretrainSettings:
     validate_every: Count = 500
     checkpoint_every: Count = 200
     val_images: Count = 500
-    average: Annotated[Share, LATER] = 0.0
     tune_steps: Annotated[Count, LATER] = 400
     tune_learning_rate: Annotated[Positive, LATER] = 1e-4
     tune_stem: Annotated[Threshold, LATER] = 0.1

@@ -36,12 +36,21 @@ def larger_bundle(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, *, rules: Path | None = None, persons: FindPersons | None = None, **settings: Any
+    folder: Path,
+    *,
+    rules: Path | None = None,
+    relations: Path | None = None,
+    persons: FindPersons | None = None,
+    **settings: Any,
 ) -> Iterator[Client]:
     """A client of the application over a bundle, its threads at work."""
     chosen = ServeSettings(**{"threads": 1, "decoders": 1, "poll": 3600.0, **settings})
     metrics = Metrics()
-    reloader = Reloader(folder, lambda path: LoadedBundle(path, threads=1, rules=rules), metrics, also=rules)
+
+    def load(path: Path) -> LoadedBundle:
+        return LoadedBundle(path, threads=1, rules=rules, relations=relations, repair=relations is not None)
+
+    reloader = Reloader(folder, load, metrics, also=rules)
     app = build_app(reloader, chosen, metrics, persons)
     app.state.reloader, app.state.metrics = reloader, metrics
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:

@@ -1,6 +1,7 @@
 """Rules and persons: what they add to an answer."""
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from PIL import Image
 from deployment.errors import BundleError
 from deployment.runtime.images import normalised
 from deployment.serve.persons import MOST
+from graftnet.cli import run
 from subdatasets.persons.crops import Crop
 from tests.deployment.serve.bundles import BRANCHES
 from tests.deployment.serve.conftest import Serving
@@ -68,6 +70,35 @@ def test_rules_that_do_not_fit_the_bundle_are_refused(bundle: Path, rules: Path,
     rules.write_text(ALWAYS.replace("bald", "hairy"))
     with pytest.raises(BundleError, match=r"rules.toml, line 3: .*hairy"), serving(bundle, rules=rules):
         pass
+
+
+def test_what_cannot_be_is_repaired_before_rules_ask(
+    bundle: Path, rules: Path, tmp_path: Path, picture: Picture, serving: Serving, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the age is said to be, it and "bald" are said to exclude one another, so one of both gives way."""
+    (tmp_path / "a.png").write_bytes(picture())
+    with serving(bundle) as client:
+        before = ask(client, picture())["attributes"]
+    assert before["bald"]["value"] == "yes"
+    file = tmp_path / "graftnet.toml"
+    label = f"age.group={before['age.group']['value']}"
+    file.write_text(f"[[relations]]\nexclude = ['bald', '{label}']\n")
+    rules.write_text('[[rule]]\nwhen = "not bald"\naction = "push soap"\n')
+    with serving(bundle, relations=file, rules=rules) as client:
+        row = ask(client, picture())
+    assert row["relations"]["broken"] == [f"bald and {label}"]
+    ((name, change),) = row["relations"]["changed"].items()
+    assert (before[name]["value"], row["attributes"][name]["value"]) == (change["from"], change["to"])
+    assert (row["action"] is not None) == (name == "bald")
+
+    call = ["predict", str(bundle), str(tmp_path / "a.png")]
+    assert run([*call, "--relations", str(file)]) == 0
+    assert f"a.png  cannot be: bald and {label}" in capsys.readouterr().out
+    assert run([*call, "--relations", str(file), "--repair", "--json"]) == 0
+    (predicted,) = json.loads(capsys.readouterr().out.splitlines()[-1])["predictions"]
+    assert predicted["relations"] == row["relations"]
+    assert run([*call, "--repair"]) == 2
+    assert "--repair goes with --relations FILE" in capsys.readouterr().err
 
 
 def crops(number: int) -> Callable[[npt.NDArray[np.uint8]], list[Crop]]:

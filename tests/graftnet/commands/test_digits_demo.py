@@ -7,8 +7,8 @@ import pytest
 
 from deployment.runtime import Runtime
 from graftnet.cli import run
-from graftnet.commands import digits_demo as demo
-from graftnet.commands.demo_steps import PICTURES
+from graftnet.commands.demos import digits as demo
+from graftnet.commands.demos.steps import PICTURES
 from graftnet.project.folder import open_project
 from graftnet.searches import run as pipeline
 

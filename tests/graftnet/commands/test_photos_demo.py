@@ -9,8 +9,8 @@ from PIL import Image
 
 from deployment.runtime import Runtime
 from graftnet.cli import run
-from graftnet.commands import photos_demo
-from graftnet.commands.photos_demo import questions_in
+from graftnet.commands.demos import photos as photos_demo
+from graftnet.commands.demos.photos import questions_in
 from graftnet.errors import ConfigError
 from graftnet.project.config import read_config
 from trunk.sources import PACKAGES

@@ -1,6 +1,7 @@
 """graftnet rules on an exported bundle: check names lines, simulate counts what predict says."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return first.folder
 
 
-def of_test(home: Path) -> tuple[Example, ...]:
+def of_test(home: Path) -> Sequence[Example]:
     return read_subdataset(open_project(home).source("bright")).split("test")
 
 

@@ -22,6 +22,7 @@ from branches.saved import load_branch
 from deployment.runtime import Runtime
 from graftnet.bundles.tree import export_attributes, graft_attribute
 from graftnet.project.folder import Project, open_project
+from graftnet.searches.calls import search_in
 from graftnet.searches.features import cache_of
 from graftnet.searches.run import cache_features, search_attribute
 from graftnet.trunks.served import Served, serve
@@ -122,6 +123,28 @@ def forbid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError(f"{name} ran although nothing changed")
 
     monkeypatch.setattr(name, refuse)
+
+
+def test_a_control_switched_off_costs_no_training(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = project.latest_search("bright")
+    config = project.folder / "graftnet.toml"
+    config.write_text(config.read_text().replace("tail_epochs = 1", "tail = false"))
+    for name in ("nas.enas.Search.train_child", "nas.job.trainings.fit", "nas.job.trainings.linear_probe"):
+        forbid(name, monkeypatch)
+    search_in(open_project(project.folder), "bright", seed=0, device="cpu")
+    said = capsys.readouterr().err
+    assert "bright is searched anew (controls.tail is now off)." in said
+    assert (
+        "taken over from its earlier searches, as far as they are the same: the search, trainings and the probe."
+        in said
+    )
+    after = project.latest_search("bright")
+    assert after != before
+    assert result_of(after)["taken_over"]["search"] == before.name
+    assert result_of(after)["identity"] == result_of(before)["identity"]
+    assert "tail" not in result_of(after)["controls"]
 
 
 def test_the_result_has_what_the_design_promises(project: Project) -> None:

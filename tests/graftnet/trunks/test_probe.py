@@ -15,7 +15,7 @@ from graftnet.project.folder import Project, open_project
 from graftnet.searches.plan import SearchPlan
 from graftnet.searches.run import plan_search
 from graftnet.searches.standing import standing_of
-from graftnet.trunks.advice import chosen_depth, probe_file, probes_on
+from graftnet.trunks.advice import chosen_depth, probe_file, probes_on, race_file
 from graftnet.trunks.versions import open_trunk
 from subdatasets.image_files import content_hash
 from tests.graftnet.searches.test_run import CONFIG, CPU, make_project
@@ -214,3 +214,32 @@ def test_a_search_says_which_depth_it_reads(project: Project, capsys: pytest.Cap
     assert "a probe now advises depth 3" in capsys.readouterr().err
     assert run(["report", "--project", str(project.folder)]) == 0
     assert "Where to cut the trunk" in (project.reports / "fleet.html").read_text(encoding="utf-8")
+
+
+def test_a_race_of_cuts_decides_before_the_probe(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert probe(project, "bright", "--race", "2", "--json") == 0
+    record = json.loads(capsys.readouterr().out.splitlines()[-1])["races"]["bright"]
+    trunk = open_trunk(project, CPU)
+    advised = chosen_depth(project, trunk.fingerprint, "bright")
+    assert (advised.depth, advised.by, advised.measured) == (record["depth"], "race", True)
+    assert len(record["depths"]) == 2
+    assert plan_of(project).depth == record["depth"]
+    assert "as short trainings at several depths advise" in plan_of(project).depth_sentence
+    race_file(project, trunk.fingerprint, "bright").write_text("{}")
+    assert run(["search", "bright", "--project", str(project.folder), "--device", "cpu"]) == 2
+    assert "race.json" in capsys.readouterr().err
+    assert probe(project, "bright", "--race", "1") == 2
+    assert "takes 2 depths or more" in capsys.readouterr().err
+
+
+def test_a_first_search_races_where_the_settings_say_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(project, "[search]", "[search]\nrace = 2")
+    monkeypatch.setattr("graftnet.searches.calls.search_one", lambda *_, **__: ({}, ""))
+    call = ["search", "bright", "--project", str(project.folder), "--device", "cpu"]
+    assert run([*call, "--freeze-depth", "3"]) == 0
+    path = race_file(project, open_trunk(project, CPU).fingerprint, "bright")
+    assert not path.exists()  # a depth that is set is no question
+    assert run(call) == 0
+    assert json.loads(path.read_text())["depth"] == plan_of(project).depth
+    monkeypatch.setattr("graftnet.studies.cuts.race_cuts", None)
+    assert run(call) == 0  # it is raced once

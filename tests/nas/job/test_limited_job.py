@@ -50,10 +50,16 @@ SETTINGS = JobSettings(
     apart=1,
     repeats=2,
     choice="searched",  # these tests follow the search; those of the choice are in test_choice.py
+    learning_curve=False,
 )
 CPU = torch.device("cpu")
 COUNTED = replace(SETTINGS, search=replace(SEARCH, max_parameters=400, max_macs=4000))
-TIMED = replace(SETTINGS, search=replace(SEARCH, max_parameters=900, max_latency=0.44))
+# Of what this seed proposes without a start at the probe, some is above the limit.
+TIMED = replace(
+    SETTINGS,
+    search=replace(SEARCH, max_parameters=900, max_latency=0.44),
+    retrain=replace(SETTINGS.retrain, probe_start=False),
+)
 
 
 @pytest.fixture(scope="module")

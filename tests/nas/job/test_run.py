@@ -35,6 +35,7 @@ SETTINGS = JobSettings(
     repeats=2,
     tail=FitSettings(epochs=1, batch_size=32),
     choice="searched",  # these tests follow the search; those of the choice are in test_choice.py
+    learning_curve=False,
 )
 
 

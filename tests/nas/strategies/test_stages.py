@@ -24,6 +24,7 @@ from tests.untimed import untimed
 CPU = torch.device("cpu")
 SETTINGS = JobSettings(
     choice="searched",
+    learning_curve=False,
     space=macro_space(2, widths=(2, 4), depths=(1, 2)),
     search=SearchSettings(epochs=2, warmup_epochs=1, min_steps=0, batch_size=32),
     trials=5,

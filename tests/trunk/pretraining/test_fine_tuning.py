@@ -11,7 +11,7 @@ from tests.trunk.conftest import SIZE
 from trunk.backbones.find import find_backbone
 from trunk.errors import TrunkError
 from trunk.preprocessing import Preprocessing
-from trunk.pretraining.fine_tuning import Average, parameter_groups
+from trunk.pretraining.fine_tuning import parameter_groups
 from trunk.pretraining.loop import Pretraining
 from trunk.pretraining.settings import PretrainSettings, settings_from
 from trunk.trunk import Trunk, trunk_state
@@ -111,12 +111,11 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("average", [0.0, 0.9])
 @pytest.mark.parametrize("stop", [2, 10])  # while the heads learn alone, and after
 def test_a_stopped_fine_tuning_ends_like_an_uninterrupted_one(
-    subdatasets: list[SubDataset], tmp_path: Path, average: float, stop: int
+    subdatasets: list[SubDataset], tmp_path: Path, stop: int
 ) -> None:
-    settings = replace(SETTINGS, average=average, checkpoint_every=2, validate_every=2)
+    settings = replace(SETTINGS, checkpoint_every=2, validate_every=2)
     whole = tuning(subdatasets, tmp_path / "whole", settings).run()
 
     def stopping(_stage: str, done: int, _total: int, _figures: Mapping[str, float]) -> None:
@@ -145,30 +144,6 @@ def test_weights_of_another_backbone_are_no_start(subdatasets: list[SubDataset],
 def test_freezing_every_block_leaves_nothing_to_train(subdatasets: list[SubDataset], tmp_path: Path) -> None:
     with pytest.raises(TrunkError, match=r"trunk.tune_frozen must leave a block of small_cnn's 6 to train, is 6"):
         tuning(subdatasets, tmp_path, replace(SETTINGS, tune_frozen=6))
-
-
-def test_the_average_follows_the_weights_and_is_lent() -> None:
-    network = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.zeros_(network.weight)
-    average = Average(network, 0.5)
-    for step in range(1, 200):
-        torch.nn.init.constant_(network.weight, float(step))
-        average.follow(network, step)
-    # An exponential average of decay 1/2 over a ramp lags by decay / (1 - decay) = 1 step.
-    assert average.tensors["weight"].item() == pytest.approx(198, abs=1e-3)
-    with average.lent(network):
-        assert network.weight.item() == pytest.approx(198, abs=1e-3)
-    assert network.weight.item() == 199.0
-
-
-def test_the_trunk_is_the_average_where_one_is_kept(subdatasets: list[SubDataset], tmp_path: Path) -> None:
-    last = tuning(subdatasets, tmp_path / "last").run()
-    training = tuning(subdatasets, tmp_path / "average", replace(SETTINGS, average=0.9))
-    averaged = training.run()
-    assert moved(last, averaged)
-    assert training.average is not None
-    kept = {name.removeprefix("chain."): value for name, value in training.average.tensors.items()}
-    assert all(torch.equal(value, kept[name]) for name, value in trunk_state(averaged.chain).items())
 
 
 def test_settings_of_the_other_kind_name_no_version() -> None:

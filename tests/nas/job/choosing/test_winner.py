@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from branches.measures.metrics import accuracy, auroc
-from nas.job.winner import Entry, choose, standard_error
+from nas.job.choosing.winner import Entry, choose, standard_error
 
 LABELS = np.arange(400) % 2
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from graftnet.commands.demo_steps import finish, require_own, say
+from graftnet.commands.demos.steps import finish, require_own, say
 from graftnet.data.imports import import_into
 from graftnet.errors import ConfigError
 from graftnet.project.config import CONFIG_NAME

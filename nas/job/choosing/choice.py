@@ -11,17 +11,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from branches.compression import on_trunk
+import numpy as np
+import numpy.typing as npt
+
+from branches.compression import alone, on_trunk
 from branches.measures.calibration import fit_calibration
 from branches.saved import BranchRecord, save_branch
 from foundation.provenance import seed_of
 from nas.job.advice import kind_of, words_of
+from nas.job.choosing.racing import Run
 from nas.job.gains import paired_error
 from nas.job.results import Contestant
+from nas.job.trainings import Trained
 from nas.limits.limits import Cost, Limits
 from nas.settings import JobData, JobSettings
 
 KEPT = "choices"  # the folder of those that were not chosen
+SAVED_KINDS = {"linear_probe": "linear_probe", "joined_probe": "linear_probe", "tail": "tail", "by-hand": "tail"}
+MAP_ONLY = ("linear_probe", "tail", "by-hand")  # what reads the cut's map and no average of another depth
 
 
 class Standing(NamedTuple):
@@ -60,12 +67,16 @@ def choose_kind(
     *,
     seed: int,
     latency_ms: Callable[[str], float | None],
+    runs: Mapping[str, Run] | None = None,
+    labels: npt.NDArray[np.int64] | None = None,
 ) -> Choice:
     """The result among contestants by kind, "searched" among them; what breaks a limit is none.
 
-    latency_ms: of a contestant, asked only where latency is limited.
+    latency_ms: of a contestant, asked only where latency is limited. runs, labels: what is compared in place of the
+    first trainings on val.
     """
-    metric, labels = settings.search.reward, data.val.labels.numpy()
+    metric, labels = settings.search.reward, data.val.labels.numpy() if labels is None else labels
+    runs = runs or {key: run_of(contestant.trainings[0], metric) for key, contestant in contestants.items()}
     if settings.choice == "searched":
         return Choice("searched", f"{words_of('searched')} is the result, as search.choice asks", {})
     limits = settings.search.limits
@@ -77,12 +88,12 @@ def choose_kind(
     }
     if len(able) == 1:
         return Choice("searched", f"there was nothing beside {words_of('searched')} to choose from", {})
-    score = {key: contestant.trainings[0].score(metric) for key, contestant in able.items()}
+    score = {key: runs[key].score for key in able}
     best = max(able, key=lambda key: (score[key], -able[key].parameters, -able[key].macs))
-    top = able[best].trainings[0].val_scores
+    top = runs[best].probabilities
     standings = {}
     for key, contestant in able.items():
-        theirs = contestant.trainings[0].val_scores
+        theirs = runs[key].probabilities
         error = paired_error(top, theirs, labels, metric, seed=seed_of(seed, "choice") % 2**32) if key != best else 0.0
         behind = score[best] - score[key]
         standings[key] = Standing(score[key], behind, error, contestant.parameters, contestant.macs)
@@ -90,6 +101,11 @@ def choose_kind(
     near = [key for key, standing in standings.items() if standing.behind <= tolerance * standing.error]
     chosen = min(near, key=lambda key: (standings[key].parameters, standings[key].macs, -score[key]))
     return Choice(chosen, reason_of(chosen, best, standings, metric, tolerance, len(labels)), standings)
+
+
+def run_of(trained: Trained, metric: str) -> Run:
+    """A training as it is chosen by."""
+    return Run(trained.score(metric), trained.val_scores)
 
 
 def within(limits: Limits, contestant: Contestant, latency_ms: Callable[[str], float | None], key: str) -> bool:
@@ -133,11 +149,12 @@ def saved_record(
 ) -> BranchRecord:
     """What a contestant's first training is as a branch on disk."""
     val = contestant.trainings[0].val
-    kind = {"linear_probe": "linear_probe", "tail": "tail", "by-hand": "tail"}.get(contestant.key, "branch")
+    kind = SAVED_KINDS.get(contestant.key, "branch")
+    of_map = contestant.key in MAP_ONLY
     return BranchRecord(
         attribute=data.attribute,
         values=data.values,
-        feature_shape=data.train.trunk_shape,
+        feature_shape=data.train.map_shape if of_map else data.train.trunk_shape,
         freeze_depth=depth,
         fingerprint=fingerprint,
         threshold=val["threshold"],
@@ -146,6 +163,8 @@ def saved_record(
         backbone=backbone_of(data, contestant) if kind == "tail" else None,
         metrics={"val": val, "test": test},
         calibration=calibration,
+        # Whatever holds context holds that of all depths before the cut.
+        sources=tuple(range(1, depth)) if data.train.context and not of_map else (),
     )
 
 
@@ -177,4 +196,5 @@ def keep_choices(
         record = saved_record(
             data, contestant, depth=depth, fingerprint=fingerprint, test=test, calibration=calibration
         )
-        save_branch(folder / KEPT / kind_of(contestant.key), on_trunk(first.module, data.train.features), record)
+        module = alone(on_trunk(first.module, data.train.features))
+        save_branch(folder / KEPT / kind_of(contestant.key), module, record)

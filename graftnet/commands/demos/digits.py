@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from graftnet.commands.demo_steps import finish, require_own, say
+from graftnet.commands.demos.steps import finish, require_own, say
 from graftnet.project.config import CONFIG_NAME
 from graftnet.project.folder import Project, open_project
 from graftnet.project.machine import choose_device

@@ -15,7 +15,7 @@ from branches.probe import LinearProbe
 from branches.saved import load_branch
 from branches.training import predict_scores
 from foundation.bounds import recorded
-from nas.job.choice import choose_kind
+from nas.job.choosing.choice import choose_kind
 from nas.job.results import Contestant
 from nas.job.run import run_job
 from nas.job.trainings import Trained

@@ -1,0 +1,1 @@
+"""Image files as they lie on disk, and what is remembered of them."""
