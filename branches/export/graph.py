@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from branches.export.nodes import Unwritten, Writer, array, axis, pair
+from branches.layers import SettledNorm
 
 OPSET, IR_VERSION = 20, 10  # those that torch's exporter writes
 BATCH = "batch"
@@ -30,7 +31,7 @@ def written_graph(module: nn.Module, example: Tensor, *, input_name: str, output
     `example` has a batch of two or more. Raises: Unwritten where an operation is not known here.
     """
     try:
-        graph = fx.Tracer().trace(module)
+        graph = Tracer().trace(module)
     except (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError) as error:
         raise Unwritten(f"it cannot be traced ({error})") from error
     traced = fx.GraphModule(module, graph)
@@ -48,6 +49,14 @@ def written_graph(module: nn.Module, example: Tensor, *, input_name: str, output
     model = helper.make_model(written, opset_imports=opsets, ir_version=IR_VERSION, producer_name="graftnet")
     onnx.checker.check_model(model)
     return model
+
+
+class Tracer(fx.Tracer):
+    """Traces down to the modules that are known, and to torch's own."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module is one operation of the graph."""
+        return type(m) in MODULES or super().is_leaf_module(m, module_qualified_name)
 
 
 def convolution(writer: Writer, node: fx.Node, part: nn.Conv2d) -> None:
@@ -283,6 +292,15 @@ def transposed(writer: Writer, node: fx.Node, tensor: fx.Node, first: int, secon
     writer.emit(node, "Transpose", [writer.input_of(node)], perm=order)
 
 
+def sliced(writer: Writer, node: fx.Node, tensor: fx.Node, index: Any) -> None:
+    """Some of the channels."""
+    whole = isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None) and isinstance(index[1], slice)
+    if not whole or index[1].step not in (None, 1):
+        raise Unwritten("a part that is not some channels is not known")
+    start, stop, _ = index[1].indices(writer.shape(tensor)[1])
+    writer.emit(node, "Slice", [writer.input_of(node), *(writer.constant([each]) for each in (start, stop, 1))])
+
+
 def squared(writer: Writer, node: fx.Node, _tensor: fx.Node) -> None:
     """x^2."""
     writer.emit(node, "Pow", [writer.input_of(node), writer.constant(2.0)])
@@ -296,6 +314,7 @@ def softmax(writer: Writer, node: fx.Node, _tensor: fx.Node, dim: int) -> None:
 MODULES: Mapping[type[nn.Module], Callable[[Writer, fx.Node, Any], None]] = {
     nn.Conv2d: convolution,
     nn.BatchNorm1d: norm,
+    SettledNorm: norm,
     nn.BatchNorm2d: norm,
     nn.Linear: linear,
     nn.AvgPool2d: average_module,
@@ -318,6 +337,7 @@ FUNCTIONS: Mapping[Any, Callable[..., None]] = {
     operator.sub: arithmetic("Sub"),
     operator.mul: arithmetic("Mul"),
     operator.truediv: arithmetic("Div"),
+    operator.getitem: sliced,
     torch.cat: joined,
     torch.bmm: product,
     functional.batch_norm: norm_function,

@@ -127,9 +127,10 @@ class Writer(Nodes, fx.Interpreter):
         """Whether a value that is no tensor is the same for any batch: sizes of other axes than the first."""
         if node.target is getattr:
             sizes = all(user.target is operator.getitem and self.is_fixed(user) for user in node.users)
-            return node.args[1] == "ndim" or (node.args[1] == "shape" and sizes)
+            return bool(node.args[1] == "ndim" or (node.args[1] == "shape" and sizes))
         if node.target is operator.getitem or node.target == "size":
-            return len(node.args) == 2 and isinstance(node.args[1], int) and bool(node.args[1] > 0)
+            number: Any = node.args[1] if len(node.args) == 2 else None
+            return bool(isinstance(number, int) and number > 0)
         return not any(isinstance(self.env[source], Tensor) for source in node.all_input_nodes)
 
     def input_of(self, node: fx.Node) -> str:
