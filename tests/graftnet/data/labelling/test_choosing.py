@@ -23,7 +23,9 @@ def rare(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_half_the_labels_do_for_a_rare_value() -> None:
     """Chosen pictures hold several times as many of it, and a fit on them is better than on twice as many at random."""
-    chosen_scores, random_scores, found = [], [], []
+    chosen_scores: list[float] = []
+    random_scores: list[float] = []
+    found = []
     for seed in range(3):
         rows, labels = rare(1500, 0.04, seed)
         pool, test = np.arange(1000), np.arange(1000, 1500)

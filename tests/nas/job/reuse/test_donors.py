@@ -1,6 +1,7 @@
 """What other jobs finished is taken over, and the job ends as if it had done all by itself."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from branches.settings import FitSettings
+from branches.training import fit
 from foundation.history import read_history
 from nas.job.reuse.keys import keys_of
 from nas.job.run import run_job
@@ -125,9 +127,7 @@ def test_a_kill_while_copying_a_search_loses_nothing(
     class Killed(BaseException):
         pass
 
-    import nas.job.reuse.donors as donors
-
-    real = donors.os.replace
+    real = os.replace
 
     def killed(source: Any, destination: Any) -> None:
         real(source, destination)
@@ -168,10 +168,12 @@ def test_trials_are_taken_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
     more = replace(trials, trials=4)
     alone = run(tmp_path / "alone", more)
     made: list[int] = []
-    from nas.strategies import stages
 
-    real = stages.fit
-    monkeypatch.setattr(stages, "fit", lambda *args, **options: (made.append(1), real(*args, **options))[1])
+    def counted(*args: Any, **options: Any) -> Any:
+        made.append(1)
+        return fit(*args, **options)
+
+    monkeypatch.setattr("nas.strategies.stages.fit", counted)
     taking = run(tmp_path / "taking", more, tmp_path / "first")
     assert len(made) == 1
     assert compared(taking) == compared(alone)
