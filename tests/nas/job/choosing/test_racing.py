@@ -78,7 +78,7 @@ def test_a_job_races_and_trains_near_equals_again(
         role: [r for r in records if r["kind"] == "race" and r["role"] == role] for role in ("candidate", "random")
     }
     for role, runs in raced.items():
-        assert {len(run["curve"]) for run in runs} == {1}  # of two epochs
+        assert {run["curve"][-1]["epoch"] for run in runs} == {1}  # of two epochs
         best = sorted(runs, key=lambda run: -run["val"]["auroc"])[:2]
         trained = [r["identity"] for r in records if r["kind"] == "retraining" and r["role"] == role]
         assert sorted(trained) == sorted(run["identity"] for run in best)
@@ -90,6 +90,7 @@ def test_a_job_races_and_trains_near_equals_again(
         ):
             means.setdefault(record["identity"], []).append(record["val"]["auroc"])
     assert {len(scores) for scores in means.values()} == {2}
-    assert result["identity"] == max(means, key=lambda identity: np.mean(means[identity]))
+    # Branches that begin at the probe may tie, at its score; of equals the smaller one wins.
+    assert np.mean(means[result["identity"]]) == max(np.mean(scores) for scores in means.values())
     assert "2 near equals were trained 2 times" in result["selection"]
     assert "raced by short trainings, and 2 of them were trained from scratch" in result["selection"]
