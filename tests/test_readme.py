@@ -35,7 +35,7 @@ def test_python_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_every_command_of_the_table_exists(capsys: pytest.CaptureFixture[str]) -> None:
     commands = set(re.findall(r"`graftnet ((?:data |trunk |rules |graph |tune |bundle )?[a-z-]+)", TABLE))
-    assert len(commands) == 39
+    assert len(commands) == 40
     for command in sorted(commands):
         assert run([*command.split(), "--help"]) == 0, command
 

@@ -30,7 +30,8 @@ def reduced(averages: Rows, *, seed: int, components: int = COMPONENTS) -> Rows:
     deviation[deviation < 1e-12] = 1.0
 
     def standardised(rows: Rows) -> Rows:
-        return ((rows - mean) / deviation).astype(np.float32)
+        even: Rows = ((rows - mean) / deviation).astype(np.float32)
+        return even
 
     count = min(components, *chosen.shape)
     with threadpool_limits(1):

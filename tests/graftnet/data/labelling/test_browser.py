@@ -19,6 +19,8 @@ from tests.reports.browser import MISSING, PROGRAM, Browser
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 HOUSE = Path(__file__).parents[4]
 PICTURES = 260
+# Else the server may be gone before a picture is asked for, and the next test hears of it.
+LOADED = "[...document.querySelectorAll('.card img')].every((img) => img.complete && img.naturalWidth)"
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,7 @@ def test_two_hundred_answers_by_keyboard_through_kill_reload_and_a_second_window
         assert all(request.startswith(address) for request in [*asked, *browser.asked])
         assert len(browser.asked) > 40
 
+        until(browser, LOADED)
         process.kill()
         process.wait()
         browser.press("y")
@@ -117,6 +120,7 @@ def test_two_hundred_answers_by_keyboard_through_kill_reload_and_a_second_window
         browser.open(address)
         until(browser, "pictures.length")
         answer(browser, 50)
+        until(browser, LOADED)
     assert answered(tmp_path) == 200
     assert browser.problems == []
     rows = (tmp_path / "data" / "bright.csv").read_text().count("/pool/")
@@ -142,9 +146,7 @@ def test_it_fits_is_used_by_click_and_a_hostile_name_does_nothing(
         assert browser.run("document.documentElement.scrollWidth") <= width
         assert set(HOSTILE) <= set(names)
         assert browser.run("document.querySelectorAll('img').length === pictures.length + 1 && !document.scripts[1]")
-        until(
-            browser, "[...document.querySelectorAll('.card img')].every((each) => each.complete && each.naturalWidth)"
-        )
+        until(browser, LOADED)
         assert browser.run("document.title") == "bright: label pictures"
         widths = browser.run("[...document.querySelectorAll('.card img')].map((image) => image.clientWidth)")
         assert min(widths) >= 150
