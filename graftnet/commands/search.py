@@ -1,5 +1,6 @@
 """graftnet cache, search and audit."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -129,14 +130,18 @@ def search(
         open_project(project).memory.forget()
     overrides = with_preset(overrides, quick=quick, thorough=thorough)
     how: dict[str, Any] = {"seed": seed, "device": device, "force": force, "overrides": overrides}
-    if not features:
+
+    def race(names: Sequence[str]) -> None:
         from graftnet.studies.cuts import race_first
 
-        race_first(project, [attribute] if attribute else (), seed=seed, device=device, overrides=overrides)
+        race_first(project, names, seed=seed, device=device, overrides=overrides)
+
     if everything:
         from graftnet.searches.search_all import choose_place, failure, fleet_answer, search_all
 
-        accounts = search_all(project, choose_place(where, device), **how)
+        place = choose_place(where, device)
+        race(())
+        accounts = search_all(project, place, **how)
         answer(*fleet_answer(accounts), as_json=as_json)
         if failed := failure(accounts):
             typer.echo(failed, err=True)
@@ -145,7 +150,8 @@ def search(
     if features:
         outcome = search_file(features, out, folder=project, **how)
     else:
-        outcome = search_one(project, str(attribute), tensorboard=tensorboard, **how)
+        name = str(attribute)
+        outcome = search_one(project, name, tensorboard=tensorboard, before=lambda: race([name]), **how)
     answer(*outcome, as_json=as_json)
 
 

@@ -1,6 +1,7 @@
 """Call one search or one audit as the command line does: of an attribute or a file of features, with a report."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,14 @@ def search_one(
     force: bool,
     overrides: Overrides = NONE,
     tensorboard: bool = False,
+    before: Callable[[], None] | None = None,
 ) -> Answer:
-    """Search one attribute of a project; a current result is returned as it is unless ``force``."""
+    """Search one attribute of a project; a current result is returned as it is unless ``force``.
+
+    before: what is done first, such as a race of cuts.
+    """
+    if before:
+        before()
     project = open_overridden(folder, overrides, attribute)
     return search_in(project, attribute, seed=seed, device=device, force=force, tensorboard=tensorboard)
 

@@ -87,7 +87,10 @@ def taken_sentence(plan: SearchPlan) -> str:
     from nas.job.reuse.keys import features_key
 
     identity = jsonable(plan.identity)
-    config = {**identity, "stages": {"features": features_key(identity, {})}}
+    settings = plan.settings
+    sources: Any = settings.space.settings.get("sources") or ()
+    begins = {"probe_start": settings.retrain.probe_start and not plan.by_hand, "context": sum(sources)}
+    config = {**identity, **begins, "stages": {"features": features_key(identity, {})}}
     named = Donors(others_of(plan.project.searches(plan.attribute)), config).named()
     if not named:
         return ""

@@ -15,7 +15,7 @@ from graftnet.searches import calls as searching
 from graftnet.searches import search_all as fleet
 
 OWN = {"attribute", "everything", "features", "out", "force", "tensorboard", "project", "seed", "device", "as_json"}
-OWN |= {"quick", "thorough"}
+OWN |= {"quick", "thorough", "rehash"}
 GIVEN: dict[str, tuple[str, Any]] = {  # of an option: what is typed, and what its key becomes
     "strategy": ("random", "random"),
     "minutes": ("2.5", 2.5),

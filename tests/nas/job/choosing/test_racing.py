@@ -91,6 +91,7 @@ def test_a_job_races_and_trains_near_equals_again(
         ):
             means.setdefault(record["identity"], []).append(record["val"]["auroc"])
     assert {len(scores) for scores in means.values()} == {2}
-    assert result["identity"] == max(means, key=lambda identity: np.mean(means[identity]))
+    # Branches that begin at the probe may tie, at its score; of equals the smaller one wins.
+    assert np.mean(means[result["identity"]]) == max(np.mean(scores) for scores in means.values())
     assert "2 near equals were trained 2 times" in result["selection"]
     assert "raced by short trainings, and 2 of them were trained from scratch" in result["selection"]
