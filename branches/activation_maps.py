@@ -86,7 +86,7 @@ def read(module: nn.Module, features: Tensor) -> Reading:
             graph, head = module.plan, module.head
             seen = features[:, : -graph.context] if graph.context else features
             maps = FOLLOW[type(graph)](graph, list(module.parts), module.stem(seen))
-            parts = _head_parts(head, maps, features) if graph.pooling == "average" else ()
+            parts = _head_parts(head, maps, features, averages=graph.pooling == "average")
             return Reading(maps, lambda held: head(held, features), parts)
         case Tail():
             maps, pool = module.blocks(features.contiguous(memory_format=torch.channels_last)), module.pool
@@ -98,14 +98,20 @@ def read(module: nn.Module, features: Tensor) -> Reading:
     raise BranchError(f"no activation map is known of a {type(module).__name__}")
 
 
-def _head_parts(head: Head, maps: Tensor, features: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-    """The maps that a head averages, and the trunk's features where it reads them too: past their norm and scale."""
-    norm, width = head.shortcut_norm, maps.shape[1]
+def _head_parts(head: Head, maps: Tensor, features: Tensor, *, averages: bool) -> tuple[tuple[Tensor, Tensor], ...]:
+    """The maps that a head averages, and the trunk's features where it reads them too: past their norm and scale.
+
+    averages: whether its pooling does. Of any other, a branch that is still the probe it began at adds nothing to the
+    trunk's features, and its logits are linear in them; else there are no such parts.
+    """
+    norm, weight, count = head.shortcut_norm, head.linear.weight, features.shape[1]
     if norm is None:
-        return ((maps, head.linear.weight),)
+        return ((maps, weight),) if averages else ()
     assert isinstance(norm.running_var, Tensor)
-    scale = head.shortcut_scale / (norm.running_var + norm.eps).sqrt()
-    return (maps, head.linear.weight[:, :width]), (features, head.linear.weight[:, width:] * scale)
+    shortcut = features, weight[:, -count:] * head.shortcut_scale / (norm.running_var + norm.eps).sqrt()
+    if averages:
+        return (maps, weight[:, :-count]), shortcut
+    return () if bool(weight[:, :-count].any()) else (shortcut,)
 
 
 def _weighted(maps: Tensor, weights: Tensor, values: Tensor, sides: tuple[int, ...]) -> Tensor:

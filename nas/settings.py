@@ -137,7 +137,7 @@ class ChoosingSettings:
     choice: Annotated[str, OneOf(CHOICE_RULES), LATER] = "cheapest_within"
     choice_tolerance: Annotated[NonNegative, LATER] = 1.0
     minutes: Annotated[NonNegative, LATER] = 0.0
-    race: Annotated[Index, LATER] = 0
+    finalists: Annotated[Index, LATER] = 0
     near_trainings: Annotated[Count, LATER] = 1
     least_val: Annotated[Index, LATER] = 0
 
@@ -156,7 +156,7 @@ class JobSettings(ChoosingSettings):
     `nas.job.choosing.choice`. rivals: other strategies that search too, and of whose candidates as many are retrained;
     their best are controls. tail: how the tail is trained; None leaves that control out. tail_share: of the job's work
     at most (`nas.job.stages.work.bounded_tail`); 1 for no bound. minutes: epochs, candidates and trainings are scaled
-    to take about so long (`nas.job.stages.budget`); 0 takes them as they are. race: so many candidates are trained
+    to take about so long (`nas.job.stages.budget`); 0 takes them as they are. finalists: so many are trained
     shortly, and raced (`nas.job.choosing.racing`) until ``retrain_top`` are left; 0 for no race. near_trainings: so
     often each of several near equals is trained before one of them wins. least_val: where val has fewer images of a
     value, cross-validation over train and val chooses (`nas.job.stages.folds`). learning_curve: whether probe and
@@ -203,7 +203,7 @@ class JobSettings(ChoosingSettings):
     @property
     def raced(self) -> int:
         """How many architectures race on each side; 0 for none."""
-        return self.race if self.race > self.retrained > 1 else 0
+        return self.finalists if self.finalists > self.retrained > 1 else 0
 
     @property
     def finalists_apart(self) -> float:

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from branches.export.nodes import Nodes, Unwritten, array, axis, pair
-from branches.export.traced import overwrites
+from branches.export.nodes import Unwritten, Writer, array, axis, pair
+from branches.layers import SettledNorm
 
 OPSET, IR_VERSION = 20, 10  # those that torch's exporter writes
 BATCH = "batch"
@@ -31,10 +31,11 @@ def written_graph(module: nn.Module, example: Tensor, *, input_name: str, output
     `example` has a batch of two or more. Raises: Unwritten where an operation is not known here.
     """
     try:
-        graph = fx.Tracer().trace(module)
+        graph = Tracer().trace(module)
     except (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError) as error:
         raise Unwritten(f"it cannot be traced ({error})") from error
-    writer = Writer(module, graph, input_name, output_name)
+    traced = fx.GraphModule(module, graph)
+    writer = Writer(traced, {**MODULES, **FUNCTIONS}, input_name=input_name, output_name=output_name)
     with torch.no_grad():
         result = writer.run(example)
     if not isinstance(result, Tensor):
@@ -50,85 +51,20 @@ def written_graph(module: nn.Module, example: Tensor, *, input_name: str, output
     return model
 
 
-class Writer(Nodes, fx.Interpreter):
-    """Runs a traced module on an example, and writes what it runs."""
+class Tracer(fx.Tracer):
+    """Traces down to the modules that are known, and to torch's own."""
 
-    def __init__(self, module: nn.Module, graph: fx.Graph, input_name: str, output_name: str) -> None:
-        fx.Interpreter.__init__(self, fx.GraphModule(module, graph), garbage_collect_values=False)
-        (last,) = (node.args[0] for node in graph.nodes if node.op == "output")
-        Nodes.__init__(self, last, output_name)
-        self.input_name = input_name
-        self.calls = [node.target for node in graph.nodes if node.op == "call_module"]
-
-    def run_node(self, n: fx.Node) -> Any:
-        """The node's value, as it is run; written beside."""
-        result = super().run_node(n)
-        if n.op == "placeholder":
-            self.names[n] = self.input_name
-        elif n.op == "output":
-            return result
-        elif isinstance(result, Tensor):
-            if result.dtype != torch.float32 or result.dim() < 2:
-                raise Unwritten(f"{n.format_node()} is no map of float32")
-            self.write(n)
-        elif not is_fixed(n):
-            raise Unwritten(f"{n.format_node()} depends on the batch")
-        return result
-
-    def write(self, node: fx.Node) -> None:
-        """One operation of the module."""
-        if overwrites(node, self.module) and len(node.all_input_nodes[0].users) > 1:
-            raise Unwritten(f"{node.format_node()} overwrites what is read again")
-        if node.op == "call_module":
-            part = self.fetch_attr(str(node.target))
-            write, arguments, named = MODULES.get(type(part)), (part,), {}
-        else:
-            write = FUNCTIONS.get(node.target if node.op == "call_function" else str(node.target))
-            arguments, named = self.values(node.args), self.values(node.kwargs)
-        if write is None:
-            raise Unwritten(f"{node.format_node()} is not known")
-        try:
-            write(self, node, *arguments, **named)
-        except TypeError as error:  # called in another way than is known
-            raise Unwritten(f"{node.format_node()}: {error}") from error
-
-    def values(self, arguments: Any) -> Any:
-        """Arguments of a node: nodes that are tensors stay nodes, others become what they are."""
-
-        def value(node: fx.Node) -> Any:
-            return node if isinstance(self.env[node], Tensor) else self.env[node]
-
-        return fx.node.map_arg(arguments, value)
-
-    def input_of(self, node: fx.Node) -> str:
-        """The name of an operation's one input."""
-        (argument,) = node.all_input_nodes
-        return self.names[argument]
-
-    def shape(self, node: fx.Node) -> torch.Size:
-        """The shape of a node's value on the example."""
-        shape: torch.Size = self.env[node].shape
-        return shape
-
-
-def is_fixed(node: fx.Node) -> bool:
-    """Whether a value that is no tensor is the same for any batch: sizes of other axes than the first."""
-    if node.target is getattr and node.args[1] == "shape":
-        return all(user.target is operator.getitem and is_fixed(user) for user in node.users)
-    if node.target is operator.getitem:
-        return isinstance(node.args[1], int) and node.args[1] > 0
-    if node.op == "call_method" and node.target == "size":
-        return len(node.args) == 2 and isinstance(node.args[1], int) and node.args[1] > 0
-    return False
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module is one operation of the graph."""
+        return type(m) in MODULES or super().is_leaf_module(m, module_qualified_name)
 
 
 def convolution(writer: Writer, node: fx.Node, part: nn.Conv2d) -> None:
     """A convolution; one that a norm alone reads is written with the norm, once for both."""
     if part.padding_mode != "zeros" or isinstance(part.padding, str):
         raise Unwritten(f"a convolution padded by {part.padding_mode} is not known")
-    readers = [reader for reader in node.users if reader.op == "call_module"]
-    norms = [reader for reader in readers if type(writer.fetch_attr(str(reader.target))) is nn.BatchNorm2d]
-    if len(norms) == len(node.users) == 1 and writer.calls.count(node.target) == 1:
+    readers = [reader for reader in node.users if reader.target is not getattr]
+    if len(readers) == 1 and is_norm(writer, readers[0]) and writer.calls.count(node.target) == 1:
         return
     bias = None if part.bias is None else array(part.bias)
     write_convolution(writer, node, node, part, array(part.weight), bias)
@@ -146,24 +82,65 @@ def write_convolution(
     writer.emit(node, "Conv", names, **window, pads=[*part.padding, *part.padding], group=part.groups)
 
 
+def is_norm(writer: Writer, node: fx.Node) -> bool:
+    """Whether it is a batch norm of maps, which a convolution before it is written with."""
+    if node.op == "call_module":
+        return type(writer.fetch_attr(str(node.target))) is nn.BatchNorm2d
+    return node.target is functional.batch_norm
+
+
 def norm(writer: Writer, node: fx.Node, part: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
-    """A batch norm with the statistics that it has; folded into the convolution before it where it alone reads that."""
-    mean, variance = part.running_mean, part.running_var
-    if part.training or mean is None or variance is None:
-        raise Unwritten("a norm without statistics is not known")
-    ones = (np.ones(part.num_features, np.float32), np.zeros(part.num_features, np.float32))
-    gamma, beta = (array(part.weight), array(part.bias)) if part.affine else ones
+    """A batch norm with the statistics that it has."""
     (source,) = node.all_input_nodes
+    statistics = (part.running_mean, part.running_var, part.weight, part.bias)
+    write_norm(writer, node, source, str(node.target), *statistics, training=part.training, eps=part.eps)
+
+
+def norm_function(
+    writer: Writer,
+    node: fx.Node,
+    maps: fx.Node,
+    running_mean: fx.Node,
+    running_var: fx.Node,
+    weight: fx.Node | None = None,
+    bias: fx.Node | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> None:
+    """`norm` as a function of its weights."""
+    given = [None if each is None else writer.env[each] for each in (running_mean, running_var, weight, bias)]
+    write_norm(writer, node, maps, node.name, *given, training=training, eps=eps)
+
+
+def write_norm(
+    writer: Writer,
+    node: fx.Node,
+    source: fx.Node,
+    name: str,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    *,
+    training: bool,
+    eps: float,
+) -> None:
+    """A batch norm; folded into the convolution before it where it alone reads that."""
+    if training or mean is None or variance is None:
+        raise Unwritten("a norm without statistics is not known")
+    gamma = np.ones(len(mean), np.float32) if weight is None else array(weight)
+    beta = np.zeros(len(mean), np.float32) if bias is None else array(bias)
     if source not in writer.names:
         before = writer.fetch_attr(str(source.target))
-        scale = gamma / np.sqrt(array(variance) + part.eps)
-        weight = array(before.weight) * scale.reshape(-1, *[1] * (before.weight.dim() - 1))
-        bias = np.zeros_like(array(mean)) if before.bias is None else array(before.bias)
-        write_convolution(writer, node, source, before, weight, (bias - array(mean)) * scale + beta)
+        scale = gamma / np.sqrt(array(variance) + eps)
+        kernel = array(before.weight) * scale.reshape(-1, *[1] * (before.weight.dim() - 1))
+        shift = np.zeros_like(array(mean)) if before.bias is None else array(before.bias)
+        write_convolution(writer, node, source, before, kernel, (shift - array(mean)) * scale + beta)
         return
     parts = {"weight": gamma, "bias": beta, "running_mean": array(mean), "running_var": array(variance)}
-    names = [writer.weight(f"{node.target}.{name}", value) for name, value in parts.items()]
-    writer.emit(node, "BatchNormalization", [writer.names[source], *names], epsilon=part.eps, momentum=BATCH_DECAY)
+    names = [writer.weight(f"{name}.{part}", value) for part, value in parts.items()]
+    writer.emit(node, "BatchNormalization", [writer.names[source], *names], epsilon=eps, momentum=BATCH_DECAY)
 
 
 def linear(writer: Writer, node: fx.Node, part: nn.Linear) -> None:
@@ -242,6 +219,11 @@ def silu(writer: Writer, node: fx.Node, *_: Any, **__: Any) -> None:
     writer.emit(node, "Mul", [source, writer.inner(node, "Sigmoid", [source])])
 
 
+def relu6(writer: Writer, node: fx.Node, part: nn.ReLU6) -> None:
+    """Between 0 and 6."""
+    writer.emit(node, "Clip", [writer.input_of(node), writer.constant(0.0), writer.constant(6.0)])
+
+
 def leaky(writer: Writer, node: fx.Node, part: nn.LeakyReLU) -> None:
     """Leaky ReLU."""
     writer.emit(node, "LeakyRelu", [writer.input_of(node)], alpha=float(part.negative_slope))
@@ -310,6 +292,15 @@ def transposed(writer: Writer, node: fx.Node, tensor: fx.Node, first: int, secon
     writer.emit(node, "Transpose", [writer.input_of(node)], perm=order)
 
 
+def sliced(writer: Writer, node: fx.Node, tensor: fx.Node, index: Any) -> None:
+    """Some of the channels."""
+    whole = isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None) and isinstance(index[1], slice)
+    if not whole or index[1].step not in (None, 1):
+        raise Unwritten("a part that is not some channels is not known")
+    start, stop, _ = index[1].indices(writer.shape(tensor)[1])
+    writer.emit(node, "Slice", [writer.input_of(node), *(writer.constant([each]) for each in (start, stop, 1))])
+
+
 def squared(writer: Writer, node: fx.Node, _tensor: fx.Node) -> None:
     """x^2."""
     writer.emit(node, "Pow", [writer.input_of(node), writer.constant(2.0)])
@@ -323,11 +314,13 @@ def softmax(writer: Writer, node: fx.Node, _tensor: fx.Node, dim: int) -> None:
 MODULES: Mapping[type[nn.Module], Callable[[Writer, fx.Node, Any], None]] = {
     nn.Conv2d: convolution,
     nn.BatchNorm1d: norm,
+    SettledNorm: norm,
     nn.BatchNorm2d: norm,
     nn.Linear: linear,
     nn.AvgPool2d: average_module,
     nn.MaxPool2d: largest_module,
     nn.ReLU: elementwise("Relu"),
+    nn.ReLU6: relu6,
     nn.SiLU: silu,
     nn.Hardswish: elementwise("HardSwish"),
     nn.LeakyReLU: leaky,
@@ -344,8 +337,10 @@ FUNCTIONS: Mapping[Any, Callable[..., None]] = {
     operator.sub: arithmetic("Sub"),
     operator.mul: arithmetic("Mul"),
     operator.truediv: arithmetic("Div"),
+    operator.getitem: sliced,
     torch.cat: joined,
     torch.bmm: product,
+    functional.batch_norm: norm_function,
     functional.relu: elementwise("Relu"),
     functional.max_pool2d: largest,
     functional.avg_pool2d: average,

@@ -161,7 +161,7 @@ PRESETS: dict[str, dict[tuple[str, str], Any]] = {
         ("search", "warmup_epochs"): 8,
         ("search", "trials"): 100,
         ("search", "candidates"): 200,
-        ("search", "race"): 16,
+        ("search", "finalists"): 16,
         ("search", "near_trainings"): 3,
         ("search", "least_val"): 20,
         ("retrain", "repeats"): 5,

@@ -46,7 +46,7 @@ def join_subdatasets(
     images: list[Path] = []
     number: dict[str, int] = {}  # content -> row
     row_of: dict[str, int] = {}  # path -> row
-    rows: list[NDArray[np.int64]] = []
+    rows: list[NDArray[np.int32]] = []
     for subdataset in subdatasets:
         names = subdataset.columns.texts()
         for name in names:
@@ -54,7 +54,7 @@ def join_subdatasets(
                 row_of[name] = number.setdefault(hashes[paths[name]], len(number))
                 if len(number) > len(images):
                     images.append(paths[name])
-        rows.append(np.fromiter(map(row_of.__getitem__, names), np.int64, len(names)))
+        rows.append(np.fromiter(map(row_of.__getitem__, names), np.int32, len(names)))
     del number, row_of, paths
     splits, moved = _held_out(subdatasets, rows, len(images))
     notes = [_note(moved, "in two splits: held out, not in train")] if moved else []
@@ -86,7 +86,7 @@ def join_subdatasets(
 
 
 def _held_out(
-    subdatasets: Sequence[SubDataset], rows: Sequence[NDArray[np.int64]], count: int
+    subdatasets: Sequence[SubDataset], rows: Sequence[NDArray[np.int32]], count: int
 ) -> tuple[NDArray[np.int64], list[Path]]:
     """The split of each image, the one held out most where several are given, and the files of those."""
     lowest, highest = np.full(count, len(SPLITS)), np.full(count, -1)

@@ -4,10 +4,12 @@ A table is plain where every row names an image, a value and a split and nothing
 Whether the images exist is not asked here: whoever hashes them finds out, file by file (`subdatasets.files.memory`).
 """
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,6 +145,17 @@ def _parquet_pieces(source: Path) -> Iterator[_Piece]:
             yield texts[0], texts[1], texts[2], texts[3] if len(texts) > 3 else None
 
 
+# The paths of tables that are in use: attributes labelled over one list of images have them once.
+_IN_USE: WeakValueDictionary[bytes, Paths] = WeakValueDictionary()
+
+
+def _shared(paths: Paths) -> Paths:
+    digest = hashlib.sha256("\0".join(paths.beginnings).encode("utf-8", "surrogateescape"))
+    for part in (paths.data, paths.which.data, paths.starts.data, paths.ends.data):
+        digest.update(part)
+    return _IN_USE.setdefault(digest.digest(), paths)
+
+
 class _Column:
     """Numbers that come piece by piece, kept once."""
 
@@ -243,7 +256,7 @@ class _Gathered:
             counts[:, label] += self.counts.reshape(len(SPLITS), -1)[:, raw]
         if not counts[:2].all() or (counts[2].any() and not counts[2].all()):
             return None
-        paths = Paths(self.beginnings, which, self.data, self.starts.whole(), self.ends.whole())
+        paths = _shared(Paths(self.beginnings, which, self.data, self.starts.whole(), self.ends.whole()))
         groups = self.groups if any(group is not None for group in self.groups) else None
         return Plain(Examples(paths, codes, splits, groups, first), labels)
 

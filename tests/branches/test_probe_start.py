@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from branches.activation_maps import CAM, GRAD_CAM, activation_maps
 from branches.branch import Branch
 from branches.compression import folded
 from branches.layers import ProbeStart
@@ -163,6 +164,18 @@ def test_saved_and_folded_it_gives_the_same(fitted: Any, tmp_path: Path) -> None
     outer = folded(branch, turn, mean)
     features = torch.einsum("kc,nkhw->nchw", turn, maps(val)) + mean[:, None, None]
     torch.testing.assert_close(outer(features), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("pooling", ["average", "bilinear"])
+def test_its_activation_map_is_the_probes_while_it_adds_nothing(fitted: Any, pooling: str) -> None:
+    _, val, probe = fitted[2]
+    branch, asked = branch_of(SPACES["macro"], pooling, 2, probe.start).eval(), val.labels[:6]
+    found, expected = (activation_maps(module, maps(val)[:6], asked) for module in (branch, probe.module))
+    assert found.method == expected.method == CAM
+    torch.testing.assert_close(found.maps, expected.maps, rtol=1e-3, atol=1e-3)
+    with torch.no_grad():
+        branch.head.linear.weight[:, 0] = 0.5
+    assert activation_maps(branch, maps(val)[:6], asked).method == (CAM if pooling == "average" else GRAD_CAM)
 
 
 def test_the_start_is_the_fitted_probe(fitted: Any) -> None:

@@ -14,7 +14,7 @@ from branches.branch import Branch
 from branches.export.folder import Scores, run_onnx, write_graph, write_onnx
 from branches.export.graph import written_graph
 from branches.export.nodes import Unwritten
-from branches.layers import ACTIVATIONS, OPERATIONS, ProjectedPool, node
+from branches.layers import ACTIVATIONS, OPERATIONS, ProjectedPool, SettledNorm, node
 from branches.probe import LinearProbe
 from search_spaces import macro_space, micro_space
 from tests.deployment.bundles import settle, small_trunk
@@ -85,6 +85,45 @@ def test_a_probe_is_written(tmp_path: Path) -> None:
         torch.testing.assert_close(scores_of(module, drawn(3), tmp_path), module(drawn(3)))
 
 
+def test_some_channels_and_a_settled_norm_are_written(tmp_path: Path) -> None:
+    functions: list[Callable[[Tensor], Tensor]] = [
+        lambda maps: maps[:, :-5] * 2.0,
+        lambda maps: maps[:, 3:7] * 2.0,
+        lambda maps: maps[:, 20:99] * 2.0,
+    ]
+    for function in functions:
+        assert torch.equal(scores_of(Does(function), drawn(2), tmp_path), function(drawn(2)))
+    norm = nn.Sequential(SettledNorm(drawn(24, 1)[:, 0], drawn(24, 1)[:, 0].abs() + 1))
+    torch.testing.assert_close(scores_of(norm, drawn(5, 24), tmp_path), norm(drawn(5, 24)))
+
+
+class Block(nn.Module):
+    """Convolution, norm and activation as timm writes them: asserted, and the norm a function of its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.act = nn.Conv2d(24, 12, 3, bias=True), nn.BatchNorm2d(12), nn.ReLU6()
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps = self.conv(features)
+        torch._assert(maps.ndim == 4, f"got {maps.ndim}")
+        norm = self.norm
+        maps = functional.batch_norm(
+            maps, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, 0.01
+        )
+        normed: Tensor = self.act(maps * maps.shape[2])
+        return normed
+
+
+def test_a_norm_that_is_a_function_is_folded_too(tmp_path: Path) -> None:
+    module = Block().eval()
+    nn.init.uniform_(module.norm.get_buffer("running_mean"), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(scores_of(module, drawn(3), tmp_path), module(drawn(3)))
+    kinds = [each.op_type for each in onnx.load(tmp_path / "a.onnx").graph.node]
+    assert kinds == ["Conv", "Mul", "Clip"]
+
+
 class Does(nn.Module):
     """A module that computes a function."""
 
@@ -108,6 +147,8 @@ def overwritten(features: Tensor) -> Tensor:
         lambda features: features / features.shape[0],
         lambda features: features.mean((0, 1), keepdim=True),
         lambda features: features.flatten(0, 1),
+        lambda features: features[1:],
+        lambda features: features[:, ::2],
         lambda features: torch.cat([features, features], -1),
         lambda features: (features, features),
         lambda features: features if features.sum() > 0 else -features,

@@ -65,6 +65,7 @@ repeats = 2
 
 [controls]
 tail_epochs = 1
+learning_curve = false
 """
 CPU = torch.device("cpu")
 

@@ -115,6 +115,17 @@ def test_parquet_holds_what_csv_holds(folder: Path, monkeypatch: pytest.MonkeyPa
         read_subdataset(parquet)
 
 
+def test_attributes_over_one_list_of_images_share_it(folder: Path) -> None:
+    read = []
+    for name in ("wig", "veil"):
+        path = folder / "data" / f"{name}.csv"
+        path.write_text("\n".join(lines_of(folder)))
+        read.append(read_subdataset(path).columns)
+    assert read[0].paths is read[1].paths
+    (folder / "data" / "veil.csv").write_text("\n".join(lines_of(folder)[:-1]))
+    assert read_subdataset(folder / "data" / "veil.csv").columns.paths is not read[0].paths
+
+
 def test_examples_are_a_sequence_whether_made_or_not(folder: Path) -> None:
     path = folder / "data" / "tie.csv"
     path.write_text("\n".join(lines_of(folder, group=True)))

@@ -69,7 +69,7 @@ def test_a_job_races_and_trains_near_equals_again(
     monkeypatch.setattr("nas.job.choosing.racing.NEAR", 100.0)
     monkeypatch.setattr("nas.job.gains.ROUNDS", 10)
     monkeypatch.setattr("nas.limits.latency.RUNS", 2)
-    settings = replace(SETTINGS, race=4, near_trainings=2, repeats=2, probe=False)
+    settings = replace(SETTINGS, finalists=4, near_trainings=2, repeats=2, probe=False)
     result, _ = run_job(data, settings, folder=tmp_path, seed=0, device=torch.device("cpu"))
     records = read_history(tmp_path / "history.jsonl")
     kinds = [record["kind"] for record in records]

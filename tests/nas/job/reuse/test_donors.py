@@ -68,14 +68,12 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 CHILD, RANK = "nas.enas.Search.train_child", "nas.candidates.whole_val_scores"
 FIT, PROBE = "nas.job.trainings.fit", "nas.job.trainings.linear_probe"
 CHANGES = {
-    "no tail": (replace(SETTINGS, tail=None), (CHILD, RANK, FIT, PROBE)),
-    "fewer of all": (replace(SETTINGS, random=False, repeats=1), (CHILD, RANK, FIT, PROBE)),
-    "more repeats": (replace(SETTINGS, repeats=3), (CHILD, RANK, PROBE)),
+    "fewer of all": (replace(SETTINGS, random=False, repeats=1, tail=None), (CHILD, RANK, FIT, PROBE)),
     "another rule": (
         replace(SETTINGS, choice="best", winner="smallest_within", threshold_by="balanced_accuracy"),
         (CHILD, RANK, PROBE),
     ),
-    "more finalists": (replace(SETTINGS, retrain_top=3), (CHILD, RANK, PROBE)),
+    "more finalists and repeats": (replace(SETTINGS, retrain_top=3, repeats=3), (CHILD, RANK, PROBE)),
     "other trainings": (replace(SETTINGS, retrain=FitSettings(epochs=1, batch_size=32)), (CHILD, RANK, PROBE)),
     "another tail": (replace(SETTINGS, tail=FitSettings(epochs=2, batch_size=32)), (CHILD, RANK, PROBE)),
     "more candidates": (replace(SETTINGS, candidates=8), (CHILD, PROBE)),

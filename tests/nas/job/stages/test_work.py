@@ -39,7 +39,7 @@ def test_a_plan_counts_what_each_stage_does() -> None:
     assert total(plan_of(DATA, replace(SETTINGS, tail=None), UNITS))[1] == pytest.approx(
         stages["search"][1] + stages["trainings"][1]
     )
-    names = [stage.name for stage in plan_of(DATA, replace(SETTINGS, learning_curve=True, race=8), UNITS)]
+    names = [stage.name for stage in plan_of(DATA, replace(SETTINGS, learning_curve=True, finalists=8), UNITS)]
     assert names == ["search", "race", "trainings", "learning curve", "tail"]
     trials = plan_of(DATA, replace(SETTINGS, strategy="random", trials=7, trial_epochs=2), UNITS)[0]
     assert trials.seconds[1] == pytest.approx(7 * 2 * (3 * 2.0 + 1.0))
