@@ -98,7 +98,9 @@ def run_job(
     about = {"command": command, "versions": versions(), "machine": machine(device)}
     # When it was begun, or continued: of several unfinished searches the newest is told by it.
     config = jsonable({**identity, **setting, **known, **about, "created": timestamp()})
-    config["stages"] = {"features": features_key(jsonable(identity), codec)}
+    # With averages of other depths these are other features: what reads the map alone is stored in another form.
+    context = {"context": data.train.context} if data.train.context else {}
+    config["stages"] = {"features": features_key(jsonable(identity), {**codec, **context})}
     require_same(folder, config)
     if (folder / "result.json").exists():
         return JobResult(read_json(folder / "result.json"), load_branch(folder / "branch")[0], read_scores(folder))
