@@ -1,18 +1,16 @@
-"""graftnet data: import sub-datasets, check them, mine them; persons."""
+"""graftnet data: import sub-datasets, check them, mine them; label tables and persons."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from graftnet.commands.labels import tables
-from graftnet.commands.options import START, Device, Folder, Images, Json, Rehash, Replace, Seed
+from graftnet.commands.options import START, Device, Folder, Images, Json, Rehash, Replace, Seed, TableFile
 from graftnet.terminal.output import answer
 
 commands = typer.Typer()
 app = typer.Typer(no_args_is_help=True, help="Sub-datasets: import them, check them, mine hard negatives.")
 commands.add_typer(app, name="data", rich_help_panel=START)
-app.add_typer(tables)
 
 
 @app.command("import")
@@ -274,7 +272,7 @@ def persons(
     A photo's labels go to its person where there is only one. Call it again
     after Ctrl-C or kill: it goes on.
     """
-    from graftnet.data.persons import cut_persons, persons_lines, segmenter_of
+    from graftnet.data.persons import cut_persons, persons_lines, persons_record, segmenter_of
     from graftnet.project.folder import project_here
     from graftnet.project.settings import seed_or
     from graftnet.terminal.output import show_progress
@@ -297,11 +295,100 @@ def persons(
             seed=seed_or(seed, home) if home else seed or 0,
             progress=progress,
         )
-    attributes = people.imported.subdatasets if people.imported else ()
-    record = {
-        **people.crops._asdict(),
-        "passed_over": dict(people.passed_over),
-        "notes": [people.note] if people.note else [],
-        "attributes": {subdataset.attribute.name: subdataset.counts() for subdataset in attributes},
-    }
-    answer(record, "\n".join(persons_lines(people)), as_json=as_json)
+    answer(persons_record(people), "\n".join(persons_lines(people)), as_json=as_json)
+
+
+@app.command("labels")
+def labels(
+    attributes: Annotated[list[str] | None, typer.Argument(metavar="ATTR...", help="Default: all of them.")] = None,
+    output: TableFile = None,
+    replace: Replace = False,
+    rehash: Rehash = False,
+    project: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Join the sub-datasets into one table of labels.
+
+    Images are one row each by their content, whatever their files are called. An
+    attribute of two values is one label, one of more values a label per value.
+    What the label graph counts from.
+
+    \b
+    Examples:
+      graftnet data labels
+      graftnet data labels bald hat --output labels.csv
+    """
+    from graftnet.data.imports import project_table, told_table
+    from graftnet.project.folder import open_project
+    from graftnet.terminal.output import show_progress
+
+    home = open_project(project)
+    if rehash:
+        home.memory.forget()
+    with show_progress() as progress:
+        table = project_table(home, attributes or (), progress=progress)
+    answer(*told_table(table, output, replace=replace), as_json=as_json)
+
+
+@app.command("relations")
+def relations(project: Folder = None, as_json: Json = False) -> None:
+    """Say which labels exclude or imply one another, and suggest more.
+
+    Those of \\[\\[relations]] in graftnet.toml with how many images break each;
+    and those that the labels keep where chance would not, ready to be pasted.
+
+    \b
+    Examples:
+      graftnet data relations
+      graftnet data relations --json
+    """
+    from graftnet.data.relations import relations_call
+    from graftnet.project.folder import open_project
+    from graftnet.terminal.output import show_progress
+
+    home = open_project(project)
+    with show_progress() as progress:
+        outcome = relations_call(home, progress=progress)
+    answer(*outcome, as_json=as_json)
+
+
+@app.command("table")
+def table_(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[SPLIT=]SOURCE...", help="A VOC folder; or instances_*.json files; or lists of images."
+        ),
+    ],
+    images: Annotated[
+        list[str] | None,
+        typer.Option("--images", metavar="[SPLIT=]DIR", help="Where the images are; may be repeated, one per split."),
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option("--index", metavar="JSON", help="With lists: the label numbers of each image.")
+    ] = None,
+    names: Annotated[
+        Path | None, typer.Option("--names", metavar="FILE", help="With lists: the labels' names, one per line.")
+    ] = None,
+    output: TableFile = None,
+    replace: Replace = False,
+    as_json: Json = False,
+) -> None:
+    """Read labels of VOC's, COCO's or VG-500's form, for data import.
+
+    What VOC marks as difficult alone is unknown, and blank in the table.
+
+    \b
+    Examples:
+      graftnet data table VOCdevkit/VOC2007 --output voc.csv
+      graftnet data table instances_val2017.json --images val2017 -o coco.csv
+      graftnet data table train=a.json val=b.json --images train=a --images val=b
+      graftnet data table train=train_list_500.txt test=test_list_500.txt \\
+        --index labels_index.json --images VG_100K --output vg.csv
+      graftnet data import voc.csv
+    """
+    from graftnet.data.imports import told_table
+    from subdatasets.labels.read import foreign_table
+
+    table = foreign_table(sources, images or (), index, names)
+    answer(*told_table(table, output, replace=replace), as_json=as_json)

@@ -26,6 +26,10 @@ Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu
 Rehash = Annotated[
     bool, typer.Option("--rehash", help="Read every image again, also those that have not changed since.")
 ]
+TableFile = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write the table here, as a CSV of 1, 0 and blank."),
+]
 Replace = Annotated[
     bool, typer.Option("--replace", help="Write in the place of what is there, and keep that under a dated name.")
 ]

@@ -9,12 +9,12 @@ from foundation.history import Progress
 from graftnet.data.checks import write_splits
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project
-from graftnet.terminal.output import text_table
+from graftnet.terminal.output import Answer, text_table
 from subdatasets.importing.folder import import_folder
 from subdatasets.importing.tables import import_table
 from subdatasets.importing.write import ImportSummary
 from subdatasets.labels.join import join_subdatasets
-from subdatasets.labels.read import table_record
+from subdatasets.labels.read import table_record, write_label_csv
 from subdatasets.labels.table import LabelTable
 from subdatasets.reading.rows import FEW
 from subdatasets.subdataset import SubDataset, image_hashes
@@ -214,3 +214,12 @@ def table_lines(table: LabelTable) -> list[str]:
             "their counts can only be estimated."
         )
     return [*lines, *(f"note: {note}" for note in table.notes)]
+
+
+def told_table(table: LabelTable, output: Path | None, *, replace: bool) -> Answer:
+    """The table in words, written to a file where one is named; ``replace``: what is there is kept beside it."""
+    written = []
+    if output is not None:
+        kept = write_label_csv(table, output, replace=replace)
+        written = [f"written to {output}", *([f"kept: {kept}"] if kept else [])]
+    return Answer({**table_record(table), "file": output}, "\n".join([*table_lines(table), *written]))

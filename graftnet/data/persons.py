@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from foundation.files import described_file, set_aside
 from foundation.history import Progress
@@ -107,6 +107,17 @@ def set_strangers_aside(place: Path, *, replace: bool) -> None:
                 "or add --replace, which keeps it under a dated name."
             )
         set_aside(path)
+
+
+def persons_record(people: Persons) -> dict[str, Any]:
+    """What came out."""
+    attributes = people.imported.subdatasets if people.imported else ()
+    return {
+        **people.crops._asdict(),
+        "passed_over": dict(people.passed_over),
+        "notes": [people.note] if people.note else [],
+        "attributes": {subdataset.attribute.name: subdataset.counts() for subdataset in attributes},
+    }
 
 
 def persons_lines(people: Persons) -> list[str]:

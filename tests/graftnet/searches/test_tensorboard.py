@@ -117,6 +117,7 @@ def continued(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         patch.setenv("TERM", "xterm")
         patch.setenv("COLUMNS", "140")
         patch.setattr("nas.tensorboard.LOOK_EVERY", 0.0)
+        patch.setattr("graftnet.terminal.timing.LEAST", 0.0)  # the stages of so small a search are over by then
         patch.setattr(sys, "stderr", terminal)
         with patch.context() as inner:
             inner.setattr(Search, "save", interrupted)

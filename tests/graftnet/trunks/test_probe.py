@@ -15,6 +15,7 @@ from graftnet.project.folder import Project, open_project
 from graftnet.searches.plan import SearchPlan
 from graftnet.searches.run import plan_search
 from graftnet.searches.standing import standing_of
+from graftnet.terminal.output import Answer
 from graftnet.trunks.advice import chosen_depth, probe_file, probes_on, race_file
 from graftnet.trunks.versions import open_trunk
 from subdatasets.image_files import content_hash
@@ -234,7 +235,7 @@ def test_a_race_of_cuts_decides_before_the_probe(project: Project, capsys: pytes
 
 def test_a_first_search_races_where_the_settings_say_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(project, "[search]", "[search]\nrace = 2")
-    monkeypatch.setattr("graftnet.searches.calls.search_one", lambda *_, **__: ({}, ""))
+    monkeypatch.setattr("graftnet.searches.calls.search_in", lambda *_, **__: Answer({}, ""))
     call = ["search", "bright", "--project", str(project.folder), "--device", "cpu"]
     assert run([*call, "--freeze-depth", "3"]) == 0
     path = race_file(project, open_trunk(project, CPU).fingerprint, "bright")
