@@ -105,6 +105,9 @@ def continued(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A search with --tensorboard, interrupted in its second epoch and continued: its folder, and the terminal."""
     home, terminal = tmp_path_factory.mktemp("continued"), Terminal()
     make_project(home, 60)
+    settings = home / "graftnet.toml"
+    more = "[retrain]\nepochs = 4"  # of two, the second ends before the pace of one is known
+    settings.write_text(settings.read_text().replace("[retrain]\nepochs = 2", more))
     call = ["search", "bright", "--tensorboard", "--device", "cpu", "--project", str(home)]
     save = Search.save
 
