@@ -7,9 +7,11 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 
 from foundation.history import read_history
 from graftnet.cli import run
@@ -121,6 +123,8 @@ def continued(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         patch.setenv("COLUMNS", "140")
         patch.setattr("nas.tensorboard.LOOK_EVERY", 0.0)
         patch.setattr("graftnet.terminal.timing.LEAST", 0.0)  # the stages of so small a search are over by then
+        # Drawn at every step, not ten times a second: so small a search may be over in between.
+        patch.setattr(Progress, "update", partialmethod(Progress.update, refresh=True))
         patch.setattr(sys, "stderr", terminal)
         with patch.context() as inner:
             inner.setattr(Search, "save", interrupted)
