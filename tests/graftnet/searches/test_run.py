@@ -397,11 +397,3 @@ def test_a_trained_trunk_is_not_trained_again(project: Project, monkeypatch: pyt
     assert record["attributes"] == ["bright", "corner"]
     assert Trunk.load(folder).fingerprint == record["fingerprint"]
     assert not list(folder.rglob("checkpoint*"))
-
-
-def test_another_projects_trunk_can_be_used(project: Project, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "graftnet.toml").write_text(CONFIG)
-    use_trunk(open_project(other), str(project.folder))
-    assert open_trunk(open_project(other), CPU).fingerprint == open_trunk(project, CPU).fingerprint

@@ -13,7 +13,7 @@ from graftnet.cli import run
 from graftnet.errors import ConfigError
 from graftnet.project.folder import Project, open_project
 from graftnet.trunks.start import start_of
-from graftnet.trunks.versions import train_trunk, use_trunk
+from graftnet.trunks.versions import open_trunk, train_trunk, use_trunk
 from subdatasets.importing.arrays import import_labels
 from trunk.backbones.find import find_backbone
 from trunk.errors import TrunkError
@@ -156,3 +156,12 @@ def test_published_weights_that_are_here_are_where_a_training_begins(
     start = record_of(folder)["start"]["version"]
     assert record_of(project.trunks / start)["source"] == str(path)
     assert project.current_trunk == folder
+
+
+def test_another_projects_trunk_can_be_used(project: Project, tmp_path: Path) -> None:
+    train_trunk(project, seed=0, device=CPU)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "graftnet.toml").write_text(TRUNK)
+    use_trunk(open_project(other), str(project.folder))
+    assert open_trunk(open_project(other), CPU).fingerprint == open_trunk(project, CPU).fingerprint
